@@ -1,0 +1,123 @@
+"""The only module that creates boto3 clients: lazy, cached, one retry and timeout policy."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from chalicelib import observability
+from chalicelib.deployments.errors import (
+    DeploymentFailed,
+    FailureCode,
+    Retryable,
+    Throttled,
+    WorkflowError,
+)
+
+THROTTLED = {
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "SlowDown",
+}
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"}
+QUOTA = {
+    "LimitExceededException",
+    "ServiceQuotaExceededException",
+    "TooManyLoadBalancers",
+    "TooManyTargetGroups",
+    "TooManyListeners",
+    "TooManyRegistrationsForTargetId",
+    "SecurityGroupLimitExceeded",
+    "RulesPerSecurityGroupLimitExceeded",
+    "ResourceLimitExceeded",
+}
+# The first ECS or ELB call of an account makes the service-linked role and may fail meanwhile.
+SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
+
+
+@lru_cache(maxsize=1)
+def _session() -> Any:
+    import boto3
+
+    observability.trace_aws_calls()
+    return boto3.Session()
+
+
+@lru_cache(maxsize=None)
+def client(service: str) -> Any:
+    """The boto3 client of `service`, made on first use (14 to 160 ms each) and then kept.
+
+    Retries are few and short here: the state machine waits and tries again, so a function
+    never holds its billed time open to do it.
+    """
+    from botocore.config import Config
+
+    policy = Config(
+        connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
+    )
+    return _session().client(service, config=policy)
+
+
+def forget_clients() -> None:
+    """Drops every cached client. For tests, which change endpoints between them."""
+    client.cache_clear()
+    _session.cache_clear()
+
+
+def code_of(error: Exception) -> str:
+    """The AWS error code of a botocore `ClientError`, or an empty string."""
+    return getattr(error, "response", {}).get("Error", {}).get("Code", "")
+
+
+def message_of(error: Exception) -> str:
+    """What AWS said, without botocore's preamble."""
+    return getattr(error, "response", {}).get("Error", {}).get("Message", "") or str(error)
+
+
+def workflow_error(error: Exception) -> WorkflowError | None:
+    """What an exception of botocore means to the workflow; None if it is not an AWS matter."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, ClientError):
+        return _from_client_error(error)
+    # Connection resets, time-outs and unreadable answers: the call may have taken effect, and
+    # every step may run twice.
+    return Retryable(str(error)) if isinstance(error, BotoCoreError) else None
+
+
+def _from_client_error(error: Any) -> WorkflowError:
+    code, message, operation = code_of(error), message_of(error), error.operation_name
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    evidence = {"aws_operation": operation, "aws_error": code, "aws_message": message}
+    if code in THROTTLED:
+        return Throttled(f"AWS throttled {operation}")
+    if any(words in message.lower() for words in SERVICE_LINKED_ROLE) and code not in DENIED:
+        return Retryable(f"{operation}: the service-linked role is being made")
+    if code in DENIED:
+        return DeploymentFailed(
+            FailureCode.AWS_ACCESS_DENIED,
+            f"AWS refused {operation}.",
+            hint="Ask the platform team to allow this action for Slipway's role in this account.",
+            evidence=evidence,
+        )
+    if code in QUOTA:
+        return DeploymentFailed(
+            FailureCode.AWS_QUOTA_EXCEEDED,
+            f"An AWS quota is used up: {message}",
+            hint="Delete deployments that are not needed, or ask AWS for a higher quota.",
+            evidence=evidence,
+        )
+    if status >= 500 or code in {"ServerException", "InternalFailure", "ServiceUnavailable"}:
+        return Retryable(f"{operation}: {code} {message}")
+    return DeploymentFailed(
+        FailureCode.INTERNAL,
+        f"AWS did not accept {operation}: {message}",
+        hint="This is a fault in Slipway or its settings: pass the evidence on to the platform team.",
+        evidence=evidence,
+    )

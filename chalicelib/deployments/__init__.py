@@ -1,0 +1,1 @@
+"""The domain: what a deployment is and may become. No AWS in here."""

@@ -1,0 +1,141 @@
+"""Every error of the domain, typed once.
+
+The HTTP edge turns a `RequestRefused` into problem+json. The names of the `WorkflowError`
+classes are part of the state machine: `ErrorEquals` matches them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+
+class FailureCode(StrEnum):
+    """Why a deployment failed, as `failure.code` tells it."""
+
+    IMAGE_NOT_FOUND = "IMAGE_NOT_FOUND"
+    IMAGE_ACCESS_DENIED = "IMAGE_ACCESS_DENIED"
+    ARCHITECTURE_MISMATCH = "ARCHITECTURE_MISMATCH"
+    SECRET_UNAVAILABLE = "SECRET_UNAVAILABLE"
+    NETWORK_MISCONFIGURED = "NETWORK_MISCONFIGURED"
+    AWS_QUOTA_EXCEEDED = "AWS_QUOTA_EXCEEDED"
+    AWS_ACCESS_DENIED = "AWS_ACCESS_DENIED"
+    CAPACITY_UNAVAILABLE = "CAPACITY_UNAVAILABLE"
+    CONTAINER_EXITED = "CONTAINER_EXITED"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    HEALTH_CHECK_FAILED = "HEALTH_CHECK_FAILED"
+    SMOKE_TEST_FAILED = "SMOKE_TEST_FAILED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    INTERNAL = "INTERNAL"
+
+
+class WorkflowError(Exception):
+    """What a step tells the state machine."""
+
+
+class NotReady(WorkflowError):
+    """Nothing is wrong, AWS is not there yet: look again, often."""
+
+
+class StillProvisioning(WorkflowError):
+    """Nothing is wrong and nothing can be ready for a while: look again, rarely."""
+
+
+class Throttled(WorkflowError):
+    """AWS asked for fewer calls: try again, more slowly each time."""
+
+
+class Retryable(WorkflowError):
+    """The call failed for a passing reason, or its answer was lost: run the step again."""
+
+
+class Superseded(WorkflowError):
+    """The deployment has a newer generation, or another path: this step must not touch AWS."""
+
+
+class DeploymentFailed(WorkflowError):
+    """The operation cannot succeed.
+
+    `message` says what happened, `hint` what the caller can do, `evidence` what AWS said.
+    """
+
+    def __init__(
+        self,
+        code: FailureCode,
+        message: str,
+        *,
+        hint: str,
+        evidence: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.evidence = evidence or {}
+
+
+class RequestRefused(Exception):
+    """A request that cannot be carried out; the subclasses give HTTP status and code."""
+
+    status = 400
+    code = "INVALID_REQUEST"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: list[dict[str, str]] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors or []
+        self.headers = headers or {}
+
+
+class MalformedJson(RequestRefused):
+    status, code = 400, "MALFORMED_JSON"
+
+
+class Unauthenticated(RequestRefused):
+    status, code = 401, "UNAUTHENTICATED"
+
+
+class Forbidden(RequestRefused):
+    status, code = 403, "FORBIDDEN"
+
+
+class NotFound(RequestRefused):
+    status, code = 404, "NOT_FOUND"
+
+
+class NameTaken(RequestRefused):
+    status, code = 409, "NAME_TAKEN"
+
+
+class OperationInProgress(RequestRefused):
+    status, code = 409, "OPERATION_IN_PROGRESS"
+
+
+class InvalidState(RequestRefused):
+    status, code = 409, "INVALID_STATE"
+
+
+class PreconditionFailed(RequestRefused):
+    status, code = 412, "PRECONDITION_FAILED"
+
+
+class BodyTooLarge(RequestRefused):
+    status, code = 413, "BODY_TOO_LARGE"
+
+
+class UnsupportedMediaType(RequestRefused):
+    status, code = 415, "UNSUPPORTED_MEDIA_TYPE"
+
+
+class ValidationFailed(RequestRefused):
+    status, code = 422, "VALIDATION_FAILED"
+
+
+class AwsUnavailable(RequestRefused):
+    status, code = 503, "AWS_UNAVAILABLE"

@@ -1,0 +1,24 @@
+"""The sizes that Fargate offers, for Linux tasks.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
+"""
+
+GIB = 1024
+
+MEMORY_BY_CPU: dict[int, tuple[int, ...]] = {
+    256: (512, GIB, 2 * GIB),
+    512: tuple(GIB * n for n in range(1, 5)),
+    1024: tuple(GIB * n for n in range(2, 9)),
+    2048: tuple(GIB * n for n in range(4, 17)),
+    4096: tuple(GIB * n for n in range(8, 31)),
+    8192: tuple(GIB * n for n in range(16, 61, 4)),
+    16384: tuple(GIB * n for n in range(32, 121, 8)),
+}
+
+
+def memory_choices(cpu: int) -> str:
+    """The memory sizes in MiB that go with `cpu`, in words for an error message."""
+    sizes = MEMORY_BY_CPU[cpu]
+    if len(sizes) <= 4:
+        return " or ".join(map(str, sizes))
+    return f"{sizes[0]} to {sizes[-1]} in steps of {sizes[1] - sizes[0]}"

@@ -1,0 +1,60 @@
+"""Container image references: `registry/repository[:tag][@digest]`.
+
+The grammar is that of https://github.com/distribution/reference, with the registry required, for
+an image without one would come from wherever the engine's default points.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_HOST = r"(?P<registry>(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+[a-zA-Z0-9-]+(?::\d{1,5})?|localhost(?::\d{1,5})?)"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"{_HOST}/(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
+    re.ASCII,
+)
+_ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+
+MAX_LENGTH = 512
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """The parts of a reference; `tag` is `latest` where neither tag nor digest was given."""
+
+    registry: str
+    repository: str
+    tag: str | None
+    digest: str | None
+
+    @property
+    def ecr(self) -> tuple[str, str] | None:
+        """(account id, region) of an Amazon ECR private registry, else None."""
+        match = _ECR.fullmatch(self.registry)
+        return (match["account"], match["region"]) if match else None
+
+    def pinned(self, digest: str) -> str:
+        """The reference by digest, so that a task started later runs the very same image."""
+        return f"{self.registry}/{self.repository}@{digest}"
+
+
+def parse(reference: str) -> ImageReference:
+    """The parts of `reference`. Raises `ValueError` with the reason and the form it should have."""
+    match = _REFERENCE.fullmatch(reference) if len(reference) <= MAX_LENGTH else None
+    if not match:
+        raise ValueError(
+            "must be an image reference with a registry, such as "
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"
+        )
+    tag = match["tag"] or (None if match["digest"] else "latest")
+    return ImageReference(match["registry"], match["repository"], tag, match["digest"])
+
+
+def is_allowed(image: ImageReference, allowed_registries: tuple[str, ...]) -> bool:
+    """Whether the image comes from an allowed registry, or from below an allowed `registry/path`."""
+    full = f"{image.registry}/{image.repository}/"
+    return any(full.startswith(entry.rstrip("/") + "/") for entry in allowed_registries)

@@ -1,0 +1,283 @@
+"""The deployment spec: what a caller may ask for, and every rule it must keep.
+
+Rules that look at two fields hang on the second one and read the first from `info.data`, not on
+the model: pydantic runs model validators only when all fields are well, and a caller is owed
+all faults at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from chalicelib.deployments import image_reference
+from chalicelib.deployments.errors import ValidationFailed
+from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
+from chalicelib.deployments.naming import NAME_PATTERN
+
+# Of the HTTP contract, but not built yet: refused, never silently accepted.
+NOT_YET = {"scaling", "secrets", "certificate_arn", "domain", "ttl", "callback_url"}
+FIXED = {"name", "load_balancer", "architecture"}
+CHANGEABLE = {"count", "image"}
+
+_PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
+_STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*")
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_SECRET_WORDS = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "SECRETS", "TOKEN", "APIKEY", "CREDENTIAL", "CREDENTIALS"}
+_SECRET_KEYS = {"API", "ACCESS", "PRIVATE", "SIGNING", "ENCRYPTION"}
+_TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
+
+
+def _http_path(value: str) -> str:
+    if not _PATH.fullmatch(value):
+        raise ValueError("must be a path that starts with a single /, never a URL, without spaces, such as /health")
+    return value
+
+
+HttpPath = Annotated[str, AfterValidator(_http_path)]
+
+
+class _Strict(BaseModel):
+    """No coercion and no unknown field: a caller's mistake is told, not guessed at."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class HealthCheck(_Strict):
+    """How the load balancer asks a task whether it is well; times in seconds."""
+
+    path: HttpPath = "/"
+    status: str = "200-399"
+    interval: int = Field(5, ge=5, le=300)
+    timeout: int = Field(4, ge=2, le=120, validate_default=True)
+    grace: int = Field(60, ge=0, le=1800)
+
+    @field_validator("status")
+    @classmethod
+    def _status(cls, value: str) -> str:
+        if not _STATUS_LIST.fullmatch(value):
+            raise ValueError("must be HTTP codes from 200 to 499, such as 200, 200,204 or 200-399")
+        return value
+
+    @field_validator("timeout")
+    @classmethod
+    def _timeout(cls, value: int, info: ValidationInfo) -> int:
+        interval = info.data.get("interval")
+        if interval is not None and value >= interval:
+            raise ValueError(f"must be less than interval, which is {interval}")
+        return value
+
+
+class SmokeTest(_Strict):
+    """One real request through the load balancer before a deployment is called ACTIVE."""
+
+    path: HttpPath | None = None
+    status: int = Field(200, ge=100, le=599)
+    json_has: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field([], max_length=32)
+    max_latency_ms: int | None = Field(None, ge=1, le=25_000)
+
+
+class Spec(_Strict):
+    """What a caller sends to `POST /deployments`, with defaults filled in.
+
+    Validate through `parse` or `patched`, which pass in the stack's allow-list and limits.
+    """
+
+    name: str
+    image: str
+    port: int = Field(80, ge=1, le=65535)
+    cpu: int = 256
+    memory: int = Field(512, validate_default=True)
+    architecture: Literal["X86_64", "ARM64"] = "X86_64"
+    count: int = Field(1, ge=0)
+    command: list[str] | None = Field(None, min_length=1, max_length=64)
+    environment: dict[str, str] = Field({}, max_length=64)
+    health_check: HealthCheck = HealthCheck()
+    smoke_test: SmokeTest = Field(SmokeTest(), validate_default=True)
+    load_balancer: Literal["dedicated"] = "dedicated"
+    ingress_cidrs: list[str] = Field(["0.0.0.0/0"], min_length=1, max_length=50)
+    on_failure: Literal["teardown", "keep"] = "teardown"
+    tags: dict[str, str] = Field({}, max_length=40)
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not re.fullmatch(NAME_PATTERN, value):
+            raise ValueError(
+                "must be 1 to 24 of a-z, 0-9 and hyphen, start with a letter and not end with a hyphen"
+            )
+        if value == "internal" or value.startswith("internal-"):
+            raise ValueError("must not start with internal: AWS keeps that for load balancers")
+        return value
+
+    @field_validator("image")
+    @classmethod
+    def _image(cls, value: str, info: ValidationInfo) -> str:
+        image = image_reference.parse(value)
+        allowed = (info.context or {}).get("allowed_registries")
+        if allowed is not None and not image_reference.is_allowed(image, allowed):
+            raise ValueError(f"must come from an allowed registry: {', '.join(allowed) or 'none is set'}")
+        return value
+
+    @field_validator("cpu")
+    @classmethod
+    def _cpu(cls, value: int) -> int:
+        if value not in MEMORY_BY_CPU:
+            raise ValueError(f"must be one of {', '.join(map(str, MEMORY_BY_CPU))} CPU units")
+        return value
+
+    @field_validator("memory")
+    @classmethod
+    def _memory(cls, value: int, info: ValidationInfo) -> int:
+        cpu = info.data.get("cpu")
+        if cpu is not None and value not in MEMORY_BY_CPU[cpu]:
+            raise ValueError(f"with cpu {cpu} Fargate offers a memory of {memory_choices(cpu)} MiB")
+        return value
+
+    @field_validator("count")
+    @classmethod
+    def _count(cls, value: int, info: ValidationInfo) -> int:
+        most = (info.context or {}).get("max_tasks")
+        if most is not None and value > most:
+            raise ValueError(f"must be at most {most}, the limit of tasks for one deployment")
+        return value
+
+    @field_validator("environment")
+    @classmethod
+    def _environment(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not _ENVIRONMENT_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a variable name: use letters, digits and underscores")
+            if _looks_like_a_secret(name):
+                raise ValueError(
+                    f"{name} looks like a secret: a value here would be readable by anyone who sees "
+                    "the task definition; keep it in Secrets Manager and use `secrets`"
+                )
+        if sum(len(k.encode()) + len(v.encode()) for k, v in value.items()) > 4096:
+            raise ValueError("must be at most 4 KiB in all, names and values")
+        return value
+
+    @field_validator("smoke_test")
+    @classmethod
+    def _smoke_test(cls, value: SmokeTest, info: ValidationInfo) -> SmokeTest:
+        health_check = info.data.get("health_check")
+        if value.path is None and health_check is not None:
+            return value.model_copy(update={"path": health_check.path})
+        return value
+
+    @field_validator("ingress_cidrs")
+    @classmethod
+    def _ingress_cidrs(cls, value: list[str]) -> list[str]:
+        for cidr in value:
+            try:
+                ipaddress.IPv4Network(cidr)
+            except ValueError:
+                raise ValueError(f"{cidr!r} is not an IPv4 network, such as 203.0.113.0/24") from None
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def _tags(cls, value: dict[str, str]) -> dict[str, str]:
+        for key, text in value.items():
+            if key.lower().startswith(("aws:", "slipway:")):
+                raise ValueError(f"{key!r}: the prefixes aws: and slipway: are reserved")
+            if not 1 <= len(key) <= 128 or len(text) > 256:
+                raise ValueError(f"{key!r}: a key has 1 to 128 characters, a value at most 256")
+            if not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(text):
+                raise ValueError(f"{key!r}: use letters, digits, spaces and . : / = + - @ _")
+        return value
+
+
+def _looks_like_a_secret(name: str) -> bool:
+    """By whole words, for TOKENIZERS_PARALLELISM is no secret."""
+    words = name.upper().split("_")
+    pairs = zip(words, words[1:], strict=False)
+    return bool(_SECRET_WORDS & set(words)) or any(a in _SECRET_KEYS and b == "KEY" for a, b in pairs)
+
+
+def parse(body: Any, *, allowed_registries: tuple[str, ...], max_tasks: int) -> Spec:
+    """The spec in a request body. Raises `ValidationFailed` naming every fault at once."""
+    return _validate(body, NOT_YET, allowed_registries, max_tasks)
+
+
+def patched(spec: Spec, body: Any, *, allowed_registries: tuple[str, ...], max_tasks: int) -> Spec:
+    """`spec` with the fields of a PATCH body in it. Raises `ValidationFailed` likewise."""
+    if isinstance(body, dict) and not body:
+        raise _refused([_fault("", "name at least one field to change: count or image")])
+    merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
+    unchangeable = set(body) - CHANGEABLE if isinstance(body, dict) else set()
+    return _validate(merged, unchangeable & (set(Spec.model_fields) | NOT_YET), allowed_registries, max_tasks, patch=True)
+
+
+def _validate(
+    body: Any,
+    refused: set[str],
+    allowed_registries: tuple[str, ...],
+    max_tasks: int,
+    patch: bool = False,
+) -> Spec:
+    if not isinstance(body, dict):
+        raise _refused([_fault("", "the body must be a JSON object")])
+    faults = [_fault(field, _refusal(field, patch)) for field in sorted(refused & set(body))]
+    context = {"allowed_registries": allowed_registries, "max_tasks": max_tasks}
+    try:
+        known = {field: value for field, value in body.items() if field not in refused or patch}
+        spec = Spec.model_validate(known, context=context)
+    except ValidationError as error:
+        faults += [_from_pydantic(fault) for fault in error.errors() if fault["loc"][:1] not in {(f["field"],) for f in faults}]
+        raise _refused(faults) from None
+    if faults:
+        raise _refused(faults)
+    return spec
+
+
+def _refusal(field: str, patch: bool) -> str:
+    if patch and field in FIXED:
+        return "cannot be changed: delete this deployment and make another"
+    if patch and field not in NOT_YET:
+        return "cannot be changed yet: only count and image can"
+    return "is not available yet: leave it out"
+
+
+def _fault(field: str, message: str) -> dict[str, str]:
+    return {"field": field, "message": message}
+
+
+def _refused(faults: list[dict[str, str]]) -> ValidationFailed:
+    fields = ", ".join(f["field"] or "body" for f in faults)
+    noun = "fault" if len(faults) == 1 else "faults"
+    return ValidationFailed(f"The body has {len(faults)} {noun}: {fields}", errors=faults)
+
+
+def _from_pydantic(error: Any) -> dict[str, str]:
+    """A pydantic error in the words of the contract, with the fix."""
+    location = [str(part) for part in error["loc"]]
+    field, kind, context = ".".join(location), error["type"], error.get("ctx", {})
+    message = error["msg"]
+    if kind == "value_error":
+        message = str(context["error"])
+    elif kind == "missing":
+        message = "is required"
+    elif kind == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _siblings(location), n=1)
+        message = "is not a field of the contract" + (f": did you mean {near[0]}?" if near else "")
+    elif message.startswith("Input should be"):
+        message = "must be" + message.removeprefix("Input should be")
+    return _fault(field, message)
+
+
+def _siblings(location: list[str]) -> list[str]:
+    model = {"health_check": HealthCheck, "smoke_test": SmokeTest}.get(location[0], Spec)
+    return list(model.model_fields)

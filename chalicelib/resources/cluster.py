@@ -1,0 +1,41 @@
+"""The ECS cluster: one a deployment, so that a teardown touches nothing of another's."""
+
+from __future__ import annotations
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources.tagging import lower, tags_of
+
+KIND = "cluster"
+
+
+def ensure(deployment: Deployment) -> Resource:
+    """Creates the cluster; ECS answers the existing one when it is there."""
+    answer = aws.client("ecs").create_cluster(
+        clusterName=deployment.id,
+        tags=lower(tags_of(deployment)),
+        settings=[{"name": "containerInsights", "value": "disabled"}],
+    )
+    return Resource(kind=KIND, name=deployment.id, arn=answer["cluster"]["clusterArn"])
+
+
+def exists(deployment_id: str) -> list[str]:
+    """The name of the cluster if it lives: AWS shows a deleted one as INACTIVE for a while."""
+    answer = aws.client("ecs").describe_clusters(clusters=[deployment_id])
+    return [cluster["clusterName"] for cluster in answer["clusters"] if cluster["status"] != "INACTIVE"]
+
+
+def delete(deployment_id: str) -> None:
+    """Deletes it; raises `NotReady` while services drain or tasks stop (13 to 25 s after exit)."""
+    ecs = aws.client("ecs")
+    try:
+        ecs.delete_cluster(cluster=deployment_id)
+    except ecs.exceptions.ClusterNotFoundException:
+        return
+    except ecs.exceptions.ClusterContainsServicesException:
+        raise NotReady(f"cluster {deployment_id} still has a draining service") from None
+    except ecs.exceptions.ClusterContainsTasksException:
+        raise NotReady(f"cluster {deployment_id} still has stopping tasks") from None
+    except ecs.exceptions.UpdateInProgressException:
+        raise NotReady(f"cluster {deployment_id} is being updated") from None

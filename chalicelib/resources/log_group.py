@@ -1,0 +1,55 @@
+"""The log group of the tasks, with a retention, for a log group without one is kept for ever."""
+
+from __future__ import annotations
+
+from chalicelib import aws
+from chalicelib.deployments import naming
+from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.resources.tagging import tags_of
+from chalicelib.settings import settings
+
+KIND = "log_group"
+
+
+def name_of(deployment_id: str) -> str:
+    """The log group's name."""
+    return naming.log_group(deployment_id, settings().stack_name)
+
+
+def ensure(deployment: Deployment) -> Resource:
+    """Creates the log group, or adopts the one of this name."""
+    logs, name = aws.client("logs"), name_of(deployment.id)
+    try:
+        logs.create_log_group(logGroupName=name, tags=tags_of(deployment))
+    except logs.exceptions.ResourceAlreadyExistsException:
+        pass
+    logs.put_retention_policy(logGroupName=name, retentionInDays=settings().log_retention_days)
+    return Resource(kind=KIND, name=name)
+
+
+def delete(deployment_id: str) -> None:
+    """Deletes it with its lines. Succeeds where there is none."""
+    logs = aws.client("logs")
+    try:
+        logs.delete_log_group(logGroupName=name_of(deployment_id))
+    except logs.exceptions.ResourceNotFoundException:
+        pass
+
+
+def exists(deployment_id: str) -> list[str]:
+    """The name of the log group if AWS still knows it."""
+    name = name_of(deployment_id)
+    answer = aws.client("logs").describe_log_groups(logGroupNamePrefix=name)
+    return [group["logGroupName"] for group in answer["logGroups"] if group["logGroupName"] == name]
+
+
+def last_lines(deployment_id: str, stream: str, count: int = 20) -> list[str]:
+    """The last lines that one task wrote, oldest first; none where it wrote nothing."""
+    logs = aws.client("logs")
+    try:
+        answer = logs.get_log_events(
+            logGroupName=name_of(deployment_id), logStreamName=stream, limit=count, startFromHead=False
+        )
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+    return [event["message"] for event in answer["events"]][-count:]

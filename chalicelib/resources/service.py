@@ -1,0 +1,129 @@
+"""The ECS service: it keeps `count` tasks of a task definition running behind the target group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib import aws
+from chalicelib.deployments import naming
+from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import network, security_groups, target_group, task_definition
+from chalicelib.resources.tagging import lower, tags_of
+from chalicelib.settings import settings
+
+KIND = "service"
+BREAKER_FAILURES = 3
+
+
+def ensure(deployment: Deployment) -> Resource:
+    """Creates the service, or rolls the one of this name to the spec; does not wait for tasks."""
+    definition = task_definition.newest_arn(deployment.id)
+    if definition is None:
+        raise NotReady(f"task definition {deployment.id} is not visible yet")
+    found = find(deployment.id)
+    if found is None or found["status"] == "INACTIVE":
+        arn = _create(deployment, definition)
+    elif found["status"] == "DRAINING":
+        raise NotReady(f"a service named {deployment.id} is still draining")
+    else:
+        arn = _update(deployment, definition, found)
+    return Resource(kind=KIND, name=deployment.id, arn=arn)
+
+
+def _create(deployment: Deployment, definition: str) -> str:
+    ecs, spec = aws.client("ecs"), deployment.spec
+    _, group_id = security_groups.ids(deployment.id)
+    try:
+        answer = ecs.create_service(
+            cluster=deployment.id,
+            serviceName=deployment.id,
+            clientToken=deployment.id,
+            taskDefinition=definition,
+            desiredCount=spec.count,
+            launchType="FARGATE",
+            deploymentConfiguration=_deployment_configuration(),
+            healthCheckGracePeriodSeconds=spec.health_check.grace,
+            loadBalancers=[
+                {
+                    "targetGroupArn": target_group.get_arn(deployment.id),
+                    "containerName": naming.CONTAINER_NAME,
+                    "containerPort": spec.port,
+                }
+            ],
+            networkConfiguration={
+                "awsvpcConfiguration": {
+                    "subnets": list(network.find().subnet_ids),
+                    "securityGroups": [group_id],
+                    # Without a NAT gateway a task in a public subnet pulls through its own address.
+                    "assignPublicIp": "ENABLED" if settings().assign_public_ip else "DISABLED",
+                }
+            },
+            propagateTags="SERVICE",
+            tags=lower(tags_of(deployment)),
+        )
+    except ecs.exceptions.ClusterNotFoundException:
+        raise NotReady(f"cluster {deployment.id} is not visible yet") from None
+    except ecs.exceptions.InvalidParameterException as error:
+        # The service was created by a run of this step whose answer was lost, or the target
+        # group's listener is not visible to ECS yet: the next look finds out which.
+        # https://github.com/aws/aws-cdk/issues/1160
+        message = aws.message_of(error)
+        if "not idempotent" in message or "associated load balancer" in message:
+            raise NotReady(message) from None
+        raise
+    return answer["service"]["serviceArn"]
+
+
+def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> str:
+    wanted = {
+        "taskDefinition": definition,
+        "desiredCount": deployment.spec.count,
+        "healthCheckGracePeriodSeconds": deployment.spec.health_check.grace,
+    }
+    changes = {key: value for key, value in wanted.items() if found.get(key) != value}
+    if changes:
+        aws.client("ecs").update_service(cluster=deployment.id, service=deployment.id, **changes)
+    return found["serviceArn"]
+
+
+def _deployment_configuration() -> dict[str, Any]:
+    return {
+        # New tasks first, then the old ones go: no request is dropped, and one task is enough.
+        "maximumPercent": 200,
+        "minimumHealthyPercent": 100,
+        # Rolling back is ours to do and to tell: ECS would report its own as a success.
+        "deploymentCircuitBreaker": {
+            "enable": True,
+            "rollback": False,
+            "thresholdConfiguration": {"type": "COUNT", "value": BREAKER_FAILURES},
+        },
+    }
+
+
+def find(deployment_id: str) -> dict[str, Any] | None:
+    """The service as ECS describes it, or None: a missing one is told in `failures`, not raised."""
+    ecs = aws.client("ecs")
+    try:
+        answer = ecs.describe_services(cluster=deployment_id, services=[deployment_id])
+    except ecs.exceptions.ClusterNotFoundException:
+        return None
+    return answer["services"][0] if answer["services"] else None
+
+
+def delete(deployment_id: str) -> None:
+    """Deletes the service with its tasks; it drains by itself. Succeeds where there is none."""
+    ecs = aws.client("ecs")
+    found = find(deployment_id)
+    if found is None or found["status"] != "ACTIVE":
+        return
+    try:
+        ecs.delete_service(cluster=deployment_id, service=deployment_id, force=True)
+    except (ecs.exceptions.ServiceNotFoundException, ecs.exceptions.ClusterNotFoundException):
+        return
+
+
+def exists(deployment_id: str) -> list[str]:
+    """The name of the service if it lives: AWS shows a deleted one as INACTIVE for a while."""
+    found = find(deployment_id)
+    return [deployment_id] if found and found["status"] != "INACTIVE" else []

@@ -1,0 +1,130 @@
+"""The target group: where the load balancer finds the tasks, and how it asks after their health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import network
+from chalicelib.resources.tagging import tags_of, upper
+
+KIND = "target_group"
+# The default of 300 s keeps every stop and every teardown waiting; predictions are short.
+DEREGISTRATION_DELAY_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Target:
+    """A registered task: its address and health as the load balancer sees it."""
+
+    address: str
+    port: int
+    state: str
+    reason: str
+    description: str
+
+
+def ensure(deployment: Deployment) -> Resource:
+    """Creates the target group, or brings the one of this name to the spec."""
+    elbv2 = aws.client("elbv2")
+    arn = find_arn(deployment.id)
+    if arn:
+        elbv2.modify_target_group(TargetGroupArn=arn, **_health_check(deployment))
+    else:
+        arn = _create(deployment)
+    elbv2.modify_target_group_attributes(
+        TargetGroupArn=arn,
+        Attributes=[
+            {
+                "Key": "deregistration_delay.timeout_seconds",
+                "Value": str(DEREGISTRATION_DELAY_SECONDS),
+            }
+        ],
+    )
+    return Resource(kind=KIND, name=deployment.id, arn=arn)
+
+
+def _create(deployment: Deployment) -> str:
+    elbv2 = aws.client("elbv2")
+    try:
+        answer = elbv2.create_target_group(
+            Name=deployment.id,
+            Protocol="HTTP",
+            Port=deployment.spec.port,
+            VpcId=network.find().vpc_id,
+            TargetType="ip",
+            HealthCheckProtocol="HTTP",
+            Tags=upper(tags_of(deployment)),
+            **_health_check(deployment),
+        )
+    except elbv2.exceptions.DuplicateTargetGroupNameException:
+        raise NotReady(f"target group {deployment.id} exists but is not visible yet") from None
+    return answer["TargetGroups"][0]["TargetGroupArn"]
+
+
+def _health_check(deployment: Deployment) -> dict[str, Any]:
+    check = deployment.spec.health_check
+    return {
+        "HealthCheckPath": check.path,
+        "HealthCheckIntervalSeconds": check.interval,
+        "HealthCheckTimeoutSeconds": check.timeout,
+        "HealthyThresholdCount": 2,
+        "UnhealthyThresholdCount": 2,
+        "Matcher": {"HttpCode": check.status},
+    }
+
+
+def find_arn(deployment_id: str) -> str | None:
+    """The ARN of the deployment's target group, or None."""
+    elbv2 = aws.client("elbv2")
+    try:
+        found = elbv2.describe_target_groups(Names=[deployment_id])["TargetGroups"]
+    except elbv2.exceptions.TargetGroupNotFoundException:
+        return None
+    return found[0]["TargetGroupArn"] if found else None
+
+
+def get_arn(deployment_id: str) -> str:
+    """The ARN. Raises `NotReady` while AWS does not show the target group yet."""
+    arn = find_arn(deployment_id)
+    if arn is None:
+        raise NotReady(f"target group {deployment_id} is not visible yet")
+    return arn
+
+
+def targets(deployment_id: str) -> list[Target]:
+    """Every registered target with its health; none where there is no target group."""
+    arn = find_arn(deployment_id)
+    if arn is None:
+        return []
+    answer = aws.client("elbv2").describe_target_health(TargetGroupArn=arn)
+    return [
+        Target(
+            address=entry["Target"]["Id"],
+            port=entry["Target"].get("Port", 0),
+            state=entry["TargetHealth"]["State"],
+            reason=entry["TargetHealth"].get("Reason", ""),
+            description=entry["TargetHealth"].get("Description", ""),
+        )
+        for entry in answer["TargetHealthDescriptions"]
+    ]
+
+
+def delete(deployment_id: str) -> None:
+    """Deletes it; raises `NotReady` while a listener that is going still uses it."""
+    elbv2 = aws.client("elbv2")
+    arn = find_arn(deployment_id)
+    if arn is None:
+        return
+    try:
+        elbv2.delete_target_group(TargetGroupArn=arn)
+    except elbv2.exceptions.ResourceInUseException:
+        raise NotReady(f"target group {deployment_id} is still used by a listener") from None
+
+
+def exists(deployment_id: str) -> list[str]:
+    """The name of the target group if AWS still knows it."""
+    return [deployment_id] if find_arn(deployment_id) else []

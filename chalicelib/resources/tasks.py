@@ -1,0 +1,61 @@
+"""The tasks of a deployment's service, live from ECS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib import aws
+
+DESCRIBE_BATCH = 100
+
+
+def describe(deployment_id: str, *, desired: tuple[str, ...] = ("RUNNING", "STOPPED")) -> list[dict[str, Any]]:
+    """Tasks as ECS describes them; ECS forgets a stopped one after about an hour."""
+    ecs = aws.client("ecs")
+    arns: list[str] = []
+    try:
+        for status in desired:
+            pages = ecs.get_paginator("list_tasks").paginate(cluster=deployment_id, desiredStatus=status)
+            arns += [arn for page in pages for arn in page["taskArns"]]
+    except ecs.exceptions.ClusterNotFoundException:
+        return []
+    tasks: list[dict[str, Any]] = []
+    for start in range(0, len(arns), DESCRIBE_BATCH):
+        batch = arns[start : start + DESCRIBE_BATCH]
+        tasks += ecs.describe_tasks(cluster=deployment_id, tasks=batch)["tasks"]
+    return tasks
+
+
+def unstopped(deployment_id: str) -> list[str]:
+    """Short ids of tasks that have not stopped yet."""
+    return [task_id(task) for task in describe(deployment_id) if task["lastStatus"] != "STOPPED"]
+
+
+def task_id(task: dict[str, Any]) -> str:
+    """The last part of the task's ARN."""
+    return task["taskArn"].rsplit("/", 1)[-1]
+
+
+def attachment(task: dict[str, Any], name: str) -> str | None:
+    """A detail of the task's network interface, such as `privateIPv4Address`."""
+    details = (
+        detail
+        for entry in task.get("attachments", [])
+        if entry.get("type") == "ElasticNetworkInterface"
+        for detail in entry.get("details", [])
+    )
+    return next((detail["value"] for detail in details if detail["name"] == name), None)
+
+
+def public_addresses(tasks: list[dict[str, Any]]) -> dict[str, str]:
+    """Network interface id -> public IPv4 address, by one call for all tasks."""
+    interfaces = [found for task in tasks if (found := attachment(task, "networkInterfaceId"))]
+    if not interfaces:
+        return {}
+    filters = [{"Name": "network-interface-id", "Values": interfaces}]
+    answer = aws.client("ec2").describe_network_interfaces(Filters=filters)
+    return {
+        interface["NetworkInterfaceId"]: interface["Association"]["PublicIp"]
+        for interface in answer["NetworkInterfaces"]
+        if "PublicIp" in interface.get("Association", {})
+    }

@@ -1,0 +1,43 @@
+"""What the template tells the functions, read from the environment on first use."""
+
+import os
+from functools import lru_cache
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+
+class Settings(BaseModel):
+    """Environment variables of the Lambda functions, set in `infra/resources.json`.
+
+    `state_machine_arn` is known to the API function alone: a step that named the state machine
+    which invokes it would be a cycle in the template.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    table_name: str
+    stack_name: str
+    aws_region: str
+    state_machine_arn: str = ""
+    task_role_arn: str = ""
+    execution_role_arn: str = ""
+    vpc_id: str = ""
+    subnet_ids: tuple[str, ...] = ()
+    assign_public_ip: bool = True
+    allowed_registries: tuple[str, ...] = ()
+    load_balancer_url: str = "http://{dns_name}"
+    max_tasks: int = 10
+    log_retention_days: int = 30
+
+    @field_validator("subnet_ids", "allowed_registries", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """CloudFormation passes a list as `a,b`."""
+        return tuple(v.strip() for v in value.split(",") if v.strip()) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process. Raises `pydantic.ValidationError` naming what is not set."""
+    values = {name: os.environ[name.upper()] for name in Settings.model_fields if os.environ.get(name.upper())}
+    return Settings.model_validate(values)

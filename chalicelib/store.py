@@ -1,0 +1,287 @@
+"""The record in DynamoDB: the only module that knows the table.
+
+One table, two keys (`pk`, `sk`):
+
+| item            | pk                | sk              |
+|-----------------|-------------------|-----------------|
+| deployment      | `DEPLOYMENT#<id>` | `RECORD`        |
+| event           | `DEPLOYMENT#<id>` | `EVENT#<00000001>` |
+| name, while live| `OWNER#<owner>`   | `NAME#<name>`   |
+| token           | `TOKEN#<hash>`    | `TOKEN`         |
+
+Two indexes, of deployments alone: `by_owner` (`owner`, `created_key`) and `everything`
+(`record_type`, `created_key`) for admins and sweeps.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from chalicelib import aws
+from chalicelib.clock import rfc3339
+from chalicelib.deployments.deployment import Deployment, Event, Status
+from chalicelib.deployments.errors import NameTaken, NotFound, Retryable
+from chalicelib.settings import settings
+
+WRITE_ATTEMPTS = 12
+RECORD_TYPE = "deployment"
+
+
+class Conflict(Exception):
+    """Somebody else wrote between our read and our write."""
+
+
+def get(deployment_id: str) -> Deployment | None:
+    """The deployment, by one consistent read."""
+    item = get_item(f"DEPLOYMENT#{deployment_id}", "RECORD")
+    return Deployment.model_validate(item) if item else None
+
+
+def id_of_name(owner: str, name: str) -> str | None:
+    """The id of the owner's live deployment of that name."""
+    item = get_item(f"OWNER#{owner}", f"NAME#{name}")
+    return item["deployment_id"] if item else None
+
+
+def create(deployment: Deployment) -> Deployment:
+    """Writes a new record, its name and its events at once.
+
+    Raises `NameTaken` where the owner has a live deployment of that name.
+    """
+    name = _put(
+        {
+            "pk": f"OWNER#{deployment.owner}",
+            "sk": f"NAME#{deployment.name}",
+            "deployment_id": deployment.id,
+        },
+        "attribute_not_exists(pk)",
+    )
+    try:
+        return _write(deployment, expected_version=None, also=[name])
+    except Conflict:
+        taken_by = id_of_name(deployment.owner, deployment.name)
+        if taken_by and taken_by != deployment.id:
+            raise NameTaken(
+                f"{deployment.owner} has a live deployment named {deployment.name}: {taken_by}. "
+                "Delete it first or choose another name"
+            ) from None
+        raise Retryable(f"{deployment.id} could not be recorded") from None
+
+
+def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deployment:
+    """Reads the record, lets `change` alter it, and writes it with its new events.
+
+    On a conflicting write it begins again with the newer record; what `change` raises ends it
+    with nothing written. Raises `NotFound` where there is no such deployment.
+    """
+    for attempt in range(WRITE_ATTEMPTS):
+        deployment = get(deployment_id)
+        if deployment is None:
+            raise NotFound(f"There is no deployment {deployment_id}")
+        change(deployment)
+        try:
+            return _write(deployment, expected_version=deployment.version)
+        except Conflict:
+            # Steps of parallel branches meet here; the jitter is so that they do not meet again.
+            time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 5)))
+    raise Retryable(f"{deployment_id} is written by too many at once")
+
+
+def discard(deployment: Deployment) -> None:
+    """Takes back a record for which no execution could be started, with its name and events."""
+    keys = [(f"DEPLOYMENT#{deployment.id}", f"EVENT#{n:08d}") for n in range(1, deployment.events_written + 1)]
+    keys += [(f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"), (f"DEPLOYMENT#{deployment.id}", "RECORD")]
+    _transact([{"Delete": {"TableName": settings().table_name, "Key": _key(*key)}} for key in keys])
+
+
+def list_deployments(
+    owner: str | None,
+    *,
+    limit: int,
+    after: str | None,
+    name: str | None = None,
+    statuses: tuple[str, ...] = (),
+    show_deleted: bool = False,
+) -> tuple[list[Deployment], str | None]:
+    """A page of deployments, newest first, and the position to go on from.
+
+    `owner` None means all owners. `after` is the position that the page before ended at: a
+    key, not a count, so additions and removals in between shift nothing.
+    """
+    table, index = settings().table_name, "by_owner" if owner else "everything"
+    names = {"#partition": "owner" if owner else "record_type"}
+    values: dict[str, Any] = {":partition": owner or RECORD_TYPE}
+    condition = "#partition = :partition"
+    if after:
+        condition += " AND created_key < :after"
+        values[":after"] = after
+    filters = []
+    if name:
+        filters.append("#name = :name")
+        names["#name"], values[":name"] = "name", name
+    if statuses:
+        filters.append(f"#status IN ({', '.join(f':s{n}' for n in range(len(statuses)))})")
+        values |= {f":s{n}": status for n, status in enumerate(statuses)}
+    if not show_deleted and Status.DELETED not in statuses:
+        filters.append("#status <> :deleted")
+        values[":deleted"] = Status.DELETED
+    if any("#status" in text for text in filters):
+        names["#status"] = "status"
+    request: dict[str, Any] = {
+        "TableName": table,
+        "IndexName": index,
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": _serialized(values),
+        "ScanIndexForward": False,
+    }
+    if filters:
+        request["FilterExpression"] = " AND ".join(filters)
+    items = _take(_query(request), limit + 1)
+    page = items[:limit]
+    more = page[-1]["created_key"] if len(items) > limit else None
+    return [Deployment.model_validate(item) for item in page], more
+
+
+def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Event], int | None]:
+    """Events with a sequence above `after`, oldest first, and the sequence to go on from."""
+    items = _take(
+        _query(
+            {
+                "TableName": settings().table_name,
+                "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
+                "ExpressionAttributeValues": _serialized(
+                    {
+                        ":pk": f"DEPLOYMENT#{deployment_id}",
+                        ":first": f"EVENT#{after + 1:08d}",
+                        ":last": "EVENT#99999999",
+                    }
+                ),
+                "ConsistentRead": True,
+            }
+        ),
+        limit + 1,
+    )
+    events = [Event.model_validate(item) for item in items[:limit]]
+    return events, events[-1].sequence if len(items) > limit else None
+
+
+def get_item(pk: str, sk: str) -> dict[str, Any] | None:
+    """One item of the table by a consistent read, or None."""
+    answer = aws.client("dynamodb").get_item(
+        TableName=settings().table_name, Key=_key(pk, sk), ConsistentRead=True
+    )
+    return _deserialized(answer["Item"]) if "Item" in answer else None
+
+
+# --- inside --------------------------------------------------------------------------------
+
+
+def _write(deployment: Deployment, expected_version: int | None, also: list[dict[str, Any]] | None = None) -> Deployment:
+    """One transaction: the record if its version is the expected one, and its new events.
+
+    A transaction even where one item would do: its client token, which botocore fills in,
+    makes botocore's own retry after a lost answer harmless, where a plain conditional put would
+    meet its own write and take it for somebody else's.
+    """
+    events = deployment.new_events
+    deployment.version += 1
+    deployment.events_written += len(events)
+    pk = f"DEPLOYMENT#{deployment.id}"
+    record = {
+        **deployment.model_dump(mode="json"),
+        "pk": pk,
+        "sk": "RECORD",
+        "record_type": RECORD_TYPE,
+        "created_key": f"{rfc3339(deployment.created_at)}#{deployment.id}",
+    }
+    if expected_version is None:
+        put = _put(record, "attribute_not_exists(pk)")
+    else:
+        put = _put(record, "version = :version", {":version": expected_version})
+    items = [put, *(also or [])]
+    items += [
+        _put({**event.model_dump(mode="json"), "pk": pk, "sk": f"EVENT#{event.sequence:08d}"}, "attribute_not_exists(pk)")
+        for event in events
+    ]
+    if deployment.status is Status.DELETED:
+        items.append(_release_name(deployment))
+    _transact(items)
+    deployment.new_events.clear()
+    return deployment
+
+
+def _release_name(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "Delete": {
+            "TableName": settings().table_name,
+            "Key": _key(f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"),
+            "ConditionExpression": "attribute_not_exists(pk) OR deployment_id = :id",
+            "ExpressionAttributeValues": _serialized({":id": deployment.id}),
+        }
+    }
+
+
+def _transact(items: list[dict[str, Any]]) -> None:
+    dynamodb = aws.client("dynamodb")
+    try:
+        dynamodb.transact_write_items(TransactItems=items)
+    except dynamodb.exceptions.TransactionCanceledException as error:
+        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+        if reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
+            raise Conflict from error
+        raise
+    except dynamodb.exceptions.TransactionInProgressException as error:
+        raise Conflict from error
+
+
+def _query(request: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for page in aws.client("dynamodb").get_paginator("query").paginate(**request):
+        yield from map(_deserialized, page["Items"])
+
+
+def _take(items: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    return [item for _, item in zip(range(count), items, strict=False)]
+
+
+def _put(item: dict[str, Any], condition: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
+    put: dict[str, Any] = {
+        "TableName": settings().table_name,
+        "Item": _serialized(item),
+        "ConditionExpression": condition,
+    }
+    if values:
+        put["ExpressionAttributeValues"] = _serialized(values)
+    return {"Put": put}
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return _serialized({"pk": pk, "sk": sk})
+
+
+def _serialized(item: dict[str, Any]) -> dict[str, Any]:
+    from boto3.dynamodb.types import TypeSerializer
+
+    # DynamoDB's numbers are decimal; None is left out at the top, for an index key must not be null.
+    exact = json.loads(json.dumps(item), parse_float=Decimal)
+    return {key: TypeSerializer().serialize(value) for key, value in exact.items() if value is not None}
+
+
+def _deserialized(item: dict[str, Any]) -> dict[str, Any]:
+    from boto3.dynamodb.types import TypeDeserializer
+
+    return {key: _plain(TypeDeserializer().deserialize(value)) for key, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Decimals as int or float, all the way down: what JSON and pydantic want."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value

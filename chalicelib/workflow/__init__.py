@@ -1,0 +1,1 @@
+"""What the Lambda steps of the state machine do."""

@@ -1,0 +1,1 @@
+"""Packaging and linting of the AWS side of Slipway."""

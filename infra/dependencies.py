@@ -1,0 +1,120 @@
+"""The third-party half of the Lambda zip: installed for Lambda's platform, shrunk, and cached.
+
+Chalice resolves the requirements again whenever a line of the app changes, which takes half a
+minute. So they are installed here, once for each content of requirements.txt.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from infra.archive import write_zip
+
+# botocore carries every AWS service's model (21 MB zipped). These are the ones that Slipway calls.
+SERVICES = frozenset(
+    {
+        "acm",
+        "application-autoscaling",
+        "cloudwatch",
+        "dynamodb",
+        "ec2",
+        "ecr",
+        "ecs",
+        "elbv2",
+        "iam",
+        "lambda",
+        "logs",
+        "resourcegroupstaggingapi",
+        "route53",
+        "secretsmanager",
+        "service-quotas",
+        "ssm",
+        "stepfunctions",
+        "sts",
+        "xray",
+    }
+)
+# What a package may read about itself or must carry with it by licence.
+METADATA_KEPT = ("METADATA", "LICENSE", "LICENCE", "NOTICE", "COPYING", "licenses")
+DROPPED_DIRECTORIES = frozenset({"__pycache__", "tests", "examples", "bin"})
+DROPPED_SUFFIXES = frozenset({".c", ".pyc", ".pyi", ".pyx", ".pxd"})
+# Lambda's Python 3.11 runs on Amazon Linux 2 (glibc 2.26), later ones on Amazon Linux 2023 (2.34).
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+GLIBC_MINORS = {"3.11": (17, 24, 26), "3.12": (17, 24, 26, 28, 31, 34)}
+
+
+def python_version() -> str:
+    """Return the running interpreter's version as Lambda names it, e.g. "3.11"."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def bundle(requirements: Path, cache: Path) -> Path:
+    """Return a zip of the pinned `requirements` for Lambda on x86_64, built when not cached yet.
+
+    The cache key covers everything the zip depends on: the requirements, the Python version and
+    this package's own rules.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed; its messages are on stderr.
+    """
+    key = hashlib.sha256(python_version().encode())
+    for source in (requirements, Path(__file__), Path(__file__).with_name("archive.py")):
+        key.update(source.read_bytes())
+    bundled = cache / "dependencies" / f"{key.hexdigest()[:20]}.zip"
+    if not bundled.exists():
+        bundled.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=bundled.parent) as folder:
+            _install(requirements, Path(folder, "site-packages"))
+            shrink(Path(folder, "site-packages"))
+            unfinished = Path(folder, "bundle.zip")
+            write_zip(unfinished, Path(folder, "site-packages"))
+            unfinished.replace(bundled)
+    return bundled
+
+
+def _install(requirements: Path, target: Path) -> None:
+    minors = GLIBC_MINORS.get(python_version(), GLIBC_MINORS["3.12"])
+    platforms = [f"manylinux_2_{minor}_x86_64" for minor in reversed(minors)]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--root-user-action=ignore"]
+    command += ["--disable-pip-version-check", "--no-compile", "--no-deps"]
+    command += ["--only-binary=:all:", "--implementation=cp"]
+    command += [f"--python-version={python_version()}", f"--target={target}"]
+    command += [f"--platform={platform}" for platform in (*platforms, "manylinux2014_x86_64")]
+    # A PIP_TARGET or PIP_PREFIX in the environment would send the files elsewhere.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PIP_TARGET", "PIP_PREFIX", "PIP_USER")
+    }
+    subprocess.run([*command, "-r", str(requirements)], check=True, env=environment)
+
+
+def shrink(site_packages: Path) -> None:
+    """Delete from `site_packages` what no Lambda function of Slipway can use."""
+    shutil.rmtree(site_packages / "boto3" / "data")  # boto3's resources; clients need none of it
+    for service in [item for item in (site_packages / "botocore/data").iterdir() if item.is_dir()]:
+        if service.name in SERVICES:
+            for outdated in sorted(service.iterdir())[:-1]:  # folders are API versions: dates
+                shutil.rmtree(outdated)
+        else:
+            shutil.rmtree(service)
+    for metadata in list(site_packages.glob("*.dist-info")):
+        for item in list(metadata.iterdir()):
+            if not item.name.startswith(METADATA_KEPT):
+                _remove(item)
+    for example in site_packages.glob("botocore/data/*/*/examples-1.json"):
+        example.unlink()
+    for path in sorted(site_packages.rglob("*"), reverse=True):
+        if path.name in DROPPED_DIRECTORIES or path.suffix in DROPPED_SUFFIXES:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,100 @@
+"""Deploying the packaged template to the emulator by CloudFormation, as on AWS."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.emulator import client
+
+STACK_NAME = "slipway"
+BUCKET = "slipway-code"
+STACK_SECONDS = 120.0
+
+
+class DeployError(Exception):
+    """CloudFormation did not create the stack; the message names the resources and reasons."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The outputs of the created stack."""
+
+    api_url: str
+    table_name: str
+    state_machine_arn: str
+
+
+def deploy(template: dict[str, Any], archive: Path, url: str) -> Deployed:
+    """Create the stack from `template` with the functions' code in `archive`.
+
+    Args:
+        template: a SAM template; its functions' `CodeUri` is changed to the emulator's S3.
+        archive: the zip that all functions share.
+        url: the emulator's endpoint.
+
+    Raises:
+        DeployError: a resource failed, or the outputs are not the expected ones.
+    """
+    s3 = client("s3", url)
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key=archive.name, Body=archive.read_bytes())
+    for resource in template["Resources"].values():
+        if "CodeUri" in resource.get("Properties", {}):
+            resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/{archive.name}"
+    # On AWS a load balancer answers under its DNS name, here under a path of the emulator.
+    parameters = {"LoadBalancerUrl": f"{url}/_alb/{{name}}"}
+    outputs = _create_stack(template, parameters, url)
+    try:
+        stage = _stage_name(template)
+        return Deployed(
+            api_url=f"{url}/restapis/{outputs['RestApiId']}/{stage}/_user_request_",
+            table_name=outputs["TableName"],
+            state_machine_arn=outputs["StateMachineArn"],
+        )
+    except KeyError as error:
+        raise DeployError(f"the stack has no output {error}, only {sorted(outputs)}") from error
+
+
+def _create_stack(template: dict[str, Any], parameters: dict[str, str], url: str) -> dict[str, str]:
+    cloudformation = client("cloudformation", url)
+    declared = template.get("Parameters", {})
+    cloudformation.create_stack(
+        StackName=STACK_NAME,
+        TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in parameters.items()
+            if key in declared
+        ],
+    )
+    deadline = time.monotonic() + STACK_SECONDS
+    while True:
+        stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        if stack["StackStatus"] == "CREATE_COMPLETE":
+            return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+        if stack["StackStatus"] != "CREATE_IN_PROGRESS" or time.monotonic() > deadline:
+            raise DeployError(_failures(cloudformation, stack))
+        time.sleep(0.1)
+
+
+def _failures(cloudformation: Any, stack: dict[str, Any]) -> str:
+    events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+    failed = [
+        f"  {event['LogicalResourceId']} ({event['ResourceType']}): "
+        f"{event.get('ResourceStatusReason', 'no reason given')}"
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED")
+    ]
+    reason = stack.get("StackStatusReason", "")
+    return "\n".join([f"CloudFormation says {stack['StackStatus']} {reason}".rstrip(), *failed])
+
+
+def _stage_name(template: dict[str, Any]) -> str:
+    """Return the stage of the REST API, "api" unless .chalice/config.json says otherwise."""
+    for resource in template["Resources"].values():
+        if resource.get("Type") == "AWS::Serverless::Api":
+            return str(resource["Properties"].get("StageName", "api"))
+    raise DeployError("the template has no AWS::Serverless::Api")

@@ -1,0 +1,154 @@
+"""MiniStack, the AWS emulator, as a child process that keeps to its own folder and port."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local import processes
+
+ACCOUNT_ID = "123456789012"
+REGION = "us-east-1"
+START_SECONDS = 60.0
+PORT_ATTEMPTS = 5
+# Read by MiniStack itself, so handed through when a caller sets them.
+HANDED_THROUGH = ("AUTH", "DOCKER_HOST", "LOG_LEVEL")
+
+
+class EmulatorError(Exception):
+    """The emulator did not start; the message ends with its last words."""
+
+
+class Emulator:
+    """A running MiniStack.
+
+    Attributes:
+        url: its endpoint for all services, e.g. "http://127.0.0.1:40123".
+        pid: its process id.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Start MiniStack with all its files below `folder`; return when it answers.
+
+        Its port is a free one, or LOCAL_AWS_PORT from the environment.
+
+        Raises:
+            EmulatorError: it ended or stayed silent.
+        """
+        self._folder = folder
+        self._log = folder / "emulator.log"
+        chosen = os.environ.get("LOCAL_AWS_PORT")
+        for attempt in range(PORT_ATTEMPTS):
+            port = int(chosen) if chosen else free_port()
+            self.url = f"http://127.0.0.1:{port}"
+            self._process = self._start(port)
+            if self._answers():
+                break
+            processes.end(self._process, grace=1)
+            # Between choosing a free port and binding it, another process may have taken it.
+            if chosen or attempt == PORT_ATTEMPTS - 1:
+                raise EmulatorError(
+                    f"MiniStack did not start on port {port}:\n{processes.tail(self._log)}"
+                )
+        self.pid = self._process.pid
+
+    def _start(self, port: int) -> "subprocess.Popen[bytes]":
+        temporary = self._folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ministack"],
+                cwd=temporary,
+                env=_environment(port, self.url, temporary),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _answers(self) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                with open_url(f"{self.url}/_ministack/health", timeout=2) as response:
+                    # Its edition is our mark: another emulator may answer on a port lost to it.
+                    if json.load(response)["edition"] == os.environ.get(processes.MARK, ""):
+                        return True
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.05)
+        return False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
+    def stop(self) -> None:
+        """End it; with a container engine it needs time to remove its containers."""
+        processes.end(self._process, grace=30 if "DOCKER_HOST" in os.environ else 5)
+
+
+def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
+    """MiniStack's environment, which the functions inherit: nothing of the caller's AWS set-up."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("AWS_ENDPOINT_URL_")
+        or name in HANDED_THROUGH
+        or not name.startswith(("AWS_", "MINISTACK_", "LOCALSTACK_", "S3_", "SFN_"))
+    }
+    environment.update(
+        # MiniStack binds all interfaces by default, and an MQTT listener beside its own port.
+        BIND_HOST="127.0.0.1",
+        GATEWAY_PORT=str(port),
+        IOT_MTLS_ENABLED="0",
+        SFTP_ENABLED="0",
+        MINISTACK_ACCOUNT_ID=ACCOUNT_ID,
+        MINISTACK_REGION=REGION,
+        MINISTACK_EDITION=os.environ.get(processes.MARK, ""),
+        TMPDIR=str(temporary),
+        STATE_DIR=str(temporary / "state"),
+        S3_DATA_DIR=str(temporary / "s3"),
+        SFN_WAIT_SCALE=os.environ.get("SFN_WAIT_SCALE", "0.1"),
+        # It hands this to the functions, after and above their own environment.
+        AWS_ENDPOINT_URL=os.environ.get("AWS_ENDPOINT_URL_FOR_FUNCTIONS") or url,
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        NO_PROXY="127.0.0.1,localhost",
+        no_proxy="127.0.0.1,localhost",
+    )
+    # Without a DOCKER_HOST it would look for an engine by itself, and run tasks beside the agent.
+    environment.setdefault("DOCKER_HOST", f"unix://{temporary}/no-container-engine.sock")
+    return environment
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a TCP port that was free on `host` a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def client(service: str, url: str) -> Any:
+    """Return a boto3 client for the emulator at `url`, whatever the caller's AWS set-up."""
+    session = boto3.session.Session(
+        aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION
+    )
+    retries = {"mode": "standard", "total_max_attempts": 3}
+    return session.client(
+        service, endpoint_url=url, config=Config(retries=retries, proxies={}, read_timeout=60)
+    )
+
+
+def open_url(request: str | urllib.request.Request, timeout: float) -> Any:
+    """Open a URL on this machine past any proxy; raises as urllib.request.urlopen does."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(request, timeout=timeout)

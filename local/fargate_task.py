@@ -1,0 +1,220 @@
+"""One ECS task as a local process: started, registered as a target, watched, stopped in order."""
+
+import contextlib
+import http.client
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.addresses import Address
+from local.task_logs import TaskLog
+
+LOOK_SECONDS = 0.05
+PROBE_SECONDS = 2.0
+# A load balancer may have picked the target just before it was deregistered, and not yet connected.
+DRAIN_SECONDS = 0.3
+STOP_TIMEOUT_SECONDS = 30  # of ECS, where the task definition names none
+log = logging.getLogger("agent")
+
+
+@dataclass(frozen=True)
+class TargetGroup:
+    """A target group that the task belongs to, with its health check.
+
+    Attributes:
+        matcher: the statuses that AWS takes for healthy, e.g. "200" or "200-399,404".
+    """
+
+    arn: str
+    path: str
+    matcher: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a container runs here.
+
+    Attributes:
+        arguments: the command line.
+        environment: all of the process's environment.
+        folder: its working directory.
+    """
+
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ECS task as the agent will run it.
+
+    Attributes:
+        service: name of its ECS service, "" for a task of its own.
+        stop_timeout: seconds from SIGTERM to SIGKILL.
+    """
+
+    arn: str
+    cluster: str
+    service: str
+    program: Program
+    address: Address
+    target_groups: tuple[TargetGroup, ...]
+    stop_timeout: float
+
+    @property
+    def label(self) -> str:
+        """The task in log lines."""
+        return f"{self.service or 'task'}/{self.arn.rsplit('/', 1)[-1][:8]}"
+
+
+class Task:
+    """A running task.
+
+    Attributes:
+        serving: whether it is (or was) registered with all of its target groups.
+        exit_code: of a process that ended by itself, as a shell counts it; None otherwise.
+        ended: whether the process and the registration are gone.
+    """
+
+    def __init__(self, plan: Plan, elbv2: Any, task_log: TaskLog) -> None:
+        """Start the process and look after it in a thread.
+
+        Raises:
+            OSError: the program cannot be run.
+        """
+        self.plan = plan
+        self.serving = False
+        self.exit_code: int | None = None
+        self._elbv2 = elbv2
+        self._log = task_log
+        self._stop = threading.Event()
+        self._abandoned = False
+        self._process = subprocess.Popen(
+            plan.program.arguments,
+            cwd=plan.program.folder,
+            env=plan.program.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # a container's end takes along what it started
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        log.info("%s: process %d on %s", plan.label, self._process.pid, plan.address)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process and the registration are gone."""
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Begin the ordered end: deregister, SIGTERM, and after the stop timeout SIGKILL."""
+        self._stop.set()
+
+    def abandon(self) -> None:
+        """Begin the quick end, without a word to the load balancer: the whole stack goes."""
+        self._abandoned = True
+        self._stop.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait until it has ended, at most so many seconds."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while self._process.poll() is None and not self._stop.is_set():
+            if not self.serving:
+                self._try_to_serve()
+            self._log.flush_when_due()
+            self._stop.wait(LOOK_SECONDS)
+        ended_by_itself = self._process.poll() is not None
+        if not self._abandoned:
+            self._deregister()
+        if not ended_by_itself:
+            self._end_process()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._reader.join(1)
+        self._log.flush()
+        if ended_by_itself:
+            code = self._process.returncode
+            self.exit_code = 128 - code if code < 0 else code
+        log.info("%s: ended with %s", self.plan.label, self._process.returncode)
+
+    def _end_process(self) -> None:
+        if not self._abandoned:
+            time.sleep(DRAIN_SECONDS)
+        self._process.terminate()
+        deadline = time.monotonic() + self.plan.stop_timeout
+        while self._process.poll() is None and time.monotonic() < deadline:
+            if self._abandoned:
+                deadline = min(deadline, time.monotonic() + 1)
+            self._log.flush_when_due()
+            time.sleep(LOOK_SECONDS)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._log.write(line.decode(errors="replace").rstrip("\n"))
+
+    def _try_to_serve(self) -> None:
+        for group in self.plan.target_groups:
+            status = _probe(self.plan.address, group.path)
+            if status is None:
+                return
+            if not _matches(status, group.matcher):
+                warning = (
+                    f"WARNING: GET {group.path} answered {status}, the health check wants "
+                    f"{group.matcher}: on AWS this target would be unhealthy"
+                )
+                log.warning("%s: %s", self.plan.label, warning)
+                self._log.write(warning)
+        for group in self.plan.target_groups:
+            if not self._change(self._elbv2.register_targets, group.arn):
+                return
+        self.serving = True
+
+    def _deregister(self) -> None:
+        for group in self.plan.target_groups:
+            self._change(self._elbv2.deregister_targets, group.arn)
+
+    def _change(self, call: Any, group_arn: str) -> bool:
+        target = {"Id": self.plan.address.target_id, "Port": self.plan.address.port}
+        try:
+            call(TargetGroupArn=group_arn, Targets=[target])
+        except (ClientError, BotoCoreError) as error:
+            # At a teardown the target group may be gone before its tasks.
+            log.info("%s: %s", self.plan.label, error)
+            return False
+        return True
+
+
+def _probe(address: Address, path: str) -> int | None:
+    """Return the status that the process answers, None while it does not."""
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=PROBE_SECONDS)
+    try:
+        connection.request("GET", path, headers={"User-Agent": "ELB-HealthChecker/2.0"})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _matches(status: int, matcher: str) -> bool:
+    """Tell whether `status` is among "200", "200,202" or "200-299", as the ELB API writes it."""
+    ranges = (part.partition("-") for part in matcher.split(","))
+    return any(int(low) <= status <= int(high or low) for low, _, high in ranges)

@@ -1,0 +1,98 @@
+"""The sample model: trained when needed, and its image in the emulator's registry."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.emulator import ACCOUNT_ID, REGION, client
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTAINER = ROOT / "container"
+REPOSITORY = "recommend"
+TAGS = ("1", "2")
+IMAGE = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:{TAGS[0]}"
+IMAGE_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+
+
+class TrainingError(Exception):
+    """The sample model could not be trained; the message ends with what train.py said."""
+
+
+def train(cache: Path = ROOT / ".cache") -> Path:
+    """Return the trained model, made first when its inputs have changed or there is none.
+
+    Raises:
+        TrainingError: train.py failed.
+    """
+    key = hashlib.sha256()
+    inputs = [*CONTAINER.glob("*.py"), *CONTAINER.glob("requirements*.txt")]
+    inputs.remove(CONTAINER / "recommend.py")  # it serves the model
+    inputs += (path for path in (CONTAINER / "data").rglob("*") if path.is_file())
+    for path in sorted(inputs):
+        key.update(path.relative_to(CONTAINER).as_posix().encode() + b"\0" + path.read_bytes())
+    model = cache / "models" / f"{key.hexdigest()[:20]}.npz"
+    if not model.exists():
+        model.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = model.with_suffix(".unfinished.npz")
+        command = [sys.executable, "train.py", "--out", str(unfinished)]
+        result = subprocess.run(command, cwd=CONTAINER, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise TrainingError(f"training failed:\n{result.stdout}{result.stderr}")
+        unfinished.replace(model)
+    return model
+
+
+def push_images(url: str) -> None:
+    """Register the sample image's tags with the emulator's ECR: valid manifests without layers."""
+    ecr = client("ecr", url)
+    try:
+        ecr.create_repository(repositoryName=REPOSITORY)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "RepositoryAlreadyExistsException":
+            raise
+    for tag in TAGS:
+        image = _image_manifest(tag)
+        index = _index_manifest(image)
+        for media_type, manifest, named in (
+            (IMAGE_TYPE, image, {"imageDigest": _digest(image)}),
+            (INDEX_TYPE, index, {"imageTag": tag}),
+        ):
+            ecr.put_image(
+                repositoryName=REPOSITORY,
+                imageManifest=manifest,
+                imageManifestMediaType=media_type,
+                **named,
+            )
+
+
+def _image_manifest(tag: str) -> str:
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": {"v": tag}}})
+    layer = f"layer of version {tag}"
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": IMAGE_TYPE,
+            "config": _descriptor("application/vnd.oci.image.config.v1+json", config),
+            "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer)],
+        }
+    )
+
+
+def _index_manifest(image: str) -> str:
+    platform = {"architecture": "amd64", "os": "linux"}
+    manifests = [_descriptor(IMAGE_TYPE, image) | {"platform": platform}]
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
+
+
+def _descriptor(media_type: str, content: str) -> dict[str, Any]:
+    return {"mediaType": media_type, "size": len(content), "digest": _digest(content)}
+
+
+def _digest(content: str) -> str:
+    return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"

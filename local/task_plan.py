@@ -1,0 +1,133 @@
+"""From an ECS task to what the agent runs for it: program, environment, address, target groups."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local import processes, sample
+from local.addresses import Addresses
+from local.emulator import client
+from local.fargate_task import STOP_TIMEOUT_SECONDS, Plan, Program, TargetGroup
+
+SHORT_ID = 8
+# What stands in for an image, by its repository.
+PROGRAMS = {sample.REPOSITORY: (sys.executable, "-u", str(sample.CONTAINER / "recommend.py"))}
+# The rest of the caller's environment is not the container's business.
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "OPENBLAS_NUM_THREADS", processes.MARK)
+
+
+class CannotStart(Exception):
+    """A task cannot be started; the message is its stopped reason, as ECS words it."""
+
+
+def arns_of_running_tasks(ecs: Any) -> dict[str, str]:
+    """Return the ARNs of all tasks that ECS wants to run, with their clusters' ARNs."""
+    return {
+        arn: cluster
+        for cluster in ecs.list_clusters()["clusterArns"]
+        for page in ecs.get_paginator("list_tasks").paginate(cluster=cluster)
+        for arn in page["taskArns"]
+    }
+
+
+class Planner:
+    """Reads what ECS, the load balancer and the secret stores say about a task."""
+
+    def __init__(self, url: str, model: Path) -> None:
+        """Args: url: the emulator; model: the sample's trained model."""
+        names = ("ecs", "elbv2", "secretsmanager", "ssm")
+        self._ecs, self._elbv2, self._secrets, self._ssm = (client(name, url) for name in names)
+        self._model = model
+        self._addresses = Addresses()
+
+    def service(self, cluster: str, name: str) -> dict[str, Any] | None:
+        """Return the service as ECS describes it, None when there is none."""
+        try:
+            answer = self._ecs.describe_services(cluster=cluster, services=[name])
+        except self._ecs.exceptions.ClusterNotFoundException:
+            return None
+        return answer["services"][0] if answer["services"] else None
+
+    def container(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Return the definition of the task's first container."""
+        arn = task["taskDefinitionArn"]
+        definition = self._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+        container: dict[str, Any] = definition["containerDefinitions"][0]
+        return container
+
+    def plan(self, task: dict[str, Any], service: str) -> Plan:
+        """Return what to run for `task`, which belongs to the ECS service named `service` if any.
+
+        Raises:
+            CannotStart: there is no program for the image, or a secret is not to be had.
+        """
+        container = self.container(task)
+        arguments = self._arguments(container)
+        ports = [mapping["containerPort"] for mapping in container.get("portMappings", [])]
+        address = self._addresses.take(ports[0] if ports else 80)
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment |= {item["name"]: item["value"] for item in container.get("environment", [])}
+        environment |= self._secret_values(container)
+        environment |= {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}",
+            "HOST": address.host,
+            "PORT": str(address.port),
+            "TASK_ID": task["taskArn"].rsplit("/", 1)[-1][:SHORT_ID],
+            "MODEL": str(self._model),
+        }
+        return Plan(
+            arn=task["taskArn"],
+            cluster=task["clusterArn"],
+            service=service,
+            program=Program(tuple(arguments), environment, sample.CONTAINER),
+            address=address,
+            target_groups=self._target_groups(task["clusterArn"], service),
+            stop_timeout=container.get("stopTimeout", STOP_TIMEOUT_SECONDS),
+        )
+
+    def _arguments(self, container: dict[str, Any]) -> list[str]:
+        image = container["image"]
+        repository = image.split("@")[0].partition("/")[2].split(":")[0]
+        if repository not in PROGRAMS:
+            raise CannotStart(
+                f"CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+                f"failed to resolve ref {image}: {image}: not found"
+            )
+        own = container.get("entryPoint", []) + container.get("command", [])
+        return own or list(PROGRAMS[repository])
+
+    def _secret_values(self, container: dict[str, Any]) -> dict[str, str]:
+        try:
+            return {
+                item["name"]: self._secret_value(item["valueFrom"])
+                for item in container.get("secrets", [])
+            }
+        except ClientError as error:
+            raise CannotStart(
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution "
+                f"resource retrieval failed: unable to retrieve secret: {error}"
+            ) from error
+
+    def _secret_value(self, reference: str) -> str:
+        if ":secretsmanager:" in reference:
+            return str(self._secrets.get_secret_value(SecretId=reference)["SecretString"])
+        name = reference.partition(":parameter")[2] or reference
+        return str(self._ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
+
+    def _target_groups(self, cluster: str, name: str) -> tuple[TargetGroup, ...]:
+        service = self.service(cluster, name) if name else None
+        arns = [item["targetGroupArn"] for item in (service or {}).get("loadBalancers", [])]
+        if not arns:
+            return ()
+        groups = self._elbv2.describe_target_groups(TargetGroupArns=arns)["TargetGroups"]
+        return tuple(
+            TargetGroup(
+                arn=group["TargetGroupArn"],
+                path=group.get("HealthCheckPath", "/"),
+                matcher=group.get("Matcher", {}).get("HttpCode", "200"),
+            )
+            for group in groups
+        )

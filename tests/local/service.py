@@ -1,0 +1,155 @@
+"""An ECS service behind a load balancer, made by hand as Slipway's steps make it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import urllib.error
+import uuid
+from pathlib import Path
+from typing import Any
+
+from local import sample
+from local.emulator import client, open_url
+from local.processes import wait_until
+
+SECONDS = 30.0
+
+
+class Service:
+    """One service with its own cluster, load balancer, target group and log group."""
+
+    def __init__(self, url: str) -> None:
+        self.name = f"svc-{uuid.uuid4().hex[:6]}"
+        self.url = f"{url}/_alb/{self.name}"
+        self.ecs = client("ecs", url)
+        self.elbv2 = client("elbv2", url)
+        self.logs = client("logs", url)
+        self.target_group = self._make_load_balancer()
+        self.logs.create_log_group(logGroupName=self.name)
+        self.ecs.create_cluster(clusterName=self.name)
+
+    def _make_load_balancer(self) -> str:
+        balancer = self.elbv2.create_load_balancer(
+            Name=self.name, Subnets=["subnet-1", "subnet-2"], Type="application"
+        )["LoadBalancers"][0]
+        group = self.elbv2.create_target_group(
+            Name=self.name,
+            Protocol="HTTP",
+            Port=80,
+            VpcId="vpc-1",
+            TargetType="ip",
+            HealthCheckPath="/health",
+            Matcher={"HttpCode": "200"},
+        )["TargetGroups"][0]
+        self.elbv2.create_listener(
+            LoadBalancerArn=balancer["LoadBalancerArn"],
+            Protocol="HTTP",
+            Port=80,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+        )
+        return str(group["TargetGroupArn"])
+
+    def register_task_definition(self, image: str = sample.IMAGE, **container: Any) -> str:
+        """Register a revision whose container has these further fields; return its ARN."""
+        container = {
+            "name": "model",
+            "image": image,
+            "portMappings": [{"containerPort": 80}],
+            "stopTimeout": 5,
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {"awslogs-group": self.name, "awslogs-stream-prefix": "task"},
+            },
+        } | container
+        answer = self.ecs.register_task_definition(
+            family=self.name,
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu="256",
+            memory="512",
+            containerDefinitions=[container],
+        )
+        return str(answer["taskDefinition"]["taskDefinitionArn"])
+
+    def create(self, task_definition: str, count: int = 1) -> None:
+        """Create the ECS service."""
+        self.ecs.create_service(
+            cluster=self.name,
+            serviceName=self.name,
+            taskDefinition=task_definition,
+            desiredCount=count,
+            launchType="FARGATE",
+            loadBalancers=[
+                {
+                    "targetGroupArn": self.target_group,
+                    "containerName": "model",
+                    "containerPort": 80,
+                }
+            ],
+        )
+
+    def update(self, **changes: Any) -> None:
+        """Update the ECS service."""
+        self.ecs.update_service(cluster=self.name, service=self.name, **changes)
+
+    def delete(self) -> None:
+        """Delete the service and its cluster; what follows may be told when it is gone."""
+        self.ecs.delete_service(cluster=self.name, service=self.name, force=True)
+        self.wait_for_targets(0)
+        self.ecs.delete_cluster(cluster=self.name)
+
+    def targets(self) -> list[str]:
+        """Return the registered targets' addresses."""
+        health = self.elbv2.describe_target_health(TargetGroupArn=self.target_group)
+        return [item["Target"]["Id"] for item in health["TargetHealthDescriptions"]]
+
+    def wait_for_targets(self, count: int) -> list[str]:
+        """Return the targets' addresses once there are `count`."""
+        wait_until(lambda: len(self.targets()) == count, SECONDS, f"not {count} targets")
+        return self.targets()
+
+    def task_ids(self, status: str = "RUNNING") -> list[str]:
+        """Return the ids of the tasks that ECS wants in `status`."""
+        answer = self.ecs.list_tasks(cluster=self.name, desiredStatus=status)
+        return [arn.rsplit("/", 1)[-1] for arn in answer["taskArns"]]
+
+    def stopped_reasons(self) -> list[str]:
+        """Return why the stopped tasks stopped."""
+        ids = self.task_ids("STOPPED")
+        tasks = self.ecs.describe_tasks(cluster=self.name, tasks=ids)["tasks"] if ids else []
+        return [task["stoppedReason"] for task in tasks]
+
+    def get(self, path: str = "/?uid=20") -> tuple[int, str, Any]:
+        """GET through the load balancer: (status, who served it, the JSON answer)."""
+        try:
+            with open_url(self.url + path, timeout=10) as answer:
+                return answer.status, answer.headers.get("X-Served-By", ""), json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, "", None
+
+    def kill_process(self, task_id: str) -> None:
+        """SIGKILL the process of a task, found by the id that it was given."""
+        sought = f"TASK_ID={task_id[:8]}".encode()
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if sought in (folder / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(folder.name), signal.SIGKILL)
+
+    def wait_for_process_end(self, address: str) -> None:
+        """Return once nothing accepts connections on a former target's address."""
+        wait_until(lambda: not _accepts(address), SECONDS, f"{address} still answers")
+
+    def log_lines(self, task_id: str) -> list[str]:
+        """Return what a task has written to CloudWatch Logs."""
+        answer = self.logs.filter_log_events(
+            logGroupName=self.name, logStreamNames=[f"task/model/{task_id}"]
+        )
+        return [event["message"] for event in answer["events"]]
+
+
+def _accepts(address: str) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, 80), timeout=1):
+        return True
+    return False

@@ -1,0 +1,101 @@
+"""The agent with real parts: MiniStack, an ECS service, real task processes."""
+
+import threading
+from pathlib import Path
+
+from local.processes import wait_until
+from tests.local.service import SECONDS, Service
+
+
+def test_a_task_answers_through_the_load_balancer_and_says_who_it_is(service: Service) -> None:
+    service.wait_for_targets(1)
+    status, served_by, answer = service.get()
+    (task_id,) = service.task_ids()
+    assert status == 200
+    assert task_id.startswith(served_by)
+    assert answer["recommendations"]
+
+
+def test_what_a_task_prints_is_in_its_log_stream(service: Service) -> None:
+    (task_id,) = service.task_ids()
+    wait_until(lambda: any("listening on" in line for line in service.log_lines(task_id)), SECONDS)
+
+
+def test_a_task_whose_process_is_killed_is_told_to_ecs_and_replaced(service: Service) -> None:
+    (address,) = service.wait_for_targets(1)
+    (task_id,) = service.task_ids()
+    service.kill_process(task_id)
+    wait_until(lambda: service.targets() not in ([], [address]), SECONDS)
+    assert service.get()[0] == 200
+    assert "Essential container in task exited (exit code 137)" in service.stopped_reasons()
+    assert service.task_ids() != [task_id]
+
+
+def test_a_task_stopped_by_hand_is_replaced(service: Service) -> None:
+    (address,) = service.wait_for_targets(1)
+    service.ecs.stop_task(cluster=service.name, task=service.task_ids()[0])
+    wait_until(lambda: service.targets() not in ([], [address]), SECONDS)
+    assert service.get()[0] == 200
+
+
+def test_a_rolling_update_drops_no_request(service: Service) -> None:
+    (old,) = service.wait_for_targets(1)
+    statuses: list[int] = []
+    done = threading.Event()
+
+    def keep_asking() -> None:
+        while not done.is_set():
+            statuses.append(service.get()[0])
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    service.update(taskDefinition=service.register_task_definition(environment=[]), desiredCount=2)
+    wait_until(lambda: len(service.targets()) == 2 and old not in service.targets(), SECONDS)
+    service.wait_for_process_end(old)
+    done.set()
+    asking.join()
+    assert set(statuses) == {200}
+
+
+def test_scaling_changes_the_number_of_targets(service: Service) -> None:
+    service.wait_for_targets(1)
+    service.update(desiredCount=3)
+    service.wait_for_targets(3)
+    seen: set[str] = set()
+    wait_until(lambda: seen.add(service.get()[1]) or len(seen) == 3, SECONDS)
+    service.update(desiredCount=0)
+    service.wait_for_targets(0)
+    assert service.get()[0] == 503
+
+
+def test_an_unknown_image_cannot_be_pulled(service: Service) -> None:
+    service.wait_for_targets(1)
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/other:1"
+    service.update(taskDefinition=service.register_task_definition(image))
+    wait_until(
+        lambda: any(r.startswith("CannotPullContainerError") for r in service.stopped_reasons()),
+        SECONDS,
+    )
+
+
+def test_a_crash_loop_is_tried_again_and_again(service: Service) -> None:
+    service.wait_for_targets(1)
+    crash = service.register_task_definition(command=["python", "-c", "raise SystemExit(3)"])
+    service.update(taskDefinition=crash)
+    reason = "Essential container in task exited (exit code 3)"
+    wait_until(lambda: service.stopped_reasons().count(reason) >= 3, SECONDS)
+
+
+def test_a_health_check_that_aws_would_fail_is_told(service: Service, agent_log: Path) -> None:
+    service.elbv2.modify_target_group(
+        TargetGroupArn=service.target_group, Matcher={"HttpCode": "204"}
+    )
+    service.update(taskDefinition=service.register_task_definition(environment=[]))
+    wait_until(lambda: "wants 204" in agent_log.read_text(), SECONDS)
+
+
+def test_after_deletion_neither_target_nor_process_is_left(service: Service) -> None:
+    (address,) = service.wait_for_targets(1)
+    service.ecs.delete_service(cluster=service.name, service=service.name, force=True)
+    service.wait_for_targets(0)
+    service.wait_for_process_end(address)
