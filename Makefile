@@ -8,7 +8,7 @@ STACK ?= slipway-$(STAGE)
 VENV := .venv
 BIN := $(VENV)/bin
 # Its name says the version, so that another PYTHON makes the environment anew.
-READY := $(VENV)/ready-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1)
+READY := $(VENV)/ready-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 REQUIREMENTS := requirements.txt requirements-dev.txt
 DIST := dist/$(STAGE)
 SOURCES := app.py chalicelib infra local container tests

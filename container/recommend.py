@@ -150,6 +150,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.0"  # 0.9 would send an error without its status line
     server_version, sys_version = "recommend", ""
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
@@ -237,10 +238,13 @@ def main() -> int:
     task_id = os.environ.get("TASK_ID") or f"{socket.gethostname()}:{os.getpid()}"
     try:
         if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-            raise ModelError(f"PORT must be 0 to 65535, not {port!r}")
+            raise OSError("PORT must be 0 to 65535")
         server = Server((host, int(port)), Recommender(model), task_id)
-    except (ModelError, OSError) as error:
+    except ModelError as error:
         log("error", message=str(error))
+        return 1
+    except OSError as error:
+        log("error", message=f"cannot listen on {host}:{port}: {error}")
         return 1
     bound_host, bound_port = server.server_address[:2]
     thread = threading.Thread(target=server.serve_forever, args=(0.1,))

@@ -255,10 +255,10 @@ def write(path: Path, model: Model, ratings: Ratings, movies: dict[int, Movie]) 
     with path.open("wb") as file:
         np.savez_compressed(
             file,
-            user_ids=ratings.user_ids.astype(np.int32),
+            user_ids=ratings.user_ids,
             user_mean=model.user_mean,
             user_factors=model.user_factors,
-            movie_ids=ratings.movie_ids[kept].astype(np.int32),
+            movie_ids=ratings.movie_ids[kept],
             movie_factors=model.movie_factors[kept],
             popularity=popularity[kept].astype(np.float32),
             titles=np.frombuffer(titles.encode(), np.uint8),

@@ -18,7 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE_MACHINE = "AWS::Serverless::StateMachine"
 # What `chalice package` reads. Without requirements.txt it writes the app's own files only, in
 # half a second; the dependencies come from the cached bundle.
-SOURCES = ("app.py", "chalicelib", ".chalice", "infra/resources.json")
+SOURCES = (
+    "app.py",
+    "chalicelib",
+    ".chalice/config.json",
+    ".chalice/policies",
+    "infra/resources.json",
+)
 CHALICE = "from chalice.cli import main; raise SystemExit(main())"
 
 
@@ -70,7 +76,7 @@ def inline_definition(template: dict[str, Any], definition: dict[str, Any]) -> N
 
 
 def _copy_sources(project: Path, staged: Path) -> None:
-    ignored = shutil.ignore_patterns("__pycache__", "deployments", "deployed", "venv")
+    ignored = shutil.ignore_patterns("__pycache__")
     for source in SOURCES:
         target = staged / source
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,17 +6,14 @@ import sys
 from pathlib import Path
 
 from local import stack
+from local.demo import demo
 
 UID = 20
 
 
 def up(state: Path) -> int:
     """Start a stack that outlives this process, and print what to try."""
-    try:
-        stack.start(state, say=print).detach()
-    except stack.StackError as error:
-        print(error, file=sys.stderr)
-        return 1
+    stack.start(state, say=print).detach()
     print(_what_to_try(stack.load(state), state))
     return 0
 
@@ -58,9 +55,13 @@ def main() -> int:
     parser.add_argument("command", choices=("up", "down", "demo"))
     parser.add_argument("--state", type=Path, default=stack.STATE, help="the stack's folder")
     arguments = parser.parse_args()
-    commands = {"up": up, "down": down}
     try:
-        return commands[arguments.command](arguments.state)
+        if arguments.command == "demo":
+            return demo()
+        return {"up": up, "down": down}[arguments.command](arguments.state)
+    except stack.StackError as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -49,7 +49,7 @@ def deploy(template: dict[str, Any], archive: Path, url: str) -> Deployed:
     try:
         stage = _stage_name(template)
         return Deployed(
-            api_url=f"{url}/restapis/{outputs['RestApiId']}/{stage}/_user_request_",
+            api_url=f"{url}/restapis/{outputs['RestAPIId']}/{stage}/_user_request_",
             table_name=outputs["TableName"],
             state_machine_arn=outputs["StateMachineArn"],
         )

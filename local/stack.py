@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local"
 STOP_SECONDS = 40.0
 DETACH = b"detach"
+OWN_FILES = {"mark", "supervisor.log", "emulator.log", "stack.json", "tmp"}
 
 
 class StackError(Exception):
@@ -51,28 +53,32 @@ class Stack:
 class Lifeline:
     """Held by the owner of a stack: the stack ends when the owner lets go of it, or dies."""
 
-    def __init__(self, write_end: int) -> None:
+    def __init__(self, state: Path, write_end: int, process: "subprocess.Popen[bytes]") -> None:
+        self._state = state
         self._write_end = write_end
+        self._process = process
 
     def detach(self) -> None:
         """Let the stack live on without an owner."""
         os.write(self._write_end, DETACH)
-        self.close()
+        os.close(self._write_end)
 
-    def close(self) -> None:
-        """Let go; the stack ends unless it was detached."""
-        if self._write_end >= 0:
-            os.close(self._write_end)
-            self._write_end = -1
+    def end(self) -> None:
+        """End the stack; return when nothing of it is left."""
+        os.close(self._write_end)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
+        down(self._state)
+        self._process.wait()
 
 
 def start(
     state: Path, project: Path = ROOT, say: Callable[[str], None] = lambda line: None
 ) -> Lifeline:
-    """Start a stack with all its files in the new folder `state`; return when its API answers.
+    """Start a stack with all its files in the folder `state`; return when its API answers.
 
     Args:
-        state: must not exist, or hold the leftovers of a stack that is dead.
+        state: must not exist, be empty, or hold the leftovers of a stack that is dead.
         project: the Chalice project to run.
         say: called with one line for each phase.
 
@@ -85,32 +91,32 @@ def start(
     state.mkdir(parents=True, mode=0o700)
     mark = uuid.uuid4().hex
     (state / "mark").write_text(mark)
-    lifeline_read, lifeline_write = os.pipe()
     report_read, report_write = os.pipe()
-    lifeline = Lifeline(lifeline_write)
+    lifeline = _spawn(state.resolve(), project, mark, report_write)
+    os.close(report_write)
     try:
-        with (state / "supervisor.log").open("wb") as log:
-            subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "local.supervisor"),
-                    *(str(state.resolve()), str(lifeline_read), str(report_write)),
-                ],
-                cwd=project,
-                env=os.environ | {processes.MARK: mark, "PYTHONPATH": str(ROOT)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(lifeline_read, report_write),
-                start_new_session=True,  # Ctrl-C is for the owner, who then ends the stack in order
-            )
-        os.close(lifeline_read)
-        os.close(report_write)
         _await_ready(report_read, say, state)
     except BaseException:
-        lifeline.close()
-        down(state)
+        lifeline.end()
         raise
     return lifeline
+
+
+def _spawn(state: Path, project: Path, mark: str, report: int) -> Lifeline:
+    read_end, write_end = os.pipe()
+    with (state / "supervisor.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local.supervisor", str(state), str(read_end), str(report)],
+            cwd=project,
+            env=os.environ | {processes.MARK: mark, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(read_end, report),
+            start_new_session=True,  # Ctrl-C is for the owner, who then ends the stack in order
+        )
+    os.close(read_end)
+    return Lifeline(state, write_end, process)
 
 
 def _await_ready(report_read: int, say: Callable[[str], None], state: Path) -> None:
@@ -134,20 +140,30 @@ def down(state: Path) -> bool:
     """End everything that the stack in `state` started, and remove the folder.
 
     Works too when its supervisor was killed. Returns False when there was nothing.
+
+    Raises:
+        StackError: the folder holds something else than a stack.
     """
     if not state.exists():
         return False
+    content = {path.name for path in state.iterdir()}
+    if content and not content & OWN_FILES:
+        raise StackError(f"{state} is not the folder of a local stack: it is left as it is")
     if mark := _mark(state):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            # The supervisor first and alone: it ends the others in order.
-            supervisor = load(state).pids["supervisor"]
-            if supervisor in processes.marked(mark):
-                os.kill(supervisor, 15)
-                with contextlib.suppress(TimeoutError):
-                    processes.wait_until(lambda: not processes.marked(mark), STOP_SECONDS)
+        _end_supervisor(mark)
         processes.end_marked(mark, grace=10)
     shutil.rmtree(state, ignore_errors=True)
     return True
+
+
+def _end_supervisor(mark: str) -> None:
+    """End the supervisor, which ends the others in order; return when it is gone."""
+    for pid in processes.marked(mark):
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            if os.getsid(pid) == pid:
+                os.kill(pid, signal.SIGTERM)
+                processes.wait_until(lambda: pid not in processes.marked(mark), STOP_SECONDS)
+                return
 
 
 def _mark(state: Path) -> str | None:
@@ -175,5 +191,4 @@ def running(
     try:
         yield load(state)
     finally:
-        lifeline.close()
-        down(state)
+        lifeline.end()

@@ -245,15 +245,19 @@ class Deployment(_Model):
         deployment._note(now, "deployment.creating")
         return deployment
 
-    def update(self, spec: Spec, now: datetime) -> None:
-        """Starts a rollout of `spec`. Raises `OperationInProgress` or `InvalidState`."""
+    def update(self, spec: Spec, now: datetime, *, new_image: bool) -> None:
+        """Starts a rollout of `spec`. Raises `OperationInProgress` or `InvalidState`.
+
+        `new_image`: the caller named an image, so its tag is looked up again even if it is the
+        same; a change of `count` alone keeps the digest, whatever the tag points to by now.
+        """
         if self.is_running:
             raise OperationInProgress(
                 f"{self.id} is {self.status}: wait until its {self.operation.kind} has ended"
             )
         if self.status is not Status.ACTIVE:
             raise InvalidState(f"{self.id} is {self.status}: only an ACTIVE deployment can change")
-        if spec.image != self.spec.image:
+        if new_image:
             self.image = Image(reference=spec.image)
         self.spec = spec
         self._begin("update", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)

@@ -1,0 +1,265 @@
+"""The endpoints below `/deployments`: each checks, makes one call, and answers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib import aws, store
+from chalicelib.api import resource
+from chalicelib.api.requests import Request, invalid
+from chalicelib.clock import now, rfc3339
+from chalicelib.deployments import naming
+from chalicelib.deployments import spec as specs
+from chalicelib.deployments.deployment import Deployment, Status
+from chalicelib.deployments.errors import AwsUnavailable, NotFound, PreconditionFailed, WorkflowError
+from chalicelib.deployments.pricing import usd_per_hour
+from chalicelib.observability import logger
+from chalicelib.settings import settings
+from chalicelib.tokens import Caller
+from chalicelib.workflow import executions
+
+PAGE = 20
+MOST_PER_PAGE = 100
+EVENTS_PAGE = 100
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, body (None for no body) and headers."""
+
+    status: int
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def create(request: Request) -> Answer:
+    """`POST /deployments`: 202 with the resource, its execution started."""
+    request.refuse_unknown(later="Idempotency-Key")
+    spec = specs.parse(request.json(), **_limits())
+    moment = now()
+    deployment = Deployment.create(naming.new_id(spec.name), request.caller.owner, spec, moment)
+    # From the first minute on: the load balancer costs before anything serves.
+    deployment.meter.set_rate(usd_per_hour(spec, settings().assign_public_ip), moment)
+    deployment = store.create(deployment)
+    try:
+        executions.start(deployment)
+    except Exception as error:
+        # Nothing half-made: without an execution nobody would ever finish this record.
+        store.discard(deployment)
+        raise _unavailable(error) from error
+    location = {"Location": f"/deployments/{deployment.id}"}
+    return _accepted(deployment, location)
+
+
+def list_all(request: Request) -> Answer:
+    """`GET /deployments`: a page of the caller's deployments, newest first; an admin's: everyone's."""
+    request.refuse_unknown("status", "name", "limit", "cursor", "show_deleted")
+    deployments, after = store.list_deployments(
+        None if request.caller.is_admin else request.caller.owner,
+        limit=request.integer("limit", PAGE, 1, MOST_PER_PAGE),
+        after=_decoded(request.parameter("cursor")),
+        name=request.parameter("name"),
+        statuses=_statuses(request.parameter("status")),
+        show_deleted=_flag(request, "show_deleted"),
+    )
+    moment = now()
+    body = {
+        "deployments": [resource.render(deployment, moment) for deployment in deployments],
+        "next_cursor": _encoded(after),
+    }
+    return Answer(200, body)
+
+
+def get(request: Request, reference: str) -> Answer:
+    """`GET /deployments/{deployment}`: from the table alone; 304 when the poller knows it."""
+    request.refuse_unknown()
+    deployment, moment = _find(request.caller, reference), now()
+    headers = resource.headers(deployment, moment)
+    known = request.header("If-None-Match") or ""
+    tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    if headers["ETag"] in tags or "*" in tags:
+        return Answer(304, None, headers)
+    return Answer(200, resource.render(deployment, moment), headers)
+
+
+def update(request: Request, reference: str) -> Answer:
+    """`PATCH /deployments/{deployment}`: 202; the change is rolled out by a new execution."""
+    request.refuse_unknown(later="Idempotency-Key")
+    body = request.json()
+    found = _find(request.caller, reference)
+    wanted = request.header("If-Match")
+
+    def change(deployment: Deployment) -> None:
+        _check_match(deployment, wanted)
+        spec = specs.patched(deployment.spec, body, **_limits())
+        deployment.update(spec, now(), new_image="image" in body)
+
+    deployment = store.update(found.id, change)
+    return _started(deployment)
+
+
+def delete(request: Request, reference: str) -> Answer:
+    """`DELETE /deployments/{deployment}`: 202 at any moment, and again when it is gone already."""
+    request.refuse_unknown()
+    found = _find(request.caller, reference)
+    wanted = request.header("If-Match")
+    superseded: list[int] = []
+    started: list[bool] = []
+
+    def change(deployment: Deployment) -> None:
+        _check_match(deployment, wanted)
+        was_running = deployment.is_running and deployment.operation.kind != "delete"
+        superseded[:] = [deployment.generation] if was_running else []
+        started[:] = [deployment.delete(now())]
+
+    if found.status in (Status.DELETED, Status.DELETING) and wanted is None:
+        # Started again in case the function that accepted the first DELETE died before it did.
+        return _started(found) if found.status is Status.DELETING else _accepted(found)
+    deployment = store.update(found.id, change)
+    if superseded:
+        _stop(deployment.id, superseded[0])
+    return _started(deployment) if started[0] else _accepted(deployment)
+
+
+def events(request: Request, reference: str) -> Answer:
+    """`GET /deployments/{deployment}/events`: every change of status and step, oldest first."""
+    request.refuse_unknown("limit", "cursor")
+    deployment = _find(request.caller, reference)
+    cursor = _decoded(request.parameter("cursor"))
+    if cursor is not None and not cursor.isdigit():
+        raise invalid("cursor", "is not one that this endpoint gave")
+    found, after = store.list_events(
+        deployment.id,
+        limit=request.integer("limit", EVENTS_PAGE, 1, MOST_PER_PAGE * 10),
+        after=int(cursor or 0),
+    )
+    body = {
+        "events": [resource.render_event(event) for event in found],
+        "next_cursor": _encoded(str(after) if after else None),
+    }
+    return Answer(200, body)
+
+
+def tasks(request: Request, reference: str) -> Answer:
+    """`GET /deployments/{deployment}/tasks`: live from ECS, with the load balancer's view of each."""
+    from chalicelib.resources import tasks as ecs_tasks
+    from chalicelib.workflow.readiness import describe_targets
+
+    request.refuse_unknown()
+    deployment = _find(request.caller, reference)
+    found = ecs_tasks.describe(deployment.id)
+    addresses = ecs_tasks.public_addresses(found)
+    targets = describe_targets(deployment.id) if found else {}
+    return Answer(200, {"tasks": [_task(task, addresses, targets) for task in found]})
+
+
+def _task(task: dict[str, Any], addresses: dict[str, str], targets: dict[str, Any]) -> dict[str, Any]:
+    from chalicelib.resources.tasks import attachment, task_id
+
+    private = attachment(task, "privateIPv4Address")
+    started = task.get("startedAt")
+    return {
+        "id": task_id(task),
+        "status": task["lastStatus"],
+        "health": task.get("healthStatus"),
+        "target_health": targets.get(private) if private else None,
+        "public_ip": addresses.get(attachment(task, "networkInterfaceId") or ""),
+        "zone": task.get("availabilityZone"),
+        "started_at": rfc3339(started) if started else None,
+        "stopped_reason": task.get("stoppedReason") or None,
+    }
+
+
+# --- shared by the endpoints ---------------------------------------------------------------
+
+
+def _limits() -> dict[str, Any]:
+    return {
+        "allowed_registries": settings().allowed_registries,
+        "max_tasks": settings().max_tasks,
+    }
+
+
+def _find(caller: Caller, reference: str) -> Deployment:
+    """By id, or by the name of a live deployment of the caller. Raises `NotFound`.
+
+    Another owner's deployment is not found, so that nobody learns that it exists.
+    """
+    deployment = store.get(reference) if naming.ID_PATTERN.fullmatch(reference) else None
+    if deployment is None and reference:
+        named = store.id_of_name(caller.owner, reference)
+        deployment = store.get(named) if named else None
+    if deployment is None or not (caller.is_admin or deployment.owner == caller.owner):
+        raise NotFound(f"There is no deployment {reference}")
+    return deployment
+
+
+def _check_match(deployment: Deployment, wanted: str | None) -> None:
+    if wanted is None or wanted.strip() == "*":
+        return
+    if str(deployment.version) not in [resource.version_of(tag) for tag in wanted.split(",")]:
+        raise PreconditionFailed(f"{deployment.id} has changed since: get it again, then decide")
+
+
+def _accepted(deployment: Deployment, headers: dict[str, str] | None = None) -> Answer:
+    moment = now()
+    own = resource.headers(deployment, moment)
+    return Answer(202, resource.render(deployment, moment), {**own, **(headers or {})})
+
+
+def _started(deployment: Deployment) -> Answer:
+    try:
+        executions.start(deployment)
+    except Exception as error:
+        # The record says what is wanted; the same request again starts it.
+        raise _unavailable(error) from error
+    return _accepted(deployment)
+
+
+def _stop(deployment_id: str, generation: int) -> None:
+    try:
+        executions.stop(deployment_id, generation)
+    except Exception as error:
+        logger.warning("execution not stopped", extra={"deployment": deployment_id, "reason": str(error)})
+
+
+def _unavailable(error: Exception) -> Exception:
+    known = aws.workflow_error(error)
+    if isinstance(known, WorkflowError):
+        return AwsUnavailable(
+            f"AWS could not start the work: {known}. Nothing was lost; send the request again",
+            headers={"Retry-After": "5"},
+        )
+    return error
+
+
+def _statuses(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    statuses = tuple(part.strip() for part in text.split(","))
+    if not set(statuses) <= set(Status):
+        raise invalid("status", f"must be some of {', '.join(Status)}")
+    return statuses
+
+
+def _flag(request: Request, name: str) -> bool:
+    text = request.parameter(name) or "false"
+    if text not in ("true", "false"):
+        raise invalid(name, "must be true or false")
+    return text == "true"
+
+
+def _encoded(position: str | None) -> str | None:
+    return base64.urlsafe_b64encode(position.encode()).decode() if position else None
+
+
+def _decoded(cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        raise invalid("cursor", "is not one that this endpoint gave") from None

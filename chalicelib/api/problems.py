@@ -1,0 +1,61 @@
+"""Every answer that is not 2xx: `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from chalicelib.deployments.errors import RequestRefused
+
+CONTENT_TYPE = "application/problem+json"
+
+# Answers that Chalice makes itself, before a view is reached.
+CODES = {
+    400: "MALFORMED_JSON",
+    401: "UNAUTHENTICATED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "NOT_FOUND",
+    413: "BODY_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    422: "VALIDATION_FAILED",
+    503: "AWS_UNAVAILABLE",
+}
+
+
+def document(status: int, code: str, detail: str, instance: str, errors: list[dict[str, str]]) -> dict[str, Any]:
+    """The body of a problem; `about:blank` says that the title is the status's own phrase."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "instance": instance,
+        "errors": errors,
+    }
+
+
+def of_refusal(refused: RequestRefused, instance: str) -> dict[str, Any]:
+    """The body for a request that was refused."""
+    return document(refused.status, refused.code, refused.detail, instance, refused.errors)
+
+
+def normalized(answer: dict[str, Any], instance: str) -> dict[str, Any]:
+    """A Lambda proxy answer, with Chalice's own error bodies turned into problems."""
+    status = answer.get("statusCode", 200)
+    headers = answer.setdefault("headers", {})
+    content_type = next((v for k, v in headers.items() if k.lower() == "content-type"), "")
+    if status < 400 or content_type == CONTENT_TYPE:
+        return answer
+    code = CODES.get(status, "INTERNAL")
+    body = document(status, code, _detail(answer.get("body", "")), instance, [])
+    return {**answer, "headers": {"Content-Type": CONTENT_TYPE}, "body": json.dumps(body), "multiValueHeaders": {}}
+
+
+def _detail(body: str) -> str:
+    try:
+        return str(json.loads(body)["Message"])
+    except (ValueError, KeyError, TypeError):
+        return "The request could not be carried out"

@@ -1,0 +1,46 @@
+"""Executions of the state machine: start one, stop one."""
+
+from __future__ import annotations
+
+import json
+
+from chalicelib import aws
+from chalicelib.deployments import naming
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.settings import settings
+
+
+def start(deployment: Deployment) -> None:
+    """Starts the execution of the deployment's generation; does nothing when it was started.
+
+    The name comes from the generation, so a second start with the same input is the same
+    execution: `ExecutionAlreadyExists` is what AWS says after it has ended.
+    """
+    states = aws.client("stepfunctions")
+    work = {
+        "deployment_id": deployment.id,
+        "generation": deployment.generation,
+        "path": deployment.operation.path,
+    }
+    try:
+        states.start_execution(
+            stateMachineArn=settings().state_machine_arn,
+            name=naming.execution(deployment.id, deployment.generation),
+            input=json.dumps(work),
+        )
+    except states.exceptions.ExecutionAlreadyExists:
+        return
+
+
+def stop(deployment_id: str, generation: int) -> None:
+    """Stops a superseded execution, best effort: the fence keeps its steps off AWS anyway."""
+    states = aws.client("stepfunctions")
+    machine = settings().state_machine_arn.replace(":stateMachine:", ":execution:")
+    try:
+        states.stop_execution(
+            executionArn=f"{machine}:{naming.execution(deployment_id, generation)}",
+            error="Superseded",
+            cause=f"generation {generation + 1} was accepted",
+        )
+    except states.exceptions.ExecutionDoesNotExist:
+        return

@@ -1,0 +1,70 @@
+"""The first step: does the image exist? Asked before anything is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment, Image
+from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.workflow.step import Outcome
+
+
+def resolve(deployment: Deployment) -> Outcome:
+    """The image's digest and size from Amazon ECR.
+
+    A registry that is not ECR cannot be asked without credentials for it: such an image keeps
+    its reference, and ECS is the first to find out whether it is there.
+    """
+    if deployment.image.digest:
+        return Outcome(message=f"{deployment.image.digest}, as resolved before")
+    reference = deployment.image.parsed
+    if reference.ecr is None:
+        return Outcome(message=f"{reference.registry} is not ECR: not checked before the pull")
+    account, _ = reference.ecr
+    identifier = {"imageDigest": reference.digest} if reference.digest else {"imageTag": reference.tag}
+    details = _describe(account, reference.repository, identifier, deployment.image.reference)
+    found = Image(
+        reference=deployment.image.reference,
+        digest=details["imageDigest"],
+        size_bytes=details.get("imageSizeInBytes"),
+    )
+
+    def change(record: Deployment) -> None:
+        record.image = found
+
+    return Outcome(message=found.digest or "", change=change)
+
+
+def _describe(account: str, repository: str, identifier: dict[str, Any], reference: str) -> dict[str, Any]:
+    ecr = aws.client("ecr")
+    try:
+        answer = ecr.describe_images(
+            registryId=account, repositoryName=repository, imageIds=[identifier]
+        )
+    except ecr.exceptions.RepositoryNotFoundException as error:
+        raise _not_found(reference, f"there is no repository {repository}", error) from None
+    except ecr.exceptions.ImageNotFoundException as error:
+        what = identifier.get("imageTag") or identifier.get("imageDigest")
+        raise _not_found(reference, f"{repository} has no image {what}", error) from None
+    except ecr.exceptions.ClientError as error:
+        if aws.code_of(error) not in aws.DENIED:
+            raise
+        raise DeploymentFailed(
+            FailureCode.IMAGE_ACCESS_DENIED,
+            f"Slipway may not read {reference}.",
+            hint="Allow Slipway's account in the repository's policy, or push the image to this account.",
+            evidence={"aws_message": aws.message_of(error)},
+        ) from None
+    if not answer["imageDetails"]:
+        raise _not_found(reference, f"{repository} has no such image", None)
+    return answer["imageDetails"][0]
+
+
+def _not_found(reference: str, reason: str, error: Exception | None) -> DeploymentFailed:
+    return DeploymentFailed(
+        FailureCode.IMAGE_NOT_FOUND,
+        f"The image {reference} does not exist: {reason}.",
+        hint="Check the tag, and that the push has ended, then deploy again.",
+        evidence={"aws_message": aws.message_of(error)} if error else {},
+    )

@@ -1,0 +1,65 @@
+"""The ends of an operation: active, torn down, or failed with its way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib import store
+from chalicelib.clock import now
+from chalicelib.deployments.deployment import Deployment, Path
+from chalicelib.deployments.errors import Superseded
+from chalicelib.deployments.pricing import usd_per_hour
+from chalicelib.observability import logger
+from chalicelib.settings import settings
+from chalicelib.workflow import diagnosis, step, teardown
+from chalicelib.workflow.step import Outcome
+
+
+def finish(deployment: Deployment) -> Outcome:
+    """The deployment serves: ACTIVE, at the rate that its size costs."""
+    rate = usd_per_hour(deployment.spec, settings().assign_public_ip)
+
+    def change(record: Deployment) -> None:
+        record.activate(now(), rate)
+
+    return Outcome(change=change)
+
+
+def finish_teardown(deployment: Deployment) -> Outcome:
+    """Everything is verified gone: DELETED, or FAILED where a create had failed before."""
+
+    def change(record: Deployment) -> None:
+        record.end_torn_down(now())
+
+    return Outcome(change=change)
+
+
+STEPS: dict[str, step.Work] = {"finish": finish, "finish_teardown": finish_teardown}
+
+
+def diagnose(event: dict[str, Any]) -> dict[str, Any]:
+    """After a failure: `{"deployment_id", "generation", "path"}`, the path being what comes next.
+
+    `path` is `destroy`, `rollback`, or `end`. Not framed as a step: it belongs to whichever path
+    failed, and changes it.
+    """
+    deployment_id, generation = event["deployment_id"], int(event["generation"])
+    failed_path = Path(event["path"])
+    answer: dict[str, Any] = {"deployment_id": deployment_id, "generation": generation, "path": "end"}
+    leftovers: list[dict[str, Any]] = []
+    if failed_path is Path.DESTROY:
+        leftovers = teardown.find_leftovers(deployment_id)
+
+    def change(record: Deployment) -> None:
+        if record.operation.path is not failed_path and record.generation == generation:
+            answer["path"] = record.operation.path  # this ran before, and its answer was lost
+            return
+        record.check_fence(generation, failed_path)
+        record.leftovers = leftovers
+        answer["path"] = diagnosis.recover(record, event.get("error", {}), now()) or "end"
+
+    try:
+        store.update(deployment_id, change)
+    except Superseded as error:
+        logger.info("diagnosis superseded", extra={"deployment": deployment_id, "reason": str(error)})
+    return answer

@@ -1,0 +1,96 @@
+"""Is the deployment ready? Load balancer active, wanted tasks healthy, no crash loop: one look."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.clock import now
+from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
+from chalicelib.resources import load_balancer, service, target_group, tasks
+from chalicelib.workflow import diagnosis
+from chalicelib.workflow.step import Outcome
+
+# No load balancer of 18 that were measured was active before 92 s: until then look rarely.
+EARLIEST_ACTIVE = timedelta(seconds=85)
+CRASH_LOOP = 3
+
+
+def await_ready(deployment: Deployment) -> Outcome:
+    """Succeeds when the URL can be asked; raises `NotReady` or `StillProvisioning` until then.
+
+    Raises `DeploymentFailed` when AWS gave the load balancer up, or after the third task of
+    this operation that stopped by itself.
+    """
+    balancer = load_balancer.get(deployment.id)
+    if balancer.state == "failed":
+        raise DeploymentFailed(
+            FailureCode.CAPACITY_UNAVAILABLE,
+            f"AWS could not provision the load balancer: {balancer.reason}",
+            hint="Try again later, or in other subnets.",
+            evidence={"load_balancer_state": balancer.state, "reason": balancer.reason},
+        )
+    _check_crash_loop(deployment)
+    waiting = _waiting_for_tasks(deployment)
+    if balancer.state not in ("active", "active_impaired"):
+        message = f"load balancer is {balancer.state}" + (f", {waiting}" if waiting else "")
+        created = _created_at(deployment.resources, load_balancer.KIND)
+        if created and now() - created < EARLIEST_ACTIVE:
+            raise StillProvisioning(message)
+        raise NotReady(message)
+    if waiting:
+        raise NotReady(waiting)
+
+    def change(record: Deployment) -> None:
+        record.url = balancer.url
+
+    return Outcome(message=f"{deployment.spec.count} healthy", change=change)
+
+
+def _waiting_for_tasks(deployment: Deployment) -> str:
+    """What the service still lacks, in words; empty when every wanted task is a healthy target."""
+    wanted = deployment.spec.count
+    found = service.find(deployment.id)
+    if found is None or found["status"] != "ACTIVE":
+        return "the service is not there yet"
+    primary = next((d for d in found.get("deployments", []) if d["status"] == "PRIMARY"), {})
+    running = primary.get("runningCount", 0)
+    if running < wanted or found["runningCount"] != wanted:
+        return f"{running} of {wanted} tasks running" + (
+            f", {found['runningCount'] - running} of the version before stopping" if found["runningCount"] > running else ""
+        )
+    targets = target_group.targets(deployment.id)
+    healthy = sum(target.state == "healthy" for target in targets)
+    going = len(targets) - healthy
+    if healthy < wanted:
+        reasons = sorted({t.reason for t in targets if t.reason})
+        return f"{healthy} of {wanted} tasks healthy" + (f" ({', '.join(reasons)})" if reasons else "")
+    if healthy > wanted or any(t.state not in ("healthy", "draining") for t in targets):
+        return f"{healthy} healthy targets for {wanted} wanted, {going} going"
+    return ""
+
+
+def _check_crash_loop(deployment: Deployment) -> None:
+    stopped = [
+        task
+        for task in tasks.describe(deployment.id, desired=("STOPPED",))
+        if task["lastStatus"] == "STOPPED"
+        and task.get("createdAt", now()) >= deployment.operation.started_at
+        and diagnosis.stopped_by_itself(task)
+    ]
+    if len(stopped) >= CRASH_LOOP:
+        raise diagnosis.of_stopped_tasks(deployment.id, stopped)
+
+
+def _created_at(resources: list[Resource], kind: str) -> datetime | None:
+    moments = (r.created_at for r in resources if r.kind == kind and not r.deleted_at)
+    return next(moments, None)
+
+
+def describe_targets(deployment_id: str) -> dict[str, dict[str, Any]]:
+    """Address -> `{state, reason}` of every target."""
+    return {
+        target.address: {"state": target.state, "reason": target.reason or None}
+        for target in target_group.targets(deployment_id)
+    }

@@ -1,0 +1,94 @@
+"""One real prediction through the load balancer before a deployment is called ACTIVE."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from chalicelib.deployments.deployment import Deployment, Prediction
+from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.resources import load_balancer
+from chalicelib.workflow.step import Outcome
+
+TIMEOUT_SECONDS = 25
+SAMPLE_BYTES = 512
+MOST_BYTES = 1024 * 1024
+# What a load balancer says itself while its nodes have not learnt of the targets everywhere.
+PASSING = {502, 503, 504}
+ATTEMPTS = 5
+
+
+def run(deployment: Deployment) -> Outcome:
+    """Asks `smoke_test.path` once and holds the answer against the spec.
+
+    Answers that a load balancer gives for itself are asked again (`NotReady`) a few times. Raises
+    `DeploymentFailed` (`SMOKE_TEST_FAILED`) with the answer as evidence.
+    """
+    test = deployment.spec.smoke_test
+    if deployment.spec.count == 0:
+        return Outcome(message="no task wanted, nothing to ask", status="skipped")
+    path = test.path or "/"
+    attempts = next(
+        step.attempts for step in deployment.operation.steps if step.name.endswith("smoke_test") and step.status == "running"
+    )
+    try:
+        answer, body = _get(load_balancer.get(deployment.id).url, path)
+    except (OSError, http.client.HTTPException) as error:
+        if attempts < ATTEMPTS:
+            raise NotReady(f"GET {path}: {type(error).__name__}: {error}") from None
+        raise _failed(f"GET {path} had no answer: {error}", None) from None
+    if answer.status in PASSING and answer.status != test.status and attempts < ATTEMPTS:
+        raise NotReady(f"GET {path} answered {answer.status}")
+    fault = _fault(deployment, answer, body)
+    if fault:
+        raise _failed(f"GET {path} {fault}", answer)
+    return Outcome(message=f"{answer.status} in {answer.latency_ms} ms", prediction=answer)
+
+
+def _get(url: str, path: str) -> tuple[Prediction, bytes]:
+    parts = urlsplit(url)
+    connection_type = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = connection_type(parts.netloc, timeout=TIMEOUT_SECONDS)
+    started = time.monotonic()
+    try:
+        connection.request("GET", parts.path + path, headers={"User-Agent": "slipway-smoke-test"})
+        response = connection.getresponse()
+        body = response.read(MOST_BYTES)
+    finally:
+        connection.close()
+    latency_ms = round((time.monotonic() - started) * 1000)
+    sample = body[:SAMPLE_BYTES].decode("utf-8", errors="replace")
+    return Prediction(path=path, status=response.status, latency_ms=latency_ms, sample=sample), body
+
+
+def _fault(deployment: Deployment, answer: Prediction, body: bytes) -> str:
+    test = deployment.spec.smoke_test
+    if answer.status != test.status:
+        return f"answered {answer.status}, not {test.status}"
+    if test.json_has:
+        missing = _missing_keys(body, test.json_has)
+        if missing:
+            return f"answered without {', '.join(missing)} in its JSON"
+    if test.max_latency_ms is not None and answer.latency_ms > test.max_latency_ms:
+        return f"took {answer.latency_ms} ms, more than {test.max_latency_ms}"
+    return ""
+
+
+def _missing_keys(body: bytes, wanted: list[str]) -> list[str]:
+    try:
+        document: Any = json.loads(body)
+    except ValueError:
+        return wanted
+    return [key for key in wanted if not isinstance(document, dict) or key not in document]
+
+
+def _failed(message: str, answer: Prediction | None) -> DeploymentFailed:
+    return DeploymentFailed(
+        FailureCode.SMOKE_TEST_FAILED,
+        message + ".",
+        hint="Ask the container the same path on your desk, and look at its logs.",
+        evidence={"prediction": answer.model_dump()} if answer else {},
+    )

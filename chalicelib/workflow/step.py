@@ -1,0 +1,190 @@
+"""The frame around every step: fence, intent, work, outcome.
+
+The state machine calls a function with `{"step", "deployment_id", "generation", "path"}`. The
+frame records that the step runs, does its work, and records what came of it, so that the record
+alone tells what happened. A step may run twice, or twice at once: its work converges and its
+record changes once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from chalicelib import aws, store
+from chalicelib.clock import now, rfc3339
+from chalicelib.deployments.deployment import Deployment, Failure, Path, Prediction, Resource
+from chalicelib.deployments.errors import (
+    DeploymentFailed,
+    FailureCode,
+    NotReady,
+    Superseded,
+    WorkflowError,
+)
+from chalicelib.observability import logger
+
+# Functions end after 30 s (infra/resources.json); later than this an invocation touches nothing.
+INVOCATION_LIMIT = timedelta(seconds=35)
+
+
+@dataclass
+class Outcome:
+    """What a step found or made; the frame writes it to the record."""
+
+    message: str = ""
+    status: str = "succeeded"
+    resources: list[Resource] = field(default_factory=list)
+    prediction: Prediction | None = None
+    # Applied to the record in the same write, for what only this step knows how to say.
+    change: Callable[[Deployment], None] | None = None
+
+
+Work = Callable[[Deployment], Outcome]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One invocation of a step."""
+
+    step: str
+    deployment_id: str
+    generation: int
+    path: Path
+    invocation: str
+
+    @classmethod
+    def parse(cls, event: dict[str, Any], request_id: str) -> Call:
+        """The call in a Lambda event; on the way back to the version before, steps have a prefix."""
+        path = Path(event["path"])
+        generation = int(event["generation"])
+        name = f"rollback_{event['step']}" if path is Path.ROLLBACK else event["step"]
+        invocation = f"{generation}/{path}/{name}/{request_id}"
+        return cls(name, event["deployment_id"], generation, path, invocation)
+
+
+def run(event: dict[str, Any], request_id: str, work: Work) -> dict[str, Any]:
+    """Runs one step. Raises what the state machine's `Retry` and `Catch` name."""
+    call = Call.parse(event, request_id)
+    log = {"deployment": call.deployment_id, "generation": call.generation, "step": call.step}
+    try:
+        deployment = _begin(call)
+        _wait_for_superseded(deployment, call)
+        outcome = work(deployment)
+    except Superseded as error:
+        _leave(call)
+        logger.info("step superseded", extra={**log, "reason": str(error)})
+        raise
+    except Exception as error:
+        raised = _explain(error)
+        logger.warning(
+            "step not done", exc_info=raised is not error, extra={**log, "error": type(raised).__name__, "reason": str(raised)}
+        )
+        _record_trouble(call, raised)
+        raise raised from error
+    _record_outcome(call, outcome)
+    logger.info("step done", extra={**log, "status": outcome.status, "result": outcome.message})
+    return {"step": call.step, "status": outcome.status}
+
+
+def _begin(call: Call) -> Deployment:
+    def change(deployment: Deployment) -> None:
+        deployment.check_fence(call.generation, call.path)
+        deployment.begin_step(call.step, call.invocation, now() + INVOCATION_LIMIT, now())
+
+    return _update(call.deployment_id, change)
+
+
+def _wait_for_superseded(deployment: Deployment, call: Call) -> None:
+    """A teardown begins when nothing of the cancelled work can create a resource behind it."""
+    others = deployment.others_in_flight(call.path, now())
+    if others:
+        raise NotReady(f"waiting for {len(others)} cancelled step(s) to end")
+
+
+def _record_outcome(call: Call, outcome: Outcome) -> None:
+    def change(deployment: Deployment) -> None:
+        deployment.end_invocation(call.invocation, now())
+        deployment.check_fence(call.generation, call.path)
+        for resource in outcome.resources:
+            deployment.created(resource, now())
+        if outcome.prediction:
+            deployment.prediction = outcome.prediction
+        deployment.finish_step(call.step, now(), outcome.message, outcome.status)
+        if outcome.change:
+            outcome.change(deployment)
+
+    try:
+        _update(call.deployment_id, change)
+    except Superseded:
+        _leave(call)
+        raise
+
+
+def _record_trouble(call: Call, error: WorkflowError) -> None:
+    def change(deployment: Deployment) -> None:
+        deployment.end_invocation(call.invocation, now())
+        deployment.check_fence(call.generation, call.path)
+        if isinstance(error, DeploymentFailed):
+            deployment.fail(call.step, failure_of(call.step, error), now())
+            return
+        deployment.describe_step(call.step, str(error))
+        if now() > deployment.operation.deadline:
+            late = _deadline_exceeded(deployment, error)
+            deployment.fail(call.step, failure_of(call.step, late), now())
+            raised.append(late)
+
+    raised: list[DeploymentFailed] = []
+    try:
+        _update(call.deployment_id, change)
+    except Superseded:
+        _leave(call)
+        raise
+    if raised:
+        raise raised[-1]
+
+
+def _leave(call: Call) -> None:
+    """A superseded invocation says that it is over, so that the teardown need not wait it out."""
+    _update(call.deployment_id, lambda deployment: deployment.end_invocation(call.invocation, now()))
+
+
+def _update(deployment_id: str, change: Callable[[Deployment], None]) -> Deployment:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return store.update(deployment_id, change)
+    except (ClientError, BotoCoreError) as error:
+        raise _explain(error) from error
+
+
+def _explain(error: Exception) -> WorkflowError:
+    """Any exception as one that the state machine knows."""
+    if isinstance(error, WorkflowError):
+        return error
+    known = aws.workflow_error(error)
+    if known:
+        return known
+    return DeploymentFailed(
+        FailureCode.INTERNAL,
+        f"A step of Slipway broke: {type(error).__name__}: {error}",
+        hint="This is a fault in Slipway: pass the id of the deployment on to the platform team.",
+    )
+
+
+def _deadline_exceeded(deployment: Deployment, error: WorkflowError) -> DeploymentFailed:
+    operation = deployment.operation
+    return DeploymentFailed(
+        FailureCode.DEADLINE_EXCEEDED,
+        f"The {operation.kind} did not end by {rfc3339(operation.deadline)}: {error}",
+        hint="Look at the evidence and the step that was running, then try again.",
+        evidence={"waiting_for": str(error)},
+    )
+
+
+def failure_of(step_name: str, error: DeploymentFailed) -> Failure:
+    """What the record keeps of a failure."""
+    return Failure(
+        code=error.code, step=step_name, message=error.message, hint=error.hint, evidence=error.evidence
+    )

@@ -1,0 +1,81 @@
+"""What the emulator itself says about a deployment, past Slipway: leftovers and transitions."""
+
+from collections import Counter
+from typing import Any
+
+from local.emulator import client
+
+# In Step Functions' history an attempt of a Task is one of these.
+ATTEMPTS = ("TaskScheduled", "LambdaFunctionScheduled", "ActivityScheduled")
+
+
+def leftovers(url: str, deployment_id: str) -> list[str]:
+    """Return what AWS still has of a deployment, e.g. "log group /slipway/recommender-7f3k2q"."""
+    return [
+        f"{kind} {name}"
+        for kind, names in _everything(url, deployment_id).items()
+        for name in names
+        if deployment_id in name
+    ]
+
+
+def _everything(url: str, deployment_id: str) -> dict[str, list[str]]:
+    ecs, elbv2 = client("ecs", url), client("elbv2", url)
+    groups = client("ec2", url).describe_security_groups(
+        Filters=[{"Name": "tag:slipway:deployment", "Values": [deployment_id]}]
+    )["SecurityGroups"]
+    clusters = ecs.list_clusters()["clusterArns"]
+    return {
+        "cluster": clusters,
+        "service": [
+            arn for cluster in clusters for arn in ecs.list_services(cluster=cluster)["serviceArns"]
+        ],
+        "task": [
+            arn for cluster in clusters for arn in ecs.list_tasks(cluster=cluster)["taskArns"]
+        ],
+        "task definition": [
+            arn
+            for status in ("ACTIVE", "INACTIVE")
+            for arn in ecs.list_task_definitions(status=status)["taskDefinitionArns"]
+        ],
+        "load balancer": [
+            item["LoadBalancerName"] for item in elbv2.describe_load_balancers()["LoadBalancers"]
+        ],
+        "target group": [
+            item["TargetGroupName"] for item in elbv2.describe_target_groups()["TargetGroups"]
+        ],
+        "security group": [f"{deployment_id} {group['GroupId']}" for group in groups],
+        "log group": [
+            item["logGroupName"] for item in client("logs", url).describe_log_groups()["logGroups"]
+        ],
+    }
+
+
+def transitions(url: str, deployment_id: str) -> dict[str, int]:
+    """Return the billed state transitions of the deployment's executions, by execution name.
+
+    An attempt of a Task counts one, and so does every other state entered. MiniStack leaves the
+    states inside a Parallel out of the history, except the attempts of its Tasks.
+    """
+    stepfunctions = client("stepfunctions", url)
+    counted = {}
+    for machine in stepfunctions.list_state_machines()["stateMachines"]:
+        answer = stepfunctions.list_executions(stateMachineArn=machine["stateMachineArn"])
+        for execution in answer["executions"]:
+            if execution["name"].startswith(deployment_id):
+                events = _history(stepfunctions, execution["executionArn"])
+                counted[execution["name"]] = count_transitions(events)
+    return dict(sorted(counted.items()))
+
+
+def count_transitions(events: list[dict[str, Any]]) -> int:
+    """Count the state transitions in an execution's history."""
+    types = Counter(event["type"] for event in events)
+    attempts = sum(types[attempt] for attempt in ATTEMPTS)
+    entered = sum(count for kind, count in types.items() if kind.endswith("StateEntered"))
+    return attempts + entered - types["TaskStateEntered"]
+
+
+def _history(stepfunctions: Any, execution: str) -> list[dict[str, Any]]:
+    pages = stepfunctions.get_paginator("get_execution_history").paginate(executionArn=execution)
+    return [event for page in pages for event in page["events"]]

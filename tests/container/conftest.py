@@ -1,0 +1,35 @@
+"""The real model, trained once, and recommend.py serving it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.container.service import CONTAINER, Service, running
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `python train.py` wrote and printed."""
+
+    model: Path
+    output: str
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The model of the bundled ratings."""
+    model = tmp_path_factory.mktemp("trained") / "model.npz"
+    command = [sys.executable, str(CONTAINER / "train.py"), "--out", str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Trained(model, done.stdout)
+
+
+@pytest.fixture(scope="session")
+def service(trained: Trained) -> Iterator[Service]:
+    """recommend.py with the trained model."""
+    with running(trained.model, TASK_ID="task-1") as started:
+        yield started

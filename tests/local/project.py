@@ -1,0 +1,81 @@
+"""A Chalice project as small as the local stack takes one."""
+
+import json
+import shutil
+from pathlib import Path
+
+from local.stack import ROOT
+
+APP = """
+from chalice import Chalice
+app = Chalice(app_name="small")
+
+@app.route("/health")
+def health():
+    return {"status": "ok"}
+
+@app.lambda_function(name="step")
+def step(event, context):
+    return event
+"""
+TOKENS = """
+def issue(*, table_name, owner, scopes, client):
+    item = {"pk": {"S": owner}, "scopes": {"SS": scopes}}
+    client.put_item(TableName=table_name, Item=item)
+    return owner, f"token-of-{owner}"
+"""
+CONFIG = {
+    "version": "2.0",
+    "app_name": "small",
+    "autogen_policy": False,
+    "stages": {"dev": {"api_gateway_stage": "api"}},
+}
+POLICY = {"Version": "2012-10-17", "Statement": []}
+DEFINITION = {
+    "StartAt": "Step",
+    "States": {"Step": {"Type": "Task", "Resource": "${StepArn}", "End": True}},
+}
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "Properties": {
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    },
+}
+RESOURCES = {
+    "Resources": {
+        "Table": TABLE,
+        "StateMachine": {
+            "Type": "AWS::Serverless::StateMachine",
+            "Properties": {
+                "DefinitionSubstitutions": {"StepArn": {"Fn::GetAtt": ["Step", "Arn"]}},
+                "Policies": [{"LambdaInvokePolicy": {"FunctionName": {"Ref": "Step"}}}],
+            },
+        },
+    },
+    "Outputs": {
+        "RestApiId": {"Value": {"Ref": "RestAPI"}},
+        "TableName": {"Value": {"Ref": "Table"}},
+        "StateMachineArn": {"Value": {"Ref": "StateMachine"}},
+    },
+}
+
+
+def write_project(folder: Path) -> Path:
+    """Write the project into the new `folder`, with Slipway's own requirements; return `folder`."""
+    files = {
+        "app.py": APP,
+        "chalicelib/__init__.py": "",
+        "chalicelib/tokens.py": TOKENS,
+        ".chalice/config.json": json.dumps(CONFIG),
+        ".chalice/policy-dev.json": json.dumps(POLICY),
+        "statemachine/deployment.asl.json": json.dumps(DEFINITION),
+        "infra/resources.json": json.dumps(RESOURCES),
+    }
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    shutil.copy(ROOT / "requirements.txt", folder)
+    return folder

@@ -1,0 +1,148 @@
+"""A whole stack around a small app: it starts, and nothing of it survives its end."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import processes, stack
+from local.emulator import client, open_url
+from local.processes import wait_until
+from tests.local.project import write_project
+
+SECONDS = 60.0
+# An owner: starts a stack, says so, and holds it until it is killed.
+OWNER = """
+import sys
+from pathlib import Path
+from local import stack
+with stack.running(Path(sys.argv[1]), Path(sys.argv[2])):
+    print("up", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small project."""
+    return write_project(tmp_path_factory.mktemp("small") / "project")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a stack, which is down at the end whatever the test did."""
+    yield tmp_path / "stack"
+    stack.down(tmp_path / "stack")
+
+
+def mark_of(state: Path) -> str:
+    return (state / "mark").read_text()
+
+
+def test_a_stack_answers_and_leaves_nothing(state: Path, project: Path) -> None:
+    with stack.running(state, project) as running:
+        mark = mark_of(state)
+        with open_url(f"{running.api_url}/health", timeout=10) as answer:
+            assert json.load(answer) == {"status": "ok"}
+        assert running.token == "token-of-demo"
+        assert running.admin_token == "token-of-admin"
+        assert stat.S_IMODE((state / "stack.json").stat().st_mode) == 0o600
+        assert set(running.pids.values()) <= processes.marked(mark)
+    assert processes.marked(mark) == set()
+    assert not state.exists()
+    with pytest.raises(OSError):
+        open_url(f"{running.aws_endpoint_url}/_ministack/health", timeout=2)
+
+
+def test_the_state_machine_runs_and_the_sample_image_is_there(state: Path, project: Path) -> None:
+    with stack.running(state, project) as running:
+        stepfunctions = client("stepfunctions", running.aws_endpoint_url)
+        (machine,) = stepfunctions.list_state_machines()["stateMachines"]
+        execution = stepfunctions.start_execution(
+            stateMachineArn=machine["stateMachineArn"], input='{"seen": true}'
+        )["executionArn"]
+        wait_until(
+            lambda: (
+                stepfunctions.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+            ),
+            SECONDS,
+        )
+        images = client("ecr", running.aws_endpoint_url).describe_images(repositoryName="recommend")
+        tags = {tag for image in images["imageDetails"] for tag in image.get("imageTags", [])}
+        assert tags == {"1", "2"}
+
+
+def test_two_stacks_stand_side_by_side(state: Path, project: Path, tmp_path: Path) -> None:
+    with stack.running(state, project) as one, stack.running(tmp_path / "b", project) as other:
+        assert one.aws_endpoint_url != other.aws_endpoint_url
+        with open_url(f"{other.api_url}/health", timeout=10) as answer:
+            assert answer.status == 200
+
+
+def test_a_second_up_says_that_one_is_running(state: Path, project: Path) -> None:
+    with (
+        stack.running(state, project),
+        pytest.raises(stack.StackError, match="already running"),
+    ):
+        stack.start(state, project)
+
+
+def test_the_owners_death_ends_the_stack(state: Path, project: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(state), str(project)],
+        cwd=stack.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as owner:
+        assert owner.stdout
+        assert owner.stdout.readline() == b"up\n"
+        mark = mark_of(state)
+        owner.kill()
+    wait_until(lambda: not processes.marked(mark), SECONDS, "the stack outlives its owner")
+    assert not state.exists()
+
+
+def test_down_ends_a_stack_whose_supervisor_was_killed(state: Path, project: Path) -> None:
+    stack.start(state, project).detach()
+    mark, running = mark_of(state), stack.load(state)
+    os.kill(running.pids["supervisor"], signal.SIGKILL)
+    assert stack.down(state)
+    assert processes.marked(mark) == set()
+    assert not state.exists()
+
+
+def test_a_new_stack_replaces_what_a_dead_one_left(state: Path, project: Path) -> None:
+    state.mkdir()
+    (state / "mark").write_text("of-a-dead-stack")
+    (state / "stack.json").write_text("{}")
+    with stack.running(state, project) as running:
+        assert running.pids["emulator"]
+
+
+def test_a_stack_that_fails_to_deploy_says_why_and_leaves_nothing(
+    state: Path, tmp_path: Path
+) -> None:
+    broken = write_project(tmp_path / "broken")
+    resources = json.loads((broken / "infra/resources.json").read_text())
+    del resources["Outputs"]["TableName"]
+    (broken / "infra/resources.json").write_text(json.dumps(resources))
+    with pytest.raises(stack.StackError, match="TableName"):
+        stack.start(state, broken)
+    assert not state.exists()
+
+
+def test_down_without_a_stack_does_nothing(state: Path) -> None:
+    assert stack.down(state) is False
+
+
+def test_down_leaves_a_strangers_folder_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    with pytest.raises(stack.StackError):
+        stack.down(tmp_path)
+    assert (tmp_path / "precious").exists()
