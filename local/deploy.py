@@ -59,10 +59,12 @@ def deploy(template: dict[str, Any], archive: Path, url: str) -> Deployed:
 
 def _create_stack(template: dict[str, Any], parameters: dict[str, str], url: str) -> dict[str, str]:
     cloudformation = client("cloudformation", url)
+    # From S3, as `aws cloudformation deploy --s3-bucket` does: a body may have 51,200 bytes.
+    client("s3", url).put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(template))
     declared = template.get("Parameters", {})
     cloudformation.create_stack(
         StackName=STACK_NAME,
-        TemplateBody=json.dumps(template),
+        TemplateURL=f"{url}/{BUCKET}/template.json",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value}

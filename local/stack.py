@@ -158,12 +158,14 @@ def down(state: Path) -> bool:
 
 def _end_supervisor(mark: str) -> None:
     """End the supervisor, which ends the others in order; return when it is gone."""
-    for pid in processes.marked(mark):
-        with contextlib.suppress(ProcessLookupError, TimeoutError):
-            if os.getsid(pid) == pid:
-                os.kill(pid, signal.SIGTERM)
-                processes.wait_until(lambda: pid not in processes.marked(mark), STOP_SECONDS)
-                return
+
+    def supervisor() -> list[int]:  # it alone leads a session
+        return [pid for pid in processes.marked(mark) if os.getsid(pid) == pid]
+
+    with contextlib.suppress(ProcessLookupError, TimeoutError):
+        for pid in supervisor():
+            os.kill(pid, signal.SIGTERM)
+        processes.wait_until(lambda: not supervisor(), STOP_SECONDS)
 
 
 def _mark(state: Path) -> str | None:

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from botocore.exceptions import ClientError
+
 from infra.package import PackagingError
 from local import processes, sample
 from local.deploy import Deployed, DeployError, deploy
@@ -27,6 +29,7 @@ from local.stack import DETACH
 
 STAGE = "dev"
 HEALTH_SECONDS = 60.0
+READABLE_LENGTH = 1000  # an AWS error can quote the whole template
 READABLE = (DeployError, EmulatorError, PackagingError, sample.TrainingError)
 
 
@@ -155,6 +158,9 @@ def main() -> None:
             pass
         except READABLE as error:
             supervisor.fail(str(error))
+        except ClientError as error:
+            traceback.print_exc()
+            supervisor.fail(str(error)[:READABLE_LENGTH])
         except Exception:
             supervisor.fail(traceback.format_exc())
         finally:

@@ -28,6 +28,7 @@ CONFIG = {
     "version": "2.0",
     "app_name": "small",
     "autogen_policy": False,
+    "iam_policy_file": "policies/all.json",
     "stages": {"dev": {"api_gateway_stage": "api"}},
 }
 POLICY = {"Version": "2012-10-17", "Statement": []}
@@ -69,7 +70,7 @@ def write_project(folder: Path) -> Path:
         "chalicelib/__init__.py": "",
         "chalicelib/tokens.py": TOKENS,
         ".chalice/config.json": json.dumps(CONFIG),
-        ".chalice/policy-dev.json": json.dumps(POLICY),
+        ".chalice/policies/all.json": json.dumps(POLICY),
         "statemachine/deployment.asl.json": json.dumps(DEFINITION),
         "infra/resources.json": json.dumps(RESOURCES),
     }
