@@ -5,8 +5,7 @@ The steps stay here and off Chalice's blueprints: on AWS a function of a bluepri
 
 from typing import Any
 
-from chalice import AuthResponse, Response
-from chalice.app import AuthRequest
+from chalice.app import AuthRequest, AuthResponse, Response
 
 from chalicelib import __version__
 from chalicelib.api import auth, deployments
@@ -56,13 +55,17 @@ def get_deployment(request: Request, deployment: str) -> deployments.Answer:
     return deployments.get(request, deployment)
 
 
-@app.route("/deployments/{deployment}", methods=["PATCH"], authorizer=authorizer, content_types=ANY_TYPE)
+@app.route(
+    "/deployments/{deployment}", methods=["PATCH"], authorizer=authorizer, content_types=ANY_TYPE
+)
 @endpoint(app, "deploy")
 def update_deployment(request: Request, deployment: str) -> deployments.Answer:
     return deployments.update(request, deployment)
 
 
-@app.route("/deployments/{deployment}", methods=["DELETE"], authorizer=authorizer, content_types=ANY_TYPE)
+@app.route(
+    "/deployments/{deployment}", methods=["DELETE"], authorizer=authorizer, content_types=ANY_TYPE
+)
 @endpoint(app, "deploy")
 def delete_deployment(request: Request, deployment: str) -> deployments.Answer:
     return deployments.delete(request, deployment)

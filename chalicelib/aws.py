@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from chalicelib import observability
@@ -41,7 +41,7 @@ QUOTA = {
 SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
 
 
-@lru_cache(maxsize=1)
+@cache
 def _session() -> Any:
     import boto3
 
@@ -49,7 +49,7 @@ def _session() -> Any:
     return boto3.Session()
 
 
-@lru_cache(maxsize=None)
+@cache
 def client(service: str) -> Any:
     """The boto3 client of `service`, made on first use (14 to 160 ms each) and then kept.
 
@@ -118,6 +118,6 @@ def _from_client_error(error: Any) -> WorkflowError:
     return DeploymentFailed(
         FailureCode.INTERNAL,
         f"AWS did not accept {operation}: {message}",
-        hint="This is a fault in Slipway or its settings: pass the evidence on to the platform team.",
+        hint="A fault in Slipway or its settings: pass the evidence on to the platform team.",
         evidence=evidence,
     )

@@ -33,11 +33,19 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         """CloudFormation passes a list as `a,b`."""
-        return tuple(v.strip() for v in value.split(",") if v.strip()) if isinstance(value, str) else value
+        return (
+            tuple(v.strip() for v in value.split(",") if v.strip())
+            if isinstance(value, str)
+            else value
+        )
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """The settings of this process. Raises `pydantic.ValidationError` naming what is not set."""
-    values = {name: os.environ[name.upper()] for name in Settings.model_fields if os.environ.get(name.upper())}
+    values = {
+        name: os.environ[name.upper()]
+        for name in Settings.model_fields
+        if os.environ.get(name.upper())
+    }
     return Settings.model_validate(values)

@@ -94,8 +94,14 @@ def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deploy
 
 def discard(deployment: Deployment) -> None:
     """Takes back a record for which no execution could be started, with its name and events."""
-    keys = [(f"DEPLOYMENT#{deployment.id}", f"EVENT#{n:08d}") for n in range(1, deployment.events_written + 1)]
-    keys += [(f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"), (f"DEPLOYMENT#{deployment.id}", "RECORD")]
+    keys = [
+        (f"DEPLOYMENT#{deployment.id}", f"EVENT#{n:08d}")
+        for n in range(1, deployment.events_written + 1)
+    ]
+    keys += [
+        (f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"),
+        (f"DEPLOYMENT#{deployment.id}", "RECORD"),
+    ]
     _transact([{"Delete": {"TableName": settings().table_name, "Key": _key(*key)}} for key in keys])
 
 
@@ -182,7 +188,9 @@ def get_item(pk: str, sk: str) -> dict[str, Any] | None:
 # --- inside --------------------------------------------------------------------------------
 
 
-def _write(deployment: Deployment, expected_version: int | None, also: list[dict[str, Any]] | None = None) -> Deployment:
+def _write(
+    deployment: Deployment, expected_version: int | None, also: list[dict[str, Any]] | None = None
+) -> Deployment:
     """One transaction: the record if its version is the expected one, and its new events.
 
     A transaction even where one item would do: its client token, which botocore fills in,
@@ -206,7 +214,10 @@ def _write(deployment: Deployment, expected_version: int | None, also: list[dict
         put = _put(record, "version = :version", {":version": expected_version})
     items = [put, *(also or [])]
     items += [
-        _put({**event.model_dump(mode="json"), "pk": pk, "sk": f"EVENT#{event.sequence:08d}"}, "attribute_not_exists(pk)")
+        _put(
+            {**event.model_dump(mode="json"), "pk": pk, "sk": f"EVENT#{event.sequence:08d}"},
+            "attribute_not_exists(pk)",
+        )
         for event in events
     ]
     if deployment.status is Status.DELETED:
@@ -249,7 +260,9 @@ def _take(items: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     return [item for _, item in zip(range(count), items, strict=False)]
 
 
-def _put(item: dict[str, Any], condition: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
+def _put(
+    item: dict[str, Any], condition: str, values: dict[str, Any] | None = None
+) -> dict[str, Any]:
     put: dict[str, Any] = {
         "TableName": settings().table_name,
         "Item": _serialized(item),
@@ -267,9 +280,11 @@ def _key(pk: str, sk: str) -> dict[str, Any]:
 def _serialized(item: dict[str, Any]) -> dict[str, Any]:
     from boto3.dynamodb.types import TypeSerializer
 
-    # DynamoDB's numbers are decimal; None is left out at the top, for an index key must not be null.
+    # Numbers are decimal there; None is left out at the top, for no index key may be null.
     exact = json.loads(json.dumps(item), parse_float=Decimal)
-    return {key: TypeSerializer().serialize(value) for key, value in exact.items() if value is not None}
+    return {
+        key: TypeSerializer().serialize(value) for key, value in exact.items() if value is not None
+    }
 
 
 def _deserialized(item: dict[str, Any]) -> dict[str, Any]:

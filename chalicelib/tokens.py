@@ -32,14 +32,17 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def issue(*, table_name: str, owner: str, scopes: list[str], client: Any, created_at: str = "") -> tuple[str, str]:
+def issue(
+    *, table_name: str, owner: str, scopes: list[str], client: Any, created_at: str = ""
+) -> tuple[str, str]:
     """Makes a token and stores its hash: (token id, token). The token is nowhere else afterwards.
 
     `client` is a boto3 DynamoDB client. Raises `ValueError` for an unknown scope or an empty owner.
     """
     unknown = set(scopes) - set(SCOPES)
     if unknown or not scopes:
-        raise ValueError(f"scopes must be some of {', '.join(SCOPES)}, not {', '.join(sorted(unknown)) or 'none'}")
+        given = ", ".join(sorted(unknown)) or "none"
+        raise ValueError(f"scopes must be some of {', '.join(SCOPES)}, not {given}")
     if not owner:
         raise ValueError("owner must not be empty")
     token_id, token = f"tok_{secrets.token_hex(8)}", PREFIX + secrets.token_urlsafe(32)

@@ -48,6 +48,7 @@ def deploy(template: dict[str, Any], archive: Path, url: str) -> Deployed:
     outputs = _create_stack(template, parameters, url)
     try:
         stage = _stage_name(template)
+        _apply_gateway_responses(template, outputs["RestAPIId"], stage, url)
         return Deployed(
             api_url=f"{url}/restapis/{outputs['RestAPIId']}/{stage}/_user_request_",
             table_name=outputs["TableName"],
@@ -92,6 +93,27 @@ def _failures(cloudformation: Any, stack: dict[str, Any]) -> str:
     ]
     reason = stack.get("StackStatusReason", "")
     return "\n".join([f"CloudFormation says {stack['StackStatus']} {reason}".rstrip(), *failed])
+
+
+def _apply_gateway_responses(template: dict[str, Any], api_id: str, stage: str, url: str) -> None:
+    """Put the API's own error answers in place, and deploy the stage with them.
+
+    SAM writes them into the API's OpenAPI document, where the emulator does not look.
+    """
+    gateway = client("apigateway", url)
+    for resource in template["Resources"].values():
+        for kind, response in resource.get("Properties", {}).get("GatewayResponses", {}).items():
+            headers = response["ResponseParameters"]["Headers"]
+            gateway.put_gateway_response(
+                restApiId=api_id,
+                responseType=kind,
+                statusCode=response["StatusCode"],
+                responseTemplates=response["ResponseTemplates"],
+                responseParameters={
+                    f"gatewayresponse.header.{name}": value for name, value in headers.items()
+                },
+            )
+    gateway.create_deployment(restApiId=api_id, stageName=stage)
 
 
 def _stage_name(template: dict[str, Any]) -> str:

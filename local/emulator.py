@@ -21,6 +21,8 @@ START_SECONDS = 60.0
 PORT_ATTEMPTS = 5
 # Read by MiniStack itself, so handed through when a caller sets them.
 HANDED_THROUGH = ("AUTH", "DOCKER_HOST", "LOG_LEVEL")
+# The caller's AWS set-up and Python path must not reach the functions, as they would not on AWS.
+NOT_INHERITED = ("AWS_", "LOCALSTACK_", "MINISTACK_", "PYTHON", "S3_", "SFN_")
 
 
 class EmulatorError(Exception):
@@ -97,13 +99,13 @@ class Emulator:
 
 
 def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
-    """MiniStack's environment, which the functions inherit: nothing of the caller's AWS set-up."""
+    """MiniStack's environment, which the functions inherit."""
     environment = {
         name: value
         for name, value in os.environ.items()
         if name.startswith("AWS_ENDPOINT_URL_")
         or name in HANDED_THROUGH
-        or not name.startswith(("AWS_", "MINISTACK_", "LOCALSTACK_", "S3_", "SFN_"))
+        or not name.startswith(NOT_INHERITED)
     }
     environment.update(
         # MiniStack binds all interfaces by default, and an MQTT listener beside its own port.

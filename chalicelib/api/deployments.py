@@ -14,7 +14,12 @@ from chalicelib.clock import now, rfc3339
 from chalicelib.deployments import naming
 from chalicelib.deployments import spec as specs
 from chalicelib.deployments.deployment import Deployment, Status
-from chalicelib.deployments.errors import AwsUnavailable, NotFound, PreconditionFailed, WorkflowError
+from chalicelib.deployments.errors import (
+    AwsUnavailable,
+    NotFound,
+    PreconditionFailed,
+    WorkflowError,
+)
 from chalicelib.deployments.pricing import usd_per_hour
 from chalicelib.observability import logger
 from chalicelib.settings import settings
@@ -55,7 +60,7 @@ def create(request: Request) -> Answer:
 
 
 def list_all(request: Request) -> Answer:
-    """`GET /deployments`: a page of the caller's deployments, newest first; an admin's: everyone's."""
+    """`GET /deployments`: the caller's deployments, newest first; an admin sees everyone's."""
     request.refuse_unknown("status", "name", "limit", "cursor", "show_deleted")
     deployments, after = store.list_deployments(
         None if request.caller.is_admin else request.caller.owner,
@@ -144,7 +149,7 @@ def events(request: Request, reference: str) -> Answer:
 
 
 def tasks(request: Request, reference: str) -> Answer:
-    """`GET /deployments/{deployment}/tasks`: live from ECS, with the load balancer's view of each."""
+    """`GET /deployments/{deployment}/tasks`: live from ECS, with each target's health."""
     from chalicelib.resources import tasks as ecs_tasks
     from chalicelib.workflow.readiness import describe_targets
 
@@ -156,7 +161,9 @@ def tasks(request: Request, reference: str) -> Answer:
     return Answer(200, {"tasks": [_task(task, addresses, targets) for task in found]})
 
 
-def _task(task: dict[str, Any], addresses: dict[str, str], targets: dict[str, Any]) -> dict[str, Any]:
+def _task(
+    task: dict[str, Any], addresses: dict[str, str], targets: dict[str, Any]
+) -> dict[str, Any]:
     from chalicelib.resources.tasks import attachment, task_id
 
     private = attachment(task, "privateIPv4Address")
@@ -223,7 +230,9 @@ def _stop(deployment_id: str, generation: int) -> None:
     try:
         executions.stop(deployment_id, generation)
     except Exception as error:
-        logger.warning("execution not stopped", extra={"deployment": deployment_id, "reason": str(error)})
+        logger.warning(
+            "execution not stopped", extra={"deployment": deployment_id, "reason": str(error)}
+        )
 
 
 def _unavailable(error: Exception) -> Exception:

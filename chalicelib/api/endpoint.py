@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from chalice import Chalice, Response
+from chalice.app import Chalice, Response
 from chalice.app import Request as ChaliceRequest
 
 from chalicelib import aws
@@ -26,56 +26,69 @@ class SlipwayApi(Chalice):
 
     def __call__(self, event: Any, context: Any) -> Any:
         """An API Gateway proxy event in, a proxy answer out."""
-        path = event.get("requestContext", {}).get("resourcePath", "") if isinstance(event, dict) else ""
+        path = (
+            event.get("requestContext", {}).get("resourcePath", "")
+            if isinstance(event, dict)
+            else ""
+        )
         return problems.normalized(super().__call__(event, context), event.get("path", path))
 
 
-def endpoint(app: Chalice, scope: str) -> Callable[[Callable[..., Answer]], Callable[..., Response]]:
+def endpoint(
+    app: Chalice, scope: str
+) -> Callable[[Callable[..., Answer]], Callable[..., Response]]:
     """Makes a Chalice view of a handler that takes a `Request` and the path's parameters."""
 
     def decorate(handler: Callable[..., Answer]) -> Callable[..., Response]:
         @functools.wraps(handler)
         def view(**parameters: str) -> Response:
             current = app.current_request
+            assert current is not None  # Chalice sets it before it calls a view
             try:
                 request = _request(current)
                 auth.require(request.caller, scope)
                 values = {name: path_segment(value) for name, value in parameters.items()}
                 return _response(handler(request, **values))
-            except RequestRefused as refused:
-                return _problem(refused, current)
             except Exception as error:
-                passing = aws.workflow_error(error) or error
-                if not isinstance(passing, (Throttled, Retryable)):
-                    logger.exception("request failed")
-                    raise
-                refused = AwsUnavailable(f"AWS is not available: {passing}", headers={"Retry-After": "5"})
-                return _problem(refused, current)
+                return _problem(_refusal(error), current)
 
         return view
 
     return decorate
 
 
+def _refusal(error: Exception) -> RequestRefused:
+    """The refusal that an exception means; what is no refusal is raised on, as a 500."""
+    if isinstance(error, RequestRefused):
+        return error
+    passing = aws.workflow_error(error) or error
+    if isinstance(passing, (Throttled, Retryable)):
+        return AwsUnavailable(f"AWS is not available: {passing}", headers={"Retry-After": "5"})
+    logger.exception("request failed")
+    raise error
+
+
 def _request(current: ChaliceRequest) -> Request:
-    context = current.context.get("authorizer") or {}
-    names = current.query_params or {}
+    query = current.query_params
+    body = current.raw_body
     return Request(
-        caller=auth.from_context(context),
+        caller=auth.from_context(current.context.get("authorizer") or {}),
         path=current.path,
         headers=dict(current.headers),
-        query={name: current.query_params.getlist(name) for name in names},
-        body=current.raw_body,
+        query={name: query.getlist(name) for name in query} if query else {},
+        body=body.encode() if isinstance(body, str) else body,
     )
 
 
 def _response(answer: Answer) -> Response:
-    headers = {"Cache-Control": "no-store", **answer.headers}
+    headers: dict[str, str | list[str]] = {"Cache-Control": "no-store", **answer.headers}
     if answer.body is None:
         return Response("", headers, answer.status)
-    return Response(json.dumps(answer.body), {"Content-Type": "application/json", **headers}, answer.status)
+    headers["Content-Type"] = "application/json"
+    return Response(json.dumps(answer.body), headers, answer.status)
 
 
 def _problem(refused: RequestRefused, current: ChaliceRequest) -> Response:
     body = problems.of_refusal(refused, current.path)
-    return Response(json.dumps(body), {"Content-Type": problems.CONTENT_TYPE, **refused.headers}, refused.status)
+    headers: dict[str, str | list[str]] = {"Content-Type": problems.CONTENT_TYPE, **refused.headers}
+    return Response(json.dumps(body), headers, refused.status)

@@ -24,7 +24,9 @@ CODES = {
 }
 
 
-def document(status: int, code: str, detail: str, instance: str, errors: list[dict[str, str]]) -> dict[str, Any]:
+def document(
+    status: int, code: str, detail: str, instance: str, errors: list[dict[str, str]]
+) -> dict[str, Any]:
     """The body of a problem; `about:blank` says that the title is the status's own phrase."""
     return {
         "type": "about:blank",
@@ -51,7 +53,12 @@ def normalized(answer: dict[str, Any], instance: str) -> dict[str, Any]:
         return answer
     code = CODES.get(status, "INTERNAL")
     body = document(status, code, _detail(answer.get("body", "")), instance, [])
-    return {**answer, "headers": {"Content-Type": CONTENT_TYPE}, "body": json.dumps(body), "multiValueHeaders": {}}
+    return {
+        **answer,
+        "headers": {"Content-Type": CONTENT_TYPE},
+        "body": json.dumps(body),
+        "multiValueHeaders": {},
+    }
 
 
 def _detail(body: str) -> str:

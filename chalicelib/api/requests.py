@@ -30,7 +30,9 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """A header by its name in any case."""
-        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
+        return next(
+            (value for key, value in self.headers.items() if key.lower() == name.lower()), None
+        )
 
     def refuse_unknown(self, *parameters: str, later: str = "") -> None:
         """Raises `ValidationFailed` for query parameters that the endpoint does not know.
@@ -73,7 +75,9 @@ class Request:
         if media_type != "application/json":
             raise UnsupportedMediaType("Send the body as Content-Type: application/json")
         if len(self.body) > MOST_BODY_BYTES:
-            raise BodyTooLarge(f"The body has {len(self.body)} bytes; at most {MOST_BODY_BYTES} are allowed")
+            raise BodyTooLarge(
+                f"The body has {len(self.body)} bytes; at most {MOST_BODY_BYTES} are allowed"
+            )
         try:
             return json.loads(
                 self.body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant

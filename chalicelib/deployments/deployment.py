@@ -296,7 +296,9 @@ class Deployment(_Model):
     def others_in_flight(self, path: Path, now: datetime) -> list[str]:
         """Invocations of an older generation or another path that may still touch AWS."""
         mine = f"{self.generation}/{path}/"
-        return [key for key, until in self.in_flight.items() if until > now and not key.startswith(mine)]
+        return [
+            key for key, until in self.in_flight.items() if until > now and not key.startswith(mine)
+        ]
 
     def end_invocation(self, invocation: str, now: datetime) -> None:
         """The invocation touches AWS no more; entries of dead functions go with it."""
@@ -308,7 +310,9 @@ class Deployment(_Model):
         """What the step is waiting for."""
         self.operation.step(name).message = message
 
-    def finish_step(self, name: str, now: datetime, message: str = "", status: str = "succeeded") -> None:
+    def finish_step(
+        self, name: str, now: datetime, message: str = "", status: str = "succeeded"
+    ) -> None:
         """Records the outcome; does nothing when it was recorded before."""
         step = self.operation.step(name)
         if step.status not in ("pending", "running"):
@@ -387,7 +391,9 @@ class Deployment(_Model):
 
     # --- inside --------------------------------------------------------------------------
 
-    def _begin(self, kind: str, path: Path, steps: tuple[str, ...], status: Status, now: datetime) -> None:
+    def _begin(
+        self, kind: str, path: Path, steps: tuple[str, ...], status: Status, now: datetime
+    ) -> None:
         self.generation += 1
         self.status = status
         self.failure = None
@@ -413,7 +419,9 @@ class Deployment(_Model):
         )
 
 
-def _operation(kind: str, generation: int, path: Path, steps: tuple[str, ...], now: datetime) -> Operation:
+def _operation(
+    kind: str, generation: int, path: Path, steps: tuple[str, ...], now: datetime
+) -> Operation:
     return Operation(
         kind=kind,
         generation=generation,

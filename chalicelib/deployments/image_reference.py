@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_HOST = r"(?P<registry>(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+[a-zA-Z0-9-]+(?::\d{1,5})?|localhost(?::\d{1,5})?)"
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = rf"(?P<registry>(?:(?:{_LABEL}\.)+{_LABEL}|localhost)(?::\d{{1,5}})?)"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
     rf"{_HOST}/(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)"
@@ -55,6 +56,6 @@ def parse(reference: str) -> ImageReference:
 
 
 def is_allowed(image: ImageReference, allowed_registries: tuple[str, ...]) -> bool:
-    """Whether the image comes from an allowed registry, or from below an allowed `registry/path`."""
+    """Whether the image comes from an allowed registry, or below an allowed `registry/path`."""
     full = f"{image.registry}/{image.repository}/"
     return any(full.startswith(entry.rstrip("/") + "/") for entry in allowed_registries)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import itertools
 import re
 from typing import Annotated, Any, Literal
 
@@ -35,14 +36,24 @@ CHANGEABLE = {"count", "image"}
 _PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
 _STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_SECRET_WORDS = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "SECRETS", "TOKEN", "APIKEY", "CREDENTIAL", "CREDENTIALS"}
+_SECRET_WORDS = {
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "SECRET",
+    "SECRETS",
+    "TOKEN",
+    "APIKEY",
+    "CREDENTIAL",
+    "CREDENTIALS",
+}
 _SECRET_KEYS = {"API", "ACCESS", "PRIVATE", "SIGNING", "ENCRYPTION"}
 _TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
 
 
 def _http_path(value: str) -> str:
     if not _PATH.fullmatch(value):
-        raise ValueError("must be a path that starts with a single /, never a URL, without spaces, such as /health")
+        raise ValueError("must be a path such as /health: one / first, no spaces, never a URL")
     return value
 
 
@@ -116,7 +127,7 @@ class Spec(_Strict):
     def _name(cls, value: str) -> str:
         if not re.fullmatch(NAME_PATTERN, value):
             raise ValueError(
-                "must be 1 to 24 of a-z, 0-9 and hyphen, start with a letter and not end with a hyphen"
+                "must be 1 to 24 of a-z, 0-9 and hyphen, with a letter first and no hyphen last"
             )
         if value == "internal" or value.startswith("internal-"):
             raise ValueError("must not start with internal: AWS keeps that for load balancers")
@@ -128,7 +139,9 @@ class Spec(_Strict):
         image = image_reference.parse(value)
         allowed = (info.context or {}).get("allowed_registries")
         if allowed is not None and not image_reference.is_allowed(image, allowed):
-            raise ValueError(f"must come from an allowed registry: {', '.join(allowed) or 'none is set'}")
+            raise ValueError(
+                f"must be of an allowed registry: {', '.join(allowed) or 'none is set'}"
+            )
         return value
 
     @field_validator("cpu")
@@ -159,11 +172,13 @@ class Spec(_Strict):
     def _environment(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
             if not _ENVIRONMENT_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a variable name: use letters, digits and underscores")
+                raise ValueError(
+                    f"{name!r} is no variable name: use letters, digits and underscores"
+                )
             if _looks_like_a_secret(name):
                 raise ValueError(
-                    f"{name} looks like a secret: a value here would be readable by anyone who sees "
-                    "the task definition; keep it in Secrets Manager and use `secrets`"
+                    f"{name} looks like a secret: anyone who sees the task definition could read it: "
+                    "keep it in Secrets Manager and use `secrets`"
                 )
         if sum(len(k.encode()) + len(v.encode()) for k, v in value.items()) > 4096:
             raise ValueError("must be at most 4 KiB in all, names and values")
@@ -184,7 +199,9 @@ class Spec(_Strict):
             try:
                 ipaddress.IPv4Network(cidr)
             except ValueError:
-                raise ValueError(f"{cidr!r} is not an IPv4 network, such as 203.0.113.0/24") from None
+                raise ValueError(
+                    f"{cidr!r} is not an IPv4 network, such as 203.0.113.0/24"
+                ) from None
         return value
 
     @field_validator("tags")
@@ -203,8 +220,10 @@ class Spec(_Strict):
 def _looks_like_a_secret(name: str) -> bool:
     """By whole words, for TOKENIZERS_PARALLELISM is no secret."""
     words = name.upper().split("_")
-    pairs = zip(words, words[1:], strict=False)
-    return bool(_SECRET_WORDS & set(words)) or any(a in _SECRET_KEYS and b == "KEY" for a, b in pairs)
+    pairs = itertools.pairwise(words)
+    return bool(_SECRET_WORDS & set(words)) or any(
+        a in _SECRET_KEYS and b == "KEY" for a, b in pairs
+    )
 
 
 def parse(body: Any, *, allowed_registries: tuple[str, ...], max_tasks: int) -> Spec:
@@ -218,7 +237,13 @@ def patched(spec: Spec, body: Any, *, allowed_registries: tuple[str, ...], max_t
         raise _refused([_fault("", "name at least one field to change: count or image")])
     merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
     unchangeable = set(body) - CHANGEABLE if isinstance(body, dict) else set()
-    return _validate(merged, unchangeable & (set(Spec.model_fields) | NOT_YET), allowed_registries, max_tasks, patch=True)
+    return _validate(
+        merged,
+        unchangeable & (set(Spec.model_fields) | NOT_YET),
+        allowed_registries,
+        max_tasks,
+        patch=True,
+    )
 
 
 def _validate(
@@ -236,7 +261,11 @@ def _validate(
         known = {field: value for field, value in body.items() if field not in refused or patch}
         spec = Spec.model_validate(known, context=context)
     except ValidationError as error:
-        faults += [_from_pydantic(fault) for fault in error.errors() if fault["loc"][:1] not in {(f["field"],) for f in faults}]
+        faults += [
+            _from_pydantic(fault)
+            for fault in error.errors()
+            if fault["loc"][:1] not in {(f["field"],) for f in faults}
+        ]
         raise _refused(faults) from None
     if faults:
         raise _refused(faults)
@@ -279,5 +308,6 @@ def _from_pydantic(error: Any) -> dict[str, str]:
 
 
 def _siblings(location: list[str]) -> list[str]:
-    model = {"health_check": HealthCheck, "smoke_test": SmokeTest}.get(location[0], Spec)
+    models: dict[str, type[BaseModel]] = {"health_check": HealthCheck, "smoke_test": SmokeTest}
+    model = models.get(location[0], Spec)
     return list(model.model_fields)

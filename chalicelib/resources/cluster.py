@@ -23,7 +23,9 @@ def ensure(deployment: Deployment) -> Resource:
 def exists(deployment_id: str) -> list[str]:
     """The name of the cluster if it lives: AWS shows a deleted one as INACTIVE for a while."""
     answer = aws.client("ecs").describe_clusters(clusters=[deployment_id])
-    return [cluster["clusterName"] for cluster in answer["clusters"] if cluster["status"] != "INACTIVE"]
+    return [
+        cluster["clusterName"] for cluster in answer["clusters"] if cluster["status"] != "INACTIVE"
+    ]
 
 
 def delete(deployment_id: str) -> None:

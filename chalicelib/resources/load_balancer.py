@@ -53,7 +53,9 @@ def ensure(deployment: Deployment) -> Resource:
         # It stands, with tags or subnets that were changed since: those are not ours to undo.
         arn = get(deployment.id).arn
     except elbv2.exceptions.InvalidSecurityGroupException as error:
-        raise NotReady(f"security group {group_id} is not usable yet: {aws.message_of(error)}") from None
+        raise NotReady(
+            f"security group {group_id} is not usable yet: {aws.message_of(error)}"
+        ) from None
     return Resource(kind=KIND, name=deployment.id, arn=arn)
 
 
@@ -61,7 +63,9 @@ def find(deployment_id: str) -> LoadBalancer | None:
     """The load balancer of the deployment, or None."""
     elbv2 = aws.client("elbv2")
     try:
-        found: list[dict[str, Any]] = elbv2.describe_load_balancers(Names=[deployment_id])["LoadBalancers"]
+        found: list[dict[str, Any]] = elbv2.describe_load_balancers(Names=[deployment_id])[
+            "LoadBalancers"
+        ]
     except elbv2.exceptions.LoadBalancerNotFoundException:
         return None
     if not found:

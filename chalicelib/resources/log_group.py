@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from chalicelib import aws
 from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment, Resource
@@ -19,10 +21,8 @@ def name_of(deployment_id: str) -> str:
 def ensure(deployment: Deployment) -> Resource:
     """Creates the log group, or adopts the one of this name."""
     logs, name = aws.client("logs"), name_of(deployment.id)
-    try:
+    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
         logs.create_log_group(logGroupName=name, tags=tags_of(deployment))
-    except logs.exceptions.ResourceAlreadyExistsException:
-        pass
     logs.put_retention_policy(logGroupName=name, retentionInDays=settings().log_retention_days)
     return Resource(kind=KIND, name=name)
 
@@ -30,10 +30,8 @@ def ensure(deployment: Deployment) -> Resource:
 def delete(deployment_id: str) -> None:
     """Deletes it with its lines. Succeeds where there is none."""
     logs = aws.client("logs")
-    try:
+    with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
         logs.delete_log_group(logGroupName=name_of(deployment_id))
-    except logs.exceptions.ResourceNotFoundException:
-        pass
 
 
 def exists(deployment_id: str) -> list[str]:
@@ -48,7 +46,10 @@ def last_lines(deployment_id: str, stream: str, count: int = 20) -> list[str]:
     logs = aws.client("logs")
     try:
         answer = logs.get_log_events(
-            logGroupName=name_of(deployment_id), logStreamName=stream, limit=count, startFromHead=False
+            logGroupName=name_of(deployment_id),
+            logStreamName=stream,
+            limit=count,
+            startFromHead=False,
         )
     except logs.exceptions.ResourceNotFoundException:
         return []

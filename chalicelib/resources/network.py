@@ -27,11 +27,13 @@ def find() -> Network:
         filters.append({"Name": "subnet-id", "Values": list(settings().subnet_ids)})
     subnets = aws.client("ec2").describe_subnets(Filters=filters)["Subnets"]
     # A load balancer takes one subnet a zone; sorted, so that every call chooses the same.
-    by_zone = {s["AvailabilityZone"]: s["SubnetId"] for s in sorted(subnets, key=lambda s: s["SubnetId"])}
+    by_zone = {
+        s["AvailabilityZone"]: s["SubnetId"] for s in sorted(subnets, key=lambda s: s["SubnetId"])
+    }
     if len(by_zone) < LEAST_ZONES:
         raise DeploymentFailed(
             FailureCode.NETWORK_MISCONFIGURED,
-            f"{vpc_id} has usable subnets in {len(by_zone)} zone(s); a load balancer needs {LEAST_ZONES}.",
+            f"{vpc_id} has subnets in {len(by_zone)} zone(s); a load balancer needs {LEAST_ZONES}.",
             hint="Ask the platform team to deploy the stack with SubnetIds in two zones or more.",
             evidence={"vpc": vpc_id, "zones": sorted(by_zone)},
         )
@@ -39,7 +41,9 @@ def find() -> Network:
 
 
 def _default_vpc() -> str:
-    vpcs = aws.client("ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    vpcs = aws.client("ec2").describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])[
+        "Vpcs"
+    ]
     if not vpcs:
         raise DeploymentFailed(
             FailureCode.NETWORK_MISCONFIGURED,

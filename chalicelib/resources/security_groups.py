@@ -26,7 +26,10 @@ def ensure(deployment: Deployment) -> list[Resource]:
     pair = {"GroupId": front_id, "Description": "the load balancer"}
     port = deployment.spec.port
     _authorize(back_id, {"FromPort": port, "ToPort": port, "UserIdGroupPairs": [pair]})
-    return [Resource(kind=KIND, name=front, arn=front_id), Resource(kind=KIND, name=back, arn=back_id)]
+    return [
+        Resource(kind=KIND, name=front, arn=front_id),
+        Resource(kind=KIND, name=back, arn=back_id),
+    ]
 
 
 def ids(deployment_id: str) -> tuple[str, str]:
@@ -50,7 +53,9 @@ def delete(deployment_id: str) -> None:
     for group in sorted(_find(deployment_id), key=lambda g: g["GroupName"], reverse=True):
         try:
             if group.get("IpPermissions"):
-                ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+                ec2.revoke_security_group_ingress(
+                    GroupId=group["GroupId"], IpPermissions=group["IpPermissions"]
+                )
             ec2.delete_security_group(GroupId=group["GroupId"])
         except ec2.exceptions.ClientError as error:
             code = aws.code_of(error)
@@ -59,7 +64,9 @@ def delete(deployment_id: str) -> None:
             elif code not in ("InvalidGroup.NotFound", "InvalidPermission.NotFound"):
                 raise
     if held:
-        raise NotReady(f"{' and '.join(held)} still held by network interfaces that AWS is removing")
+        raise NotReady(
+            f"{' and '.join(held)} still held by network interfaces that AWS is removing"
+        )
 
 
 def exists(deployment_id: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Task definitions: what a task runs. The family has the deployment's id, each change a revision."""
+"""Task definitions: what a task runs. The family is the deployment's id, each change a revision."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def ensure(deployment: Deployment) -> Resource:
         return Resource(kind=KIND, name=deployment.id, arn=newest[0])
     tags = lower(tags_of(deployment, **{naming.TAG_SPEC: spec_hash}))
     answer = aws.client("ecs").register_task_definition(**wanted, tags=tags)
-    return Resource(kind=KIND, name=deployment.id, arn=answer["taskDefinition"]["taskDefinitionArn"])
+    return Resource(
+        kind=KIND, name=deployment.id, arn=answer["taskDefinition"]["taskDefinitionArn"]
+    )
 
 
 def _definition(deployment: Deployment) -> dict[str, Any]:
@@ -100,8 +102,10 @@ def newest_arn(deployment_id: str) -> str | None:
 
 def revisions(deployment_id: str, status: str) -> list[str]:
     """ARNs of the family's revisions of one status (`ACTIVE`, `INACTIVE`)."""
-    pages = aws.client("ecs").get_paginator("list_task_definitions").paginate(
-        familyPrefix=deployment_id, status=status
+    pages = (
+        aws.client("ecs")
+        .get_paginator("list_task_definitions")
+        .paginate(familyPrefix=deployment_id, status=status)
     )
     arns = [arn for page in pages for arn in page["taskDefinitionArns"]]
     # A prefix is not a name: `a-bcdefg` is one of `a-bcdefg-hijklm`.

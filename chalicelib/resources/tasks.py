@@ -9,13 +9,17 @@ from chalicelib import aws
 DESCRIBE_BATCH = 100
 
 
-def describe(deployment_id: str, *, desired: tuple[str, ...] = ("RUNNING", "STOPPED")) -> list[dict[str, Any]]:
+def describe(
+    deployment_id: str, *, desired: tuple[str, ...] = ("RUNNING", "STOPPED")
+) -> list[dict[str, Any]]:
     """Tasks as ECS describes them; ECS forgets a stopped one after about an hour."""
     ecs = aws.client("ecs")
     arns: list[str] = []
     try:
         for status in desired:
-            pages = ecs.get_paginator("list_tasks").paginate(cluster=deployment_id, desiredStatus=status)
+            pages = ecs.get_paginator("list_tasks").paginate(
+                cluster=deployment_id, desiredStatus=status
+            )
             arns += [arn for page in pages for arn in page["taskArns"]]
     except ecs.exceptions.ClusterNotFoundException:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import Any
@@ -29,7 +30,7 @@ REASONS: tuple[tuple[str, FailureCode, str, str], ...] = (
         r"does not contain descriptor matching platform|exec format error",
         FailureCode.ARCHITECTURE_MISMATCH,
         "The image was built for another CPU architecture.",
-        "Build the image for the deployment's architecture, or deploy with the other `architecture`.",
+        "Build the image for this architecture, or deploy with the other `architecture`.",
     ),
     (
         r"CannotPullContainerError.*(denied|403|401|not authorized)",
@@ -71,7 +72,7 @@ REASONS: tuple[tuple[str, FailureCode, str, str], ...] = (
         r"failed ELB health checks|failed container health checks",
         FailureCode.HEALTH_CHECK_FAILED,
         "The container does not pass its health check.",
-        "Check `health_check.path`, `health_check.status` and `port`; give a slow start more `health_check.grace`.",
+        "Check `health_check` and `port`; a slow start needs more `health_check.grace`.",
     ),
     (
         r"Capacity is unavailable|RESOURCE:",
@@ -83,8 +84,11 @@ REASONS: tuple[tuple[str, FailureCode, str, str], ...] = (
 
 
 def stopped_by_itself(task: dict[str, Any]) -> bool:
-    """Whether a task stopped for a reason of its own, and not because a service scaled or rolled."""
-    if task.get("stopCode") == "EssentialContainerExited" or task.get("stopCode") == "TaskFailedToStart":
+    """Whether a task stopped for a reason of its own, not because a service scaled or rolled."""
+    if (
+        task.get("stopCode") == "EssentialContainerExited"
+        or task.get("stopCode") == "TaskFailedToStart"
+    ):
         return True
     reason = task.get("stoppedReason", "")
     if re.search(r"failed .* health checks|Essential container|Error", reason):
@@ -95,10 +99,14 @@ def stopped_by_itself(task: dict[str, Any]) -> bool:
 def of_stopped_tasks(deployment_id: str, stopped: list[dict[str, Any]]) -> DeploymentFailed:
     """What the stopped tasks of a deployment say, with ECS's own words as evidence."""
     newest = max(stopped, key=lambda task: task.get("stoppedAt", task["createdAt"]))
-    container = next((c for c in newest.get("containers", []) if c["name"] == naming.CONTAINER_NAME), {})
+    container: dict[str, Any] = next(
+        (c for c in newest.get("containers", []) if c["name"] == naming.CONTAINER_NAME), {}
+    )
     said = " ".join((newest.get("stoppedReason", ""), container.get("reason", "")))
     exit_code = container.get("exitCode")
-    lines = log_group.last_lines(deployment_id, f"task/{naming.CONTAINER_NAME}/{tasks.task_id(newest)}", LOG_LINES)
+    lines = log_group.last_lines(
+        deployment_id, f"task/{naming.CONTAINER_NAME}/{tasks.task_id(newest)}", LOG_LINES
+    )
     evidence = {
         "stopped_reason": newest.get("stoppedReason"),
         "stop_code": newest.get("stopCode"),
@@ -120,14 +128,14 @@ def _classify(with_logs: str, said: str, exit_code: int | None) -> tuple[Failure
     if exit_code == OUT_OF_MEMORY_EXIT:
         return (
             FailureCode.OUT_OF_MEMORY,
-            "The container was killed (exit code 137): most likely it used more memory than it has.",
+            "The container was killed (exit code 137), most likely for want of memory.",
             "Deploy with more `memory`.",
         )
     told = f" with exit code {exit_code}" if exit_code is not None else ""
     return (
         FailureCode.CONTAINER_EXITED,
         f"The container stopped by itself{told}, again and again.",
-        "The last log lines are in the evidence: run the image on your desk with the same environment.",
+        "The last log lines are in the evidence; run the image on your desk to see it happen.",
     )
 
 
@@ -146,10 +154,18 @@ def recover(deployment: Deployment, error: dict[str, Any], now: Any) -> Path | N
     operation = deployment.operation
     if deployment.failure is None:
         deployment.fail(_running_step(deployment), _unexplained(deployment, error), now)
-    if operation.path is Path.CONVERGE and operation.kind == "create" and deployment.spec.on_failure == "teardown":
+    if (
+        operation.path is Path.CONVERGE
+        and operation.kind == "create"
+        and deployment.spec.on_failure == "teardown"
+    ):
         deployment.turn_to(Path.DESTROY, DESTROY_STEPS, now)
         return Path.DESTROY
-    if operation.path is Path.CONVERGE and deployment.status is Status.UPDATING and deployment.last_active:
+    if (
+        operation.path is Path.CONVERGE
+        and deployment.status is Status.UPDATING
+        and deployment.last_active
+    ):
         steps = tuple(f"rollback_{name}" for name in CONVERGE_STEPS)
         deployment.turn_to(Path.ROLLBACK, steps, now)
         return Path.ROLLBACK
@@ -165,10 +181,8 @@ def _running_step(deployment: Deployment) -> str:
 def _unexplained(deployment: Deployment, error: dict[str, Any]) -> Failure:
     """A step that died without a word of its own: time-outs, crashes, too many tries."""
     cause = error.get("Cause", "")
-    try:
+    with contextlib.suppress(ValueError):
         cause = json.loads(cause).get("errorMessage", cause)
-    except ValueError:
-        pass
     return Failure(
         code=FailureCode.INTERNAL,
         step=_running_step(deployment),

@@ -22,7 +22,9 @@ def resolve(deployment: Deployment) -> Outcome:
     if reference.ecr is None:
         return Outcome(message=f"{reference.registry} is not ECR: not checked before the pull")
     account, _ = reference.ecr
-    identifier = {"imageDigest": reference.digest} if reference.digest else {"imageTag": reference.tag}
+    identifier = (
+        {"imageDigest": reference.digest} if reference.digest else {"imageTag": reference.tag}
+    )
     details = _describe(account, reference.repository, identifier, deployment.image.reference)
     found = Image(
         reference=deployment.image.reference,
@@ -36,7 +38,9 @@ def resolve(deployment: Deployment) -> Outcome:
     return Outcome(message=found.digest or "", change=change)
 
 
-def _describe(account: str, repository: str, identifier: dict[str, Any], reference: str) -> dict[str, Any]:
+def _describe(
+    account: str, repository: str, identifier: dict[str, Any], reference: str
+) -> dict[str, Any]:
     ecr = aws.client("ecr")
     try:
         answer = ecr.describe_images(
@@ -53,7 +57,7 @@ def _describe(account: str, repository: str, identifier: dict[str, Any], referen
         raise DeploymentFailed(
             FailureCode.IMAGE_ACCESS_DENIED,
             f"Slipway may not read {reference}.",
-            hint="Allow Slipway's account in the repository's policy, or push the image to this account.",
+            hint="Allow Slipway's account in the repository's policy, or push the image here.",
             evidence={"aws_message": aws.message_of(error)},
         ) from None
     if not answer["imageDetails"]:

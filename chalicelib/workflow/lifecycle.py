@@ -45,7 +45,11 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
     """
     deployment_id, generation = event["deployment_id"], int(event["generation"])
     failed_path = Path(event["path"])
-    answer: dict[str, Any] = {"deployment_id": deployment_id, "generation": generation, "path": "end"}
+    answer: dict[str, Any] = {
+        "deployment_id": deployment_id,
+        "generation": generation,
+        "path": "end",
+    }
     leftovers: list[dict[str, Any]] = []
     if failed_path is Path.DESTROY:
         leftovers = teardown.find_leftovers(deployment_id)
@@ -61,5 +65,7 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
     try:
         store.update(deployment_id, change)
     except Superseded as error:
-        logger.info("diagnosis superseded", extra={"deployment": deployment_id, "reason": str(error)})
+        logger.info(
+            "diagnosis superseded", extra={"deployment": deployment_id, "reason": str(error)}
+        )
     return answer

@@ -49,25 +49,26 @@ def await_ready(deployment: Deployment) -> Outcome:
 
 
 def _waiting_for_tasks(deployment: Deployment) -> str:
-    """What the service still lacks, in words; empty when every wanted task is a healthy target."""
+    """What the service still lacks, in words; empty when every wanted task is a healthy target.
+
+    Tasks of the version before must have gone: what answers must be what was asked for.
+    """
     wanted = deployment.spec.count
     found = service.find(deployment.id)
     if found is None or found["status"] != "ACTIVE":
         return "the service is not there yet"
-    primary = next((d for d in found.get("deployments", []) if d["status"] == "PRIMARY"), {})
-    running = primary.get("runningCount", 0)
-    if running < wanted or found["runningCount"] != wanted:
-        return f"{running} of {wanted} tasks running" + (
-            f", {found['runningCount'] - running} of the version before stopping" if found["runningCount"] > running else ""
-        )
+    running = next((d["runningCount"] for d in found["deployments"] if d["status"] == "PRIMARY"), 0)
+    if running < wanted:
+        return f"{running} of {wanted} tasks running"
+    if found["runningCount"] > wanted:
+        return f"{found['runningCount'] - wanted} task(s) still to stop"
     targets = target_group.targets(deployment.id)
     healthy = sum(target.state == "healthy" for target in targets)
-    going = len(targets) - healthy
     if healthy < wanted:
-        reasons = sorted({t.reason for t in targets if t.reason})
-        return f"{healthy} of {wanted} tasks healthy" + (f" ({', '.join(reasons)})" if reasons else "")
-    if healthy > wanted or any(t.state not in ("healthy", "draining") for t in targets):
-        return f"{healthy} healthy targets for {wanted} wanted, {going} going"
+        reasons = ", ".join(sorted({target.reason for target in targets if target.reason}))
+        return f"{healthy} of {wanted} tasks healthy" + (f" ({reasons})" if reasons else "")
+    if healthy > wanted:
+        return f"{healthy - wanted} target(s) still to leave"
     return ""
 
 

@@ -32,7 +32,9 @@ def run(deployment: Deployment) -> Outcome:
         return Outcome(message="no task wanted, nothing to ask", status="skipped")
     path = test.path or "/"
     attempts = next(
-        step.attempts for step in deployment.operation.steps if step.name.endswith("smoke_test") and step.status == "running"
+        step.attempts
+        for step in deployment.operation.steps
+        if step.name.endswith("smoke_test") and step.status == "running"
     )
     try:
         answer, body = _get(load_balancer.get(deployment.id).url, path)
@@ -50,7 +52,9 @@ def run(deployment: Deployment) -> Outcome:
 
 def _get(url: str, path: str) -> tuple[Prediction, bytes]:
     parts = urlsplit(url)
-    connection_type = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection_type = (
+        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    )
     connection = connection_type(parts.netloc, timeout=TIMEOUT_SECONDS)
     started = time.monotonic()
     try:

@@ -56,7 +56,7 @@ class Call:
 
     @classmethod
     def parse(cls, event: dict[str, Any], request_id: str) -> Call:
-        """The call in a Lambda event; on the way back to the version before, steps have a prefix."""
+        """The call in a Lambda event; steps of a rollback have a prefix."""
         path = Path(event["path"])
         generation = int(event["generation"])
         name = f"rollback_{event['step']}" if path is Path.ROLLBACK else event["step"]
@@ -79,7 +79,9 @@ def run(event: dict[str, Any], request_id: str, work: Work) -> dict[str, Any]:
     except Exception as error:
         raised = _explain(error)
         logger.warning(
-            "step not done", exc_info=raised is not error, extra={**log, "error": type(raised).__name__, "reason": str(raised)}
+            "step not done",
+            exc_info=raised is not error,
+            extra={**log, "error": type(raised).__name__, "reason": str(raised)},
         )
         _record_trouble(call, raised)
         raise raised from error
@@ -147,7 +149,9 @@ def _record_trouble(call: Call, error: WorkflowError) -> None:
 
 def _leave(call: Call) -> None:
     """A superseded invocation says that it is over, so that the teardown need not wait it out."""
-    _update(call.deployment_id, lambda deployment: deployment.end_invocation(call.invocation, now()))
+    _update(
+        call.deployment_id, lambda deployment: deployment.end_invocation(call.invocation, now())
+    )
 
 
 def _update(deployment_id: str, change: Callable[[Deployment], None]) -> Deployment:
@@ -186,5 +190,9 @@ def _deadline_exceeded(deployment: Deployment, error: WorkflowError) -> Deployme
 def failure_of(step_name: str, error: DeploymentFailed) -> Failure:
     """What the record keeps of a failure."""
     return Failure(
-        code=error.code, step=step_name, message=error.message, hint=error.hint, evidence=error.evidence
+        code=error.code,
+        step=step_name,
+        message=error.message,
+        hint=error.hint,
+        evidence=error.evidence,
     )

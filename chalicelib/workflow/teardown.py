@@ -50,7 +50,9 @@ def verify(deployment: Deployment) -> Outcome:
     """
     left = find_leftovers(deployment.id)
     if left:
-        raise NotReady("AWS still knows of " + ", ".join(f"{item['kind']} {item['name']}" for item in left))
+        raise NotReady(
+            "AWS still knows of " + ", ".join(f"{item['kind']} {item['name']}" for item in left)
+        )
 
     def change(record: Deployment) -> None:
         for resource in record.resources:
@@ -93,10 +95,17 @@ def _found_by_tag(deployment_id: str) -> list[dict[str, Any]]:
 
 def _is_covered(arn: str, deployment_id: str) -> bool:
     """Whether `find_leftovers` has asked for this very resource by name."""
-    kinds = ("service", "cluster", "task-definition", "loadbalancer", "targetgroup", "listener", "log-group", "task")
+    kinds = (
+        "service",
+        "cluster",
+        "task-definition",
+        "loadbalancer",
+        "targetgroup",
+        "listener",
+        "log-group",
+        "task",
+    )
     resource = arn.split(":", 5)[-1]
     if resource.startswith("security-group/"):
         return True  # asked for by tag as well as by name
     return resource.startswith(kinds) and deployment_id in resource
-
-
