@@ -14,7 +14,7 @@ DIST := dist/$(STAGE)
 SOURCES := app.py chalicelib infra local container tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check format package deploy requirements clean
+.PHONY: help setup demo up down test check format package deploy token requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ deploy: ## deploy to AWS: make deploy STAGE=dev BUCKET=... [PARAMETERS="Key=Valu
 		--no-fail-on-empty-changeset $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 	aws cloudformation describe-stacks --stack-name $(STACK) \
 		--query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output table
+
+OWNER ?=
+SCOPES ?= read,deploy
+token: $(READY) ## make a token for a deployed stack: make token STAGE=dev OWNER=team-a [SCOPES=...]
+	@test -n "$(OWNER)" || { echo "Set OWNER: make token STAGE=$(STAGE) OWNER=team-a" >&2; exit 1; }
+	@$(BIN)/python -m infra.token --stack $(STACK) --owner $(OWNER) --scopes $(SCOPES)
 
 # One resolution holds for Python 3.11 to 3.13.
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header

@@ -177,7 +177,7 @@ class Spec(_Strict):
                 )
             if _looks_like_a_secret(name):
                 raise ValueError(
-                    f"{name} looks like a secret: anyone who sees the task definition could read it: "
+                    f"{name} looks like a secret, and the task definition would show it: "
                     "keep it in Secrets Manager and use `secrets`"
                 )
         if sum(len(k.encode()) + len(v.encode()) for k, v in value.items()) > 4096:

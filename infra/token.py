@@ -1,0 +1,46 @@
+"""`python -m infra.token --stack slipway-dev --owner team-a --scopes read,deploy`: makes a token.
+
+The bootstrap: the first token of a stack cannot come from its API. The token is printed once
+and stored nowhere; the table holds its hash.
+"""
+
+import argparse
+import sys
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib import clock, tokens
+
+
+def table_of(stack: str) -> str:
+    """The name of the table in the outputs of a CloudFormation stack; KeyError if it has none."""
+    stacks = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])}["TableName"]
+
+
+def main() -> int:
+    """Make a token as the command line says; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m infra.token", description=__doc__)
+    parser.add_argument("--stack", required=True, help="name of the CloudFormation stack")
+    parser.add_argument("--owner", required=True, help="whom the token's deployments belong to")
+    parser.add_argument("--scopes", default="read,deploy", help="of read, deploy, admin")
+    arguments = parser.parse_args()
+    try:
+        token_id, token = tokens.issue(
+            table_name=table_of(arguments.stack),
+            owner=arguments.owner,
+            scopes=[scope.strip() for scope in arguments.scopes.split(",")],
+            client=boto3.client("dynamodb"),
+            created_at=clock.rfc3339(clock.now()),
+        )
+    except (BotoCoreError, ClientError, KeyError, ValueError) as error:
+        print(f"No token was made: {error}", file=sys.stderr)
+        return 1
+    print(f"{token_id} of {arguments.owner} ({arguments.scopes}), shown only now:", file=sys.stderr)
+    print(token)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
