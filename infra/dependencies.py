@@ -4,10 +4,8 @@ Chalice resolves the requirements again whenever a line of the app changes, whic
 minute. So they are installed here, once for each content of requirements.txt.
 """
 
-import compileall
 import hashlib
 import os
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -72,7 +70,6 @@ def bundle(requirements: Path, cache: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=bundled.parent) as folder:
             _install(requirements, Path(folder, "site-packages"))
             shrink(Path(folder, "site-packages"))
-            _compile(Path(folder, "site-packages"))
             unfinished = Path(folder, "bundle.zip")
             write_zip(unfinished, Path(folder, "site-packages"))
             unfinished.replace(bundled)
@@ -114,19 +111,6 @@ def shrink(site_packages: Path) -> None:
     for path in sorted(site_packages.rglob("*"), reverse=True):
         if path.name in DROPPED_DIRECTORIES or path.suffix in DROPPED_SUFFIXES:
             _remove(path)
-
-
-def _compile(site_packages: Path) -> None:
-    """Compile all modules: Lambda's file system is read-only, so each cold start would anew.
-
-    The compiled files never look at the sources' times, which a zip does not keep exactly.
-    """
-    compileall.compile_dir(
-        site_packages,
-        quiet=1,
-        stripdir=str(site_packages),
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
 
 
 def _remove(path: Path) -> None:

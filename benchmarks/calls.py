@@ -1,0 +1,122 @@
+"""How many AWS calls and state transitions one deploy and one teardown take.
+
+    python -m benchmarks.calls
+
+A counting proxy stands between the functions and the emulator of a local stack.
+"""
+
+import collections
+import http.client
+import json
+import os
+import tempfile
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from local import stack
+
+Counter = collections.Counter[str]
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Hands each call on to the emulator and counts it by service and operation."""
+
+    protocol_version = "HTTP/1.1"
+    target = ""
+    counted: Counter = collections.Counter()
+
+    def _forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        Proxy.counted[self._operation(body)] += 1
+        connection = http.client.HTTPConnection(urlsplit(Proxy.target).netloc, timeout=60)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        answer = connection.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        connection.close()
+
+    do_GET = do_POST = do_PUT = do_DELETE = _forward
+
+    def _operation(self, body: bytes) -> str:
+        service = self.headers.get("Authorization", "").split("/aws4_request")[0].split("/")[-1]
+        target = self.headers.get("X-Amz-Target", "").split(".")[-1]
+        return f"{service} {target or parse_qs(body.decode()).get('Action', [self.path])[0]}"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the counts are the output."""
+
+
+def ask(running: stack.Stack, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    """One call to Slipway's API."""
+    headers = {"Authorization": f"Bearer {running.token}", "Content-Type": "application/json"}
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(running.api_url + path, data, headers, method=method)
+    with urllib.request.urlopen(request) as answer:
+        return dict(json.load(answer))
+
+
+def settled(running: stack.Stack, path: str) -> dict[str, Any]:
+    """The deployment when its operation has ended."""
+    while True:
+        deployment = ask(running, "GET", path)
+        if deployment["operation"]["status"] != "running":
+            return deployment
+        time.sleep(0.2)
+
+
+def show(title: str, counted: Counter) -> None:
+    """Print the calls of one operation, the record's apart from the others."""
+    record = sum(n for name, n in counted.items() if name.startswith("dynamodb"))
+    others = {name: n for name, n in counted.items() if not name.startswith("dynamodb")}
+    print(f"{title}: {sum(others.values())} AWS calls and {record} to the table")
+    for name, count in sorted(others.items()):
+        print(f"  {count:3} {name}")
+
+
+def main() -> None:
+    """Deploy and delete the sample once, and print what it took."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["AWS_ENDPOINT_URL_FOR_FUNCTIONS"] = f"http://127.0.0.1:{server.server_port}"
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LOCAL_AWS_PORT"] = str(_free_port())
+        Proxy.target = f"http://127.0.0.1:{os.environ['LOCAL_AWS_PORT']}"
+        with stack.running(Path(folder, "stack")) as running:
+            spec = {
+                "name": "counted",
+                "image": running.sample_image,
+                "health_check": {"path": "/health"},
+                "smoke_test": {"path": "/?uid=20"},
+            }
+            path = f"/deployments/{ask(running, 'POST', '/deployments', spec)['id']}"
+            print(settled(running, path)["status"])
+            polls = Proxy.counted.copy()
+            ask(running, "GET", path)
+            one_get = Proxy.counted - polls
+            show("deploy, with the polls of its status", polls)
+            show("one GET of the status", one_get)
+            Proxy.counted.clear()
+            ask(running, "DELETE", path)
+            print(settled(running, path)["status"])
+            show("teardown, with the polls of its status", Proxy.counted)
+    server.shutdown()
+
+
+def _free_port() -> int:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as probe:
+        return probe.server_port
+
+
+if __name__ == "__main__":
+    main()
