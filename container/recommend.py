@@ -227,12 +227,25 @@ class Handler(BaseHTTPRequestHandler):
         """Leave out the base class's own lines; `_send` writes ours."""
 
 
+def catch_stop_signals() -> socket.socket:
+    """A socket that can be read once SIGTERM or SIGINT has come.
+
+    Python runs a signal's handler only between two instructions of the main thread, so one that
+    comes just before the thread blocks would wait for ever. The wakeup descriptor has no such gap:
+    https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.detach())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return reader
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT; returns 0, or 1 if it cannot start."""
-    stop = threading.Event()
     # Before anything slow: as a container's first process, a signal without a handler is lost.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop_signal = catch_stop_signals()
     host, port = os.environ.get("HOST", "0.0.0.0"), os.environ.get("PORT", "80")
     model = Path(os.environ.get("MODEL") or Path(__file__).resolve().parent / "model.npz")
     task_id = os.environ.get("TASK_ID") or f"{socket.gethostname()}:{os.getpid()}"
@@ -250,7 +263,7 @@ def main() -> int:
     thread = threading.Thread(target=server.serve_forever, args=(0.1,))
     thread.start()
     log("start", message=f"listening on {bound_host!s}:{bound_port}", served_by=task_id)
-    stop.wait()
+    stop_signal.recv(1)
     log("stopping", message="finishing the requests in flight")
     cut = server.stop()
     thread.join()

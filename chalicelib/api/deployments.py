@@ -150,19 +150,20 @@ def events(request: Request, reference: str) -> Answer:
 
 def tasks(request: Request, reference: str) -> Answer:
     """`GET /deployments/{deployment}/tasks`: live from ECS, with each target's health."""
+    from chalicelib.resources import target_group
     from chalicelib.resources import tasks as ecs_tasks
-    from chalicelib.workflow.readiness import describe_targets
 
     request.refuse_unknown()
     deployment = _find(request.caller, reference)
     found = ecs_tasks.describe(deployment.id)
     addresses = ecs_tasks.public_addresses(found)
-    targets = describe_targets(deployment.id) if found else {}
-    return Answer(200, {"tasks": [_task(task, addresses, targets) for task in found]})
+    targets = target_group.targets(deployment.id) if found else []
+    health = {target.address: target.state for target in targets}
+    return Answer(200, {"tasks": [_task(task, addresses, health) for task in found]})
 
 
 def _task(
-    task: dict[str, Any], addresses: dict[str, str], targets: dict[str, Any]
+    task: dict[str, Any], addresses: dict[str, str], health: dict[str, str]
 ) -> dict[str, Any]:
     from chalicelib.resources.tasks import attachment, task_id
 
@@ -172,7 +173,7 @@ def _task(
         "id": task_id(task),
         "status": task["lastStatus"],
         "health": task.get("healthStatus"),
-        "target_health": targets.get(private) if private else None,
+        "target_health": health.get(private) if private else None,
         "public_ip": addresses.get(attachment(task, "networkInterfaceId") or ""),
         "zone": task.get("availabilityZone"),
         "started_at": rfc3339(started) if started else None,

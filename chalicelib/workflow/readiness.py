@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment, Resource
@@ -87,11 +86,3 @@ def _check_crash_loop(deployment: Deployment) -> None:
 def _created_at(resources: list[Resource], kind: str) -> datetime | None:
     moments = (r.created_at for r in resources if r.kind == kind and not r.deleted_at)
     return next(moments, None)
-
-
-def describe_targets(deployment_id: str) -> dict[str, dict[str, Any]]:
-    """Address -> `{state, reason}` of every target."""
-    return {
-        target.address: {"state": target.state, "reason": target.reason or None}
-        for target in target_group.targets(deployment_id)
-    }

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.container.service import (
     CONTAINER,
     HOST,
     PATIENCE,
+    Answer,
     Service,
     ask,
     connection,
@@ -213,6 +216,32 @@ def test_sigterm_finishes_the_request_in_flight(trained: Trained) -> None:
         assert len(answer.body["recommendations"]) == 3
         assert service.wait_for("stop")["connections_cut"] == 0
         assert service.process.wait(PATIENCE) == 0
+
+
+def ask_until_refused(service: Service, answers: list[Answer]) -> None:
+    """Ask without a pause over keep-alive connections until the service accepts no more."""
+    while True:
+        with connection(service) as client:
+            try:
+                client.connect()
+            except ConnectionError:
+                return
+            with suppress(ConnectionError):  # a connection ended between two requests
+                while True:
+                    answers.append(ask(client, "/?uid=20&k=100"))
+
+
+def test_sigterm_under_load_cuts_no_answer_short(trained: Trained) -> None:
+    answers: list[Answer] = []
+    with running(trained.model) as service, ThreadPoolExecutor() as clients:
+        running_clients = [clients.submit(ask_until_refused, service, answers) for _ in range(4)]
+        service.wait_for("request")
+        service.terminate()
+        for client in running_clients:
+            client.result(PATIENCE)  # raises what a cut answer raised, e.g. IncompleteRead
+        assert service.wait_for("stop")["connections_cut"] == 0
+        assert service.process.wait(PATIENCE) == 0
+    assert {answer.status for answer in answers} == {200}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+"""The state machine, the template, app.py, the steps' tables and the errors agree by name."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+import app
+from chalicelib.deployments import errors
+from chalicelib.deployments.deployment import CONVERGE_STEPS, DEADLINES, DESTROY_STEPS
+from chalicelib.workflow import lifecycle, steps
+from tests.workflow.machine import (
+    DEFINITION,
+    PLACEHOLDER,
+    SUBSTITUTIONS,
+    Task,
+    functions_by_logical_id,
+    tasks,
+    tasks_of,
+)
+
+TABLES: dict[str, set[str]] = {
+    "network": set(steps.NETWORK),
+    "load_balancing": set(steps.LOAD_BALANCING),
+    "cluster": set(steps.CLUSTER),
+    "service": set(steps.SERVICE),
+    "verification": set(steps.VERIFICATION),
+    "lifecycle": {*lifecycle.STEPS, "diagnose"},
+}
+STEPS = [*tasks_of("Converge"), *tasks_of("Destroy")]
+# What a step may raise while it waits for AWS, and not because something is wrong.
+PASSING = ("NotReady", "StillProvisioning", "Throttled", "Retryable")
+FINAL = ("DeploymentFailed", "Superseded")
+
+
+def by_name(task: Task) -> str:
+    return task.name
+
+
+def names_in(definition: Any) -> set[str]:
+    """Every error name in the definition."""
+    if isinstance(definition, list):
+        return set().union(*map(names_in, definition)) if definition else set()
+    if not isinstance(definition, dict):
+        return set()
+    own = set(definition.get("ErrorEquals", []))
+    return own.union(*map(names_in, definition.values()))
+
+
+def test_placeholders_substitutions_and_functions_are_the_same() -> None:
+    placeholders = set(PLACEHOLDER.findall(json.dumps(DEFINITION)))
+    logical_ids = {value["Fn::GetAtt"][0] for value in SUBSTITUTIONS.values()}
+
+    assert placeholders == set(SUBSTITUTIONS)
+    assert {f"{logical_id}Arn" for logical_id in logical_ids} == placeholders
+    assert logical_ids == set(functions_by_logical_id())
+
+
+def test_every_function_of_the_app_has_a_table() -> None:
+    assert {function.name for function in app.app.pure_lambda_functions} == set(TABLES)
+
+
+@pytest.mark.parametrize("function", TABLES)
+def test_a_function_is_called_for_just_the_steps_of_its_table(function: str) -> None:
+    called = {task.step for task in tasks() if task.function == function}
+
+    assert called == TABLES[function]
+
+
+@pytest.mark.parametrize(
+    ("way", "listed"), [("Converge", CONVERGE_STEPS), ("Destroy", DESTROY_STEPS)]
+)
+def test_a_client_sees_just_the_steps_of_the_way(way: str, listed: tuple[str, ...]) -> None:
+    assert sorted(task.step for task in tasks_of(way)) == sorted(listed)
+
+
+def test_every_error_name_is_a_class_that_steps_raise() -> None:
+    own = {name for name in names_in(DEFINITION) if not name.startswith("States.")}
+    classes = {name for name in own if issubclass(getattr(errors, name), errors.WorkflowError)}
+
+    assert own == classes
+    assert {*PASSING, *FINAL} == {cls.__name__ for cls in errors.WorkflowError.__subclasses__()}
+
+
+@pytest.mark.parametrize("task", STEPS, ids=by_name)
+def test_a_step_gets_its_fence(task: Task) -> None:
+    assert task.state["Parameters"] == {
+        "step": task.step,
+        "deployment_id.$": "$.deployment_id",
+        "generation.$": "$.generation",
+        "path.$": "$.path",
+    }
+    assert task.state["ResultPath"] is None
+
+
+@pytest.mark.parametrize("task", STEPS, ids=by_name)
+def test_a_step_is_retried_for_what_passes_and_not_for_what_does_not(task: Task) -> None:
+    for error in PASSING:
+        retrier = task.retrier(error)
+        assert retrier and retrier["MaxAttempts"] > 0
+    for error in FINAL:
+        retrier = task.retrier(error)
+        assert retrier and retrier["MaxAttempts"] == 0
+    assert "NotReady" in (task.retrier("NotReady") or {})["ErrorEquals"]
+
+
+@pytest.mark.parametrize("task", list(tasks()), ids=by_name)
+def test_states_all_stands_alone_and_last(task: Task) -> None:
+    with_all = [r["ErrorEquals"] for r in task.retriers if "States.ALL" in r["ErrorEquals"]]
+
+    assert with_all == [["States.ALL"]]
+    assert task.retriers[-1]["ErrorEquals"] == ["States.ALL"]
+
+
+@pytest.mark.parametrize("task", list(tasks()), ids=by_name)
+def test_what_is_retried_for_all_errors_backs_off_with_jitter(task: Task) -> None:
+    retrier = task.retriers[-1]
+
+    assert retrier["BackoffRate"] >= 2
+    assert retrier["JitterStrategy"] == "FULL"
+    assert retrier["MaxDelaySeconds"] <= 60
+
+
+@pytest.mark.parametrize("way", ["Converge", "Destroy"])
+def test_a_failure_of_either_way_is_diagnosed(way: str) -> None:
+    superseded, everything = DEFINITION["States"][way]["Catch"]
+
+    assert (superseded["ErrorEquals"], superseded["Next"]) == (["Superseded"], "Superseded")
+    assert (everything["ErrorEquals"], everything["Next"]) == (["States.ALL"], "Diagnose")
+    assert everything["ResultPath"] == "$.error"
+    assert DEFINITION["States"]["Diagnose"]["Next"] == "ChooseWay"
+
+
+def waited(retrier: dict[str, Any]) -> float:
+    """The longest that a retrier waits in all, in seconds."""
+    rate, longest = retrier["BackoffRate"], retrier.get("MaxDelaySeconds", float("inf"))
+    intervals = (retrier["IntervalSeconds"] * rate**n for n in itertools.count())
+    return sum(min(longest, i) for i in itertools.islice(intervals, retrier["MaxAttempts"]))
+
+
+@pytest.mark.parametrize(
+    ("task", "deadline"),
+    [(task, max(DEADLINES["create"], DEADLINES["update"])) for task in tasks_of("Converge")]
+    + [(task, DEADLINES["delete"]) for task in tasks_of("Destroy")],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_looks_of_a_step_outlast_the_deadline(task: Task, deadline: Any) -> None:
+    """So the step itself ends the waiting, and says what it waited for."""
+    retrier = task.retrier("NotReady")
+
+    assert retrier and waited(retrier) > deadline.total_seconds()
+
+
+def test_the_execution_outlasts_every_way_through() -> None:
+    """A create that fails at its deadline is still torn down within the teardown's own."""
+    longest = max(
+        DEADLINES["create"] + DEADLINES["delete"], 2 * DEADLINES["update"], DEADLINES["delete"]
+    )
+
+    assert longest.total_seconds() < DEFINITION["TimeoutSeconds"] <= 4 * longest.total_seconds()

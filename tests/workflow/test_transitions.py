@@ -1,0 +1,67 @@
+"""What a normal deploy costs in state transitions, by the definition's own numbers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chalicelib.workflow.readiness import EARLIEST_ACTIVE
+from tests.workflow.machine import DEFINITION, Task, tasks_of
+
+BUDGET = 60
+# Seconds from the load balancer's creation until it was active, as measured on AWS.
+MEASURED = (92, 126, 133, 135, 139, 141, 142, 145, 148, 156, 156, 162, 164, 172, 172, 176, 182, 187)
+
+
+def states_entered(states: dict[str, Any]) -> int:
+    """Every state of a way that has no choice in it: each is entered once."""
+    branches = [branch for state in states.values() for branch in state.get("Branches", [])]
+    return len(states) + sum(states_entered(branch["States"]) for branch in branches)
+
+
+def intervals(retrier: dict[str, Any]) -> Iterator[float]:
+    """The waits of one retrier; Step Functions counts the attempts of each by itself."""
+    wait, longest = retrier["IntervalSeconds"], retrier.get("MaxDelaySeconds", float("inf"))
+    for _ in range(retrier["MaxAttempts"]):
+        yield min(wait, longest)
+        wait *= retrier["BackoffRate"]
+
+
+def looks(await_ready: Task, active_after: float) -> int:
+    """Retries of await_ready until the load balancer is active.
+
+    An upper bound: the first look is at once, and a look takes no time.
+    """
+    early, late = await_ready.retrier("StillProvisioning"), await_ready.retrier("NotReady")
+    assert early and late
+    rarely, often = intervals(early), intervals(late)
+    elapsed, count = 0.0, 0
+    while elapsed < active_after:
+        waits = rarely if elapsed < EARLIEST_ACTIVE.total_seconds() else often
+        elapsed += next(waits)
+        count += 1
+    return count
+
+
+def transitions(active_after: float) -> int:
+    """Of one deploy, from the start to Done."""
+    converge = DEFINITION["States"]["Converge"]
+    around = len(["ChooseWay", "Done"])
+    await_ready = next(task for task in tasks_of("Converge") if task.step == "await_ready")
+    return around + states_entered({"Converge": converge}) + looks(await_ready, active_after)
+
+
+@pytest.mark.parametrize("active_after", sorted(set(MEASURED)))
+def test_a_deploy_stays_within_the_budget(active_after: int) -> None:
+    assert transitions(active_after) <= BUDGET
+
+
+@pytest.mark.parametrize("active_after", sorted(set(MEASURED)))
+def test_the_look_that_finds_it_active_comes_soon(active_after: int) -> None:
+    """Saving transitions must not cost the caller time: half of what the wait was, at most 10 s."""
+    await_ready = next(task for task in tasks_of("Converge") if task.step == "await_ready")
+    late = await_ready.retrier("NotReady")
+    assert late
+    after = list(intervals(late))[: looks(await_ready, active_after)]
+
+    assert max(after) <= 10
