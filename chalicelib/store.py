@@ -24,8 +24,9 @@ from typing import Any
 
 from chalicelib import aws
 from chalicelib.clock import rfc3339
-from chalicelib.deployments.deployment import Deployment, Event, Status
+from chalicelib.deployments.deployment import Deployment, Status
 from chalicelib.deployments.errors import NameTaken, NotFound, Retryable
+from chalicelib.deployments.parts import Event
 from chalicelib.settings import settings
 
 WRITE_ATTEMPTS = 12

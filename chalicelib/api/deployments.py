@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,7 +198,7 @@ def _find(caller: Caller, reference: str) -> Deployment:
     Another owner's deployment is not found, so that nobody learns that it exists.
     """
     deployment = store.get(reference) if naming.ID_PATTERN.fullmatch(reference) else None
-    if deployment is None and reference:
+    if deployment is None and re.fullmatch(naming.NAME_PATTERN, reference):
         named = store.id_of_name(caller.owner, reference)
         deployment = store.get(named) if named else None
     if deployment is None or not (caller.is_admin or deployment.owner == caller.owner):

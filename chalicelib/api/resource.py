@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib.clock import rfc3339
-from chalicelib.deployments.deployment import Deployment, Event, Operation, Resource, Step
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.operation import Operation, Step
+from chalicelib.deployments.parts import Event, Resource
 from chalicelib.deployments.pricing import BASIS
 
 POLL_SECONDS = 5

@@ -12,10 +12,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
 
+from chalicelib.deployments import operation as operations
 from chalicelib.deployments.errors import InvalidState, OperationInProgress, Superseded
-from chalicelib.deployments.image_reference import ImageReference, parse
+from chalicelib.deployments.operation import (
+    CONVERGE_STEPS,
+    DEADLINES,
+    DESTROY_STEPS,
+    Operation,
+    Path,
+    Step,
+)
+from chalicelib.deployments.parts import Event, Failure, Image, Prediction, Resource, Snapshot
 from chalicelib.deployments.pricing import Meter
 from chalicelib.deployments.spec import Spec
 
@@ -33,160 +42,10 @@ class Status(StrEnum):
     DELETE_FAILED = "DELETE_FAILED"
 
 
-class Path(StrEnum):
-    """The way through the state machine that an execution is on.
-
-    A step belongs to a generation and a path: a failed create goes from `converge` to
-    `destroy` within its generation, and a step still running on the old path must not begin.
-    """
-
-    CONVERGE = "converge"
-    ROLLBACK = "rollback"
-    DESTROY = "destroy"
-
-
-CONVERGE_STEPS = (
-    "resolve_image",
-    "create_security_groups",
-    "create_load_balancer",
-    "create_target_group",
-    "create_listener",
-    "create_cluster",
-    "create_log_group",
-    "register_task_definition",
-    "create_service",
-    "await_ready",
-    "smoke_test",
-    "finish",
-)
-DESTROY_STEPS = (
-    "delete_service",
-    "delete_load_balancer",
-    "delete_target_group",
-    "drain_tasks",
-    "delete_security_groups",
-    "delete_task_definitions",
-    "delete_cluster",
-    "delete_log_group",
-    "verify_teardown",
-    "finish_teardown",
-)
-DEADLINES = {
-    "create": timedelta(minutes=15),
-    "update": timedelta(minutes=15),
-    "delete": timedelta(minutes=60),
-}
 KEPT_AFTER_DELETION = timedelta(days=30)
-EVIDENCE_LIMIT = 20
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(validate_assignment=False)
-
-
-class Image(_Model):
-    """The image as asked for, and as the registry knows it once it was resolved."""
-
-    reference: str
-    digest: str | None = None
-    size_bytes: int | None = None
-
-    @property
-    def parsed(self) -> ImageReference:
-        return parse(self.reference)
-
-    @property
-    def pinned(self) -> str:
-        """What the task definition names: by digest where it is known."""
-        return self.parsed.pinned(self.digest) if self.digest else self.reference
-
-
-class Step(_Model):
-    """One step of an operation, as a client sees it in a progress bar."""
-
-    name: str
-    status: str = "pending"
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    attempts: int = 0
-    message: str = ""
-
-
-class Operation(_Model):
-    """A create, update or delete under way or ended; all its steps are listed from the start."""
-
-    kind: str
-    status: str = "running"
-    generation: int
-    path: Path
-    started_at: datetime
-    finished_at: datetime | None = None
-    deadline: datetime
-    steps: list[Step]
-
-    @property
-    def percent(self) -> int:
-        """Steps done of steps listed; 100 only when the operation has succeeded."""
-        if self.status == "succeeded":
-            return 100
-        done = sum(step.status in ("succeeded", "skipped") for step in self.steps)
-        return min(99, 100 * done // len(self.steps))
-
-    def step(self, name: str) -> Step:
-        return next(step for step in self.steps if step.name == name)
-
-
-class Failure(_Model):
-    """Why an operation failed: `evidence` holds what AWS said."""
-
-    code: str
-    step: str
-    message: str
-    hint: str
-    evidence: dict[str, Any] = {}
-
-
-class Prediction(_Model):
-    """The answer of the smoke test."""
-
-    path: str
-    status: int
-    latency_ms: int
-    sample: str
-
-
-class Resource(_Model):
-    """An AWS resource of the deployment, for people to read: teardown goes by names instead."""
-
-    kind: str
-    name: str
-    arn: str | None = None
-    created_at: datetime | None = None
-    deleted_at: datetime | None = None
-    verified_gone: bool = False
-
-
-class Event(_Model):
-    """One change of a deployment; `sequence` orders them and has no gap or repeat."""
-
-    sequence: int
-    at: datetime
-    type: str
-    generation: int
-    operation: str
-    status: str
-    step: str | None = None
-    message: str = ""
-
-
-class Snapshot(_Model):
-    """What was serving when the deployment was last ACTIVE: where a failed update goes back to."""
-
-    spec: Spec
-    image: Image
-
-
-class Deployment(_Model):
+class Deployment(BaseModel):
     """The record. `version` counts writes and is the heart of the ETag."""
 
     id: str
@@ -238,7 +97,7 @@ class Deployment(_Model):
             status=Status.CREATING,
             spec=spec,
             image=Image(reference=spec.image),
-            operation=_operation("create", 1, Path.CONVERGE, CONVERGE_STEPS, now),
+            operation=operations.begin("create", 1, Path.CONVERGE, CONVERGE_STEPS, now),
             created_at=now,
             updated_at=now,
         )
@@ -322,7 +181,7 @@ class Deployment(_Model):
 
     def fail(self, step_name: str, failure: Failure, now: datetime) -> None:
         """Tells the reason at once; the first one counts, what follows from it does not."""
-        if self.failure is None or self.operation.path is Path.DESTROY:
+        if self.failure is None:
             self.failure = failure
         if any(step.name == step_name for step in self.operation.steps):
             self.finish_step(step_name, now, failure.message, status="failed")
@@ -397,7 +256,7 @@ class Deployment(_Model):
         self.generation += 1
         self.status = status
         self.failure = None
-        self.operation = _operation(kind, self.generation, path, steps, now)
+        self.operation = operations.begin(kind, self.generation, path, steps, now)
         self._note(now, f"deployment.{status.lower()}")
 
     def _end(self, status: str, now: datetime) -> None:
@@ -417,16 +276,3 @@ class Deployment(_Model):
                 message=message,
             )
         )
-
-
-def _operation(
-    kind: str, generation: int, path: Path, steps: tuple[str, ...], now: datetime
-) -> Operation:
-    return Operation(
-        kind=kind,
-        generation=generation,
-        path=path,
-        started_at=now,
-        deadline=now + DEADLINES[kind],
-        steps=[Step(name=name) for name in steps],
-    )

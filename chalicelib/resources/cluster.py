@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources.tagging import lower, tags_of
 
 KIND = "cluster"

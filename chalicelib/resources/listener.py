@@ -6,8 +6,9 @@ It goes with its load balancer, so it needs no `delete` of its own.
 from __future__ import annotations
 
 from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources import load_balancer, target_group
 from chalicelib.resources.tagging import tags_of, upper
 

@@ -6,7 +6,8 @@ import contextlib
 
 from chalicelib import aws
 from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources.tagging import tags_of
 from chalicelib.settings import settings
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from chalicelib import aws
 from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources import network
 from chalicelib.resources.tagging import tags_of, upper
 
@@ -16,7 +17,7 @@ HTTP = 80
 
 
 def ensure(deployment: Deployment) -> list[Resource]:
-    """Both groups with just the rules that the spec asks for."""
+    """Both groups, with the rules that the spec asks for."""
     vpc_id = network.find().vpc_id
     front, back = _names(deployment.id)
     front_id = _ensure_group(deployment, front, "Slipway load balancer", vpc_id)

@@ -6,8 +6,9 @@ from typing import Any
 
 from chalicelib import aws
 from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources import network, security_groups, target_group, task_definition
 from chalicelib.resources.tagging import lower, tags_of
 from chalicelib.settings import settings

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources import network
 from chalicelib.resources.tagging import tags_of, upper
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from chalicelib import aws
 from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources import log_group
 from chalicelib.resources.tagging import lower, tags_of
 from chalicelib.settings import settings

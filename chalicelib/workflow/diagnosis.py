@@ -8,15 +8,10 @@ import re
 from typing import Any
 
 from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import (
-    CONVERGE_STEPS,
-    DESTROY_STEPS,
-    Deployment,
-    Failure,
-    Path,
-    Status,
-)
+from chalicelib.deployments.deployment import Deployment, Status
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.deployments.parts import Failure
 from chalicelib.resources import log_group, service, tasks
 
 LOG_LINES = 20

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment, Image
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.deployments.parts import Image
 from chalicelib.workflow.step import Outcome
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from chalicelib import store
 from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment, Path
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import Superseded
+from chalicelib.deployments.operation import Path
 from chalicelib.deployments.pricing import usd_per_hour
 from chalicelib.observability import logger
 from chalicelib.settings import settings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources import load_balancer, service, target_group, tasks
 from chalicelib.workflow import diagnosis
 from chalicelib.workflow.step import Outcome

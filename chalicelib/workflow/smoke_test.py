@@ -8,8 +8,9 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.deployments.deployment import Deployment, Prediction
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.deployments.parts import Prediction
 from chalicelib.resources import load_balancer
 from chalicelib.workflow.step import Outcome
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from chalicelib import aws, store
 from chalicelib.clock import now, rfc3339
-from chalicelib.deployments.deployment import Deployment, Failure, Path, Prediction, Resource
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import (
     DeploymentFailed,
     FailureCode,
@@ -23,6 +23,8 @@ from chalicelib.deployments.errors import (
     Superseded,
     WorkflowError,
 )
+from chalicelib.deployments.operation import Path
+from chalicelib.deployments.parts import Failure, Prediction, Resource
 from chalicelib.observability import logger
 
 # Functions end after 30 s (infra/resources.json); later than this an invocation touches nothing.

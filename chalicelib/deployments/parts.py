@@ -1,0 +1,78 @@
+"""The parts of a deployment's record: image, resources, failure, prediction, events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from chalicelib.deployments.image_reference import ImageReference, parse
+from chalicelib.deployments.spec import Spec
+
+
+class Image(BaseModel):
+    """The image as asked for, and as the registry knows it once it was resolved."""
+
+    reference: str
+    digest: str | None = None
+    size_bytes: int | None = None
+
+    @property
+    def parsed(self) -> ImageReference:
+        return parse(self.reference)
+
+    @property
+    def pinned(self) -> str:
+        """What the task definition names: by digest where it is known."""
+        return self.parsed.pinned(self.digest) if self.digest else self.reference
+
+
+class Failure(BaseModel):
+    """Why an operation failed: `evidence` holds what AWS said."""
+
+    code: str
+    step: str
+    message: str
+    hint: str
+    evidence: dict[str, Any] = {}
+
+
+class Prediction(BaseModel):
+    """The answer of the smoke test."""
+
+    path: str
+    status: int
+    latency_ms: int
+    sample: str
+
+
+class Resource(BaseModel):
+    """An AWS resource of the deployment, for people to read: teardown goes by names instead."""
+
+    kind: str
+    name: str
+    arn: str | None = None
+    created_at: datetime | None = None
+    deleted_at: datetime | None = None
+    verified_gone: bool = False
+
+
+class Event(BaseModel):
+    """One change of a deployment; `sequence` orders them and has no gap or repeat."""
+
+    sequence: int
+    at: datetime
+    type: str
+    generation: int
+    operation: str
+    status: str
+    step: str | None = None
+    message: str = ""
+
+
+class Snapshot(BaseModel):
+    """What was serving when the deployment was last ACTIVE: where a failed update goes back to."""
+
+    spec: Spec
+    image: Image
