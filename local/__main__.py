@@ -31,22 +31,27 @@ def _what_to_try(running: stack.Stack, state: Path) -> str:
         "health_check": {"path": "/health"},
         "smoke_test": {"path": f"/?uid={UID}", "json_has": ["recommendations"]},
     }
-    curl = f"curl -s -H 'Authorization: Bearer {running.token}'"
-    body = "-H 'Content-Type: application/json' -d"
-    deployments = f"{running.api_url}/deployments"
-    one = f"{deployments}/recommender"
-    url = f"$({curl} {one} | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"url\"])')"
     return f"""
-The local stack is up; its values are in {state / "stack.json"}, its logs beside it. To try:
+The local stack is up; its values are in {_shown(state)}/stack.json, its logs beside it. To try:
 
-  curl -s {running.api_url}/health
-  {curl} {body} '{json.dumps(spec)}' {deployments}
-  {curl} {one}
-  curl -s "{url}/?uid={UID}"
-  {curl} -X PATCH {body} '{{"count": 2}}' {one}
-  {curl} -X DELETE {one}
+  API={running.api_url}
+  TOKEN={running.token}
+  call() {{ curl -s -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" "$@"; }}
 
-`make down` ends it."""
+  curl -s $API/health
+  call $API/deployments -d '{json.dumps(spec)}'
+  call $API/deployments/recommender
+  URL=$(call $API/deployments/recommender | python3 -c 'import json, sys; print(json.load(sys.stdin)["url"])')
+  curl -s "$URL/?uid={UID}"
+  call $API/deployments/recommender -X PATCH -d '{{"count": 2}}'
+  call $API/deployments/recommender -X DELETE
+
+`make down` ends it."""  # noqa: E501 - lines to copy
+
+
+def _shown(state: Path) -> Path:
+    """The state folder as a person would name it."""
+    return state.relative_to(Path.cwd()) if state.is_relative_to(Path.cwd()) else state
 
 
 def main() -> int:

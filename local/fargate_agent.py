@@ -13,6 +13,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.deployments.naming import TAG_ADDRESS
 from local.emulator import client
 from local.fargate_task import Task
 from local.task_logs import TaskLog
@@ -98,6 +99,9 @@ class Agent:
         try:
             plan = self._planner.plan(task, service)
             container = self._planner.container(task)
+            # Where AWS would attach a network interface that tells the task's address.
+            address = {"key": TAG_ADDRESS, "value": plan.address.target_id}
+            self._ecs.tag_resource(resourceArn=arn, tags=[address])
             self._tasks[arn] = Task(
                 plan, self._elbv2, TaskLog(self._logs, container, arn.rsplit("/", 1)[-1])
             )

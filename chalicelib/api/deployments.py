@@ -166,15 +166,14 @@ def tasks(request: Request, reference: str) -> Answer:
 def _task(
     task: dict[str, Any], addresses: dict[str, str], health: dict[str, str]
 ) -> dict[str, Any]:
-    from chalicelib.resources.tasks import attachment, task_id
+    from chalicelib.resources.tasks import address, attachment, task_id
 
-    private = attachment(task, "privateIPv4Address")
     started = task.get("startedAt")
     return {
         "id": task_id(task),
         "status": task["lastStatus"],
         "health": task.get("healthStatus"),
-        "target_health": health.get(private) if private else None,
+        "target_health": health.get(address(task) or ""),
         "public_ip": addresses.get(attachment(task, "networkInterfaceId") or ""),
         "zone": task.get("availabilityZone"),
         "started_at": rfc3339(started) if started else None,

@@ -17,6 +17,8 @@ TAG_DEPLOYMENT = "slipway:deployment"
 TAG_OWNER = "slipway:owner"
 TAG_STACK = "slipway:stack"
 TAG_SPEC = "slipway:spec"
+# On a task of the local stack, where tasks have no network interface that tells it.
+TAG_ADDRESS = "slipway:address"
 
 CONTAINER_NAME = "app"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib import aws
+from chalicelib.deployments import naming
 
 DESCRIBE_BATCH = 100
 
@@ -26,7 +27,8 @@ def describe(
     tasks: list[dict[str, Any]] = []
     for start in range(0, len(arns), DESCRIBE_BATCH):
         batch = arns[start : start + DESCRIBE_BATCH]
-        tasks += ecs.describe_tasks(cluster=deployment_id, tasks=batch)["tasks"]
+        answer = ecs.describe_tasks(cluster=deployment_id, tasks=batch, include=["TAGS"])
+        tasks += answer["tasks"]
     return tasks
 
 
@@ -49,6 +51,12 @@ def attachment(task: dict[str, Any], name: str) -> str | None:
         for detail in entry.get("details", [])
     )
     return next((detail["value"] for detail in details if detail["name"] == name), None)
+
+
+def address(task: dict[str, Any]) -> str | None:
+    """The task's private address, under which it is a target of the load balancer."""
+    tags = {tag["key"]: tag["value"] for tag in task.get("tags", [])}
+    return attachment(task, "privateIPv4Address") or tags.get(naming.TAG_ADDRESS)
 
 
 def public_addresses(tasks: list[dict[str, Any]]) -> dict[str, str]:

@@ -51,7 +51,8 @@ def await_ready(deployment: Deployment) -> Outcome:
 def _waiting_for_tasks(deployment: Deployment) -> str:
     """What the service still lacks, in words; empty when every wanted task is a healthy target.
 
-    Tasks of the version before must have gone: what answers must be what was asked for.
+    Targets are held against the tasks of this version, and those of the version before must
+    have gone: what answers must be what was asked for.
     """
     wanted = deployment.spec.count
     found = service.find(deployment.id)
@@ -63,12 +64,17 @@ def _waiting_for_tasks(deployment: Deployment) -> str:
     if found["runningCount"] > wanted:
         return f"{found['runningCount'] - wanted} task(s) still to stop"
     targets = target_group.targets(deployment.id)
-    healthy = sum(target.state == "healthy" for target in targets)
-    if healthy < wanted:
+    healthy = {target.address for target in targets if target.state == "healthy"}
+    serving = sum(
+        tasks.address(task) in healthy
+        for task in tasks.describe(deployment.id, desired=("RUNNING",))
+        if task["taskDefinitionArn"] == found["taskDefinition"]
+    )
+    if serving < wanted:
         reasons = ", ".join(sorted({target.reason for target in targets if target.reason}))
-        return f"{healthy} of {wanted} tasks healthy" + (f" ({reasons})" if reasons else "")
-    if healthy > wanted:
-        return f"{healthy - wanted} target(s) still to leave"
+        return f"{serving} of {wanted} tasks healthy" + (f" ({reasons})" if reasons else "")
+    if len(healthy) > wanted:
+        return f"{len(healthy) - wanted} target(s) still to leave"
     return ""
 
 
