@@ -37,6 +37,8 @@ QUOTA = {
     "RulesPerSecurityGroupLimitExceeded",
     "ResourceLimitExceeded",
 }
+# Two runs of one step met: the later one finds what the other made.
+CONCURRENT = {"OperationAbortedException", "ConcurrentModificationException"}
 # The first ECS or ELB call of an account makes the service-linked role and may fail meanwhile.
 SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
 
@@ -50,8 +52,10 @@ def _session() -> Any:
 
 
 @cache
-def client(service: str) -> Any:
+def client(service: str, region: str | None = None) -> Any:
     """The boto3 client of `service`, made on first use (14 to 160 ms each) and then kept.
+
+    `region` None is the function's own.
 
     Retries are few and short here: the state machine waits and tries again, so a function
     never holds its billed time open to do it.
@@ -61,7 +65,7 @@ def client(service: str) -> Any:
     policy = Config(
         connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
     )
-    return _session().client(service, config=policy)
+    return _session().client(service, region_name=region, config=policy)
 
 
 def forget_clients() -> None:
@@ -113,6 +117,8 @@ def _from_client_error(error: Any) -> WorkflowError:
             hint="Delete deployments that are not needed, or ask AWS for a higher quota.",
             evidence=evidence,
         )
+    if code in CONCURRENT or "concurrent" in message.lower():
+        return Retryable(f"{operation}: {message}")
     if status >= 500 or code in {"ServerException", "InternalFailure", "ServiceUnavailable"}:
         return Retryable(f"{operation}: {code} {message}")
     return DeploymentFailed(

@@ -24,8 +24,8 @@ from typing import Any
 
 from chalicelib import aws
 from chalicelib.clock import rfc3339
-from chalicelib.deployments.deployment import Deployment, Status
-from chalicelib.deployments.errors import NameTaken, NotFound, Retryable
+from chalicelib.deployments.deployment import DELETED_EVENT, Deployment, Status
+from chalicelib.deployments.errors import NameTaken, NotFound, Retryable, Throttled
 from chalicelib.deployments.parts import Event
 from chalicelib.settings import settings
 
@@ -221,7 +221,7 @@ def _write(
         )
         for event in events
     ]
-    if deployment.status is Status.DELETED:
+    if any(event.type == DELETED_EVENT for event in events):
         items.append(_release_name(deployment))
     _transact(items)
     deployment.new_events.clear()
@@ -247,6 +247,8 @@ def _transact(items: list[dict[str, Any]]) -> None:
         reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
         if reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
             raise Conflict from error
+        if reasons & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
+            raise Throttled("DynamoDB throttled the record's write") from error
         raise
     except dynamodb.exceptions.TransactionInProgressException as error:
         raise Conflict from error

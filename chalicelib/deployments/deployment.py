@@ -42,6 +42,7 @@ class Status(StrEnum):
     DELETE_FAILED = "DELETE_FAILED"
 
 
+DELETED_EVENT = "deployment.deleted"
 KEPT_AFTER_DELETION = timedelta(days=30)
 
 
@@ -246,7 +247,7 @@ class Deployment(BaseModel):
         self.status, self.deleted_at, self.failure = Status.DELETED, now, None
         self.purge_at = int((now + KEPT_AFTER_DELETION).timestamp())
         self._end("succeeded", now)
-        self._note(now, "deployment.deleted")
+        self._note(now, DELETED_EVENT)
 
     # --- inside --------------------------------------------------------------------------
 

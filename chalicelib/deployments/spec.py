@@ -34,7 +34,7 @@ FIXED = {"name", "load_balancer", "architecture"}
 CHANGEABLE = {"count", "image"}
 
 _PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
-_STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*")
+_STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _SECRET_WORDS = {
     "PASSWORD",

@@ -38,6 +38,12 @@ class LoadBalancer:
 
 def ensure(deployment: Deployment) -> Resource:
     """Creates the load balancer, or adopts the one of this name; does not wait for it."""
+    found = find(deployment.id)
+    arn = found.arn if found else _create(deployment)
+    return Resource(kind=KIND, name=deployment.id, arn=arn)
+
+
+def _create(deployment: Deployment) -> str:
     elbv2 = aws.client("elbv2")
     group_id, _ = security_groups.ids(deployment.id)
     try:
@@ -49,15 +55,12 @@ def ensure(deployment: Deployment) -> Resource:
             SecurityGroups=[group_id],
             Tags=upper(tags_of(deployment)),
         )
-        arn = answer["LoadBalancers"][0]["LoadBalancerArn"]
     except elbv2.exceptions.DuplicateLoadBalancerNameException:
-        # It stands, with tags or subnets that were changed since: those are not ours to undo.
-        arn = get(deployment.id).arn
+        raise NotReady(f"load balancer {deployment.id} exists but is not visible yet") from None
     except elbv2.exceptions.InvalidSecurityGroupException as error:
-        raise NotReady(
-            f"security group {group_id} is not usable yet: {aws.message_of(error)}"
-        ) from None
-    return Resource(kind=KIND, name=deployment.id, arn=arn)
+        message = aws.message_of(error)
+        raise NotReady(f"security group {group_id} is not usable yet: {message}") from None
+    return str(answer["LoadBalancers"][0]["LoadBalancerArn"])
 
 
 def find(deployment_id: str) -> LoadBalancer | None:

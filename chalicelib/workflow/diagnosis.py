@@ -15,6 +15,8 @@ from chalicelib.deployments.parts import Failure
 from chalicelib.resources import log_group, service, tasks
 
 LOG_LINES = 20
+# An item of DynamoDB has at most 400 KB, and a container may log megabytes in a line.
+LINE_LENGTH = 1000
 # Codes of tasks that we, or ECS on our behalf, stopped.
 STOPPED_ON_PURPOSE = {"UserInitiated", "ServiceSchedulerInitiated"}
 OUT_OF_MEMORY_EXIT = 137
@@ -28,13 +30,13 @@ REASONS: tuple[tuple[str, FailureCode, str, str], ...] = (
         "Build the image for this architecture, or deploy with the other `architecture`.",
     ),
     (
-        r"CannotPullContainerError.*(denied|403|401|not authorized)",
+        r"CannotPullContainerError.*(denied|\b40[13] |not authorized)",
         FailureCode.IMAGE_ACCESS_DENIED,
         "The image may not be pulled.",
         "Allow the execution role to read the repository.",
     ),
     (
-        r"CannotPullContainerError.*(not found|404|manifest unknown)",
+        r"CannotPullContainerError.*(not found|\b404 |manifest unknown)",
         FailureCode.IMAGE_NOT_FOUND,
         "The image does not exist.",
         "Check the reference, and that the push has ended.",
@@ -44,6 +46,12 @@ REASONS: tuple[tuple[str, FailureCode, str, str], ...] = (
         FailureCode.NETWORK_MISCONFIGURED,
         "The image could not be pulled.",
         "Check that the subnets have a route to the registry.",
+    ),
+    (
+        r"ResourceInitializationError.*(ecr registry auth|Amazon ECR)",
+        FailureCode.NETWORK_MISCONFIGURED,
+        "The task could not reach Amazon ECR.",
+        "Check that the subnets have a route to ECR, and the stack's AssignPublicIp.",
     ),
     (
         r"ResourceInitializationError.*(secret|ssm|parameter)",
@@ -108,7 +116,7 @@ def of_stopped_tasks(deployment_id: str, stopped: list[dict[str, Any]]) -> Deplo
         "container_reason": container.get("reason"),
         "exit_code": exit_code,
         "stopped_tasks": len(stopped),
-        "log_lines": lines,
+        "log_lines": [line[:LINE_LENGTH] for line in lines],
         "service_events": service_events(deployment_id),
     }
     code, message, hint = _classify(" ".join([said, *lines[-3:]]), said, exit_code)
@@ -177,7 +185,8 @@ def _unexplained(deployment: Deployment, error: dict[str, Any]) -> Failure:
     """A step that died without a word of its own: time-outs, crashes, too many tries."""
     cause = error.get("Cause", "")
     with contextlib.suppress(ValueError):
-        cause = json.loads(cause).get("errorMessage", cause)
+        told = json.loads(cause)
+        cause = told.get("errorMessage", cause) if isinstance(told, dict) else cause
     return Failure(
         code=FailureCode.INTERNAL,
         step=_running_step(deployment),

@@ -8,6 +8,7 @@ from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
 from chalicelib.deployments.parts import Image
+from chalicelib.settings import settings
 from chalicelib.workflow.step import Outcome
 
 
@@ -22,11 +23,13 @@ def resolve(deployment: Deployment) -> Outcome:
     reference = deployment.image.parsed
     if reference.ecr is None:
         return Outcome(message=f"{reference.registry} is not ECR: not checked before the pull")
-    account, _ = reference.ecr
+    account, region = reference.ecr
     identifier = (
         {"imageDigest": reference.digest} if reference.digest else {"imageTag": reference.tag}
     )
-    details = _describe(account, reference.repository, identifier, deployment.image.reference)
+    details = _describe(
+        account, region, reference.repository, identifier, deployment.image.reference
+    )
     found = Image(
         reference=deployment.image.reference,
         digest=details["imageDigest"],
@@ -40,9 +43,10 @@ def resolve(deployment: Deployment) -> Outcome:
 
 
 def _describe(
-    account: str, repository: str, identifier: dict[str, Any], reference: str
+    account: str, region: str, repository: str, identifier: dict[str, Any], reference: str
 ) -> dict[str, Any]:
-    ecr = aws.client("ecr")
+    elsewhere = region != settings().aws_region
+    ecr = aws.client("ecr", region) if elsewhere else aws.client("ecr")
     try:
         answer = ecr.describe_images(
             registryId=account, repositoryName=repository, imageIds=[identifier]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
@@ -31,8 +32,10 @@ def await_ready(deployment: Deployment) -> Outcome:
             hint="Try again later, or in other subnets.",
             evidence={"load_balancer_state": balancer.state, "reason": balancer.reason},
         )
-    _check_crash_loop(deployment)
-    waiting = _waiting_for_tasks(deployment)
+    found = service.find(deployment.id)
+    if found:
+        _check_crash_loop(deployment, found)
+    waiting = _waiting_for_tasks(deployment, found)
     if balancer.state not in ("active", "active_impaired"):
         message = f"load balancer is {balancer.state}" + (f", {waiting}" if waiting else "")
         created = _created_at(deployment.resources, load_balancer.KIND)
@@ -48,14 +51,13 @@ def await_ready(deployment: Deployment) -> Outcome:
     return Outcome(message=f"{deployment.spec.count} healthy", change=change)
 
 
-def _waiting_for_tasks(deployment: Deployment) -> str:
+def _waiting_for_tasks(deployment: Deployment, found: dict[str, Any] | None) -> str:
     """What the service still lacks, in words; empty when every wanted task is a healthy target.
 
     Targets are held against the tasks of this version, and those of the version before must
     have gone: what answers must be what was asked for.
     """
     wanted = deployment.spec.count
-    found = service.find(deployment.id)
     if found is None or found["status"] != "ACTIVE":
         return "the service is not there yet"
     running = next((d["runningCount"] for d in found["deployments"] if d["status"] == "PRIMARY"), 0)
@@ -78,11 +80,13 @@ def _waiting_for_tasks(deployment: Deployment) -> str:
     return ""
 
 
-def _check_crash_loop(deployment: Deployment) -> None:
+def _check_crash_loop(deployment: Deployment, found: dict[str, Any]) -> None:
+    """Only tasks of the version in service: those of a failed one do not fail the way back."""
     stopped = [
         task
         for task in tasks.describe(deployment.id, desired=("STOPPED",))
         if task["lastStatus"] == "STOPPED"
+        and task["taskDefinitionArn"] == found["taskDefinition"]
         and task.get("createdAt", now()) >= deployment.operation.started_at
         and diagnosis.stopped_by_itself(task)
     ]

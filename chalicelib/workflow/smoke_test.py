@@ -33,9 +33,9 @@ def run(deployment: Deployment) -> Outcome:
         return Outcome(message="no task wanted, nothing to ask", status="skipped")
     path = test.path or "/"
     attempts = next(
-        step.attempts
-        for step in deployment.operation.steps
-        if step.name.endswith("smoke_test") and step.status == "running"
+        s.attempts
+        for s in deployment.operation.steps[::-1]
+        if s.attempts and s.name.endswith("smoke_test")
     )
     try:
         answer, body = _get(load_balancer.get(deployment.id).url, path)

@@ -8,6 +8,7 @@ record changes once.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +20,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import (
     DeploymentFailed,
     FailureCode,
+    NotFound,
     NotReady,
     Superseded,
     WorkflowError,
@@ -151,9 +153,8 @@ def _record_trouble(call: Call, error: WorkflowError) -> None:
 
 def _leave(call: Call) -> None:
     """A superseded invocation says that it is over, so that the teardown need not wait it out."""
-    _update(
-        call.deployment_id, lambda deployment: deployment.end_invocation(call.invocation, now())
-    )
+    with contextlib.suppress(Superseded):  # the record is gone altogether
+        _update(call.deployment_id, lambda record: record.end_invocation(call.invocation, now()))
 
 
 def _update(deployment_id: str, change: Callable[[Deployment], None]) -> Deployment:
@@ -161,6 +162,8 @@ def _update(deployment_id: str, change: Callable[[Deployment], None]) -> Deploym
 
     try:
         return store.update(deployment_id, change)
+    except NotFound as error:
+        raise Superseded(f"the record of {deployment_id} was taken back") from error
     except (ClientError, BotoCoreError) as error:
         raise _explain(error) from error
 
