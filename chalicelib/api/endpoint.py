@@ -73,11 +73,16 @@ def _request(current: ChaliceRequest) -> Request:
     body = current.raw_body
     return Request(
         caller=auth.from_context(current.context.get("authorizer") or {}),
-        path=current.path,
+        path=_path(current),
         headers=dict(current.headers),
         query={name: query.getlist(name) for name in query} if query else {},
         body=body.encode() if isinstance(body, str) else body,
     )
+
+
+def _path(current: ChaliceRequest) -> str:
+    """The path that was asked for; Chalice's own `path` is the route's pattern."""
+    return str(current.to_original_event()["path"])
 
 
 def _response(answer: Answer) -> Response:
@@ -89,6 +94,6 @@ def _response(answer: Answer) -> Response:
 
 
 def _problem(refused: RequestRefused, current: ChaliceRequest) -> Response:
-    body = problems.of_refusal(refused, current.path)
+    body = problems.of_refusal(refused, _path(current))
     headers: dict[str, str | list[str]] = {"Content-Type": problems.CONTENT_TYPE, **refused.headers}
     return Response(json.dumps(body), headers, refused.status)

@@ -10,6 +10,9 @@ from chalicelib.deployments.errors import RequestRefused
 
 CONTENT_TYPE = "application/problem+json"
 
+# As RFC 9110 has them; those of http.HTTPStatus change with the version of Python.
+PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
 # Answers that Chalice makes itself, before a view is reached.
 CODES = {
     400: "MALFORMED_JSON",
@@ -30,7 +33,7 @@ def document(
     """The body of a problem; `about:blank` says that the title is the status's own phrase."""
     return {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": PHRASES.get(status) or HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,

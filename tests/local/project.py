@@ -7,12 +7,13 @@ from pathlib import Path
 from local.stack import ROOT
 
 APP = """
+import os
 from chalice import Chalice
 app = Chalice(app_name="small")
 
 @app.route("/health")
 def health():
-    return {"status": "ok"}
+    return {"endpoint": os.environ["AWS_ENDPOINT_URL"]}
 
 @app.lambda_function(name="step")
 def step(event, context):

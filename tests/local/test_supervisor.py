@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local import processes, stack
-from local.emulator import client, open_url
+from local.emulator import client, free_port, open_url
 from local.processes import wait_until
 from tests.local.project import write_project
 
@@ -49,7 +49,7 @@ def test_a_stack_answers_and_leaves_nothing(state: Path, project: Path) -> None:
     with stack.running(state, project) as running:
         mark = mark_of(state)
         with open_url(f"{running.api_url}/health", timeout=10) as answer:
-            assert json.load(answer) == {"status": "ok"}
+            assert json.load(answer) == {"endpoint": running.aws_endpoint_url}
         assert running.token == "token-of-demo"
         assert running.admin_token == "token-of-admin"
         assert stat.S_IMODE((state / "stack.json").stat().st_mode) == 0o600
@@ -76,6 +76,19 @@ def test_the_state_machine_runs_and_the_sample_image_is_there(state: Path, proje
         images = client("ecr", running.aws_endpoint_url).describe_images(repositoryName="recommend")
         tags = {tag for image in images["imageDetails"] for tag in image.get("imageTags", [])}
         assert tags == {"1", "2"}
+
+
+def test_port_and_functions_endpoint_can_be_chosen(
+    state: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    endpoint = f"http://localhost:{port}"
+    monkeypatch.setenv("LOCAL_AWS_PORT", str(port))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_FOR_FUNCTIONS", endpoint)
+    with stack.running(state, project) as running:
+        assert running.aws_endpoint_url == f"http://127.0.0.1:{port}"
+        with open_url(f"{running.api_url}/health", timeout=10) as answer:
+            assert json.load(answer) == {"endpoint": endpoint}
 
 
 def test_two_stacks_stand_side_by_side(state: Path, project: Path, tmp_path: Path) -> None:

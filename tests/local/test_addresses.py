@@ -1,0 +1,49 @@
+"""Addresses of local tasks."""
+
+import errno
+import socket
+from typing import Any
+
+import pytest
+
+from local import addresses
+from local.addresses import Addresses
+from local.emulator import free_port
+
+
+class Refusing(socket.socket):
+    """A socket that may bind no fixed port, with the error of the class attribute."""
+
+    error = errno.EACCES
+
+    def bind(self, address: Any) -> None:
+        host, port = address
+        if port or (self.error == errno.EADDRNOTAVAIL and host != "127.0.0.1"):
+            raise OSError(self.error, "refused")
+        super().bind(address)
+
+
+def test_each_task_has_an_address_of_its_own_and_the_containers_port() -> None:
+    given, port = Addresses(), free_port()
+    one, other = given.take(port), given.take(port)
+    assert one.host != other.host
+    assert one.port == other.port == port
+
+
+def test_a_port_below_1024_without_the_right_to_it_becomes_a_high_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(addresses.socket, "socket", Refusing)
+    address = Addresses().take(80)
+    assert address.host == address.target_id != "127.0.0.1"
+    assert address.port >= 1024
+
+
+def test_where_only_127_0_0_1_exists_targets_still_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Refusing, "error", errno.EADDRNOTAVAIL)
+    monkeypatch.setattr(addresses.socket, "socket", Refusing)
+    given = Addresses()
+    one, other = given.take(80), given.take(80)
+    assert one.host == other.host == "127.0.0.1"
+    assert one.target_id != other.target_id
+    assert socket.gethostbyname(other.target_id) == "127.0.0.1"

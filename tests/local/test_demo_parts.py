@@ -1,0 +1,65 @@
+"""What the demo draws and counts."""
+
+import io
+from typing import Any
+
+from local.inspection import count_transitions
+from local.progress import Progress
+
+
+class Terminal(io.StringIO):
+    """Output that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def deployment(status: str, step: dict[str, Any]) -> dict[str, Any]:
+    steps = [{"name": "create_cluster", "message": None, **step}]
+    return {"status": status, "operation": {"percent": 50, "steps": steps}}
+
+
+RUNNING = deployment("CREATING", {"status": "running"})
+SUCCEEDED = deployment(
+    "ACTIVE",
+    {
+        "status": "succeeded",
+        "started_at": "2026-11-24T09:00:00Z",
+        "finished_at": "2026-11-24T09:00:01.500Z",
+    },
+)
+
+
+def test_off_a_terminal_each_change_is_one_line() -> None:
+    output = io.StringIO()
+    progress = Progress(output)
+    for seen in (RUNNING, RUNNING, SUCCEEDED, SUCCEEDED):
+        progress.show(seen)
+    assert output.getvalue().splitlines() == [
+        "CREATING",
+        "  > create_cluster",
+        "ACTIVE",
+        "  + create_cluster                 1.50 s",
+    ]
+
+
+def test_on_a_terminal_the_table_is_redrawn_in_place() -> None:
+    output = Terminal()
+    progress = Progress(output)
+    progress.show(RUNNING)
+    progress.show(SUCCEEDED)
+    assert output.getvalue().count("\x1b[1A") == 2
+
+
+def test_a_transition_is_an_attempt_of_a_task_or_another_state_entered() -> None:
+    kinds = [
+        "ExecutionStarted",
+        "ChoiceStateEntered",
+        "TaskStateEntered",
+        "TaskScheduled",
+        "TaskFailed",
+        "TaskScheduled",
+        "TaskStateExited",
+        "SucceedStateEntered",
+    ]
+    assert count_transitions([{"type": kind} for kind in kinds]) == 4

@@ -1,0 +1,113 @@
+"""What the gateway, the authorizer and the edge answer: problems in the contract's words."""
+
+import pytest
+
+from local.stack import Stack
+from tests.stack.client import Answer, Client, issue_token
+
+MEMBERS = {"type", "title", "status", "code", "detail", "instance", "errors"}
+
+
+def check_problem(answer: Answer, status: int, code: str) -> None:
+    assert answer.status == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert set(answer.json) == MEMBERS
+    assert (answer.json["status"], answer.json["code"]) == (status, code)
+    assert answer.json["title"] and answer.json["detail"]
+
+
+@pytest.mark.parametrize("token", ["", "slw_unknown"])
+def test_no_token_and_an_unknown_token(stack: Stack, token: str) -> None:
+    answer = Client(stack, token).send("GET", "/deployments")
+
+    check_problem(answer, 401, "UNAUTHENTICATED")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("PUT", "/deployments")])
+def test_an_unknown_path_or_method(api: Client, method: str, path: str) -> None:
+    check_problem(api.send(method, path), 404, "NOT_FOUND")
+
+
+def test_health_needs_no_token(stack: Stack) -> None:
+    answer = Client(stack, "").send("GET", "/health")
+
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+
+
+def test_a_body_with_five_faults_names_all_five(api: Client, stack: Stack) -> None:
+    body = {
+        "name": "Not_a_name",
+        "image": stack.sample_image,
+        "port": 0,
+        "cpu": 3,
+        "count": -1,
+        "colour": "red",
+    }
+
+    answer = api.send("POST", "/deployments", body)
+
+    check_problem(answer, 422, "VALIDATION_FAILED")
+    faults = {fault["field"]: fault["message"] for fault in answer.json["errors"]}
+    assert set(faults) == {"name", "port", "cpu", "count", "colour"}
+    assert all(faults.values())
+
+
+def test_an_image_of_a_foreign_registry(api: Client) -> None:
+    answer = api.send("POST", "/deployments", api.spec("foreign", image="docker.io/library/x:1"))
+
+    check_problem(answer, 422, "VALIDATION_FAILED")
+    assert [fault["field"] for fault in answer.json["errors"]] == ["image"]
+
+
+def test_a_wrong_content_type(api: Client) -> None:
+    answer = api.send("POST", "/deployments", data=b"name=x", Content_Type="text/plain")
+
+    check_problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize("data", [b"{", b"", b'{"name": "a", "name": "b"}', b"\xff"])
+def test_malformed_json(api: Client, data: bytes) -> None:
+    check_problem(api.send("POST", "/deployments", data=data), 400, "MALFORMED_JSON")
+
+
+def test_an_oversized_body(api: Client) -> None:
+    body = {"name": "x" * 70_000}
+
+    check_problem(api.send("POST", "/deployments", body), 413, "BODY_TOO_LARGE")
+
+
+def test_a_missing_scope(stack: Stack) -> None:
+    reader = Client(stack, issue_token(stack, "demo", "read"))
+
+    check_problem(reader.send("POST", "/deployments", reader.spec("x")), 403, "FORBIDDEN")
+    assert reader.send("GET", "/deployments").status == 200
+
+
+@pytest.mark.parametrize("escaped", ["not-there", "not%2Dthere", "%6Eot-there"])
+def test_escapes_in_a_path_are_the_same_name(api: Client, escaped: str) -> None:
+    answer = api.send("GET", f"/deployments/{escaped}")
+
+    check_problem(answer, 404, "NOT_FOUND")
+    assert answer.json["detail"] == "There is no deployment not-there"
+
+
+@pytest.mark.parametrize("escaped", ["%00", "%C3%A9", "%F0%9F%9A%A2", "%ff", "a%23b", "%25"])
+def test_odd_names_are_not_found(api: Client, escaped: str) -> None:
+    check_problem(api.send("GET", f"/deployments/{escaped}"), 404, "NOT_FOUND")
+
+
+@pytest.mark.xfail(strict=True, reason="Chalice's request.path is the route's, not the caller's")
+def test_instance_is_the_path_that_was_asked_for(api: Client) -> None:
+    answer = api.send("GET", "/deployments/not-there")
+
+    assert answer.json["instance"] == "/deployments/not-there"
+
+
+def test_the_list_has_just_what_was_asked_for(api: Client) -> None:
+    answer = api.send("GET", "/deployments?limit=1&show_deleted=true")
+
+    assert answer.status == 200
+    assert set(answer.json) == {"deployments", "next_cursor"}
+    check_problem(api.send("GET", "/deployments?limit=0"), 422, "VALIDATION_FAILED")
+    check_problem(api.send("GET", "/deployments?colour=red"), 422, "VALIDATION_FAILED")

@@ -1,0 +1,203 @@
+"""A deployment from an image to a URL, changed while it serves, and back to nothing.
+
+The tests of this module are one life: they share a deployment, each begins where the one
+before ended, and the last deletes it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.inspection import leftovers, transitions
+from local.stack import Stack
+from tests.stack.client import (
+    SAMPLE_PATH,
+    Client,
+    asking,
+    issue_token,
+    kill_task,
+    predict,
+    wait_for_tasks,
+    wait_until,
+)
+
+BUDGET = 60
+
+
+@pytest.fixture(scope="module")
+def made(api: Client) -> Iterator[dict[str, Any]]:
+    """The deployment as it was when its create had ended."""
+    deployment = api.deploy("life")
+    yield deployment
+    api.delete(deployment["id"])
+
+
+def second_tag(stack: Stack) -> str:
+    """The other image of the sample model."""
+    return f"{stack.sample_image.rsplit(':', 1)[0]}:2"
+
+
+def live_tasks(api: Client, deployment: str) -> set[str]:
+    """Ids of the running tasks, as short as tasks say their own."""
+    tasks = api.send("GET", f"/deployments/{deployment}/tasks").json["tasks"]
+    return {task["id"][:8] for task in tasks if task["status"] == "RUNNING"}
+
+
+def test_it_is_active_and_has_predicted(made: dict[str, Any], stack: Stack) -> None:
+    assert (made["status"], made["operation"]["status"]) == ("ACTIVE", "succeeded"), made["failure"]
+    assert made["operation"]["percent"] == 100
+    assert {step["status"] for step in made["operation"]["steps"]} == {"succeeded"}
+    assert made["image"]["reference"] == stack.sample_image
+    assert made["image"]["digest"].startswith("sha256:")
+    assert (made["prediction"]["path"], made["prediction"]["status"]) == (SAMPLE_PATH, 200)
+    assert "recommendations" in made["prediction"]["sample"]
+    assert made["failure"] is None
+
+
+def test_the_url_answers_with_titles(made: dict[str, Any]) -> None:
+    answer = predict(made["url"])
+
+    titles = [movie["title"] for movie in answer.json["recommendations"]]
+    assert answer.status == 200
+    assert len(titles) == len(set(titles)) == 10
+    assert all(title.strip() for title in titles)
+
+
+def test_a_poller_that_knows_it_gets_304(made: dict[str, Any], api: Client) -> None:
+    path = f"/deployments/{made['id']}"
+    tag = api.send("GET", path).headers["ETag"]
+
+    assert api.send("GET", path, If_None_Match=tag).status == 304
+    assert api.send("GET", path, If_None_Match='"another"').status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_for_another_owner_there_is_no_such_deployment(
+    made: dict[str, Any], stack: Stack, method: str
+) -> None:
+    stranger = Client(stack, issue_token(stack, "stranger", "read", "deploy"))
+
+    for reference in (made["id"], made["name"]):
+        answer = stranger.send(method, f"/deployments/{reference}", {"count": 2})
+        assert (answer.status, answer.json["code"]) == (404, "NOT_FOUND")
+    assert stranger.send("GET", "/deployments").json["deployments"] == []
+
+
+def test_a_change_of_an_older_state_is_refused(made: dict[str, Any], api: Client) -> None:
+    answer = api.send("PATCH", f"/deployments/{made['id']}", {"count": 2}, If_Match='"0-0.00"')
+
+    assert (answer.status, answer.json["code"]) == (412, "PRECONDITION_FAILED")
+
+
+def test_events_tell_every_step_in_order(made: dict[str, Any], api: Client) -> None:
+    events = api.events(made["id"])
+    told = [event["step"] for event in events if event["type"] == "step.succeeded"]
+
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert sorted(told) == sorted(step["name"] for step in made["operation"]["steps"])
+    assert (events[0]["type"], events[-1]["type"]) == ("deployment.creating", "deployment.active")
+    assert [event["at"] for event in events] == sorted(event["at"] for event in events)
+
+
+def test_the_create_was_within_the_budget_of_transitions(
+    made: dict[str, Any], stack: Stack
+) -> None:
+    counted = transitions(stack.aws_endpoint_url, made["id"])
+
+    assert 0 < counted[f"{made['id']}-1"] <= BUDGET
+
+
+def test_scaling_out_fails_no_request(made: dict[str, Any], api: Client) -> None:
+    with asking(made["url"]) as caller:
+        changed = api.change(made["id"], count=2)
+        tasks = wait_for_tasks(made["url"], 2)
+
+    assert (changed["status"], changed["operation"]["status"]) == ("ACTIVE", "succeeded")
+    assert changed["generation"] == made["generation"] + 1
+    assert changed["url"] == made["url"]
+    assert tasks == live_tasks(api, made["id"])
+    assert caller.answered and caller.failed == []
+
+
+def test_a_new_image_fails_no_request(made: dict[str, Any], api: Client, stack: Stack) -> None:
+    before = live_tasks(api, made["id"])
+
+    with asking(made["url"]) as caller:
+        changed = api.change(made["id"], image=second_tag(stack))
+        tasks = wait_for_tasks(made["url"], 2)
+
+    assert (changed["status"], changed["operation"]["status"]) == ("ACTIVE", "succeeded")
+    assert changed["image"]["reference"] == second_tag(stack)
+    assert changed["image"]["digest"] != made["image"]["digest"]
+    assert not tasks & before
+    assert caller.answered and caller.failed == []
+
+
+def test_an_update_to_a_missing_image_is_rolled_back(
+    made: dict[str, Any], api: Client, stack: Stack
+) -> None:
+    before = api.get(made["id"])
+
+    with asking(made["url"]) as caller:
+        changed = api.change(made["id"], image=f"{stack.sample_image.rsplit(':', 1)[0]}:none")
+
+    assert (changed["status"], changed["operation"]["status"]) == ("ACTIVE", "rolled_back")
+    assert changed["failure"]["code"] == "IMAGE_NOT_FOUND"
+    assert (changed["image"], changed["spec"]) == (before["image"], before["spec"])
+    assert caller.answered and caller.failed == []
+
+
+def test_a_killed_task_is_replaced(made: dict[str, Any], api: Client) -> None:
+    before = wait_for_tasks(made["url"], 2)
+    killed = min(before)
+
+    with asking(made["url"]) as caller:
+        kill_task(killed)
+        wait_until(lambda: killed not in live_tasks(api, made["id"]), f"the end of {killed}")
+        after = wait_for_tasks(made["url"], 2)
+
+    assert killed not in after
+    assert before - after == {killed}
+    # The load balancer finds out by the first requests that it sends there.
+    assert {answer.status for answer in caller.failed} <= {502}
+    assert caller.answered and caller.lost == []
+    assert api.get(made["id"])["status"] == "ACTIVE"
+
+
+def test_delete_by_name_leaves_nothing(made: dict[str, Any], api: Client, stack: Stack) -> None:
+    assert leftovers(stack.aws_endpoint_url, made["id"])
+
+    gone = api.delete("life")
+
+    assert (gone["id"], gone["status"]) == (made["id"], "DELETED")
+    assert gone["operation"]["status"] == "succeeded"
+    assert {resource["kind"] for resource in gone["resources"]} == {
+        "cluster",
+        "listener",
+        "load_balancer",
+        "log_group",
+        "security_group",
+        "service",
+        "target_group",
+        "task_definition",
+    }
+    assert all(resource["verified_gone"] for resource in gone["resources"])
+    assert all(resource["deleted_at"] for resource in gone["resources"])
+    assert gone["leftovers"] == []
+    assert gone["url"] is None and gone["deleted_at"]
+    assert leftovers(stack.aws_endpoint_url, made["id"]) == []
+    assert predict(made["url"]).status != 200
+
+
+def test_deleting_twice_is_no_error(made: dict[str, Any], api: Client) -> None:
+    again = api.send("DELETE", f"/deployments/{made['id']}")
+
+    assert (again.status, again.json["status"]) == (202, "DELETED")
+
+
+def test_events_stay_in_order_to_the_end(made: dict[str, Any], api: Client) -> None:
+    events = api.events(made["id"])
+
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["type"] == "deployment.deleted"

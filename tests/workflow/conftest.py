@@ -1,0 +1,77 @@
+"""AWS in process, by moto, with the table of the template and a model that answers."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from chalicelib import aws
+from chalicelib.resources import tasks
+from chalicelib.settings import settings
+from tests.workflow.machine import TEMPLATE
+from tests.workflow.world import ACCOUNT, REGION, REGISTRY, STACK, TABLE, Clients, World
+
+
+class Model(BaseHTTPRequestHandler):
+    """What the smoke test asks in place of the load balancer."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"recommendations": ["Heat"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def model_url() -> Iterator[str]:
+    """The address of a model that answers every path."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def clients() -> Clients:
+    """The boto3 clients of all tests here."""
+    return Clients()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, clients: Clients, model_url: str) -> Iterator[World]:
+    """An empty AWS account with Slipway's table, and the sample image in its registry."""
+    environment = {
+        "AWS_REGION": REGION,
+        "TABLE_NAME": TABLE,
+        "STACK_NAME": STACK,
+        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:slipway",
+        "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/task",
+        "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/execution",
+        "ALLOWED_REGISTRIES": REGISTRY,
+        "LOAD_BALANCER_URL": model_url,
+        # moto's services run so many tasks from their creation on.
+        "MOTO_ECS_SERVICE_RUNNING": "1",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(aws, "client", clients)
+    settings.cache_clear()
+    with mock_aws():
+        table = TEMPLATE["Resources"]["Table"]["Properties"]
+        keys = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        clients("dynamodb").create_table(TableName=TABLE, **{key: table[key] for key in keys})
+        made = World(clients)
+        monkeypatch.setattr(tasks, "describe", made.describe_tasks)
+        yield made
+    settings.cache_clear()

@@ -1,0 +1,175 @@
+"""Each function's policy allows what the function calls, and names what it allows."""
+
+import json
+from typing import Any
+
+import pytest
+
+import app
+from chalicelib import tokens
+from chalicelib.api import auth, deployments
+from chalicelib.api.requests import Request
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.tokens import Caller
+from chalicelib.workflow import diagnosis, steps
+from tests.workflow.machine import ROOT
+from tests.workflow.world import OWNER, REGISTRY, TABLE, World
+
+POLICIES = {path.stem: path for path in (ROOT / ".chalice/policies").glob("*.json")}
+STAGES: dict[str, Any] = json.loads((ROOT / ".chalice/config.json").read_text())["stages"]
+# Where the name of the API and the name of the action are not the same.
+SERVICES = {"tagging": "tag"}
+ACTIONS: dict[str, set[str]] = {
+    "dynamodb:TransactWriteItems": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
+    "ec2:CreateSecurityGroup": {"ec2:CreateSecurityGroup", "ec2:CreateTags"},
+    "ecs:CreateCluster": {"ecs:CreateCluster", "ecs:TagResource"},
+    "ecs:CreateService": {"ecs:CreateService", "ecs:TagResource"},
+    "ecs:RegisterTaskDefinition": {
+        "ecs:RegisterTaskDefinition",
+        "ecs:TagResource",
+        "iam:PassRole",
+    },
+    "elasticloadbalancing:CreateListener": {
+        "elasticloadbalancing:CreateListener",
+        "elasticloadbalancing:AddTags",
+    },
+    "elasticloadbalancing:CreateLoadBalancer": {
+        "elasticloadbalancing:CreateLoadBalancer",
+        "elasticloadbalancing:AddTags",
+    },
+    "elasticloadbalancing:CreateTargetGroup": {
+        "elasticloadbalancing:CreateTargetGroup",
+        "elasticloadbalancing:AddTags",
+    },
+    "logs:CreateLogGroup": {"logs:CreateLogGroup", "logs:TagResource"},
+}
+
+
+def allowed(function: str) -> set[str]:
+    """The actions that a function's policy file allows."""
+    statements = json.loads(POLICIES[function].read_text())["Statement"]
+    return {action for s in statements if s["Effect"] == "Allow" for action in s["Action"]}
+
+
+def needed(calls: set[tuple[str, str]]) -> set[str]:
+    """The actions that these calls take."""
+    names = {f"{SERVICES.get(service, service)}:{operation}" for service, operation in calls}
+    return {action for name in names for action in ACTIONS.get(name, {name})}
+
+
+def check(world: World, *functions: str) -> None:
+    missing = {f: sorted(needed(world.calls[f]) - allowed(f)) for f in functions}
+
+    assert {f: actions for f, actions in missing.items() if actions} == {}
+    assert all(world.calls[f] for f in functions)
+
+
+def test_every_function_has_a_policy_of_its_own() -> None:
+    functions = {f.name for f in app.app.pure_lambda_functions} | {"api_handler", "authorizer"}
+
+    assert set(POLICIES) == functions
+    for stage in STAGES.values():
+        files = {name: f["iam_policy_file"] for name, f in stage["lambda_functions"].items()}
+        assert files == {name: f"policies/{name}.json" for name in functions}
+
+
+@pytest.mark.parametrize("function", POLICIES)
+def test_a_policy_names_its_actions(function: str) -> None:
+    assert [action for action in allowed(function) if "*" in action] == []
+    assert all(action.count(":") == 1 for action in allowed(function))
+
+
+@pytest.mark.parametrize("function", POLICIES)
+def test_a_policy_changes_nothing_without_naming_it(function: str) -> None:
+    """`Resource: *` only for reading, for creates bound by a tag, and where AWS has no better."""
+    without_resource = {
+        "ecs:DeregisterTaskDefinition",  # supports no resource-level permissions
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    }
+    reading = ("Describe", "List", "Get")
+    for statement in json.loads(POLICIES[function].read_text())["Statement"]:
+        if statement["Resource"] != "*" or "aws:RequestTag" in str(statement.get("Condition")):
+            continue
+        changing = {a for a in statement["Action"] if not a.split(":")[1].startswith(reading)}
+        assert changing <= without_resource, statement["Sid"]
+
+
+def test_the_steps_may_do_what_they_do(world: World) -> None:
+    deployment = world.deploy()
+    world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:2"))
+    world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:none"))
+    world.execute(world.accept_delete(deployment))
+    world.execute(world.accept(name="failing", smoke_test={"path": "/", "json_has": ["nope"]}))
+
+    check(world, *(f.name for f in app.app.pure_lambda_functions))
+
+
+def test_a_crash_loop_may_be_explained(world: World) -> None:
+    deployment = world.deploy()
+    world.record_as("verification")
+    stopped = {
+        "taskArn": f"arn:aws:ecs:us-east-1:123456789012:task/{deployment.id}/0123",
+        "createdAt": deployment.created_at,
+        "stoppedReason": "Essential container in task exited",
+    }
+
+    assert diagnosis.of_stopped_tasks(deployment.id, [stopped]).code == "CONTAINER_EXITED"
+
+    assert ("logs", "GetLogEvents") in world.calls["verification"]
+    check(world, "verification")
+
+
+def test_what_is_left_after_a_failed_teardown_may_be_looked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = world.accept_delete(world.deploy())
+    monkeypatch.setitem(steps.LOAD_BALANCING, "delete_load_balancer", _refuse)
+
+    world.execute(deployment)
+
+    record = world.read(deployment)
+    assert record.status == "DELETE_FAILED"
+    assert record.leftovers
+    check(world, "lifecycle")
+
+
+def _refuse(deployment: Deployment) -> Any:
+    raise RuntimeError(f"not today, {deployment.id}")
+
+
+def test_the_api_may_do_what_it_does(world: World) -> None:
+    world.make_state_machine()
+    caller = Caller(OWNER, frozenset({"read", "deploy"}), "tok_1")
+    world.record_as("api_handler")
+
+    def send(handler: Any, *args: str, body: Any = None, **headers: str) -> Any:
+        return handler(
+            Request(
+                caller,
+                "/deployments",
+                {"Content-Type": "application/json", **headers},
+                body=json.dumps(body).encode(),
+            ),
+            *args,
+        ).body
+
+    made = send(deployments.create, body={"name": "api", "image": f"{REGISTRY}/recommend:1"})
+    for handler in (deployments.get, deployments.events, deployments.tasks):
+        send(handler, made["id"])
+    send(deployments.list_all)
+    send(deployments.delete, "api")
+
+    assert {"states:StartExecution", "states:StopExecution"} <= needed(world.calls["api_handler"])
+    check(world, "api_handler")
+
+
+def test_the_authorizer_may_read_tokens(world: World) -> None:
+    _, token = tokens.issue(
+        table_name=TABLE, owner=OWNER, scopes=["read"], client=world.client("dynamodb")
+    )
+    world.record_as("authorizer")
+
+    assert auth.authenticate(f"Bearer {token}").owner == OWNER
+
+    check(world, "authorizer")

@@ -1,0 +1,213 @@
+"""A deployment in moto's AWS, taken through the state machine in process."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+
+from chalicelib import store
+from chalicelib.clock import now
+from chalicelib.deployments import naming
+from chalicelib.deployments import spec as specs
+from chalicelib.deployments.deployment import Deployment, Status
+from chalicelib.resources import service, tasks
+from tests.workflow import machine
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+STACK = "slipway-test"
+TABLE = "slipway-test-table"
+OWNER = "team-a"
+REPOSITORY = "recommend"
+ADDRESS = "172.31.0.10"
+REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+
+
+class Clients:
+    """boto3 clients for moto, made once: the JSON models behind them take seconds to read.
+
+    Stands in for `chalicelib.aws.client`.
+    """
+
+    def __init__(self) -> None:
+        self.listener: Callable[[str, str], None] = lambda service, operation: None
+        self._session = boto3.Session("test", "test", region_name=REGION)
+        self._made: dict[str, Any] = {}
+
+    def __call__(self, service: str) -> Any:
+        """The client of a service; each call tells the listener."""
+        if service not in self._made:
+            self._made[service] = self._session.client(service)
+            self._made[service].meta.events.register("before-call", self._note)
+        return self._made[service]
+
+    def _note(self, model: Any, **_: Any) -> None:
+        self.listener(model.service_model.signing_name, model.name)
+
+
+class World:
+    """moto's account.
+
+    Attributes:
+        calls: the AWS operations that each Lambda function called, as `(service, operation)`.
+    """
+
+    def __init__(self, clients: Clients) -> None:
+        self.calls: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        self.client = clients
+        self._caller = ""
+        self._describe_tasks = tasks.describe
+        clients.listener = self._note
+        clients("ecr").create_repository(repositoryName=REPOSITORY)
+        self.push("1")
+        self.push("2")
+
+    def push(self, tag: str) -> None:
+        """Puts an image into the registry."""
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "layers": [{"digest": f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}"}],
+            "config": {"size": 1024},
+        }
+        self.client("ecr").put_image(
+            repositoryName=REPOSITORY, imageTag=tag, imageManifest=json.dumps(manifest)
+        )
+
+    def accept(self, **spec: Any) -> Deployment:
+        """A record as `POST /deployments` leaves it."""
+        body = {
+            "name": "recommender",
+            "image": f"{REGISTRY}/{REPOSITORY}:1",
+            "smoke_test": {"path": "/?uid=20", "json_has": ["recommendations"]},
+            **spec,
+        }
+        parsed = specs.parse(body, allowed_registries=(REGISTRY,), max_tasks=10)
+        deployment = Deployment.create(naming.new_id(parsed.name), OWNER, parsed, now())
+        return store.create(deployment)
+
+    def accept_update(self, deployment: Deployment, **changes: Any) -> Deployment:
+        """The record as PATCH leaves it."""
+
+        def change(record: Deployment) -> None:
+            spec = specs.patched(record.spec, changes, allowed_registries=(REGISTRY,), max_tasks=10)
+            record.update(spec, now(), new_image="image" in changes)
+
+        return store.update(deployment.id, change)
+
+    def accept_delete(self, deployment: Deployment) -> Deployment:
+        """The record as DELETE leaves it."""
+        return store.update(deployment.id, lambda record: record.delete(now()))
+
+    def execute(self, deployment: Deployment) -> machine.Execution:
+        """Runs the execution of the record's generation to its end."""
+        execution = machine.Execution(self._invoke)
+        execution.run(
+            {
+                "deployment_id": deployment.id,
+                "generation": deployment.generation,
+                "path": str(deployment.operation.path),
+            }
+        )
+        return execution
+
+    def deploy(self, **spec: Any) -> Deployment:
+        """An ACTIVE deployment."""
+        deployment = self.accept(**spec)
+        self.execute(deployment)
+        record = self.read(deployment)
+        assert record.status is Status.ACTIVE, record.failure
+        return record
+
+    def make_state_machine(self) -> None:
+        """Creates a state machine that does nothing, for starting and stopping."""
+        definition = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+        role = f"arn:aws:iam::{ACCOUNT}:role/states"
+        self.client("stepfunctions").create_state_machine(
+            name="slipway", definition=json.dumps(definition), roleArn=role
+        )
+
+    def read(self, deployment: Deployment) -> Deployment:
+        """The record as it is now."""
+        found = store.get(deployment.id)
+        assert found
+        return found
+
+    def record_as(self, function: str) -> None:
+        """Counts what is called from now on as calls of `function`; "" for nobody's."""
+        self._caller = function
+
+    def _invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        self.record_as(function)
+        try:
+            answer = machine.call(function, event)
+        finally:
+            self.record_as("")
+        if event["step"] == "create_service":
+            self._register_target(event["deployment_id"])
+        return answer
+
+    def _note(self, service: str, operation: str) -> None:
+        if self._caller:
+            self.calls[self._caller].add((service, operation))
+
+    def _register_target(self, deployment_id: str) -> None:
+        """What ECS does for a task that runs; moto's services have no tasks."""
+        elbv2 = self.client("elbv2")
+        group = elbv2.describe_target_groups(Names=[deployment_id])["TargetGroups"][0]
+        elbv2.register_targets(
+            TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": ADDRESS, "Port": 80}]
+        )
+
+    def describe_tasks(
+        self, deployment_id: str, *, desired: tuple[str, ...] = ("RUNNING", "STOPPED")
+    ) -> list[dict[str, Any]]:
+        """moto's tasks, and the one that its live service ought to have.
+
+        Stands in for `chalicelib.resources.tasks.describe`.
+        """
+        found = self._describe_tasks(deployment_id, desired=desired)
+        live = service.find(deployment_id) if desired == ("RUNNING",) else None
+        if live and live["status"] == "ACTIVE":
+            details = [{"name": "privateIPv4Address", "value": ADDRESS}]
+            found.append(
+                {
+                    "taskArn": f"{live['serviceArn'].replace(':service/', ':task/')}/1",
+                    "taskDefinitionArn": live["taskDefinition"],
+                    "lastStatus": "RUNNING",
+                    "attachments": [{"type": "ElasticNetworkInterface", "details": details}],
+                }
+            )
+        return found
+
+    def left(self, deployment_id: str) -> list[str]:
+        """Everything in the account that names the deployment."""
+        ecs, elbv2, ec2, logs = map(self.client, ("ecs", "elbv2", "ec2", "logs"))
+        names = [
+            *self._clusters_and_services(),
+            *(
+                arn
+                for status in ("ACTIVE", "INACTIVE")
+                for arn in ecs.list_task_definitions(status=status)["taskDefinitionArns"]
+            ),
+            *(b["LoadBalancerArn"] for b in elbv2.describe_load_balancers()["LoadBalancers"]),
+            *(g["TargetGroupArn"] for g in elbv2.describe_target_groups()["TargetGroups"]),
+            *(group["GroupName"] for group in ec2.describe_security_groups()["SecurityGroups"]),
+            *(group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]),
+        ]
+        return [name for name in names if deployment_id in name]
+
+    def _clusters_and_services(self) -> list[str]:
+        """ARNs; moto goes on listing what is INACTIVE."""
+        ecs = self.client("ecs")
+        found = []
+        for cluster in ecs.list_clusters()["clusterArns"]:
+            arns = ecs.list_services(cluster=cluster)["serviceArns"]
+            found += ecs.describe_clusters(clusters=[cluster])["clusters"]
+            if arns:
+                found += ecs.describe_services(cluster=cluster, services=arns)["services"]
+        live = [item for item in found if item["status"] != "INACTIVE"]
+        return [str(item.get("serviceArn") or item["clusterArn"]) for item in live]
