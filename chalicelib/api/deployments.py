@@ -10,7 +10,7 @@ from typing import Any
 
 from chalicelib import aws, store
 from chalicelib.api import resource
-from chalicelib.api.requests import Request, invalid
+from chalicelib.api.requests import Request, invalid, is_number
 from chalicelib.clock import now, rfc3339
 from chalicelib.deployments import naming
 from chalicelib.deployments import spec as specs
@@ -104,7 +104,13 @@ def update(request: Request, reference: str) -> Answer:
         deployment.update(spec, now(), new_image="image" in body)
 
     deployment = store.update(found.id, change)
-    return _started(deployment)
+    try:
+        executions.start(deployment)
+    except Exception as error:
+        # Nothing half-made: back to what serves, so that the same request can be sent again.
+        store.update(deployment.id, lambda d: d.withdraw_update(deployment.generation, now()))
+        raise _unavailable(error) from error
+    return _accepted(deployment)
 
 
 def delete(request: Request, reference: str) -> Answer:
@@ -135,7 +141,7 @@ def events(request: Request, reference: str) -> Answer:
     request.refuse_unknown("limit", "cursor")
     deployment = _find(request.caller, reference)
     cursor = _decoded(request.parameter("cursor"))
-    if cursor is not None and not cursor.isdigit():
+    if cursor is not None and not is_number(cursor):
         raise invalid("cursor", "is not one that this endpoint gave")
     found, after = store.list_events(
         deployment.id,

@@ -65,9 +65,10 @@ class Request:
         if text is None:
             return default
         # Not int() alone: it takes " 7", "+7" and "1_0".
-        if not (text.isascii() and text.isdigit()) or not least <= int(text[:9]) <= most:
+        number = int(text) if is_number(text) else -1
+        if not least <= number <= most:
             raise invalid(name, f"must be a whole number from {least} to {most}")
-        return int(text)
+        return number
 
     def json(self) -> Any:
         """The body as JSON. Raises `UnsupportedMediaType`, `BodyTooLarge` or `MalformedJson`."""
@@ -89,6 +90,11 @@ class Request:
 def path_segment(value: str) -> str:
     """A path parameter: API Gateway hands it on as the client escaped it."""
     return unquote(value)
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is one to nine plain digits."""
+    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 def invalid(name: str, message: str) -> ValidationFailed:

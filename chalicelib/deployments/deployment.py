@@ -122,6 +122,16 @@ class Deployment(BaseModel):
         self.spec = spec
         self._begin("update", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
 
+    def withdraw_update(self, generation: int, now: datetime) -> None:
+        """Takes back an update for which no execution could be started, if no step has begun."""
+        begun = any(step.attempts for step in self.operation.steps)
+        if self.generation != generation or begun or not self.is_running or not self.last_active:
+            return
+        self.spec, self.image = self.last_active.spec, self.last_active.image
+        self.status = Status.ACTIVE
+        self._end("cancelled", now)
+        self._note(now, "operation.cancelled", message="it could not be started")
+
     def delete(self, now: datetime) -> bool:
         """Starts the teardown; False when there is nothing to start: deleted, or on its way."""
         if self.status in (Status.DELETED, Status.DELETING):

@@ -35,6 +35,16 @@ def finish_teardown(deployment: Deployment) -> Outcome:
     return Outcome(change=change)
 
 
+def _leftovers(deployment_id: str) -> list[dict[str, Any]]:
+    """What is left; that it cannot be looked for is told too, and holds nothing up."""
+    try:
+        return teardown.find_leftovers(deployment_id)
+    except Exception as error:
+        logger.exception("leftovers not looked for", extra={"deployment": deployment_id})
+        reason = f"AWS could not be asked what is left: {error}"
+        return [{"kind": "unknown", "name": deployment_id, "reason": reason}]
+
+
 STEPS: dict[str, step.Work] = {"finish": finish, "finish_teardown": finish_teardown}
 
 
@@ -53,7 +63,7 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
     }
     leftovers: list[dict[str, Any]] = []
     if failed_path is Path.DESTROY:
-        leftovers = teardown.find_leftovers(deployment_id)
+        leftovers = _leftovers(deployment_id)
 
     def change(record: Deployment) -> None:
         if record.operation.path is not failed_path and record.generation == generation:

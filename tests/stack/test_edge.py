@@ -97,7 +97,6 @@ def test_odd_names_are_not_found(api: Client, escaped: str) -> None:
     check_problem(api.send("GET", f"/deployments/{escaped}"), 404, "NOT_FOUND")
 
 
-@pytest.mark.xfail(strict=True, reason="Chalice's request.path is the route's, not the caller's")
 def test_instance_is_the_path_that_was_asked_for(api: Client) -> None:
     answer = api.send("GET", "/deployments/not-there")
 

@@ -1,0 +1,77 @@
+import pytest
+
+import app
+from chalicelib.api import auth
+from chalicelib.deployments.errors import Forbidden, Unauthenticated
+from chalicelib.tokens import Caller
+from tests.unit.gateway import METHOD_ARN, Gateway, call, proxy_event
+
+
+@pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "  BEARER   {}  "])
+def test_a_token_names_its_caller(gateway: Gateway, form: str) -> None:
+    caller = auth.authenticate(form.format(gateway.tokens["reader"]))
+    assert (caller.owner, caller.scopes) == ("team-a", frozenset({"read"}))
+
+
+@pytest.mark.parametrize(
+    "form", ["", "Bearer", "Bearer ", "{}", "Basic {}", "Bearer {}x", "Bearer x"]
+)
+def test_anything_else_is_nobody(gateway: Gateway, form: str) -> None:
+    with pytest.raises(Unauthenticated):
+        auth.authenticate(form.format(gateway.tokens["reader"]))
+
+
+def test_a_caller_survives_the_way_through_api_gateway() -> None:
+    caller = Caller("team-a", frozenset({"read", "deploy"}), "tok_1")
+    context = auth.to_context(caller)
+    assert all(isinstance(value, str) for value in context.values())
+    assert auth.from_context(context) == caller
+
+
+@pytest.mark.parametrize("context", [{}, {"owner": ""}, {"scopes": "admin"}])
+def test_a_context_without_an_owner_is_nobody(context: dict[str, str]) -> None:
+    with pytest.raises(Unauthenticated):
+        auth.from_context(context)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "scope", "allowed"),
+    [
+        ({"read"}, "read", True),
+        ({"read"}, "deploy", False),
+        ({"deploy"}, "read", False),
+        ({"read", "deploy"}, "admin", False),
+        ({"admin"}, "deploy", True),
+        (set(), "read", False),
+    ],
+)
+def test_scopes(scopes: set[str], scope: str, allowed: bool) -> None:
+    caller = Caller("team-a", frozenset(scopes), "tok_1")
+    if allowed:
+        auth.require(caller, scope)
+    else:
+        with pytest.raises(Forbidden, match=scope):
+            auth.require(caller, scope)
+
+
+def test_the_authorizer_allows_every_route_for_its_answer_is_kept(gateway: Gateway) -> None:
+    event = {
+        "type": "TOKEN",
+        "authorizationToken": f"Bearer {gateway.tokens['team-a']}",
+        "methodArn": METHOD_ARN,
+    }
+    [statement] = app.authorizer(event, None)["policyDocument"]["Statement"]
+    assert statement["Effect"] == "Allow"
+    assert any(resource.endswith("*") for resource in statement["Resource"])
+
+
+def test_the_authorizer_refuses_in_the_word_that_means_401(gateway: Gateway) -> None:
+    event = {"type": "TOKEN", "authorizationToken": "Bearer x", "methodArn": METHOD_ARN}
+    with pytest.raises(Exception, match=r"^Unauthorized$"):
+        app.authorizer(event, None)
+
+
+def test_health_needs_no_token(aws_calls: list[str]) -> None:
+    answer = call(proxy_event("GET", "/health", None, {}, {}))
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+    assert aws_calls == []

@@ -1,0 +1,108 @@
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.api import problems
+from chalicelib.deployments import errors
+from chalicelib.deployments.errors import RequestRefused, ValidationFailed
+from tests.unit import aws_says
+from tests.unit.builders import ID
+from tests.unit.gateway import Answered, Gateway, call, proxy_event
+
+MEMBERS = {"type", "title", "status", "code", "detail", "instance", "errors"}
+REFUSALS = sorted(
+    (
+        cls
+        for cls in vars(errors).values()
+        if isinstance(cls, type) and issubclass(cls, RequestRefused) and cls is not RequestRefused
+    ),
+    key=lambda cls: cls.__name__,
+)
+
+
+def check(answer: Answered, status: int, code: str) -> None:
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert set(answer.json) == MEMBERS
+    assert (answer.status, answer.json["status"], answer.code) == (status, status, code)
+    assert answer.json["detail"]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_every_refusal_is_a_problem(refusal: type[RequestRefused]) -> None:
+    body = problems.of_refusal(refusal("because"), "/deployments/x")
+    assert set(body) == MEMBERS
+    assert (body["status"], body["code"]) == (refusal.status, refusal.code)
+    assert (body["detail"], body["instance"], body["errors"]) == ("because", "/deployments/x", [])
+
+
+def test_faults_are_listed() -> None:
+    faults = [{"field": "port", "message": "must be less"}]
+    assert problems.of_refusal(ValidationFailed("x", errors=faults), "/")["errors"] == faults
+
+
+def test_a_refusal_of_a_view_is_a_problem(gateway: Gateway) -> None:
+    check(gateway.get(f"/deployments/{ID}"), 404, "NOT_FOUND")
+
+
+def test_the_instance_is_the_path_that_was_asked_for(gateway: Gateway) -> None:
+    path = f"/deployments/{ID}"
+    assert gateway.get(path).json["instance"] == path
+
+
+def test_a_method_that_a_route_does_not_have_is_a_problem(gateway: Gateway) -> None:
+    check(gateway.send("PUT", "/deployments", {}), 405, "NOT_FOUND")
+
+
+def test_a_request_without_the_authorizers_context_is_401(gateway: Gateway) -> None:
+    event = proxy_event("GET", "/deployments", None, {}, {})
+    check(call(event), 401, "UNAUTHENTICATED")
+
+
+def test_a_fault_of_ours_is_a_problem_that_tells_nothing(gateway: Gateway) -> None:
+    gateway.authorize("team-a")
+    aws_says.lose("dynamodb", "GetItem", ZeroDivisionError("inner matter"))
+    answer = gateway.get(f"/deployments/{ID}")
+    check(answer, 500, "INTERNAL")
+    assert "inner matter" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("ThrottlingException", 400), ("InternalServerError", 500)]
+)
+def test_a_table_that_is_not_there_for_a_while_is_503(
+    gateway: Gateway, code: str, status: int
+) -> None:
+    gateway.authorize("team-a")
+    aws_says.refuse("dynamodb", "GetItem", code, status=status)
+    answer = gateway.get(f"/deployments/{ID}")
+    check(answer, 503, "AWS_UNAVAILABLE")
+    assert answer.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": "{}"},
+        {"statusCode": 304, "headers": {}, "body": ""},
+        {"statusCode": 404, "headers": {"content-type": problems.CONTENT_TYPE}, "body": "{}"},
+    ],
+)
+def test_what_is_well_is_left_alone(answer: dict[str, Any]) -> None:
+    assert problems.normalized(dict(answer), "/") == answer
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (json.dumps({"Code": "x", "Message": "Unsupported"}), "Unsupported"),
+        ("not JSON", "The request could not be carried out"),
+        ("[]", "The request could not be carried out"),
+        ("", "The request could not be carried out"),
+    ],
+)
+def test_chalices_own_errors_become_problems(body: str, detail: str) -> None:
+    made = problems.normalized({"statusCode": 418, "headers": {}, "body": body}, "/x")
+    assert made["headers"] == {"Content-Type": "application/problem+json"}
+    assert json.loads(made["body"])["detail"] == detail
+    assert json.loads(made["body"])["code"] == "INTERNAL"

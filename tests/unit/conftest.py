@@ -1,0 +1,159 @@
+"""Settings, an emulated AWS account and the table of the template, for whoever asks."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.handlers
+import botocore.loaders
+import botocore.session
+import pytest
+from moto import mock_aws
+
+from chalicelib import aws, tokens
+from chalicelib.settings import settings
+from tests.unit.builders import ACCOUNT, OWNER, REGION, REGISTRY
+from tests.unit.gateway import Gateway
+
+TEMPLATE = Path(__file__).parents[2] / "infra" / "resources.json"
+TABLE = "slipway-records"
+STATE_MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:slipway"
+ENVIRONMENT = {
+    "TABLE_NAME": TABLE,
+    "STACK_NAME": "slipway-test",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_XRAY_SDK_ENABLED": "false",
+    "STATE_MACHINE_ARN": STATE_MACHINE,
+    "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/slipway-task",
+    "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/slipway-execution",
+    "ALLOWED_REGISTRIES": REGISTRY,
+}
+# What a developer's shell may hold and a test must not see.
+UNSET = (
+    "AWS_ENDPOINT_URL",
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "VPC_ID",
+    "SUBNET_IDS",
+    "ASSIGN_PUBLIC_IP",
+    "LOAD_BALANCER_URL",
+    "MAX_TASKS",
+    "LOG_RETENTION_DAYS",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models() -> Iterator[None]:
+    """botocore reads the models of the services once for all tests."""
+    loader = botocore.loaders.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda search_path=None: loader)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the template sets on every function."""
+    for name in UNSET:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    _forget()
+    yield
+    _forget()
+
+
+@pytest.fixture
+def cloud(environment: None) -> Iterator[None]:
+    """An empty AWS account, with its default VPC."""
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def table(cloud: None) -> str:
+    """The table as the template says it, so that template and code cannot drift apart."""
+    properties = json.loads(TEMPLATE.read_text())["Resources"]["Table"]["Properties"]
+    shape = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    aws.client("dynamodb").create_table(
+        TableName=TABLE, **{name: properties[name] for name in shape}
+    )
+    return TABLE
+
+
+@pytest.fixture
+def image(cloud: None) -> str:
+    """`recommend:1` in the account's registry; its digest."""
+    return push_image()
+
+
+@pytest.fixture
+def state_machine(cloud: None) -> str:
+    aws.client("stepfunctions").create_state_machine(
+        name="slipway",
+        definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/slipway-states",
+    )
+    return STATE_MACHINE
+
+
+@pytest.fixture
+def gateway(table: str, state_machine: str) -> Gateway:
+    """The API with tokens of three callers: `team-a`, `team-b`, and `reader` with `read` alone."""
+    scopes = {
+        OWNER: (OWNER, ["read", "deploy"]),
+        "team-b": ("team-b", ["read", "deploy"]),
+        "reader": (OWNER, ["read"]),
+        "deployer": (OWNER, ["deploy"]),
+        "admin": ("platform", ["admin"]),
+    }
+    client = aws.client("dynamodb")
+    issued = {
+        name: tokens.issue(table_name=table, owner=owner, scopes=granted, client=client)[1]
+        for name, (owner, granted) in scopes.items()
+    }
+    return Gateway(issued)
+
+
+@pytest.fixture
+def aws_calls() -> Iterator[list[str]]:
+    """Every AWS call from here on, such as `dynamodb.GetItem`, whichever client makes it."""
+    calls: list[str] = []
+
+    def record(event_name: str, **_: Any) -> None:
+        calls.append(event_name.removeprefix("before-call."))
+
+    handler = ("before-call", record)
+    botocore.handlers.BUILTIN_HANDLERS.append(handler)
+    aws.forget_clients()
+    yield calls
+    botocore.handlers.BUILTIN_HANDLERS.remove(handler)
+    aws.forget_clients()
+
+
+def push_image(tag: str = "1", client: Any = None) -> str:
+    """Puts an image into the repository `recommend`; its digest."""
+    ecr = client or aws.client("ecr")
+    if not ecr.describe_repositories()["repositories"]:
+        ecr.create_repository(repositoryName="recommend")
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": kind,
+        "config": {"mediaType": kind, "size": 1000, "digest": "sha256:" + "0" * 64},
+        "layers": [{"mediaType": kind, "size": 64_000_000, "digest": "sha256:" + tag[0] * 64}],
+    }
+    answer = ecr.put_image(
+        repositoryName="recommend", imageManifest=json.dumps(manifest), imageTag=tag
+    )
+    return answer["image"]["imageId"]["imageDigest"]
+
+
+def _forget() -> None:
+    settings.cache_clear()
+    aws.forget_clients()

@@ -1,0 +1,147 @@
+"""API Gateway as the functions see it: it asks the authorizer, then hands on a proxy event."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote
+
+import app
+
+METHOD_ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef/api/GET/deployments"
+ROUTES = (
+    "/health",
+    "/deployments",
+    "/deployments/{deployment}",
+    "/deployments/{deployment}/events",
+    "/deployments/{deployment}/tasks",
+)
+
+
+@dataclass
+class Answered:
+    """An HTTP answer; header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def code(self) -> str:
+        """The code of a problem."""
+        return self.json["code"]
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that a problem names."""
+        return [error["field"] for error in self.json["errors"]]
+
+
+@dataclass
+class Gateway:
+    """Sends requests as one of the callers whose tokens it has."""
+
+    tokens: dict[str, str]
+    # API Gateway keeps an authorizer's answer, too.
+    _contexts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def authorize(self, caller: str) -> dict[str, Any]:
+        """What the authorizer says of the caller's token."""
+        if caller not in self._contexts:
+            event = {
+                "type": "TOKEN",
+                "authorizationToken": f"Bearer {self.tokens[caller]}",
+                "methodArn": METHOD_ARN,
+            }
+            answer = app.authorizer(event, None)
+            self._contexts[caller] = {**answer["context"], "principalId": answer["principalId"]}
+        return self._contexts[caller]
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        caller: str = "team-a",
+        query: dict[str, str | list[str]] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answered:
+        """`body` goes as JSON, or as it is when it is a string."""
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        raw = body if body is None or isinstance(body, str) else json.dumps(body)
+        event = proxy_event(method, path, raw, query or {}, {**sent, **(headers or {})})
+        event["requestContext"]["authorizer"] = self.authorize(caller)
+        return call(event)
+
+    def get(self, path: str, **more: Any) -> Answered:
+        return self.send("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Answered:
+        return self.send("POST", path, body, **more)
+
+    def patch(self, path: str, body: Any = None, **more: Any) -> Answered:
+        return self.send("PATCH", path, body, **more)
+
+    def delete(self, path: str, **more: Any) -> Answered:
+        return self.send("DELETE", path, **more)
+
+
+def call(event: dict[str, Any]) -> Answered:
+    """Hands the event to the app."""
+    answer = app.app(event, None)
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    return Answered(answer["statusCode"], headers, answer["body"])
+
+
+def proxy_event(
+    method: str,
+    path: str,
+    body: str | None,
+    query: dict[str, str | list[str]],
+    headers: dict[str, str],
+) -> dict[str, Any]:
+    """What API Gateway hands a function; the path's parameters come as the client escaped them."""
+    resource, parameters = _route(path)
+    every = {name: [v] if isinstance(v, str) else v for name, v in query.items()}
+    return {
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": {name: values[-1] for name, values in every.items()} or None,
+        "multiValueQueryStringParameters": every or None,
+        "pathParameters": parameters or None,
+        "stageVariables": None,
+        "body": body,
+        "isBase64Encoded": False,
+        "requestContext": {
+            "httpMethod": method,
+            "resourcePath": resource,
+            "path": f"/api{path}",
+            "stage": "api",
+            "identity": {"sourceIp": "203.0.113.7"},
+        },
+    }
+
+
+def _route(path: str) -> tuple[str, dict[str, str]]:
+    parts = path.split("/")
+    for route in ROUTES:
+        names = route.split("/")
+        pairs = list(zip(names, parts, strict=False))
+        if len(names) == len(parts) and all(n == p or n.startswith("{") for n, p in pairs):
+            return route, {n.strip("{}"): p for n, p in pairs if n.startswith("{")}
+    return path, {}
+
+
+def escaped(text: str) -> str:
+    """`text` as one segment of a path."""
+    assert unquote(quote(text, safe="")) == text
+    return quote(text, safe="")

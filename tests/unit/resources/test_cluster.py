@@ -1,0 +1,52 @@
+import pytest
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import cluster
+from tests.unit import aws_says
+from tests.unit.builders import ID
+
+
+def test_ensure_twice_is_one_cluster_with_the_stacks_tags(deployment: Deployment) -> None:
+    first, second = cluster.ensure(deployment), cluster.ensure(deployment)
+    assert first == second
+    ecs = aws.client("ecs")
+    assert ecs.list_clusters()["clusterArns"] == [first.arn]
+    found = ecs.describe_clusters(clusters=[ID], include=["TAGS"])["clusters"][0]
+    assert {tag["key"]: tag["value"] for tag in found["tags"]} == {
+        "team": "a",
+        "slipway:deployment": ID,
+        "slipway:owner": "team-a",
+        "slipway:stack": "slipway-test",
+    }
+
+
+def test_delete_removes_it(deployment: Deployment) -> None:
+    cluster.ensure(deployment)
+    assert cluster.exists(ID) == [ID]
+    cluster.delete(ID)
+    assert cluster.exists(ID) == []
+
+
+@pytest.mark.usefixtures("cloud")
+def test_delete_succeeds_where_there_is_nothing() -> None:
+    cluster.delete(ID)
+    assert cluster.exists(ID) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ClusterContainsServicesException",
+        "ClusterContainsTasksException",
+        "UpdateInProgressException",
+    ],
+)
+def test_a_cluster_in_use_is_waited_for(deployment: Deployment, code: str) -> None:
+    cluster.ensure(deployment)
+    aws_says.refuse("ecs", "DeleteCluster", code, times=1)
+    with pytest.raises(NotReady, match=ID):
+        cluster.delete(ID)
+    cluster.delete(ID)
+    assert cluster.exists(ID) == []

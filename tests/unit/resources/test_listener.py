@@ -1,0 +1,54 @@
+import pytest
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import listener, load_balancer, security_groups, target_group
+from tests.unit import aws_says
+from tests.unit.builders import ID
+
+
+@pytest.fixture
+def balanced(deployment: Deployment) -> Deployment:
+    security_groups.ensure(deployment)
+    load_balancer.ensure(deployment)
+    target_group.ensure(deployment)
+    return deployment
+
+
+def test_ensure_twice_is_one_listener_with_the_stacks_tags(balanced: Deployment) -> None:
+    first, second = listener.ensure(balanced), listener.ensure(balanced)
+    assert first == second
+    elbv2 = aws.client("elbv2")
+    arn = load_balancer.get(ID).arn
+    [found] = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    assert (found["Port"], found["Protocol"]) == (80, "HTTP")
+    assert found["DefaultActions"][0]["TargetGroupArn"] == target_group.get_arn(ID)
+    described = elbv2.describe_tags(ResourceArns=[first.arn])["TagDescriptions"][0]["Tags"]
+    assert {"Key": "slipway:deployment", "Value": ID} in described
+
+
+def test_it_waits_for_its_load_balancer(deployment: Deployment) -> None:
+    with pytest.raises(NotReady, match="load balancer"):
+        listener.ensure(deployment)
+
+
+def test_it_waits_for_its_target_group(deployment: Deployment) -> None:
+    security_groups.ensure(deployment)
+    load_balancer.ensure(deployment)
+    with pytest.raises(NotReady, match="target group"):
+        listener.ensure(deployment)
+
+
+def test_a_duplicate_that_is_not_visible_yet_is_waited_for(balanced: Deployment) -> None:
+    aws_says.refuse("elbv2", "CreateListener", "DuplicateListener")
+    with pytest.raises(NotReady):
+        listener.ensure(balanced)
+
+
+def test_it_goes_with_its_load_balancer(balanced: Deployment) -> None:
+    arn = listener.ensure(balanced).arn
+    load_balancer.delete(ID)
+    elbv2 = aws.client("elbv2")
+    with pytest.raises(elbv2.exceptions.ListenerNotFoundException):
+        elbv2.describe_listeners(ListenerArns=[arn])

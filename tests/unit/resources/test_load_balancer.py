@@ -1,0 +1,80 @@
+import pytest
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import load_balancer, network, security_groups
+from chalicelib.settings import settings
+from tests.unit import aws_says
+from tests.unit.builders import ID
+
+
+@pytest.fixture(autouse=True)
+def groups(deployment: Deployment) -> None:
+    security_groups.ensure(deployment)
+
+
+def test_ensure_twice_is_one_load_balancer_with_the_stacks_tags(deployment: Deployment) -> None:
+    first = load_balancer.ensure(deployment)
+    # The emulator would make another; AWS answers the one of this name or says so.
+    aws_says.refuse("elbv2", "CreateLoadBalancer", "DuplicateLoadBalancerName")
+    assert load_balancer.ensure(deployment) == first
+    elbv2 = aws.client("elbv2")
+    [found] = elbv2.describe_load_balancers()["LoadBalancers"]
+    assert (found["LoadBalancerName"], found["Scheme"]) == (ID, "internet-facing")
+    assert found["SecurityGroups"] == [security_groups.ids(ID)[0]]
+    zones = {zone["SubnetId"] for zone in found["AvailabilityZones"]}
+    assert zones == set(network.find().subnet_ids)
+    described = elbv2.describe_tags(ResourceArns=[first.arn])["TagDescriptions"][0]["Tags"]
+    tags = {tag["Key"]: tag["Value"] for tag in described}
+    assert (tags["slipway:deployment"], tags["slipway:stack"]) == (ID, "slipway-test")
+    assert (tags["slipway:owner"], tags["team"]) == ("team-a", "a")
+
+
+def test_it_waits_for_its_security_group(deployment: Deployment) -> None:
+    security_groups.delete(ID)
+    with pytest.raises(NotReady):
+        load_balancer.ensure(deployment)
+
+
+def test_a_security_group_that_elb_does_not_see_yet_is_waited_for(deployment: Deployment) -> None:
+    aws_says.refuse("elbv2", "CreateLoadBalancer", "InvalidSecurityGroup", times=1)
+    with pytest.raises(NotReady):
+        load_balancer.ensure(deployment)
+    load_balancer.ensure(deployment)
+
+
+def test_a_duplicate_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -> None:
+    aws_says.refuse("elbv2", "CreateLoadBalancer", "DuplicateLoadBalancerName")
+    with pytest.raises(NotReady):
+        load_balancer.ensure(deployment)
+
+
+def test_delete_removes_it(deployment: Deployment) -> None:
+    load_balancer.ensure(deployment)
+    assert load_balancer.exists(ID) == [ID]
+    load_balancer.delete(ID)
+    assert load_balancer.exists(ID) == []
+
+
+def test_delete_succeeds_where_there_is_nothing() -> None:
+    load_balancer.delete(ID)
+    assert load_balancer.exists(ID) == []
+    with pytest.raises(NotReady):
+        load_balancer.get(ID)
+
+
+def test_the_url_is_made_as_the_template_says(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOAD_BALANCER_URL", "http://localhost:4566/lb/{name}")
+    settings.cache_clear()
+    load_balancer.ensure(deployment)
+    assert load_balancer.get(ID).url == f"http://localhost:4566/lb/{ID}"
+
+
+def test_the_url_is_the_dns_name(deployment: Deployment) -> None:
+    load_balancer.ensure(deployment)
+    found = load_balancer.get(ID)
+    assert found.url == f"http://{found.dns_name}"
+    assert found.dns_name

@@ -1,0 +1,114 @@
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import security_groups
+from tests.unit import aws_says
+from tests.unit.builders import ID, deployment_of
+
+FRONT, BACK = f"{ID}-lb", f"{ID}-task"
+
+
+def groups() -> dict[str, Any]:
+    found = aws.client("ec2").describe_security_groups()["SecurityGroups"]
+    return {group["GroupName"]: group for group in found if group["GroupName"] != "default"}
+
+
+def test_ensure_twice_is_two_groups_with_the_stacks_tags(deployment: Deployment) -> None:
+    assert security_groups.ensure(deployment) == security_groups.ensure(deployment)
+    found = groups()
+    assert set(found) == {FRONT, BACK}
+    tags = {tag["Key"]: tag["Value"] for tag in found[BACK]["Tags"]}
+    assert tags == {
+        "team": "a",
+        "Name": BACK,
+        "slipway:deployment": ID,
+        "slipway:owner": "team-a",
+        "slipway:stack": "slipway-test",
+    }
+
+
+@pytest.mark.usefixtures("cloud")
+def test_the_callers_reach_the_load_balancer_and_only_it_reaches_the_tasks() -> None:
+    cidrs = ["10.0.0.0/8", "203.0.113.0/24"]
+    security_groups.ensure(deployment_of(port=8080, ingress_cidrs=cidrs))
+    found = groups()
+    [front] = found[FRONT]["IpPermissions"]
+    assert (front["FromPort"], front["ToPort"], front["IpProtocol"]) == (80, 80, "tcp")
+    assert sorted(entry["CidrIp"] for entry in front["IpRanges"]) == cidrs
+    [back] = found[BACK]["IpPermissions"]
+    assert (back["FromPort"], back["ToPort"], back["IpRanges"]) == (8080, 8080, [])
+    assert [pair["GroupId"] for pair in back["UserIdGroupPairs"]] == [found[FRONT]["GroupId"]]
+
+
+def test_ensure_goes_on_after_a_crash_in_the_middle(deployment: Deployment) -> None:
+    aws_says.refuse("ec2", "AuthorizeSecurityGroupIngress", "InternalError", status=500, times=1)
+    with pytest.raises(ClientError):
+        security_groups.ensure(deployment)
+    security_groups.ensure(deployment)
+    assert all(group["IpPermissions"] for group in groups().values())
+
+
+def test_a_group_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -> None:
+    aws_says.refuse("ec2", "AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound", times=1)
+    with pytest.raises(NotReady):
+        security_groups.ensure(deployment)
+    with pytest.raises(NotReady):
+        security_groups.ids("other-abcdef")
+
+
+def test_a_duplicate_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -> None:
+    aws_says.refuse("ec2", "CreateSecurityGroup", "InvalidGroup.Duplicate", times=1)
+    with pytest.raises(NotReady):
+        security_groups.ensure(deployment)
+
+
+def test_ids_are_of_this_deployment(deployment: Deployment) -> None:
+    front, back = security_groups.ensure(deployment)
+    security_groups.ensure(deployment_of("other-abcdef"))
+    assert security_groups.ids(ID) == (front.arn, back.arn)
+
+
+def test_delete_removes_both_and_not_a_neighbours(deployment: Deployment) -> None:
+    security_groups.ensure(deployment)
+    security_groups.ensure(deployment_of("other-abcdef"))
+    security_groups.delete(ID)
+    assert set(groups()) == {"other-abcdef-lb", "other-abcdef-task"}
+    assert security_groups.exists(ID) == []
+
+
+@pytest.mark.usefixtures("cloud")
+def test_delete_succeeds_where_there_is_nothing() -> None:
+    security_groups.delete(ID)
+    assert security_groups.exists(ID) == []
+
+
+def test_a_group_that_a_network_interface_holds_is_waited_for(deployment: Deployment) -> None:
+    security_groups.ensure(deployment)
+    aws_says.refuse("ec2", "DeleteSecurityGroup", "DependencyViolation", times=1)
+    with pytest.raises(NotReady, match=BACK):
+        security_groups.delete(ID)
+    assert security_groups.exists(ID) == [BACK]
+    security_groups.delete(ID)
+    assert groups() == {}
+
+
+@pytest.mark.parametrize("code", ["InvalidGroup.NotFound", "InvalidPermission.NotFound"])
+def test_what_another_run_has_just_deleted_is_gone(deployment: Deployment, code: str) -> None:
+    security_groups.ensure(deployment)
+    operation = (
+        "DeleteSecurityGroup" if code.startswith("InvalidGroup") else "RevokeSecurityGroupIngress"
+    )
+    aws_says.refuse("ec2", operation, code)
+    security_groups.delete(ID)
+
+
+def test_other_errors_of_a_delete_are_raised(deployment: Deployment) -> None:
+    security_groups.ensure(deployment)
+    aws_says.refuse("ec2", "DeleteSecurityGroup", "UnauthorizedOperation")
+    with pytest.raises(ClientError):
+        security_groups.delete(ID)

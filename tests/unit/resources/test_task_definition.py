@@ -1,0 +1,125 @@
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment, Image
+from chalicelib.resources import task_definition
+from tests.unit.builders import ACCOUNT, DIGEST, ID, IMAGE, REGISTRY, deployment_of, spec_of
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+
+def newest() -> dict[str, Any]:
+    found = aws.client("ecs").describe_task_definition(taskDefinition=ID)
+    return found["taskDefinition"]
+
+
+def container(deployment: Deployment) -> dict[str, Any]:
+    task_definition.ensure(deployment)
+    return newest()["containerDefinitions"][0]
+
+
+def test_one_spec_is_registered_once(deployment: Deployment) -> None:
+    assert task_definition.ensure(deployment) == task_definition.ensure(deployment)
+    assert len(task_definition.revisions(ID, "ACTIVE")) == 1
+
+
+def test_it_carries_the_stacks_tags(deployment: Deployment) -> None:
+    task_definition.ensure(deployment)
+    found = aws.client("ecs").describe_task_definition(taskDefinition=ID, include=["TAGS"])
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    assert (tags["slipway:deployment"], tags["slipway:owner"]) == (ID, "team-a")
+    assert (tags["slipway:stack"], tags["team"]) == ("slipway-test", "a")
+
+
+def test_a_change_of_count_alone_is_no_new_revision(deployment: Deployment) -> None:
+    first = task_definition.ensure(deployment)
+    deployment.spec = spec_of(count=5, tags={"team": "a"})
+    assert task_definition.ensure(deployment) == first
+
+
+def test_another_image_is_another_revision_and_going_back_one_more(deployment: Deployment) -> None:
+    arns = []
+    for tag in ("1", "2", "1"):
+        deployment.image = Image(reference=f"{REGISTRY}/recommend:{tag}")
+        arns.append(task_definition.ensure(deployment).arn)
+        assert task_definition.newest_arn(ID) == arns[-1]
+    assert len(set(arns)) == 3
+
+
+def test_the_image_is_named_by_its_digest() -> None:
+    deployment = deployment_of()
+    deployment.image = Image(reference=IMAGE, digest=DIGEST)
+    assert container(deployment)["image"] == f"{REGISTRY}/recommend@{DIGEST}"
+
+
+def test_what_the_spec_says_is_registered() -> None:
+    made = container(
+        deployment_of(
+            cpu=1024,
+            memory=4096,
+            architecture="ARM64",
+            port=8080,
+            command=["serve", "--fast"],
+            environment={"B": "2", "A": "1"},
+        )
+    )
+    assert made["command"] == ["serve", "--fast"]
+    assert made["environment"] == [
+        {"name": "A", "value": "1"},
+        {"name": "B", "value": "2"},
+        {"name": "PORT", "value": "8080"},
+    ]
+    assert made["portMappings"][0]["containerPort"] == 8080
+    assert made["logConfiguration"]["options"]["awslogs-group"].endswith(ID)
+    found = newest()
+    assert (found["cpu"], found["memory"]) == ("1024", "4096")
+    assert found["runtimePlatform"]["cpuArchitecture"] == "ARM64"
+    assert found["networkMode"] == "awsvpc"
+    assert found["executionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/slipway-execution"
+    assert found["taskRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/slipway-task"
+
+
+@pytest.mark.parametrize(("port", "lowered"), [(80, True), (1023, True), (1024, False)])
+def test_a_low_port_is_opened_to_a_user_that_is_not_root(port: int, lowered: bool) -> None:
+    controls = container(deployment_of(port=port)).get("systemControls", [])
+    names = [control["namespace"] for control in controls]
+    assert names == (["net.ipv4.ip_unprivileged_port_start"] if lowered else [])
+
+
+def test_the_callers_port_variable_wins() -> None:
+    made = container(deployment_of(environment={"PORT": "9000"}))
+    assert made["environment"] == [{"name": "PORT", "value": "9000"}]
+
+
+def test_a_longer_id_is_another_family(deployment: Deployment) -> None:
+    longer = deployment_of(f"{ID}-ghijkl", name="x")
+    task_definition.ensure(longer)
+    assert task_definition.newest_arn(ID) is None
+    assert task_definition.exists(ID) == []
+    task_definition.ensure(deployment)
+    task_definition.delete(ID)
+    assert task_definition.exists(ID) == []
+    assert len(task_definition.exists(longer.id)) == 1
+
+
+def test_delete_removes_every_revision(deployment: Deployment) -> None:
+    for n in range(12):
+        deployment.spec = spec_of(environment={"N": str(n)})
+        task_definition.ensure(deployment)
+    task_definition.delete(ID)
+    assert task_definition.exists(ID) == []
+
+
+def test_delete_goes_on_with_what_was_only_deregistered(deployment: Deployment) -> None:
+    arn = task_definition.ensure(deployment).arn
+    aws.client("ecs").deregister_task_definition(taskDefinition=arn)
+    assert task_definition.exists(ID) == [arn]
+    task_definition.delete(ID)
+    assert task_definition.exists(ID) == []
+
+
+def test_delete_succeeds_where_there_is_nothing() -> None:
+    task_definition.delete(ID)
+    assert task_definition.exists(ID) == []

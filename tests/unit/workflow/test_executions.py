@@ -1,0 +1,45 @@
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib import aws
+from chalicelib.workflow import executions
+from tests.unit import aws_says
+from tests.unit.builders import ID, active, deployment_of, spec_of
+
+pytestmark = pytest.mark.usefixtures("state_machine")
+
+
+def statuses(machine: str) -> dict[str, str]:
+    found = aws.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
+    return {entry["name"]: entry["status"] for entry in found}
+
+
+def test_a_generation_is_started_once(state_machine: str) -> None:
+    deployment = deployment_of()
+    executions.start(deployment)
+    executions.start(deployment)
+    assert list(statuses(state_machine)) == [f"{ID}-1"]
+
+
+def test_another_generation_is_another_execution(state_machine: str) -> None:
+    deployment = active()
+    executions.start(deployment)
+    deployment.update(spec_of(count=2), deployment.created_at, new_image=False)
+    executions.start(deployment)
+    assert set(statuses(state_machine)) == {f"{ID}-1", f"{ID}-2"}
+
+
+def test_what_aws_does_not_start_is_raised() -> None:
+    aws_says.refuse("stepfunctions", "StartExecution", "ThrottlingException")
+    with pytest.raises(ClientError):
+        executions.start(deployment_of())
+
+
+def test_a_superseded_execution_is_stopped(state_machine: str) -> None:
+    executions.start(deployment_of())
+    executions.stop(ID, 1)
+    assert statuses(state_machine) == {f"{ID}-1": "ABORTED"}
+
+
+def test_stopping_what_was_never_started_is_well() -> None:
+    executions.stop(ID, 7)

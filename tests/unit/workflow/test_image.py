@@ -1,0 +1,89 @@
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.deployments.deployment import Deployment, Image
+from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.workflow import image as images
+from tests.unit import aws_says
+from tests.unit.builders import DIGEST, IMAGE, REGION, REGISTRY, deployment_of
+from tests.unit.conftest import push_image
+
+
+def wanting(reference: str) -> Deployment:
+    deployment = deployment_of()
+    deployment.image = Image(reference=reference)
+    return deployment
+
+
+def resolved(deployment: Deployment) -> Image:
+    outcome = images.resolve(deployment)
+    if outcome.change:
+        outcome.change(deployment)
+    return deployment.image
+
+
+def test_a_tag_becomes_a_digest_with_its_size(image: str) -> None:
+    found = resolved(wanting(IMAGE))
+    assert (found.reference, found.digest) == (IMAGE, image)
+    assert found.size_bytes is not None
+    assert found.size_bytes > 0
+
+
+def test_an_image_may_be_named_by_its_digest(image: str) -> None:
+    assert resolved(wanting(f"{REGISTRY}/recommend@{image}")).digest == image
+
+
+def test_a_digest_that_is_known_is_kept(aws_calls: list[str]) -> None:
+    deployment = deployment_of()
+    deployment.image = Image(reference=IMAGE, digest=DIGEST)
+    assert resolved(deployment).digest == DIGEST
+    assert aws_calls == []
+
+
+def test_a_moved_tag_is_another_digest(image: str) -> None:
+    again = push_image("2")
+    assert resolved(wanting(f"{REGISTRY}/recommend:2")).digest == again != image
+
+
+def test_another_registry_is_not_asked(aws_calls: list[str]) -> None:
+    found = resolved(wanting("ghcr.io/team/recommend:1"))
+    assert found == Image(reference="ghcr.io/team/recommend:1")
+    assert aws_calls == []
+
+
+@pytest.mark.usefixtures("image")
+@pytest.mark.parametrize(
+    "reference",
+    [
+        f"{REGISTRY}/recommend:no-such-tag",
+        f"{REGISTRY}/recommend@{DIGEST}",
+        f"{REGISTRY}/no-such-repository:1",
+    ],
+)
+def test_an_image_that_is_not_there_is_told(reference: str) -> None:
+    with pytest.raises(DeploymentFailed, match="does not exist") as raised:
+        images.resolve(wanting(reference))
+    assert raised.value.code is FailureCode.IMAGE_NOT_FOUND
+    assert raised.value.hint
+
+
+@pytest.mark.usefixtures("cloud")
+def test_an_image_that_may_not_be_read_is_told() -> None:
+    aws_says.refuse("ecr", "DescribeImages", "AccessDeniedException", "not authorized")
+    with pytest.raises(DeploymentFailed) as raised:
+        images.resolve(wanting(IMAGE))
+    assert raised.value.code is FailureCode.IMAGE_ACCESS_DENIED
+    assert raised.value.evidence == {"aws_message": "not authorized"}
+
+
+@pytest.mark.usefixtures("cloud")
+def test_other_errors_are_for_the_frame() -> None:
+    aws_says.refuse("ecr", "DescribeImages", "ThrottlingException")
+    with pytest.raises(ClientError):
+        images.resolve(wanting(IMAGE))
+
+
+def test_an_image_of_another_region_is_looked_up_there(cloud: None) -> None:
+    digest = push_image(client=boto3.client("ecr", region_name="eu-west-1"))
+    assert resolved(wanting(IMAGE.replace(REGION, "eu-west-1"))).digest == digest

@@ -1,0 +1,184 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.errors import (
+    DeploymentFailed,
+    FailureCode,
+    NotReady,
+    StillProvisioning,
+)
+from chalicelib.workflow import readiness
+from tests.unit.builders import ID, MOMENT, Clock, deployment_of, rolling_back
+from tests.unit.workflow.conftest import World, running_task, stopped_task, target
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr(readiness, "now", stopped)
+    return stopped
+
+
+def waiting(**fields: Any) -> Deployment:
+    deployment = deployment_of(**fields)
+    deployment.created(Resource(kind="load_balancer", name=ID, arn="arn:lb"), MOMENT)
+    return deployment
+
+
+def test_a_healthy_deployment_is_ready_and_has_its_url(world: World) -> None:
+    deployment = waiting()
+    outcome = readiness.await_ready(deployment)
+    assert outcome.message == "1 healthy"
+    assert outcome.change is not None
+    outcome.change(deployment)
+    assert deployment.url == "http://lb.example"
+
+
+def test_no_wanted_tasks_are_ready_at_once(world: World) -> None:
+    world.service, world.targets, world.tasks = service(0, 0), [], []
+    assert readiness.await_ready(waiting(count=0)).message == "0 healthy"
+
+
+def test_a_young_load_balancer_is_looked_at_rarely(world: World, clock: Clock) -> None:
+    world.state = "provisioning"
+    clock.advance(seconds=84)
+    with pytest.raises(StillProvisioning, match="provisioning"):
+        readiness.await_ready(waiting())
+
+
+def test_an_older_load_balancer_is_looked_at_often(world: World, clock: Clock) -> None:
+    world.state = "provisioning"
+    clock.advance(seconds=85)
+    with pytest.raises(NotReady, match="provisioning"):
+        readiness.await_ready(waiting())
+
+
+def test_a_load_balancer_without_a_recorded_start_is_looked_at_often(world: World) -> None:
+    world.state = "provisioning"
+    with pytest.raises(NotReady):
+        readiness.await_ready(deployment_of())
+
+
+def test_an_impaired_load_balancer_serves(world: World) -> None:
+    world.state = "active_impaired"
+    readiness.await_ready(waiting())
+
+
+def test_a_load_balancer_that_aws_gave_up_is_a_failure(world: World) -> None:
+    world.state, world.reason = "failed", "no free addresses"
+    with pytest.raises(DeploymentFailed, match="no free addresses") as raised:
+        readiness.await_ready(waiting())
+    assert raised.value.code is FailureCode.CAPACITY_UNAVAILABLE
+
+
+def service(primary: int, running: int, **fields: Any) -> dict[str, Any]:
+    deployments = [
+        {"status": "ACTIVE", "runningCount": running - primary},
+        {"status": "PRIMARY", "runningCount": primary},
+    ]
+    return {
+        "status": "ACTIVE",
+        "runningCount": running,
+        "deployments": deployments,
+        "taskDefinition": f"arn:task-definition/{ID}:1",
+        **fields,
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "targets", "words"),
+    [
+        (None, [], "not there yet"),
+        (service(2, 2, status="DRAINING"), [], "not there yet"),
+        (service(0, 0), [], "0 of 2 tasks running"),
+        # Two tasks run, but of the version before.
+        (service(0, 2), ["healthy"] * 2, "0 of 2 tasks running"),
+        (service(2, 3), ["healthy"] * 2, "1 task(s) still to stop"),
+        (service(2, 2), ["healthy", "initial"], "1 of 2 tasks healthy"),
+        (service(2, 2), ["healthy"] * 3, "1 target(s) still to leave"),
+    ],
+)
+def test_what_is_waited_for_is_told(
+    world: World, found: dict[str, Any] | None, targets: list[str], words: str
+) -> None:
+    world.service = found
+    world.targets = [target(state, n=n) for n, state in enumerate(targets)]
+    world.tasks = [running_task(n) for n in range(2)]
+    with pytest.raises(NotReady) as raised:
+        readiness.await_ready(waiting(count=2))
+    assert words in str(raised.value)
+
+
+def test_draining_targets_of_the_version_before_do_not_count(world: World) -> None:
+    leaving = target("draining", "Target.DeregistrationInProgress", n=2)
+    world.targets = [target("healthy"), leaving]
+    readiness.await_ready(waiting())
+
+
+def test_a_healthy_target_of_the_version_before_is_not_what_was_asked_for(world: World) -> None:
+    world.service = service(1, 1, taskDefinition=f"arn:task-definition/{ID}:2")
+    world.tasks = [running_task(1, revision=1), running_task(2, revision=2)]
+    world.targets = [target("healthy", n=1), target("initial", "Elb.RegistrationInProgress", n=2)]
+    with pytest.raises(NotReady, match="0 of 1 tasks healthy"):
+        readiness.await_ready(waiting())
+
+
+def test_why_a_target_is_not_healthy_is_told(world: World) -> None:
+    world.targets = [target("unhealthy", "Target.ResponseCodeMismatch")]
+    with pytest.raises(NotReady, match=r"0 of 1 tasks healthy \(Target.ResponseCodeMismatch\)"):
+        readiness.await_ready(waiting())
+
+
+def test_the_third_task_that_stops_by_itself_is_a_crash_loop(world: World) -> None:
+    world.service = service(0, 0)
+    world.tasks = [stopped_task(1), stopped_task(2)]
+    with pytest.raises(NotReady):
+        readiness.await_ready(waiting())
+    world.tasks.append(stopped_task(3))
+    with pytest.raises(DeploymentFailed) as raised:
+        readiness.await_ready(waiting())
+    assert raised.value.code is FailureCode.CONTAINER_EXITED
+
+
+def test_a_crash_loop_is_told_while_the_load_balancer_is_provisioned(world: World) -> None:
+    world.state = "provisioning"
+    world.tasks = [stopped_task(n) for n in range(3)]
+    with pytest.raises(DeploymentFailed):
+        readiness.await_ready(waiting())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"createdAt": MOMENT - timedelta(seconds=1)},
+        {"lastStatus": "DEPROVISIONING"},
+        {"taskDefinitionArn": f"arn:task-definition/{ID}:7"},
+        {"stopCode": "ServiceSchedulerInitiated", "stoppedReason": "Scaling activity initiated"},
+    ],
+)
+def test_tasks_that_tell_nothing_of_this_operation_do_not_count(
+    world: World, fields: dict[str, Any]
+) -> None:
+    world.tasks += [stopped_task(n, **fields) for n in range(5)]
+    readiness.await_ready(waiting())
+
+
+def test_a_way_back_is_not_failed_by_the_tasks_that_made_it_needed(
+    world: World, clock: Clock
+) -> None:
+    turned = MOMENT + timedelta(minutes=5)
+    deployment = rolling_back(turned)
+    clock.advance(minutes=6)
+    for name in ("rollback_create_service", "rollback_await_ready"):
+        deployment.begin_step(name, f"2/rollback/{name}/r", turned, turned)
+    world.service = service(1, 1, taskDefinition=f"arn:task-definition/{ID}:3")
+    crashed = {
+        "createdAt": MOMENT + timedelta(minutes=2),
+        "stoppedAt": MOMENT + timedelta(minutes=3),
+        "taskDefinitionArn": f"arn:task-definition/{ID}:2",
+    }
+    world.tasks = [running_task(1, 3), *(stopped_task(n, **crashed) for n in range(3))]
+    assert readiness.await_ready(deployment).message == "1 healthy"

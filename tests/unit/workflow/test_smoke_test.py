@@ -1,0 +1,189 @@
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.settings import settings
+from chalicelib.workflow import smoke_test
+from chalicelib.workflow.step import Outcome
+from tests.unit.builders import MOMENT, deployment_of
+from tests.unit.workflow.conftest import World
+
+pytestmark = pytest.mark.usefixtures("world")
+
+
+@dataclass
+class Model:
+    """A container that answers what the test says: (status, body), the last one for ever."""
+
+    answers: list[tuple[int, bytes]] = field(default_factory=lambda: [(200, b'{"items": [1]}')])
+    asked: list[str] = field(default_factory=list)
+    port: int = 0
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
+    said = Model()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said.asked.append(self.path)
+            status, body = said.answers.pop(0) if len(said.answers) > 1 else said.answers[0]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    said.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    at(monkeypatch, f"http://127.0.0.1:{said.port}")
+    yield said
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("LOAD_BALANCER_URL", url)
+    settings.cache_clear()
+
+
+def running(attempts: int = 1, **test: Any) -> Deployment:
+    """A deployment whose smoke test runs for the n-th time."""
+    deployment = deployment_of(smoke_test=test)
+    for n in range(attempts):
+        deployment.begin_step("smoke_test", f"1/converge/smoke_test/{n}", MOMENT, MOMENT)
+    return deployment
+
+
+def failure(deployment: Deployment) -> DeploymentFailed:
+    with pytest.raises(DeploymentFailed) as raised:
+        smoke_test.run(deployment)
+    assert raised.value.code is FailureCode.SMOKE_TEST_FAILED
+    return raised.value
+
+
+def test_a_good_answer_is_kept_as_the_prediction(model: Model) -> None:
+    outcome = smoke_test.run(running(path="/?uid=20", json_has=["items"]))
+    assert outcome.prediction is not None
+    assert (outcome.prediction.path, outcome.prediction.status) == ("/?uid=20", 200)
+    assert outcome.prediction.sample == '{"items": [1]}'
+    assert outcome.prediction.latency_ms >= 0
+    assert model.asked == ["/?uid=20"]
+
+
+def test_a_path_of_the_load_balancer_is_kept(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, f"http://127.0.0.1:{model.port}/lb/{{name}}")
+    smoke_test.run(running(path="/health"))
+    assert model.asked == ["/lb/recommender-abcdef/health"]
+
+
+def test_the_sample_is_the_first_512_bytes_whatever_they_are(model: Model) -> None:
+    model.answers = [(200, b"\xff" + b"a" * 5000)]
+    prediction = smoke_test.run(running()).prediction
+    assert prediction is not None
+    assert prediction.sample == "\N{REPLACEMENT CHARACTER}" + "a" * 511
+
+
+def test_another_status_fails_with_the_answer_as_evidence(model: Model) -> None:
+    model.answers = [(500, b"Traceback")]
+    error = failure(running())
+    assert "answered 500, not 200" in error.message
+    assert error.evidence["prediction"]["sample"] == "Traceback"
+
+
+def test_the_wanted_status_is_the_specs(model: Model) -> None:
+    model.answers = [(404, b"")]
+    assert smoke_test.run(running(status=404)).prediction
+
+
+def test_a_wanted_503_is_no_trouble(model: Model) -> None:
+    model.answers = [(503, b"")]
+    assert smoke_test.run(running(status=503)).prediction
+
+
+@pytest.mark.usefixtures("model")
+def test_missing_keys_are_named() -> None:
+    error = failure(running(json_has=["items", "scores", "model"]))
+    assert "without scores, model in its JSON" in error.message
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"\xff", b'"items"', b"[" * 100])
+def test_an_answer_that_is_no_json_object_has_no_keys(model: Model, body: bytes) -> None:
+    model.answers = [(200, body)]
+    assert "without items" in failure(running(json_has=["items"])).message
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_the_load_balancers_own_answers_are_asked_again(model: Model, status: int) -> None:
+    model.answers = [(status, b""), (200, b'{"items": []}')]
+    with pytest.raises(NotReady, match=str(status)):
+        smoke_test.run(running(attempts=1))
+    assert smoke_test.run(running(attempts=2)).prediction
+
+
+def test_a_503_that_stays_is_a_failure(model: Model) -> None:
+    model.answers = [(503, b"")]
+    with pytest.raises(NotReady):
+        smoke_test.run(running(attempts=4))
+    assert "answered 503" in failure(running(attempts=5)).message
+
+
+@pytest.mark.usefixtures("model")
+def test_a_slow_answer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([100.0, 100.25])
+    monkeypatch.setattr(smoke_test.time, "monotonic", lambda: next(moments, 100.25))
+    assert "took 250 ms, more than 200" in failure(running(max_latency_ms=200)).message
+
+
+def test_a_refused_connection_is_asked_again_and_then_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as bound:
+        # Bound and not listening: whoever connects is refused.
+        bound.bind(("127.0.0.1", 0))
+        at(monkeypatch, f"http://127.0.0.1:{bound.getsockname()[1]}")
+        with pytest.raises(NotReady, match="ConnectionRefusedError"):
+            smoke_test.run(running(attempts=1))
+        assert "had no answer" in failure(running(attempts=5)).message
+
+
+def test_a_connection_that_breaks_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        at(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread = threading.Thread(target=lambda: server.accept()[0].close())
+        thread.start()
+        with pytest.raises(NotReady):
+            smoke_test.run(running())
+        thread.join()
+
+
+def test_without_tasks_there_is_nothing_to_ask(aws_calls: list[str]) -> None:
+    outcome = smoke_test.run(deployment_of(count=0))
+    assert (outcome.status, aws_calls) == ("skipped", [])
+
+
+def test_a_redirect_is_not_followed(model: Model) -> None:
+    model.answers = [(302, b"")]
+    assert "answered 302" in failure(running()).message
+    assert len(model.asked) == 1
+
+
+@pytest.mark.usefixtures("model")
+def test_a_smoke_test_that_succeeded_may_run_again(world: World) -> None:
+    deployment = running()
+    deployment.finish_step("smoke_test", MOMENT)
+    deployment.begin_step("smoke_test", "1/converge/smoke_test/again", MOMENT, MOMENT)
+    outcome: Outcome = smoke_test.run(deployment)
+    assert outcome.prediction

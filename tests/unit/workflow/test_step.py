@@ -1,0 +1,395 @@
+import json
+from collections.abc import Callable
+from pathlib import Path as File
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+import app
+from chalicelib import store
+from chalicelib.deployments import errors
+from chalicelib.deployments.deployment import (
+    CONVERGE_STEPS,
+    DESTROY_STEPS,
+    Deployment,
+    Path,
+    Prediction,
+    Resource,
+    Status,
+)
+from chalicelib.deployments.errors import (
+    DeploymentFailed,
+    FailureCode,
+    NotReady,
+    Retryable,
+    StillProvisioning,
+    Superseded,
+    Throttled,
+    WorkflowError,
+)
+from chalicelib.workflow import lifecycle, step, steps
+from chalicelib.workflow.step import Outcome
+from tests.unit import aws_says
+from tests.unit.builders import ID, MOMENT, Clock, deployment_of, rolling_back
+
+pytestmark = pytest.mark.usefixtures("table")
+
+MACHINE = File(__file__).parents[3] / "statemachine" / "deployment.asl.json"
+STEP = "create_cluster"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr(step, "now", stopped)
+    return stopped
+
+
+@pytest.fixture(autouse=True)
+def created(clock: Clock, table: str) -> None:
+    """The record of a deployment that is being created."""
+    store.create(deployment_of())
+
+
+def call(
+    work: Callable[[Deployment], Outcome],
+    name: str = STEP,
+    generation: int = 1,
+    path: str = "converge",
+    request_id: str = "r1",
+) -> dict[str, Any]:
+    event = {"step": name, "deployment_id": ID, "generation": generation, "path": path}
+    return step.run(event, request_id, work)
+
+
+def record() -> Deployment:
+    deployment = store.get(ID)
+    assert deployment is not None
+    return deployment
+
+
+def events() -> list[tuple[str, str | None]]:
+    found, _ = store.list_events(ID, limit=1000, after=0)
+    assert [event.sequence for event in found] == list(range(1, len(found) + 1))
+    return [(event.type, event.step) for event in found]
+
+
+def done(deployment: Deployment) -> Outcome:
+    return Outcome(message="made", resources=[Resource(kind="cluster", name=ID, arn="arn")])
+
+
+def never(deployment: Deployment) -> Outcome:
+    raise AssertionError("the work must not be called")
+
+
+def raises(error: Exception) -> Callable[[Deployment], Outcome]:
+    def work(deployment: Deployment) -> Outcome:
+        raise error
+
+    return work
+
+
+def client_error(code: str) -> ClientError:
+    response = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {}}
+    return ClientError(response, "CreateCluster")  # type: ignore[arg-type]
+
+
+# --- what goes well ------------------------------------------------------------------------
+
+
+def test_the_intent_is_recorded_before_the_work() -> None:
+    seen: list[Deployment] = []
+
+    def work(deployment: Deployment) -> Outcome:
+        seen.append(record())
+        return Outcome()
+
+    call(work)
+    [before] = seen
+    assert before.operation.step(STEP).status == "running"
+    assert list(before.in_flight) == [f"1/converge/{STEP}/r1"]
+
+
+def test_the_outcome_is_recorded() -> None:
+    assert call(done) == {"step": STEP, "status": "succeeded"}
+    deployment = record()
+    assert deployment.operation.step(STEP).message == "made"
+    assert [(r.kind, r.name, r.created_at) for r in deployment.resources] == [
+        ("cluster", ID, MOMENT)
+    ]
+    assert deployment.in_flight == {}
+    assert events()[1:] == [("step.running", STEP), ("step.succeeded", STEP)]
+
+
+def test_running_twice_records_the_outcome_once() -> None:
+    call(done, request_id="r1")
+    call(done, request_id="r2")
+    deployment = record()
+    assert len(deployment.resources) == 1
+    assert events()[1:] == [("step.running", STEP), ("step.succeeded", STEP)]
+
+
+def test_running_twice_at_once_records_the_outcome_once() -> None:
+    def work(deployment: Deployment) -> Outcome:
+        call(done, request_id="r2")
+        return done(deployment)
+
+    call(work, request_id="r1")
+    deployment = record()
+    assert (len(deployment.resources), deployment.in_flight) == (1, {})
+    assert events()[1:] == [("step.running", STEP), ("step.succeeded", STEP)]
+
+
+def test_a_prediction_and_a_change_are_written_with_the_outcome() -> None:
+    prediction = Prediction(path="/", status=200, latency_ms=3, sample="ok")
+
+    def change(deployment: Deployment) -> None:
+        deployment.url = "http://x"
+
+    call(lambda deployment: Outcome(prediction=prediction, change=change))
+    assert (record().prediction, record().url) == (prediction, "http://x")
+
+
+def test_a_step_may_be_skipped() -> None:
+    assert call(lambda deployment: Outcome(status="skipped"))["status"] == "skipped"
+    assert record().operation.step(STEP).status == "skipped"
+
+
+def test_steps_on_the_way_back_have_names_of_their_own() -> None:
+    deployment = deployment_of("back-abcdef")
+    store.create(deployment)
+    turned = rolling_back(MOMENT)
+
+    def change(stored: Deployment) -> None:
+        stored.operation, stored.generation = turned.operation, turned.generation
+
+    store.update("back-abcdef", change)
+    event = {"step": STEP, "deployment_id": "back-abcdef", "generation": 2, "path": "rollback"}
+    assert step.run(event, "r1", done)["step"] == f"rollback_{STEP}"
+
+
+# --- superseded ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("generation", "path"), [(2, "converge"), (0, "converge"), (1, "destroy"), (1, "rollback")]
+)
+def test_a_superseded_step_never_begins_its_work(
+    generation: int, path: str, aws_calls: list[str]
+) -> None:
+    with pytest.raises(Superseded):
+        call(never, generation=generation, path=path)
+    assert {name.partition(".")[0] for name in aws_calls} == {"dynamodb"}
+    assert events() == [("deployment.creating", None)]
+
+
+def test_a_step_of_an_ended_operation_never_begins_its_work() -> None:
+    store.update(ID, lambda deployment: deployment.end_failed(MOMENT))
+    with pytest.raises(Superseded):
+        call(never)
+
+
+def test_a_step_that_is_superseded_while_it_works_records_nothing_but_its_end() -> None:
+    def work(deployment: Deployment) -> Outcome:
+        store.update(ID, lambda other: other.delete(MOMENT))
+        return done(deployment)
+
+    with pytest.raises(Superseded):
+        call(work)
+    deployment = record()
+    assert (deployment.status, deployment.resources) == (Status.DELETING, [])
+    assert deployment.in_flight == {}
+    assert ("step.succeeded", STEP) not in events()
+
+
+def test_a_failure_of_superseded_work_is_not_told() -> None:
+    def work(deployment: Deployment) -> Outcome:
+        store.update(ID, lambda other: other.delete(MOMENT))
+        raise NotReady("gone meanwhile")
+
+    with pytest.raises(Superseded):
+        call(work)
+    assert (record().failure, record().in_flight) == (None, {})
+
+
+def test_a_teardown_waits_for_a_step_of_the_cancelled_create() -> None:
+    def create(deployment: Deployment) -> Outcome:
+        store.update(ID, lambda other: other.delete(MOMENT))
+        with pytest.raises(NotReady, match=r"1 cancelled step"):
+            call(never, "delete_service", 2, "destroy", "r2")
+        return done(deployment)
+
+    with pytest.raises(Superseded):
+        call(create)
+    result = call(lambda deployment: Outcome(), "delete_service", 2, "destroy", "r3")
+    assert result["status"] == "succeeded"
+
+
+def test_a_teardown_does_not_wait_for_a_dead_function(clock: Clock) -> None:
+    def change(deployment: Deployment) -> None:
+        until = MOMENT + step.INVOCATION_LIMIT
+        deployment.begin_step(STEP, f"1/converge/{STEP}/dead", until, MOMENT)
+        deployment.delete(MOMENT)
+
+    store.update(ID, change)
+    with pytest.raises(NotReady):
+        call(never, "delete_service", 2, "destroy")
+    clock.advance(seconds=36)
+    call(lambda deployment: Outcome(), "delete_service", 2, "destroy")
+    assert record().in_flight == {}
+
+
+def test_an_invocation_is_taken_for_dead_only_after_its_function_must_have_ended() -> None:
+    config = json.loads((MACHINE.parents[1] / ".chalice" / "config.json").read_text())
+    functions = config["stages"]["dev"]["lambda_functions"]
+    for name in ("network", "load_balancing", "cluster", "service", "verification", "lifecycle"):
+        assert step.INVOCATION_LIMIT.total_seconds() > functions[name]["lambda_timeout"]
+
+
+# --- what goes wrong -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [NotReady("provisioning"), StillProvisioning("provisioning")])
+def test_what_a_step_waits_for_is_recorded(error: WorkflowError) -> None:
+    with pytest.raises(type(error)):
+        call(raises(error))
+    found = record().operation.step(STEP)
+    assert (found.status, found.message, found.attempts) == ("running", "provisioning", 1)
+    assert record().in_flight == {}
+    with pytest.raises(type(error)):
+        call(raises(error), request_id="r2")
+    assert record().operation.step(STEP).attempts == 2
+    assert events()[1:] == [("step.running", STEP)]
+
+
+def test_waiting_ends_at_the_deadline(clock: Clock) -> None:
+    clock.advance(minutes=15)
+    with pytest.raises(NotReady):
+        call(raises(NotReady("provisioning")))
+    clock.advance(seconds=1)
+    with pytest.raises(DeploymentFailed) as raised:
+        call(raises(NotReady("provisioning")))
+    assert raised.value.code is FailureCode.DEADLINE_EXCEEDED
+    failure = record().failure
+    assert failure is not None
+    assert (failure.code, failure.step) == ("DEADLINE_EXCEEDED", STEP)
+    assert failure.evidence == {"waiting_for": "provisioning"}
+    assert record().operation.step(STEP).status == "failed"
+
+
+def test_a_step_that_succeeds_after_the_deadline_has_succeeded(clock: Clock) -> None:
+    clock.advance(hours=2)
+    assert call(done)["status"] == "succeeded"
+
+
+def test_a_failure_is_recorded_with_hint_and_evidence() -> None:
+    error = DeploymentFailed(
+        FailureCode.IMAGE_NOT_FOUND, "It is not there.", hint="Push it.", evidence={"a": 1}
+    )
+    with pytest.raises(DeploymentFailed):
+        call(raises(error))
+    failure = record().failure
+    assert failure is not None
+    assert failure.model_dump() == {
+        "code": "IMAGE_NOT_FOUND",
+        "step": STEP,
+        "message": "It is not there.",
+        "hint": "Push it.",
+        "evidence": {"a": 1},
+    }
+    assert events()[-1] == ("step.failed", STEP)
+    assert record().operation.status == "running"
+
+
+def test_an_unexpected_exception_is_internal() -> None:
+    with pytest.raises(DeploymentFailed, match="ZeroDivisionError") as raised:
+        call(raises(ZeroDivisionError("division by zero")))
+    assert raised.value.code is FailureCode.INTERNAL
+    failure = record().failure
+    assert failure is not None
+    assert failure.code == "INTERNAL"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (client_error("ThrottlingException"), Throttled),
+        (client_error("RequestLimitExceeded"), Throttled),
+        (client_error("ServerException"), Retryable),
+        (ReadTimeoutError(endpoint_url="https://aws.example"), Retryable),
+        (client_error("AccessDeniedException"), DeploymentFailed),
+    ],
+)
+def test_errors_of_aws_are_typed(error: Exception, expected: type[WorkflowError]) -> None:
+    with pytest.raises(expected) as raised:
+        call(raises(error))
+    assert type(raised.value) is expected
+
+
+def test_a_throttled_record_is_throttled() -> None:
+    aws_says.refuse("dynamodb", "GetItem", "ThrottlingException")
+    with pytest.raises(Throttled):
+        call(never)
+
+
+def test_a_step_whose_record_was_taken_back_is_superseded() -> None:
+    store.discard(record())
+    with pytest.raises(Superseded):
+        call(never)
+
+
+# --- the state machine ---------------------------------------------------------------------
+
+
+def named_in_machine(key: str) -> set[str]:
+    """Every text under `key` in the state machine; of lists, the members."""
+    found: set[str] = set()
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        for name, value in pairs:
+            if name == key:
+                found.update([value] if isinstance(value, str) else value)
+
+    json.loads(MACHINE.read_text(), object_pairs_hook=look)
+    return found
+
+
+def test_the_state_machine_names_exceptions_that_steps_raise() -> None:
+    names = {name for name in named_in_machine("ErrorEquals") if not name.startswith("States.")}
+    classes = {cls.__name__ for cls in vars(errors).values() if isinstance(cls, type)}
+    assert {"NotReady", "Superseded", "DeploymentFailed"} <= names <= classes
+    assert all(issubclass(getattr(errors, name), WorkflowError) for name in names)
+
+
+def test_the_state_machine_calls_steps_that_exist_and_every_one_of_them() -> None:
+    tables = (
+        steps.NETWORK,
+        steps.LOAD_BALANCING,
+        steps.CLUSTER,
+        steps.SERVICE,
+        steps.VERIFICATION,
+        lifecycle.STEPS,
+    )
+    known = {name for table in tables for name in table}
+    assert named_in_machine("step") - {"diagnose"} == known
+    assert known == {*CONVERGE_STEPS, *DESTROY_STEPS}
+
+
+class Context:
+    aws_request_id = "r1"
+
+
+def test_a_function_runs_its_own_steps_only() -> None:
+    event = {"step": STEP, "deployment_id": ID, "generation": 1, "path": "converge"}
+    assert app.cluster(event, Context())["status"] == "succeeded"
+    with pytest.raises(KeyError):
+        app.network(event, Context())
+
+
+@pytest.mark.parametrize("path", list(Path))
+def test_every_path_is_one_that_a_call_parses(path: Path) -> None:
+    event = {"step": STEP, "deployment_id": ID, "generation": "3", "path": str(path)}
+    parsed = step.Call.parse(event, "r9")
+    assert (parsed.generation, parsed.path) == (3, path)
+    assert parsed.invocation.startswith(f"3/{path}/")

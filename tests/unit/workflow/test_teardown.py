@@ -1,0 +1,112 @@
+import pytest
+
+from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import (
+    cluster,
+    listener,
+    load_balancer,
+    log_group,
+    security_groups,
+    service,
+    target_group,
+    task_definition,
+)
+from chalicelib.workflow import teardown
+from tests.unit import aws_says
+from tests.unit.builders import ID, MOMENT, deployment_of
+from tests.unit.workflow.conftest import World, running_task, stopped_task
+
+ARN = "arn:aws:{}:us-east-1:123456789012:{}"
+
+
+def tagged(*arns: str) -> None:
+    """The tagging API lists these, and nothing else."""
+    found = [{"ResourceARN": arn, "Tags": []} for arn in arns]
+    aws_says.answer("resourcegroupstaggingapi", "GetResources", {"ResourceTagMappingList": found})
+
+
+@pytest.fixture
+def deployed(cloud: None) -> Deployment:
+    tagged()
+    deployment = deployment_of()
+    security_groups.ensure(deployment)
+    load_balancer.ensure(deployment)
+    target_group.ensure(deployment)
+    listener.ensure(deployment)
+    cluster.ensure(deployment)
+    log_group.ensure(deployment)
+    task_definition.ensure(deployment)
+    service.ensure(deployment)
+    return deployment
+
+
+def test_tasks_that_stop_are_waited_for(world: World) -> None:
+    world.tasks = [running_task(1), running_task(2), stopped_task(3)]
+    with pytest.raises(NotReady, match="2 task"):
+        teardown.drain_tasks(deployment_of())
+    world.tasks = [stopped_task(3)]
+    teardown.drain_tasks(deployment_of())
+
+
+def test_everything_that_is_left_is_named(deployed: Deployment) -> None:
+    left = teardown.find_leftovers(ID)
+    assert {item["kind"] for item in left} == {kind for kind, _ in teardown.KINDS}
+    with pytest.raises(NotReady, match=rf"load_balancer {ID}"):
+        teardown.verify(deployed)
+
+
+def test_the_teardown_leaves_nothing(deployed: Deployment) -> None:
+    service.delete(ID)
+    load_balancer.delete(ID)
+    target_group.delete(ID)
+    security_groups.delete(ID)
+    task_definition.delete(ID)
+    cluster.delete(ID)
+    log_group.delete(ID)
+    assert teardown.find_leftovers(ID) == []
+
+
+@pytest.mark.usefixtures("cloud")
+def test_the_receipt_says_what_is_gone_and_keeps_what_went_before() -> None:
+    tagged()
+    deployment = deployment_of()
+    earlier = Resource(kind="cluster", name="old", deleted_at=MOMENT, verified_gone=True)
+    deployment.resources = [earlier.model_copy(), Resource(kind="cluster", name=ID)]
+    deployment.leftovers = [{"kind": "cluster", "name": ID, "reason": "found by its name"}]
+    change = teardown.verify(deployment).change
+    assert change is not None
+    change(deployment)
+    assert deployment.resources[0] == earlier
+    assert deployment.resources[1].verified_gone
+    assert deployment.resources[1].deleted_at is not None
+    assert deployment.leftovers == []
+
+
+@pytest.mark.usefixtures("cloud")
+def test_what_only_the_tag_finds_is_left_over() -> None:
+    arn = ARN.format("sqs", "queue")
+    tagged(arn)
+    assert teardown.find_leftovers(ID) == [
+        {"kind": "unknown", "name": arn, "reason": "found by its tag"}
+    ]
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize(
+    "arn",
+    [
+        ARN.format("ecs", f"cluster/{ID}"),
+        ARN.format("ecs", f"service/{ID}/{ID}"),
+        ARN.format("ecs", f"task/{ID}/0123"),
+        ARN.format("ecs", f"task-definition/{ID}:1"),
+        ARN.format("elasticloadbalancing", f"loadbalancer/app/{ID}/0123"),
+        ARN.format("elasticloadbalancing", f"listener/app/{ID}/0123/4567"),
+        ARN.format("elasticloadbalancing", f"targetgroup/{ID}/0123"),
+        ARN.format("logs", f"log-group:/slipway/slipway-test/deployments/{ID}"),
+        ARN.format("ec2", "security-group/sg-0123"),
+    ],
+)
+def test_the_tagging_api_is_behind_what_was_asked_by_name(arn: str) -> None:
+    tagged(arn)
+    assert teardown.find_leftovers(ID) == []
