@@ -30,6 +30,7 @@ from chalicelib.workflow import executions
 PAGE = 20
 MOST_PER_PAGE = 100
 EVENTS_PAGE = 100
+MOST_CURSOR = 256
 
 
 @dataclass(frozen=True)
@@ -275,6 +276,8 @@ def _encoded(position: str | None) -> str | None:
 def _decoded(cursor: str | None) -> str | None:
     if cursor is None:
         return None
+    if len(cursor) > MOST_CURSOR:
+        raise invalid("cursor", "is not one that this endpoint gave")
     try:
         return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (ValueError, binascii.Error):

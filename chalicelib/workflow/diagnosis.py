@@ -18,7 +18,12 @@ LOG_LINES = 20
 # An item of DynamoDB has at most 400 KB, and a container may log megabytes in a line.
 LINE_LENGTH = 1000
 # Codes of tasks that we, or ECS on our behalf, stopped.
-STOPPED_ON_PURPOSE = {"UserInitiated", "ServiceSchedulerInitiated"}
+STOPPED_ON_PURPOSE = {
+    "UserInitiated",
+    "ServiceSchedulerInitiated",
+    "SpotInterruption",
+    "TerminationNotice",
+}
 OUT_OF_MEMORY_EXIT = 137
 
 # (pattern in the stopped reason, code, message, hint), the first that matches.

@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib import store
 from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import Superseded
+from chalicelib.deployments.errors import NotFound, Superseded
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.pricing import usd_per_hour
 from chalicelib.observability import logger
@@ -75,7 +75,7 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
 
     try:
         store.update(deployment_id, change)
-    except Superseded as error:
+    except (Superseded, NotFound) as error:
         logger.info(
             "diagnosis superseded", extra={"deployment": deployment_id, "reason": str(error)}
         )
