@@ -94,16 +94,22 @@ def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deploy
 
 
 def discard(deployment: Deployment) -> None:
-    """Takes back a record for which no execution could be started, with its name and events."""
-    keys = [
-        (f"DEPLOYMENT#{deployment.id}", f"EVENT#{n:08d}")
-        for n in range(1, deployment.events_written + 1)
-    ]
-    keys += [
-        (f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"),
-        (f"DEPLOYMENT#{deployment.id}", "RECORD"),
-    ]
-    _transact([{"Delete": {"TableName": settings().table_name, "Key": _key(*key)}} for key in keys])
+    """Takes back a record for which no execution could be started, with its name and events.
+
+    Raises `Conflict` when somebody wrote it since: an execution is at work after all.
+    """
+    pk = f"DEPLOYMENT#{deployment.id}"
+    keys = [(pk, f"EVENT#{n:08d}") for n in range(1, deployment.events_written + 1)]
+    keys.append((f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"))
+    table = settings().table_name
+    unchanged = {
+        "TableName": table,
+        "Key": _key(pk, "RECORD"),
+        "ConditionExpression": "version = :version",
+        "ExpressionAttributeValues": _serialized({":version": deployment.version}),
+    }
+    deletes = [{"Delete": {"TableName": table, "Key": _key(*key)}} for key in keys]
+    _transact([{"Delete": unchanged}, *deletes])
 
 
 def list_deployments(

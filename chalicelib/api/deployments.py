@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,8 +56,9 @@ def create(request: Request) -> Answer:
         executions.start(deployment)
     except Exception as error:
         # Nothing half-made: without an execution nobody would ever finish this record.
-        store.discard(deployment)
-        raise _unavailable(error) from error
+        with contextlib.suppress(store.Conflict):  # the start took effect, its answer was lost
+            store.discard(deployment)
+            raise _unavailable(error) from error
     location = {"Location": f"/deployments/{deployment.id}"}
     return _accepted(deployment, location)
 
@@ -120,21 +122,21 @@ def delete(request: Request, reference: str) -> Answer:
     found = _find(request.caller, reference)
     wanted = request.header("If-Match")
     superseded: list[int] = []
-    started: list[bool] = []
 
     def change(deployment: Deployment) -> None:
         _check_match(deployment, wanted)
-        was_running = deployment.is_running and deployment.operation.kind != "delete"
-        superseded[:] = [deployment.generation] if was_running else []
-        started[:] = [deployment.delete(now())]
+        running = deployment.is_running
+        if deployment.delete(now()):
+            superseded[:] = [deployment.generation - 1] if running else []
 
-    if found.status in (Status.DELETED, Status.DELETING) and wanted is None:
-        # Started again in case the function that accepted the first DELETE died before it did.
-        return _started(found) if found.status is Status.DELETING else _accepted(found)
-    deployment = store.update(found.id, change)
+    if found.can_be_deleted(now()):
+        found = store.update(found.id, change)
+    else:
+        _check_match(found, wanted)
     if superseded:
-        _stop(deployment.id, superseded[0])
-    return _started(deployment) if started[0] else _accepted(deployment)
+        _stop(found.id, superseded[0])
+    # Started again too, in case the function that accepted the first DELETE died before it did.
+    return _started(found) if found.status is Status.DELETING else _accepted(found)
 
 
 def events(request: Request, reference: str) -> Answer:
@@ -203,11 +205,15 @@ def _find(caller: Caller, reference: str) -> Deployment:
 
     Another owner's deployment is not found, so that nobody learns that it exists.
     """
+
+    def is_theirs(found: Deployment | None) -> bool:
+        return found is not None and (caller.is_admin or found.owner == caller.owner)
+
     deployment = store.get(reference) if naming.ID_PATTERN.fullmatch(reference) else None
-    if deployment is None and re.fullmatch(naming.NAME_PATTERN, reference):
+    if not is_theirs(deployment) and re.fullmatch(naming.NAME_PATTERN, reference):
         named = store.id_of_name(caller.owner, reference)
         deployment = store.get(named) if named else None
-    if deployment is None or not (caller.is_admin or deployment.owner == caller.owner):
+    if deployment is None or not is_theirs(deployment):
         raise NotFound(f"There is no deployment {reference}")
     return deployment
 

@@ -132,9 +132,15 @@ class Deployment(BaseModel):
         self._end("cancelled", now)
         self._note(now, "operation.cancelled", message="it could not be started")
 
+    def can_be_deleted(self, now: datetime) -> bool:
+        """False when it is deleted, or on its way; a teardown past its deadline has died."""
+        if self.status is Status.DELETING:
+            return now > self.operation.deadline
+        return self.status is not Status.DELETED
+
     def delete(self, now: datetime) -> bool:
         """Starts the teardown; False when there is nothing to start: deleted, or on its way."""
-        if self.status in (Status.DELETED, Status.DELETING):
+        if not self.can_be_deleted(now):
             return False
         if self.is_running:
             self.operation.status = "cancelled"

@@ -29,13 +29,13 @@ def new_id(name: str) -> str:
 
 
 def load_balancer_security_group(deployment_id: str) -> str:
-    """The group of the load balancer: open to the callers."""
-    return f"{deployment_id}-lb"
+    """The group of the load balancer: open to the callers. EC2 refuses names that begin `sg-`."""
+    return f"slipway-{deployment_id}-lb"
 
 
 def task_security_group(deployment_id: str) -> str:
     """The group of the tasks: open to the load balancer alone."""
-    return f"{deployment_id}-task"
+    return f"slipway-{deployment_id}-task"
 
 
 def log_group(deployment_id: str, stack_name: str) -> str:

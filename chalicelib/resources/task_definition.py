@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib import aws
 from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import log_group
 from chalicelib.resources.tagging import lower, tags_of
@@ -114,13 +115,18 @@ def revisions(deployment_id: str, status: str) -> list[str]:
 
 
 def delete(deployment_id: str) -> None:
-    """Deregisters every revision, then deletes them all."""
+    """Deregisters every revision, then deletes them all; raises `NotReady` if one is refused."""
     ecs = aws.client("ecs")
-    for arn in revisions(deployment_id, "ACTIVE"):
+    active = revisions(deployment_id, "ACTIVE")
+    for arn in active:
         ecs.deregister_task_definition(taskDefinition=arn)
-    inactive = revisions(deployment_id, "INACTIVE")
-    for start in range(0, len(inactive), DELETE_BATCH):
-        ecs.delete_task_definitions(taskDefinitions=inactive[start : start + DELETE_BATCH])
+    # A list may lag: what was deregistered just now goes too, whether it is shown yet or not.
+    arns = sorted({*active, *revisions(deployment_id, "INACTIVE")})
+    for start in range(0, len(arns), DELETE_BATCH):
+        batch = arns[start : start + DELETE_BATCH]
+        failures = ecs.delete_task_definitions(taskDefinitions=batch).get("failures", [])
+        if failures:
+            raise NotReady(f"{len(failures)} task definition(s) not deleted: {failures[0]}")
 
 
 def exists(deployment_id: str) -> list[str]:

@@ -236,6 +236,14 @@ def test_discard_leaves_nothing() -> None:
     assert items() == []
 
 
+def test_a_record_that_an_execution_wrote_is_not_discarded() -> None:
+    written = store.create(deployment_of())
+    store.update(ID, finish("resolve_image"))
+    with pytest.raises(store.Conflict):
+        store.discard(written)
+    assert store.get(ID) and store.id_of_name("team-a", "recommender") == ID
+
+
 def test_discard_leaves_others_alone() -> None:
     store.create(deployment_of("other-abcdef"))
     before = items()

@@ -251,6 +251,13 @@ def test_delete_twice_starts_nothing(status: Status) -> None:
     assert deployment.model_dump() == before
 
 
+def test_a_teardown_that_died_begins_again_after_its_deadline() -> None:
+    deployment = in_status(Status.DELETING)
+    generation = deployment.generation
+    assert deployment.delete(deployment.operation.deadline + timedelta(seconds=1)) is True
+    assert (deployment.status, deployment.generation) == (Status.DELETING, generation + 1)
+
+
 @pytest.mark.parametrize("status", [Status.CREATING, Status.UPDATING])
 def test_delete_cancels_what_runs(status: Status) -> None:
     deployment = in_status(status)

@@ -20,10 +20,10 @@ def test_an_id_fits_into_a_load_balancer_name(name: str) -> None:
 
 
 @given(NAMES)
-def test_every_name_of_a_resource_begins_with_the_id_or_ends_with_it(name: str) -> None:
+def test_every_name_of_a_resource_has_the_id_in_it(name: str) -> None:
     made = naming.new_id(name)
-    assert naming.load_balancer_security_group(made) == f"{made}-lb"
-    assert naming.task_security_group(made) == f"{made}-task"
+    assert naming.load_balancer_security_group(made) == f"slipway-{made}-lb"
+    assert naming.task_security_group(made) == f"slipway-{made}-task"
     assert naming.log_group(made, "stack") == f"/slipway/stack/deployments/{made}"
     assert len(naming.execution(made, 10**9)) <= 80
 

@@ -10,7 +10,7 @@ from chalicelib.resources import security_groups
 from tests.unit import aws_says
 from tests.unit.builders import ID, deployment_of
 
-FRONT, BACK = f"{ID}-lb", f"{ID}-task"
+FRONT, BACK = f"slipway-{ID}-lb", f"slipway-{ID}-task"
 
 
 def groups() -> dict[str, Any]:
@@ -34,7 +34,7 @@ def test_ensure_twice_is_two_groups_with_the_stacks_tags(deployment: Deployment)
 
 @pytest.mark.usefixtures("cloud")
 def test_the_callers_reach_the_load_balancer_and_only_it_reaches_the_tasks() -> None:
-    cidrs = ["10.0.0.0/8", "203.0.113.0/24"]
+    cidrs = ["0.0.0.0/0"]
     security_groups.ensure(deployment_of(port=8080, ingress_cidrs=cidrs))
     found = groups()
     [front] = found[FRONT]["IpPermissions"]
@@ -77,7 +77,7 @@ def test_delete_removes_both_and_not_a_neighbours(deployment: Deployment) -> Non
     security_groups.ensure(deployment)
     security_groups.ensure(deployment_of("other-abcdef"))
     security_groups.delete(ID)
-    assert set(groups()) == {"other-abcdef-lb", "other-abcdef-task"}
+    assert set(groups()) == {"slipway-other-abcdef-lb", "slipway-other-abcdef-task"}
     assert security_groups.exists(ID) == []
 
 
