@@ -4,10 +4,8 @@ Chalice resolves the requirements again whenever a line of the app changes, whic
 minute. So they are installed here, once for each content of requirements.txt.
 """
 
-import compileall
 import hashlib
 import os
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -120,14 +118,12 @@ def compile_all(site_packages: Path) -> None:
     """Compile every module beside its source.
 
     Lambda's file system is read-only: what is not compiled here is compiled again at every cold
-    start. Unchecked, for the times in the zip are not the sources' own.
+    start. Unchecked, for the times in the zip are not the sources' own. In a process of its own
+    with a fixed seed, for what marshal writes depends on what else a process has done.
     """
-    compileall.compile_dir(
-        site_packages,
-        quiet=1,
-        stripdir=str(site_packages),
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
+    command = [sys.executable, "-m", "compileall", "-q", "-s", str(site_packages)]
+    command += ["--invalidation-mode", "unchecked-hash", str(site_packages)]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "0"})
 
 
 def _remove(path: Path) -> None:
