@@ -13,11 +13,13 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.deployments.naming import TAG_ADDRESS
 from local.emulator import client
 from local.fargate_task import Task
 from local.task_logs import TaskLog
 from local.task_plan import CannotStart, Planner, arns_of_running_tasks
+
+# As chalicelib/deployments/naming.py has it; the agent knows nothing else of the application.
+TAG_ADDRESS = "slipway:address"
 
 LOOK_SECONDS = 0.1
 STOP_SECONDS = 3.0
