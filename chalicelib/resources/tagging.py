@@ -1,4 +1,4 @@
-"""Tags in the forms that AWS services want, and the question whether a resource is ours."""
+"""The tags of a deployment's resources, in the forms that AWS services want."""
 
 from __future__ import annotations
 

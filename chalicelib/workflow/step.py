@@ -111,8 +111,6 @@ def _wait_for_superseded(deployment: Deployment, call: Call) -> None:
 
 def _record_outcome(call: Call, outcome: Outcome) -> None:
     def change(deployment: Deployment) -> None:
-        deployment.end_invocation(call.invocation, now())
-        deployment.check_fence(call.generation, call.path)
         for resource in outcome.resources:
             deployment.created(resource, now())
         if outcome.prediction:
@@ -121,17 +119,13 @@ def _record_outcome(call: Call, outcome: Outcome) -> None:
         if outcome.change:
             outcome.change(deployment)
 
-    try:
-        _update(call.deployment_id, change)
-    except Superseded:
-        _leave(call)
-        raise
+    _record(call, change)
 
 
 def _record_trouble(call: Call, error: WorkflowError) -> None:
+    raised: list[DeploymentFailed] = []
+
     def change(deployment: Deployment) -> None:
-        deployment.end_invocation(call.invocation, now())
-        deployment.check_fence(call.generation, call.path)
         if isinstance(error, DeploymentFailed):
             deployment.fail(call.step, failure_of(call.step, error), now())
             return
@@ -141,14 +135,24 @@ def _record_trouble(call: Call, error: WorkflowError) -> None:
             deployment.fail(call.step, failure_of(call.step, late), now())
             raised.append(late)
 
-    raised: list[DeploymentFailed] = []
+    _record(call, change)
+    if raised:
+        raise raised[-1]
+
+
+def _record(call: Call, change: Callable[[Deployment], None]) -> None:
+    """Ends the invocation with what came of it, if the step may still tell."""
+
+    def end(deployment: Deployment) -> None:
+        deployment.end_invocation(call.invocation, now())
+        deployment.check_fence(call.generation, call.path)
+        change(deployment)
+
     try:
-        _update(call.deployment_id, change)
+        _update(call.deployment_id, end)
     except Superseded:
         _leave(call)
         raise
-    if raised:
-        raise raised[-1]
 
 
 def _leave(call: Call) -> None:

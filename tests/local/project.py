@@ -57,7 +57,6 @@ RESOURCES = {
         },
     },
     "Outputs": {
-        "RestApiId": {"Value": {"Ref": "RestAPI"}},
         "TableName": {"Value": {"Ref": "Table"}},
         "StateMachineArn": {"Value": {"Ref": "StateMachine"}},
     },
