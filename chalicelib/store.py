@@ -9,17 +9,18 @@ One table, two keys (`pk`, `sk`):
 | name, while live| `OWNER#<owner>`   | `NAME#<name>`   |
 | token           | `TOKEN#<hash>`    | `TOKEN`         |
 
+Records and events are JSON text in one attribute, `document`: as nested attributes each read and
+write would walk the whole record in Python, which took most of a step's time.
+
 Two indexes, of deployments alone: `by_owner` (`owner`, `created_key`) and `everything`
 (`record_type`, `created_key`) for admins and sweeps.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any
 
 from chalicelib import aws
@@ -31,6 +32,8 @@ from chalicelib.settings import settings
 
 WRITE_ATTEMPTS = 12
 RECORD_TYPE = "deployment"
+# What a condition, a filter or an index needs beside the document that holds everything.
+QUERIED = ("name", "owner", "status", "version", "purge_at")
 
 
 class Conflict(Exception):
@@ -40,7 +43,7 @@ class Conflict(Exception):
 def get(deployment_id: str) -> Deployment | None:
     """The deployment, by one consistent read."""
     item = get_item(f"DEPLOYMENT#{deployment_id}", "RECORD")
-    return Deployment.model_validate(item) if item else None
+    return Deployment.model_validate_json(item["document"]) if item else None
 
 
 def id_of_name(owner: str, name: str) -> str | None:
@@ -158,7 +161,7 @@ def list_deployments(
     items = _take(_query(request), limit + 1)
     page = items[:limit]
     more = page[-1]["created_key"] if len(items) > limit else None
-    return [Deployment.model_validate(item) for item in page], more
+    return [Deployment.model_validate_json(item["document"]) for item in page], more
 
 
 def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Event], int | None]:
@@ -180,7 +183,7 @@ def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Eve
         ),
         limit + 1,
     )
-    events = [Event.model_validate(item) for item in items[:limit]]
+    events = [Event.model_validate_json(item["document"]) for item in items[:limit]]
     return events, events[-1].sequence if len(items) > limit else None
 
 
@@ -209,11 +212,12 @@ def _write(
     deployment.events_written += len(events)
     pk = f"DEPLOYMENT#{deployment.id}"
     record = {
-        **deployment.model_dump(mode="json"),
         "pk": pk,
         "sk": "RECORD",
+        "document": deployment.model_dump_json(),
         "record_type": RECORD_TYPE,
         "created_key": f"{rfc3339(deployment.created_at)}#{deployment.id}",
+        **{name: getattr(deployment, name) for name in QUERIED},
     }
     if expected_version is None:
         put = _put(record, "attribute_not_exists(pk)")
@@ -222,7 +226,7 @@ def _write(
     items = [put, *(also or [])]
     items += [
         _put(
-            {**event.model_dump(mode="json"), "pk": pk, "sk": f"EVENT#{event.sequence:08d}"},
+            {"pk": pk, "sk": f"EVENT#{event.sequence:08d}", "document": event.model_dump_json()},
             "attribute_not_exists(pk)",
         )
         for event in events
@@ -289,23 +293,13 @@ def _key(pk: str, sk: str) -> dict[str, Any]:
 def _serialized(item: dict[str, Any]) -> dict[str, Any]:
     from boto3.dynamodb.types import TypeSerializer
 
-    # Numbers are decimal there; None is left out at the top, for no index key may be null.
-    exact = json.loads(json.dumps(item), parse_float=Decimal)
-    return {
-        key: TypeSerializer().serialize(value) for key, value in exact.items() if value is not None
-    }
+    # None is left out, for no index key may be null.
+    serializer = TypeSerializer()
+    return {key: serializer.serialize(value) for key, value in item.items() if value is not None}
 
 
 def _deserialized(item: dict[str, Any]) -> dict[str, Any]:
     from boto3.dynamodb.types import TypeDeserializer
 
-    return {key: _plain(TypeDeserializer().deserialize(value)) for key, value in item.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Decimals as int or float, all the way down: what JSON and pydantic want."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+    deserializer = TypeDeserializer()
+    return {key: deserializer.deserialize(value) for key, value in item.items()}
