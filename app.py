@@ -5,14 +5,14 @@ The steps stay here and off Chalice's blueprints: on AWS a function of a bluepri
 
 from typing import Any
 
-from chalice.app import AuthRequest, AuthResponse, Response
+from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Response
 
 from chalicelib import __version__
 from chalicelib.api import auth, deployments
 from chalicelib.api.endpoint import SlipwayApi, endpoint
 from chalicelib.api.requests import Request
 from chalicelib.deployments.errors import Unauthenticated
-from chalicelib.workflow import lifecycle, steps
+from chalicelib.workflow import lifecycle, reconcile, steps
 
 app = SlipwayApi(app_name="slipway")
 
@@ -71,6 +71,17 @@ def delete_deployment(request: Request, deployment: str) -> deployments.Answer:
     return deployments.delete(request, deployment)
 
 
+@app.route(
+    "/deployments/{deployment}/retry",
+    methods=["POST"],
+    authorizer=authorizer,
+    content_types=ANY_TYPE,
+)
+@endpoint(app, "deploy")
+def retry_deployment(request: Request, deployment: str) -> deployments.Answer:
+    return deployments.retry(request, deployment)
+
+
 @app.route("/deployments/{deployment}/events", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "read")
 def list_events(request: Request, deployment: str) -> deployments.Answer:
@@ -113,3 +124,8 @@ def lifecycle_step(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if event["step"] == "diagnose":
         return lifecycle.diagnose(event)
     return steps.run(lifecycle.STEPS, event, context)
+
+
+@app.schedule(Rate(5, unit=Rate.MINUTES), name="reconciler")
+def reconciler(event: CloudWatchEvent) -> dict[str, Any]:
+    return reconcile.run(event.to_dict())

@@ -25,11 +25,12 @@ class Settings(BaseModel):
     subnet_ids: tuple[str, ...] = ()
     assign_public_ip: bool = True
     allowed_registries: tuple[str, ...] = ()
+    allowed_secrets: tuple[str, ...] = ()
     load_balancer_url: str = "http://{dns_name}"
     max_tasks: int = 10
     log_retention_days: int = 30
 
-    @field_validator("subnet_ids", "allowed_registries", mode="before")
+    @field_validator("subnet_ids", "allowed_registries", "allowed_secrets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """CloudFormation passes a list as `a,b`."""

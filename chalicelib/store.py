@@ -20,14 +20,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from chalicelib import aws
 from chalicelib.clock import rfc3339
-from chalicelib.deployments.deployment import DELETED_EVENT, Deployment, Status
+from chalicelib.deployments.deployment import DELETED_EVENT, Deployment
 from chalicelib.deployments.errors import NameTaken, NotFound, Retryable, Throttled
 from chalicelib.deployments.parts import Event
+from chalicelib.deployments.record import Status
 from chalicelib.settings import settings
 
 WRITE_ATTEMPTS = 12
@@ -75,6 +76,17 @@ def create(deployment: Deployment) -> Deployment:
                 "Delete it first or choose another name"
             ) from None
         raise Retryable(f"{deployment.id} could not be recorded") from None
+
+
+def adopt(deployment: Deployment) -> Deployment | None:
+    """Writes a record for resources that had none; it reserves no name.
+
+    None where there is a record after all.
+    """
+    try:
+        return _write(deployment, expected_version=None)
+    except Conflict:
+        return None
 
 
 def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deployment:
@@ -164,6 +176,16 @@ def list_deployments(
     return [Deployment.model_validate_json(item["document"]) for item in page], more
 
 
+def all_deployments() -> Iterator[Deployment]:
+    """Every deployment that is not deleted, newest first, page by page."""
+    after: str | None = None
+    while True:
+        page, after = list_deployments(None, limit=100, after=after)
+        yield from page
+        if after is None:
+            return
+
+
 def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Event], int | None]:
     """Events with a sequence above `after`, oldest first, and the sequence to go on from."""
     items = _take(
@@ -232,21 +254,23 @@ def _write(
         for event in events
     ]
     if any(event.type == DELETED_EVENT for event in events):
-        items.append(_release_name(deployment))
+        items += _release_name(deployment)
     _transact(items)
     deployment.new_events.clear()
     return deployment
 
 
-def _release_name(deployment: Deployment) -> dict[str, Any]:
-    return {
-        "Delete": {
-            "TableName": settings().table_name,
-            "Key": _key(f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"),
-            "ConditionExpression": "attribute_not_exists(pk) OR deployment_id = :id",
-            "ExpressionAttributeValues": _serialized({":id": deployment.id}),
-        }
+def _release_name(deployment: Deployment) -> list[dict[str, Any]]:
+    """Nothing where another deployment has the name by now: after a second teardown of this one."""
+    if id_of_name(deployment.owner, deployment.name) != deployment.id:
+        return []
+    delete = {
+        "TableName": settings().table_name,
+        "Key": _key(f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"),
+        "ConditionExpression": "attribute_not_exists(pk) OR deployment_id = :id",
+        "ExpressionAttributeValues": _serialized({":id": deployment.id}),
     }
+    return [{"Delete": delete}]
 
 
 def _transact(items: list[dict[str, Any]]) -> None:

@@ -15,14 +15,16 @@ from chalicelib.api.requests import Request, invalid, is_number
 from chalicelib.clock import now, rfc3339
 from chalicelib.deployments import naming
 from chalicelib.deployments import spec as specs
-from chalicelib.deployments.deployment import Deployment, Status
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import (
     AwsUnavailable,
     NotFound,
     PreconditionFailed,
     WorkflowError,
 )
+from chalicelib.deployments.operation import Path
 from chalicelib.deployments.pricing import usd_per_hour
+from chalicelib.deployments.record import Status
 from chalicelib.observability import logger
 from chalicelib.settings import settings
 from chalicelib.tokens import Caller
@@ -139,6 +141,21 @@ def delete(request: Request, reference: str) -> Answer:
     return _started(found) if found.status is Status.DELETING else _accepted(found)
 
 
+def retry(request: Request, reference: str) -> Answer:
+    """`POST /deployments/{deployment}/retry`: 202; FAILED is made, DELETE_FAILED removed, again."""
+    request.refuse_unknown(later="Idempotency-Key")
+    found = _find(request.caller, reference)
+
+    def change(deployment: Deployment) -> None:
+        deployment.retry(now())
+        if deployment.operation.path is Path.CONVERGE:
+            rate = usd_per_hour(deployment.spec, settings().assign_public_ip)
+            deployment.meter.set_rate(rate, now())
+
+    # A start that fails is told as 503, and the reconciler starts what the record says.
+    return _started(store.update(found.id, change))
+
+
 def events(request: Request, reference: str) -> Answer:
     """`GET /deployments/{deployment}/events`: every change of status and step, oldest first."""
     request.refuse_unknown("limit", "cursor")
@@ -193,9 +210,11 @@ def _task(
 # --- shared by the endpoints ---------------------------------------------------------------
 
 
-def _limits() -> dict[str, Any]:
+def _limits() -> specs.Limits:
     return {
         "allowed_registries": settings().allowed_registries,
+        "allowed_secrets": settings().allowed_secrets,
+        "region": settings().aws_region,
         "max_tasks": settings().max_tasks,
     }
 
@@ -235,7 +254,7 @@ def _started(deployment: Deployment) -> Answer:
     try:
         executions.start(deployment)
     except Exception as error:
-        # The record says what is wanted; the same request again starts it.
+        # The record says what is wanted; the reconciler starts it, or the same DELETE again.
         raise _unavailable(error) from error
     return _accepted(deployment)
 

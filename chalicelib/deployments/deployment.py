@@ -1,90 +1,28 @@
-"""A deployment: its states, its running operation, and every transition between them.
+"""A deployment: every transition between its states.
 
-The record in the table is this model. Methods change it in memory and note an event for each
-change; `store.update` writes both in one transaction, on condition that nobody else wrote
-meanwhile, and repeats the change on the newer record otherwise. So a method may run twice on the
-way to one write, and must come to the same result when it runs again after one.
+Methods change the record in memory and note an event for each change; `store.update` writes both
+in one transaction, on condition that nobody else wrote meanwhile, and repeats the change on the
+newer record otherwise. So a method may run twice on the way to one write, and must come to the
+same result when it runs again after one.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
-
-from pydantic import BaseModel, Field, PrivateAttr
 
 from chalicelib.deployments import operation as operations
-from chalicelib.deployments.errors import InvalidState, OperationInProgress, Superseded
-from chalicelib.deployments.operation import (
-    CONVERGE_STEPS,
-    DEADLINES,
-    DESTROY_STEPS,
-    Operation,
-    Path,
-    Step,
-)
-from chalicelib.deployments.parts import Event, Failure, Image, Prediction, Resource, Snapshot
-from chalicelib.deployments.pricing import Meter
+from chalicelib.deployments.errors import InvalidState, OperationInProgress
+from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path, Step
+from chalicelib.deployments.parts import Failure, Image, Leftover, Snapshot
+from chalicelib.deployments.record import Record, Status
 from chalicelib.deployments.spec import Spec
-
-
-class Status(StrEnum):
-    """What a deployment is; the names are the contract's."""
-
-    CREATING = "CREATING"
-    ACTIVE = "ACTIVE"
-    UPDATING = "UPDATING"
-    PAUSED = "PAUSED"
-    DELETING = "DELETING"
-    DELETED = "DELETED"
-    FAILED = "FAILED"
-    DELETE_FAILED = "DELETE_FAILED"
-
 
 DELETED_EVENT = "deployment.deleted"
 KEPT_AFTER_DELETION = timedelta(days=30)
 
 
-class Deployment(BaseModel):
-    """The record. `version` counts writes and is the heart of the ETag."""
-
-    id: str
-    name: str
-    owner: str
-    status: Status
-    generation: int = 1
-    version: int = 0
-    events_written: int = 0
-    url: str | None = None
-    spec: Spec
-    image: Image
-    operation: Operation
-    failure: Failure | None = None
-    prediction: Prediction | None = None
-    resources: list[Resource] = []
-    leftovers: list[dict[str, Any]] = []
-    meter: Meter = Field(default_factory=Meter)
-    last_active: Snapshot | None = None
-    # Invocations that may touch AWS this very moment: key -> when its function is dead for sure.
-    in_flight: dict[str, datetime] = {}
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None = None
-    purge_at: int | None = None
-
-    _events: list[Event] = PrivateAttr(default_factory=list)
-
-    # --- reading -------------------------------------------------------------------------
-
-    @property
-    def new_events(self) -> list[Event]:
-        """Events noted since the record was read, to be written with it."""
-        return self._events
-
-    @property
-    def is_running(self) -> bool:
-        return self.operation.status == "running"
+class Deployment(Record):
+    """A record with its transitions."""
 
     # --- what a caller asks --------------------------------------------------------------
 
@@ -98,7 +36,9 @@ class Deployment(BaseModel):
             status=Status.CREATING,
             spec=spec,
             image=Image(reference=spec.image),
-            operation=operations.begin("create", 1, Path.CONVERGE, CONVERGE_STEPS, now),
+            operation=operations.begin(
+                "create", 1, Path.CONVERGE, CONVERGE_STEPS, spec.health_check.grace, now
+            ),
             created_at=now,
             updated_at=now,
         )
@@ -121,6 +61,28 @@ class Deployment(BaseModel):
             self.image = Image(reference=spec.image)
         self.spec = spec
         self._begin("update", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+
+    def retry(self, now: datetime) -> None:
+        """Takes a failed deployment up from where it stands. Raises as `update` does.
+
+        What could not be removed is removed; what could not be made is made, with the image looked
+        up again, for the tag may point to a mended one by now.
+        """
+        if self.is_running:
+            raise OperationInProgress(
+                f"{self.id} is {self.status}: wait until its {self.operation.kind} has ended"
+            )
+        if self.status is Status.DELETE_FAILED:
+            self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now)
+        elif self.status is not Status.FAILED:
+            raise InvalidState(
+                f"{self.id} is {self.status}: only FAILED and DELETE_FAILED can be retried"
+            )
+        elif self.last_active:
+            self._begin("update", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+        else:
+            self.image = Image(reference=self.spec.image)
+            self._begin("create", Path.CONVERGE, CONVERGE_STEPS, Status.CREATING, now)
 
     def withdraw_update(self, generation: int, now: datetime) -> None:
         """Takes back an update for which no execution could be started, if no step has begun."""
@@ -149,68 +111,6 @@ class Deployment(BaseModel):
         self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now)
         return True
 
-    # --- what a step does ----------------------------------------------------------------
-
-    def check_fence(self, generation: int, path: Path) -> None:
-        """Raises `Superseded` unless a step of this generation and path may go on."""
-        operation = self.operation
-        if (self.generation, operation.path, operation.status) != (generation, path, "running"):
-            raise Superseded(
-                f"{self.id} is at generation {self.generation} ({operation.path}, "
-                f"{operation.status}), this step is of {generation} ({path})"
-            )
-
-    def begin_step(self, name: str, invocation: str, until: datetime, now: datetime) -> None:
-        """Records the intent, before the first call to AWS."""
-        step = self.operation.step(name)
-        self.in_flight[invocation] = until
-        step.attempts += 1
-        if step.status == "pending":
-            step.status, step.started_at = "running", now
-            self._note(now, "step.running", step=name)
-
-    def others_in_flight(self, path: Path, now: datetime) -> list[str]:
-        """Invocations of an older generation or another path that may still touch AWS."""
-        mine = f"{self.generation}/{path}/"
-        return [
-            key for key, until in self.in_flight.items() if until > now and not key.startswith(mine)
-        ]
-
-    def end_invocation(self, invocation: str, now: datetime) -> None:
-        """The invocation touches AWS no more; entries of dead functions go with it."""
-        self.in_flight = {
-            key: until for key, until in self.in_flight.items() if key != invocation and until > now
-        }
-
-    def describe_step(self, name: str, message: str) -> None:
-        """What the step is waiting for."""
-        self.operation.step(name).message = message
-
-    def finish_step(
-        self, name: str, now: datetime, message: str = "", status: str = "succeeded"
-    ) -> None:
-        """Records the outcome; does nothing when it was recorded before."""
-        step = self.operation.step(name)
-        if step.status not in ("pending", "running"):
-            return
-        step.status, step.finished_at, step.message = status, now, message
-        self._note(now, f"step.{status}", step=name, message=message)
-
-    def fail(self, step_name: str, failure: Failure, now: datetime) -> None:
-        """Tells the reason at once; the first one counts, what follows from it does not."""
-        if self.failure is None:
-            self.failure = failure
-        if any(step.name == step_name for step in self.operation.steps):
-            self.finish_step(step_name, now, failure.message, status="failed")
-
-    def created(self, resource: Resource, now: datetime) -> None:
-        """Records a resource that exists now; a new ARN replaces the old one of that name."""
-        for known in self.resources:
-            if (known.kind, known.name) == (resource.kind, resource.name) and not known.deleted_at:
-                known.arn = resource.arn
-                return
-        self.resources.append(resource.model_copy(update={"created_at": now}))
-
     # --- how operations end --------------------------------------------------------------
 
     def activate(self, now: datetime, usd_per_hour: float) -> None:
@@ -232,64 +132,88 @@ class Deployment(BaseModel):
         for step in operation.steps:
             if step.status in ("pending", "running"):
                 self.finish_step(step.name, now, status="skipped")
-        operation.path = path
-        operation.deadline = now + DEADLINES["delete" if path is Path.DESTROY else "update"]
+        operation.path, operation.evidence = path, {}
         operation.steps += [Step(name=name) for name in steps]
         if path is Path.ROLLBACK and self.last_active:
             self.spec, self.image = self.last_active.spec, self.last_active.image
+        operation.deadline = operations.deadline(path, self.spec.health_check.grace, now)
         self._note(now, f"operation.{path}")
 
     def end_failed(self, now: datetime) -> None:
         """The operation failed and everything that was to be done about it is done."""
-        deleting = self.operation.kind == "delete"
-        self.status = Status.DELETE_FAILED if deleting else Status.FAILED
+        destroying = self.operation.path is Path.DESTROY
+        self.status = Status.DELETE_FAILED if destroying else Status.FAILED
         for step in self.operation.steps:
             if step.status in ("pending", "running"):
                 self.finish_step(step.name, now, status="skipped")
         self._end("failed", now)
         self._note(
             now,
-            "deployment.delete_failed" if deleting else "deployment.failed",
+            "deployment.delete_failed" if destroying else "deployment.failed",
             message=self.failure.message if self.failure else "",
         )
 
     def end_torn_down(self, now: datetime) -> None:
         """AWS says that everything is gone: DELETED, or FAILED after a create that failed."""
-        self.url = None
-        self.meter.set_rate(0.0, now)
         if self.operation.kind != "delete":
-            self.end_failed(now)
+            self.status = Status.FAILED
+            self._end("failed", now)
+            message = self.failure.message if self.failure else ""
+            self._note(now, "deployment.failed", message=message)
             return
         self.status, self.deleted_at, self.failure = Status.DELETED, now, None
         self.purge_at = int((now + KEPT_AFTER_DELETION).timestamp())
         self._end("succeeded", now)
         self._note(now, DELETED_EVENT)
 
-    # --- inside --------------------------------------------------------------------------
+    # --- what the reconciler finds -------------------------------------------------------
 
-    def _begin(
-        self, kind: str, path: Path, steps: tuple[str, ...], status: Status, now: datetime
-    ) -> None:
+    def take_up(self, reason: str, now: datetime) -> None:
+        """Lets another execution go on where one died: a new generation of the same operation."""
         self.generation += 1
-        self.status = status
-        self.failure = None
-        self.operation = operations.begin(kind, self.generation, path, steps, now)
-        self._note(now, f"deployment.{status.lower()}")
+        operation = self.operation
+        operation.generation = self.generation
+        operation.takeovers += 1
+        for step in operation.steps:
+            if step.name in operation.failed_deletes:
+                step.status, step.finished_at = "pending", None
+        self._note(now, "operation.taken_up", message=reason)
 
-    def _end(self, status: str, now: datetime) -> None:
-        self.operation.status, self.operation.finished_at = status, now
+    def repair(self, reason: str, now: datetime) -> None:
+        """Brings AWS back to the spec after somebody changed or deleted a part by hand."""
+        self._begin("repair", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now, reason)
 
-    def _note(self, now: datetime, kind: str, step: str | None = None, message: str = "") -> None:
-        self.updated_at = now
-        self._events.append(
-            Event(
-                sequence=self.events_written + len(self._events) + 1,
-                at=now,
-                type=kind,
-                generation=self.generation,
-                operation=self.operation.kind,
-                status=self.status,
-                step=step,
-                message=message,
-            )
+    def reopen(self, reason: str, now: datetime) -> None:
+        """Tears down again: AWS has something of a deployment that was verified gone."""
+        self.deleted_at = self.purge_at = None
+        self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now, reason)
+
+    def tell_leftovers(self, left: list[Leftover], now: datetime) -> None:
+        """Tells of resources that should not be there, on a deployment that nothing runs for."""
+        if self.leftovers == left:
+            return
+        self.status, self.leftovers = Status.DELETE_FAILED, left
+        self._note(now, "deployment.delete_failed", message=f"{len(left)} resource(s) found")
+
+    @classmethod
+    def adopt(
+        cls, deployment_id: str, owner: str, left: list[Leftover], now: datetime
+    ) -> Deployment:
+        """A record for resources that have none, so that their owner is told and can remove them.
+
+        What was deployed is not known, so the spec names an image that cannot exist.
+        """
+        name = deployment_id.rpartition("-")[0]
+        spec = Spec(name=name, image="unknown.invalid/unknown:unknown")
+        deployment = cls.create(deployment_id, owner, spec, now)
+        deployment.new_events.clear()
+        deployment.operation = operations.begin("delete", 1, Path.DESTROY, DESTROY_STEPS, 0, now)
+        deployment.leftovers = left
+        deployment.failure = Failure(
+            code="INTERNAL",
+            step="reconcile",
+            message="AWS has resources of this deployment, but Slipway had no record of it.",
+            hint="Retry or delete it to remove them.",
         )
+        deployment.end_failed(now)
+        return deployment

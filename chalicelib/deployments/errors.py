@@ -30,7 +30,14 @@ class FailureCode(StrEnum):
 
 
 class WorkflowError(Exception):
-    """What a step tells the state machine."""
+    """What a step tells the state machine.
+
+    `evidence` holds what AWS said by then; the frame keeps the latest, for AWS forgets it.
+    """
+
+    def __init__(self, message: str, *, evidence: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.evidence = evidence or {}
 
 
 class NotReady(WorkflowError):
@@ -67,11 +74,10 @@ class DeploymentFailed(WorkflowError):
         hint: str,
         evidence: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(f"{code}: {message}")
+        super().__init__(f"{code}: {message}", evidence=evidence)
         self.code = code
         self.message = message
         self.hint = hint
-        self.evidence = evidence or {}
 
 
 class RequestRefused(Exception):

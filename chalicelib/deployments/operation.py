@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -22,6 +23,7 @@ class Path(StrEnum):
 
 CONVERGE_STEPS = (
     "resolve_image",
+    "preflight",
     "create_security_groups",
     "create_load_balancer",
     "create_target_group",
@@ -46,11 +48,17 @@ DESTROY_STEPS = (
     "verify_teardown",
     "finish_teardown",
 )
-DEADLINES = {
-    "create": timedelta(minutes=15),
-    "update": timedelta(minutes=15),
-    "delete": timedelta(minutes=60),
+# A step of a teardown is not tried when one that it builds on failed: it could only wait in vain.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "delete_target_group": ("delete_load_balancer",),
+    "drain_tasks": ("delete_service",),
+    "delete_cluster": ("delete_service", "drain_tasks"),
+    "delete_security_groups": ("delete_load_balancer", "delete_service", "drain_tasks"),
 }
+# A container may take `health_check.grace` to start, so that comes on top.
+CONVERGE_DEADLINE = timedelta(minutes=15)
+# Network interfaces of a load balancer have held its security group for 45 minutes at worst.
+DESTROY_DEADLINE = timedelta(minutes=60)
 
 
 class Step(BaseModel):
@@ -75,6 +83,10 @@ class Operation(BaseModel):
     finished_at: datetime | None = None
     deadline: datetime
     steps: list[Step]
+    # How often another execution took the operation up because the one before had died.
+    takeovers: int = 0
+    # What AWS said at the latest look that found it not ready.
+    evidence: dict[str, Any] = {}
 
     @property
     def percent(self) -> int:
@@ -87,9 +99,35 @@ class Operation(BaseModel):
     def step(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
 
+    @property
+    def failed_deletes(self) -> dict[str, str]:
+        """Steps of the teardown that did not remove what they should have, with the reason."""
+        return {
+            step.name: step.message
+            for step in self.steps
+            if step.name in DESTROY_STEPS and step.status in ("failed", "skipped")
+        }
+
+    def blocking(self, name: str) -> str | None:
+        """The failed step that makes `name` vain, if there is one."""
+        failed = self.failed_deletes
+        return next((needed for needed in NEEDS.get(name, ()) if needed in failed), None)
+
+
+def deadline(path: Path, grace_seconds: int, now: datetime) -> datetime:
+    """When the way through `path` that begins now must have come to its end."""
+    if path is Path.DESTROY:
+        return now + DESTROY_DEADLINE
+    return now + CONVERGE_DEADLINE + timedelta(seconds=grace_seconds)
+
 
 def begin(
-    kind: str, generation: int, path: Path, steps: tuple[str, ...], now: datetime
+    kind: str,
+    generation: int,
+    path: Path,
+    steps: tuple[str, ...],
+    grace_seconds: int,
+    now: datetime,
 ) -> Operation:
     """An operation that runs from `now` on, with every step listed."""
     return Operation(
@@ -97,6 +135,6 @@ def begin(
         generation=generation,
         path=path,
         started_at=now,
-        deadline=now + DEADLINES[kind],
+        deadline=deadline(path, grace_seconds, now),
         steps=[Step(name=name) for name in steps],
     )

@@ -58,6 +58,14 @@ class Resource(BaseModel):
     verified_gone: bool = False
 
 
+class Leftover(BaseModel):
+    """Something that a teardown could not remove, and why."""
+
+    kind: str
+    name: str
+    reason: str
+
+
 class Event(BaseModel):
     """One change of a deployment; `sequence` orders them and has no gap or repeat."""
 

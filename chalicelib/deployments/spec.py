@@ -8,9 +8,8 @@ all faults at once.
 from __future__ import annotations
 
 import difflib
-import itertools
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
 
 from pydantic import (
     AfterValidator,
@@ -22,32 +21,19 @@ from pydantic import (
     field_validator,
 )
 
-from chalicelib.deployments import image_reference
+from chalicelib.deployments import image_reference, variables
 from chalicelib.deployments.errors import ValidationFailed
 from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.deployments.naming import NAME_PATTERN
 
 # Of the HTTP contract, but not built yet: refused, never silently accepted.
-NOT_YET = {"scaling", "secrets", "certificate_arn", "domain", "ttl", "callback_url"}
+NOT_YET = {"scaling", "certificate_arn", "domain", "ttl", "callback_url"}
 FIXED = {"name", "load_balancer", "architecture"}
 CHANGEABLE = {"count", "image"}
 EVERYONE = ["0.0.0.0/0"]
 
 _PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
 _STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
-_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_SECRET_WORDS = {
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "SECRET",
-    "SECRETS",
-    "TOKEN",
-    "APIKEY",
-    "CREDENTIAL",
-    "CREDENTIALS",
-}
-_SECRET_KEYS = {"API", "ACCESS", "PRIVATE", "SIGNING", "ENCRYPTION"}
 _TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
 
 
@@ -116,6 +102,7 @@ class Spec(_Strict):
     count: int = Field(1, ge=0)
     command: list[str] | None = Field(None, min_length=1, max_length=64)
     environment: dict[str, str] = Field({}, max_length=64)
+    secrets: dict[str, str] = Field({}, max_length=64)
     health_check: HealthCheck = HealthCheck()
     smoke_test: SmokeTest = Field(SmokeTest(), validate_default=True)
     load_balancer: Literal["dedicated"] = "dedicated"
@@ -171,18 +158,16 @@ class Spec(_Strict):
     @field_validator("environment")
     @classmethod
     def _environment(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
-            if not _ENVIRONMENT_NAME.fullmatch(name):
-                raise ValueError(
-                    f"{name!r} is no variable name: use letters, digits and underscores"
-                )
-            if _looks_like_a_secret(name):
-                raise ValueError(
-                    f"{name} looks like a secret, and the task definition would show it: "
-                    "keep it in Secrets Manager and use `secrets`"
-                )
-        if sum(len(k.encode()) + len(v.encode()) for k, v in value.items()) > 4096:
-            raise ValueError("must be at most 4 KiB in all, names and values")
+        variables.check_environment(value)
+        return value
+
+    @field_validator("secrets")
+    @classmethod
+    def _secrets(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        environment, context = info.data.get("environment") or {}, info.context or {}
+        variables.check_secrets(
+            value, environment, context.get("region"), context.get("allowed_secrets")
+        )
         return value
 
     @field_validator("smoke_test")
@@ -216,46 +201,35 @@ class Spec(_Strict):
         return value
 
 
-def _looks_like_a_secret(name: str) -> bool:
-    """By whole words, for TOKENIZERS_PARALLELISM is no secret."""
-    words = name.upper().split("_")
-    pairs = itertools.pairwise(words)
-    return bool(_SECRET_WORDS & set(words)) or any(
-        a in _SECRET_KEYS and b == "KEY" for a, b in pairs
-    )
+class Limits(TypedDict):
+    """What the stack allows a caller, for `parse` and `patched`."""
+
+    allowed_registries: tuple[str, ...]
+    max_tasks: int
+    region: NotRequired[str]
+    allowed_secrets: NotRequired[tuple[str, ...]]
 
 
-def parse(body: Any, *, allowed_registries: tuple[str, ...], max_tasks: int) -> Spec:
+def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
     """The spec in a request body. Raises `ValidationFailed` naming every fault at once."""
-    return _validate(body, NOT_YET, allowed_registries, max_tasks)
+    return _validate(body, NOT_YET, limits)
 
 
-def patched(spec: Spec, body: Any, *, allowed_registries: tuple[str, ...], max_tasks: int) -> Spec:
+def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
     """`spec` with the fields of a PATCH body in it. Raises `ValidationFailed` likewise."""
     if isinstance(body, dict) and not body:
         raise _refused([_fault("", "name at least one field to change: count or image")])
     merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
     unchangeable = set(body) - CHANGEABLE if isinstance(body, dict) else set()
-    return _validate(
-        merged,
-        unchangeable & (set(Spec.model_fields) | NOT_YET),
-        allowed_registries,
-        max_tasks,
-        patch=True,
-    )
+    refused = unchangeable & (set(Spec.model_fields) | NOT_YET)
+    return _validate(merged, refused, limits, patch=True)
 
 
-def _validate(
-    body: Any,
-    refused: set[str],
-    allowed_registries: tuple[str, ...],
-    max_tasks: int,
-    patch: bool = False,
-) -> Spec:
+def _validate(body: Any, refused: set[str], limits: Limits, patch: bool = False) -> Spec:
     if not isinstance(body, dict):
         raise _refused([_fault("", "the body must be a JSON object")])
     faults = [_fault(field, _refusal(field, patch)) for field in sorted(refused & set(body))]
-    context = {"allowed_registries": allowed_registries, "max_tasks": max_tasks}
+    context = {"region": "", "allowed_secrets": (), **limits}
     try:
         known = {field: value for field, value in body.items() if field not in refused or patch}
         spec = Spec.model_validate(known, context=context)

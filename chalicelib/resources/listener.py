@@ -5,6 +5,8 @@ It goes with its load balancer, so it needs no `delete` of its own.
 
 from __future__ import annotations
 
+from typing import Any
+
 from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
@@ -17,16 +19,18 @@ PORT = 80
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Creates the listener, or adopts the one on this port.
+    """Creates the listener, or brings the one on this port to forward to the target group.
 
     ECS refuses a service whose target group no listener uses, so this comes before the service.
     """
     elbv2 = aws.client("elbv2")
     balancer = load_balancer.get(deployment.id)
-    for listener in elbv2.describe_listeners(LoadBalancerArn=balancer.arn)["Listeners"]:
-        if listener["Port"] == PORT:
-            return _resource(deployment, listener["ListenerArn"])
     forward = {"Type": "forward", "TargetGroupArn": target_group.get_arn(deployment.id)}
+    found = find(balancer.arn)
+    if found:
+        if found["DefaultActions"][0].get("TargetGroupArn") != forward["TargetGroupArn"]:
+            elbv2.modify_listener(ListenerArn=found["ListenerArn"], DefaultActions=[forward])
+        return _resource(deployment, found["ListenerArn"])
     try:
         answer = elbv2.create_listener(
             LoadBalancerArn=balancer.arn,
@@ -38,6 +42,12 @@ def ensure(deployment: Deployment) -> Resource:
     except elbv2.exceptions.DuplicateListenerException:
         raise NotReady(f"the listener of {deployment.id} exists but is not visible yet") from None
     return _resource(deployment, answer["Listeners"][0]["ListenerArn"])
+
+
+def find(load_balancer_arn: str) -> dict[str, Any] | None:
+    """The listener on this port of a load balancer, or None."""
+    answer = aws.client("elbv2").describe_listeners(LoadBalancerArn=load_balancer_arn)
+    return next((found for found in answer["Listeners"] if found["Port"] == PORT), None)
 
 
 def _resource(deployment: Deployment, arn: str) -> Resource:

@@ -50,7 +50,7 @@ def delete(deployment_id: str) -> None:
     before, for a group that is named by another's rule cannot be deleted.
     """
     ec2 = aws.client("ec2")
-    held = []
+    held, refused = [], []
     for group in sorted(_find(deployment_id), key=lambda g: g["GroupName"], reverse=True):
         try:
             if group.get("IpPermissions"):
@@ -63,7 +63,9 @@ def delete(deployment_id: str) -> None:
             if code == "DependencyViolation":
                 held.append(group["GroupName"])
             elif code not in ("InvalidGroup.NotFound", "InvalidPermission.NotFound"):
-                raise
+                refused.append(error)  # the other one can go all the same
+    if refused:
+        raise refused[0]
     if held:
         raise NotReady(
             f"{' and '.join(held)} still held by network interfaces that AWS is removing"

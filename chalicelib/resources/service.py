@@ -19,7 +19,7 @@ BREAKER_FAILURES = 3
 
 def ensure(deployment: Deployment) -> Resource:
     """Creates the service, or rolls the one of this name to the spec; does not wait for tasks."""
-    definition = task_definition.newest_arn(deployment.id)
+    definition = task_definition.find(deployment)
     if definition is None:
         raise NotReady(f"task definition {deployment.id} is not visible yet")
     found = find(deployment.id)
@@ -39,7 +39,8 @@ def _create(deployment: Deployment, definition: str) -> str:
         answer = ecs.create_service(
             cluster=deployment.id,
             serviceName=deployment.id,
-            clientToken=deployment.id,
+            # Another one after a service was deleted by hand: the old one stands for that.
+            clientToken=naming.execution(deployment.id, deployment.generation),
             taskDefinition=definition,
             desiredCount=spec.count,
             launchType="FARGATE",
@@ -70,7 +71,8 @@ def _create(deployment: Deployment, definition: str) -> str:
         # group's listener is not visible to ECS yet: the next look finds out which.
         # https://github.com/aws/aws-cdk/issues/1160
         message = aws.message_of(error)
-        if "not idempotent" in message or "associated load balancer" in message:
+        passing = ("not idempotent", "associated load balancer", "still Draining")
+        if any(words in message for words in passing):
             raise NotReady(message) from None
         raise
     return answer["service"]["serviceArn"]
@@ -83,8 +85,16 @@ def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> s
         "healthCheckGracePeriodSeconds": deployment.spec.health_check.grace,
     }
     changes = {key: value for key, value in wanted.items() if found.get(key) != value}
-    if changes:
-        aws.client("ecs").update_service(cluster=deployment.id, service=deployment.id, **changes)
+    given_up = any(r.get("rolloutState") == "FAILED" for r in found["deployments"][:1])
+    if given_up and not changes:
+        # The circuit breaker starts no more tasks until it is told to begin anew.
+        changes["forceNewDeployment"] = True
+    ecs = aws.client("ecs")
+    try:
+        if changes:
+            ecs.update_service(cluster=deployment.id, service=deployment.id, **changes)
+    except (ecs.exceptions.ServiceNotActiveException, ecs.exceptions.ServiceNotFoundException):
+        raise NotReady(f"service {deployment.id} is being deleted") from None
     return found["serviceArn"]
 
 

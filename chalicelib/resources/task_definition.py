@@ -11,6 +11,7 @@ from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
+from chalicelib.deployments.spec import Spec
 from chalicelib.resources import log_group
 from chalicelib.resources.tagging import lower, tags_of
 from chalicelib.settings import settings
@@ -21,24 +22,46 @@ STOP_TIMEOUT_SECONDS = 10
 UNPRIVILEGED_PORTS_START = 1024
 # DeleteTaskDefinitions takes at most ten a call.
 DELETE_BATCH = 10
+LOG_STREAM_PREFIX = "task"
+# A rollback goes one version back; older ones than these are registered anew.
+REVISIONS_LOOKED_AT = 10
+
+
+def log_stream(task_id: str) -> str:
+    """The stream that the awslogs driver gives a task's container: prefix/container/task id.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html
+    """
+    return f"{LOG_STREAM_PREFIX}/{naming.CONTAINER_NAME}/{task_id}"
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Registers a revision for the spec, unless the newest one was registered for just that.
+    """Registers a revision for the spec, unless there is one that was registered for just that.
 
-    RegisterTaskDefinition adds a revision at every call, so a hash of what it says is tagged on:
-    a step that runs again finds its own.
+    RegisterTaskDefinition adds a revision at every call, so a hash of what it says is tagged on: a
+    step that runs again finds its own, and a rollback the one whose tasks are still serving.
     """
-    wanted = _definition(deployment)
-    spec_hash = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
-    newest = _newest(deployment.id)
-    if newest and newest[1] == spec_hash:
-        return Resource(kind=KIND, name=deployment.id, arn=newest[0])
-    tags = lower(tags_of(deployment, **{naming.TAG_SPEC: spec_hash}))
-    answer = aws.client("ecs").register_task_definition(**wanted, tags=tags)
-    return Resource(
-        kind=KIND, name=deployment.id, arn=answer["taskDefinition"]["taskDefinitionArn"]
-    )
+    arn = find(deployment)
+    if arn is None:
+        wanted = _definition(deployment)
+        tags = lower(tags_of(deployment, **{naming.TAG_SPEC: _hash(wanted)}))
+        answer = aws.client("ecs").register_task_definition(**wanted, tags=tags)
+        arn = str(answer["taskDefinition"]["taskDefinitionArn"])
+    return Resource(kind=KIND, name=deployment.id, arn=arn)
+
+
+def find(deployment: Deployment) -> str | None:
+    """The ARN of the newest active revision that was registered for the spec, or None."""
+    wanted = _hash(_definition(deployment))
+    newest = _describe(deployment.id)
+    if newest is None or newest[1] == wanted:
+        return newest and newest[0]
+    older = (_describe(arn) for arn in _newest_revisions(deployment.id) if arn != newest[0])
+    return next((found[0] for found in older if found and found[1] == wanted), None)
+
+
+def _hash(definition: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _definition(deployment: Deployment) -> dict[str, Any]:
@@ -48,14 +71,14 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
         "image": deployment.image.pinned,
         "essential": True,
         "portMappings": [{"containerPort": spec.port, "protocol": "tcp"}],
-        "environment": _environment({"PORT": str(spec.port), **spec.environment}),
+        "environment": _environment(spec),
         "stopTimeout": STOP_TIMEOUT_SECONDS,
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
                 "awslogs-group": log_group.name_of(deployment.id),
                 "awslogs-region": settings().aws_region,
-                "awslogs-stream-prefix": "task",
+                "awslogs-stream-prefix": LOG_STREAM_PREFIX,
                 # A burst of log lines must not block the predictions that write them.
                 "mode": "non-blocking",
             },
@@ -63,6 +86,10 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
     }
     if spec.command:
         container["command"] = spec.command
+    if spec.secrets:
+        container["secrets"] = [
+            {"name": name, "valueFrom": arn} for name, arn in sorted(spec.secrets.items())
+        ]
     if spec.port < UNPRIVILEGED_PORTS_START:
         # Fargate's kernel lets only root listen below 1024, and a container should not be root.
         # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SystemControl.html
@@ -81,25 +108,33 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def _environment(values: dict[str, str]) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in sorted(values.items())]
+def _environment(spec: Spec) -> list[dict[str, str]]:
+    values = {"PORT": str(spec.port), **spec.environment}
+    # ECS refuses a name that is both a variable and a secret.
+    return [
+        {"name": name, "value": value}
+        for name, value in sorted(values.items())
+        if name not in spec.secrets
+    ]
 
 
-def _newest(deployment_id: str) -> tuple[str, str] | None:
-    """(ARN, spec hash) of the newest active revision."""
+def _describe(name: str) -> tuple[str, str] | None:
+    """(ARN, spec hash) of a revision, or of a family's newest active one."""
     ecs = aws.client("ecs")
     try:
-        answer = ecs.describe_task_definition(taskDefinition=deployment_id, include=["TAGS"])
+        answer = ecs.describe_task_definition(taskDefinition=name, include=["TAGS"])
     except ecs.exceptions.ClientException:
         return None  # "Unable to describe task definition": there is no active revision
     tags = {tag["key"]: tag["value"] for tag in answer.get("tags", [])}
     return answer["taskDefinition"]["taskDefinitionArn"], tags.get(naming.TAG_SPEC, "")
 
 
-def newest_arn(deployment_id: str) -> str | None:
-    """The ARN of the newest active revision, or None."""
-    newest = _newest(deployment_id)
-    return newest[0] if newest else None
+def _newest_revisions(deployment_id: str) -> list[str]:
+    """ARNs of the family's last active revisions, newest first."""
+    answer = aws.client("ecs").list_task_definitions(
+        familyPrefix=deployment_id, status="ACTIVE", sort="DESC", maxResults=REVISIONS_LOOKED_AT
+    )
+    return [arn for arn in answer["taskDefinitionArns"] if _family(arn) == deployment_id]
 
 
 def revisions(deployment_id: str, status: str) -> list[str]:
@@ -111,7 +146,11 @@ def revisions(deployment_id: str, status: str) -> list[str]:
     )
     arns = [arn for page in pages for arn in page["taskDefinitionArns"]]
     # A prefix is not a name: `a-bcdefg` is one of `a-bcdefg-hijklm`.
-    return [arn for arn in arns if arn.rsplit("/", 1)[-1].rsplit(":", 1)[0] == deployment_id]
+    return [arn for arn in arns if _family(arn) == deployment_id]
+
+
+def _family(arn: str) -> str:
+    return arn.rsplit("/", 1)[-1].rsplit(":", 1)[0]
 
 
 def delete(deployment_id: str) -> None:

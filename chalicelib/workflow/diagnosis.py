@@ -1,201 +1,159 @@
-"""Why did it fail? From what ECS says of stopped tasks to a reason that a person understands."""
+"""Why does the service not come up? What ECS and the load balancer say, as a failure with its
+evidence, saved at once: ECS forgets a stopped task after about an hour."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment, Status
+from chalicelib.clock import now
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
-from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
-from chalicelib.deployments.parts import Failure
-from chalicelib.resources import log_group, service, tasks
+from chalicelib.deployments.operation import Path
+from chalicelib.resources import log_group, tasks
+from chalicelib.resources.task_definition import log_stream
+from chalicelib.workflow.stopped_tasks import Verdict, container_of, judge, stopped_by_itself
 
+CRASH_LOOP = 3
 LOG_LINES = 20
 # An item of DynamoDB has at most 400 KB, and a container may log megabytes in a line.
 LINE_LENGTH = 1000
-# Codes of tasks that we, or ECS on our behalf, stopped.
-STOPPED_ON_PURPOSE = {
-    "UserInitiated",
-    "ServiceSchedulerInitiated",
-    "SpotInterruption",
-    "TerminationNotice",
-}
-OUT_OF_MEMORY_EXIT = 137
+SERVICE_EVENTS = 10
+# ECS tells times in whole seconds in places.
+CLOCK_MARGIN = timedelta(seconds=2)
 
-# (pattern in the stopped reason, code, message, hint), the first that matches.
-REASONS: tuple[tuple[str, FailureCode, str, str], ...] = (
+# What the service says where no task is made that could say it; `times` before it is believed.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
+EVENTS: tuple[tuple[str, int, FailureCode, str, str], ...] = (
     (
-        r"does not contain descriptor matching platform|exec format error",
-        FailureCode.ARCHITECTURE_MISMATCH,
-        "The image was built for another CPU architecture.",
-        "Build the image for this architecture, or deploy with the other `architecture`.",
+        r"limit on the number of vCPUs",
+        1,
+        FailureCode.AWS_QUOTA_EXCEEDED,
+        "The account's quota of Fargate vCPUs is used up, so no task can start.",
+        "Delete deployments that are not needed, or ask AWS for more of the quota L-3032A538.",
     ),
     (
-        r"CannotPullContainerError.*(denied|\b40[13] |not authorized)",
-        FailureCode.IMAGE_ACCESS_DENIED,
-        "The image may not be pulled.",
-        "Allow the execution role to read the repository.",
+        r"unable to assume the role",
+        1,
+        FailureCode.AWS_ACCESS_DENIED,
+        "ECS may not use the roles that Slipway's stack made for tasks.",
+        "Ask the platform team whether the stack's task roles are there and trust ECS.",
     ),
     (
-        r"CannotPullContainerError.*(not found|\b404 |manifest unknown)",
-        FailureCode.IMAGE_NOT_FOUND,
-        "The image does not exist.",
-        "Check the reference, and that the push has ended.",
-    ),
-    (
-        r"CannotPullContainerError",
-        FailureCode.NETWORK_MISCONFIGURED,
-        "The image could not be pulled.",
-        "Check that the subnets have a route to the registry.",
-    ),
-    (
-        r"ResourceInitializationError.*(ecr registry auth|Amazon ECR)",
-        FailureCode.NETWORK_MISCONFIGURED,
-        "The task could not reach Amazon ECR.",
-        "Check that the subnets have a route to ECR, and the stack's AssignPublicIp.",
-    ),
-    (
-        r"ResourceInitializationError.*(secret|ssm|parameter)",
-        FailureCode.SECRET_UNAVAILABLE,
-        "A secret could not be read.",
-        "Check the secret's ARN and that the execution role may read it.",
-    ),
-    (
-        r"ResourceInitializationError",
-        FailureCode.NETWORK_MISCONFIGURED,
-        "The task could not be set up.",
-        "Check that the subnets have a route to the AWS APIs.",
-    ),
-    (
-        r"OutOfMemory",
-        FailureCode.OUT_OF_MEMORY,
-        "The container used more memory than it has.",
-        "Deploy with more `memory`.",
-    ),
-    (
-        r"failed ELB health checks|failed container health checks",
-        FailureCode.HEALTH_CHECK_FAILED,
-        "The container does not pass its health check.",
-        "Check `health_check` and `port`; a slow start needs more `health_check.grace`.",
-    ),
-    (
-        r"Capacity is unavailable|RESOURCE:",
+        r"Capacity is unavailable",
+        CRASH_LOOP,
         FailureCode.CAPACITY_UNAVAILABLE,
-        "AWS has no Fargate capacity for the task now.",
-        "Try again later, or with a smaller size.",
+        "AWS has no Fargate capacity for a task of this size now.",
+        "Retry later, or with a smaller `cpu` and `memory`.",
     ),
 )
 
 
-def stopped_by_itself(task: dict[str, Any]) -> bool:
-    """Whether a task stopped for a reason of its own, not because a service scaled or rolled."""
-    if (
-        task.get("stopCode") == "EssentialContainerExited"
-        or task.get("stopCode") == "TaskFailedToStart"
-    ):
-        return True
-    reason = task.get("stoppedReason", "")
-    if re.search(r"failed .* health checks|Essential container|Error", reason):
-        return True
-    return task.get("stopCode") not in STOPPED_ON_PURPOSE
+def check_service(deployment: Deployment, found: dict[str, Any]) -> None:
+    """Raises `DeploymentFailed` when no waiting could bring the service up.
 
-
-def of_stopped_tasks(deployment_id: str, stopped: list[dict[str, Any]]) -> DeploymentFailed:
-    """What the stopped tasks of a deployment say, with ECS's own words as evidence."""
-    newest = max(stopped, key=lambda task: task.get("stoppedAt", task["createdAt"]))
-    container: dict[str, Any] = next(
-        (c for c in newest.get("containers", []) if c["name"] == naming.CONTAINER_NAME), {}
-    )
-    said = " ".join((newest.get("stoppedReason", ""), container.get("reason", "")))
-    exit_code = container.get("exitCode")
-    lines = log_group.last_lines(
-        deployment_id, f"task/{naming.CONTAINER_NAME}/{tasks.task_id(newest)}", LOG_LINES
-    )
-    evidence = {
-        "stopped_reason": newest.get("stoppedReason"),
-        "stop_code": newest.get("stopCode"),
-        "container_reason": container.get("reason"),
-        "exit_code": exit_code,
-        "stopped_tasks": len(stopped),
-        "log_lines": [line[:LINE_LENGTH] for line in lines],
-        "service_events": service_events(deployment_id),
-    }
-    code, message, hint = _classify(" ".join([said, *lines[-3:]]), said, exit_code)
-    return DeploymentFailed(code, message, hint=hint, evidence=evidence)
-
-
-def _classify(with_logs: str, said: str, exit_code: int | None) -> tuple[FailureCode, str, str]:
-    for pattern, code, message, hint in REASONS:
-        where = with_logs if code is FailureCode.ARCHITECTURE_MISMATCH else said
-        if re.search(pattern, where, re.IGNORECASE):
-            return code, message, hint
-    if exit_code == OUT_OF_MEMORY_EXIT:
-        return (
-            FailureCode.OUT_OF_MEMORY,
-            "The container was killed (exit code 137), most likely for want of memory.",
-            "Deploy with more `memory`.",
-        )
-    told = f" with exit code {exit_code}" if exit_code is not None else ""
-    return (
-        FailureCode.CONTAINER_EXITED,
-        f"The container stopped by itself{told}, again and again.",
-        "The last log lines are in the evidence; run the image on your desk to see it happen.",
-    )
-
-
-def service_events(deployment_id: str) -> list[str]:
-    """What the ECS service said last, newest first."""
-    found = service.find(deployment_id)
-    return [event["message"] for event in (found or {}).get("events", [])[:10]]
-
-
-def recover(deployment: Deployment, error: dict[str, Any], now: Any) -> Path | None:
-    """Turns a failed operation to its way out, and says which path is next; None is the end.
-
-    A create that failed is torn down unless the caller wants to keep it, an update goes back to
-    the version before. What fails on the way back, or in a teardown, ends the operation.
+    That is: after the third task that stopped by itself, after the first whose reason any other
+    would meet again, when ECS's own circuit breaker has tripped, when the service says that it
+    cannot place tasks, or when a task was unhealthy and the next could not be judged in time.
     """
-    operation = deployment.operation
-    if deployment.failure is None:
-        deployment.fail(_running_step(deployment), _unexplained(deployment, error), now)
-    if (
-        operation.path is Path.CONVERGE
-        and operation.kind == "create"
-        and deployment.spec.on_failure == "teardown"
-    ):
-        deployment.turn_to(Path.DESTROY, DESTROY_STEPS, now)
-        return Path.DESTROY
-    if (
-        operation.path is Path.CONVERGE
-        and deployment.status is Status.UPDATING
-        and deployment.last_active
-    ):
-        steps = tuple(f"rollback_{name}" for name in CONVERGE_STEPS)
-        deployment.turn_to(Path.ROLLBACK, steps, now)
-        return Path.ROLLBACK
-    deployment.end_failed(now)
-    return None
-
-
-def _running_step(deployment: Deployment) -> str:
-    running = (s.name for s in deployment.operation.steps if s.status in ("running", "failed"))
-    return next(running, deployment.operation.steps[0].name)
-
-
-def _unexplained(deployment: Deployment, error: dict[str, Any]) -> Failure:
-    """A step that died without a word of its own: time-outs, crashes, too many tries."""
-    cause = error.get("Cause", "")
-    with contextlib.suppress(ValueError):
-        told = json.loads(cause)
-        cause = told.get("errorMessage", cause) if isinstance(told, dict) else cause
-    return Failure(
-        code=FailureCode.INTERNAL,
-        step=_running_step(deployment),
-        message=f"A step ended without an answer: {error.get('Error', 'unknown error')}.",
-        hint="Try again; if it stays so, pass the id of the deployment on to the platform team.",
-        evidence={"error": error.get("Error"), "cause": str(cause)[:2000]},
+    since = _since(deployment)
+    primary: dict[str, Any] = next(
+        (d for d in found.get("deployments", []) if d["status"] == "PRIMARY"), {}
     )
+    tripped = primary.get("rolloutState") == "FAILED"
+    stopped = _stopped_tasks(deployment, found, since)
+    if stopped:
+        newest = max(stopped, key=lambda task: task.get("stoppedAt", task["createdAt"]))
+        lines = _log_lines(deployment.id, newest)
+        verdict = judge(newest, lines, deployment.spec, _target_health(deployment))
+        enough = len(stopped) >= CRASH_LOOP or tripped or verdict.final
+        if enough or _none_in_time(deployment, verdict):
+            evidence = _of_task(newest, lines, len(stopped)) | _of_service(found)
+            raise _failed(verdict, evidence)
+    _check_events(found, since)
+    if tripped:
+        reason = primary.get("rolloutStateReason", "")
+        message = f"ECS gave the rollout up: {reason}"
+        hint = "See `evidence.service_events`."
+        raise _failed(Verdict(FailureCode.CONTAINER_EXITED, message, hint), _of_service(found))
+
+
+def log_lines(deployment_id: str) -> list[str]:
+    """The last lines of the newest task that has not stopped, or that stopped last."""
+    found = tasks.describe(deployment_id, desired=("RUNNING",)) or tasks.describe(deployment_id)
+    newest = max(found, key=lambda task: task["createdAt"], default=None)
+    return _log_lines(deployment_id, newest) if newest else []
+
+
+def service_events(found: dict[str, Any] | None) -> list[str]:
+    """What the ECS service said last, newest first."""
+    return [event["message"] for event in (found or {}).get("events", [])[:SERVICE_EVENTS]]
+
+
+def _since(deployment: Deployment) -> datetime:
+    """When this way's work on the service began: what stopped before has another reason."""
+    operation = deployment.operation
+    prefix = "rollback_" if operation.path is Path.ROLLBACK else ""
+    started = operation.step(f"{prefix}create_service").started_at or operation.started_at
+    return started - CLOCK_MARGIN
+
+
+def _stopped_tasks(
+    deployment: Deployment, found: dict[str, Any], since: datetime
+) -> list[dict[str, Any]]:
+    """Only tasks of the version in service: those of a failed one do not fail the way back."""
+    return [
+        task
+        for task in tasks.describe(deployment.id, desired=("STOPPED",))
+        if task["lastStatus"] == "STOPPED"
+        and task["taskDefinitionArn"] == found["taskDefinition"]
+        and task.get("createdAt", now()) >= since
+        and stopped_by_itself(task)
+    ]
+
+
+def _none_in_time(deployment: Deployment, verdict: Verdict) -> bool:
+    """Whether the deadline comes before another unhealthy task could be told from a slow one."""
+    grace = timedelta(seconds=deployment.spec.health_check.grace)
+    unhealthy = verdict.code is FailureCode.HEALTH_CHECK_FAILED
+    return unhealthy and now() + grace > deployment.operation.deadline
+
+
+def _check_events(found: dict[str, Any], since: datetime) -> None:
+    said = [e["message"] for e in found.get("events", []) if e.get("createdAt", now()) >= since]
+    for pattern, times, code, message, hint in EVENTS:
+        if sum(bool(re.search(pattern, text, re.IGNORECASE)) for text in said) >= times:
+            raise _failed(Verdict(code, message, hint), _of_service(found))
+
+
+def _target_health(deployment: Deployment) -> list[dict[str, Any]]:
+    """As the latest look saw it: a target is gone with its task."""
+    seen: list[dict[str, Any]] = deployment.operation.evidence.get("target_health", [])
+    return seen
+
+
+def _log_lines(deployment_id: str, task: dict[str, Any]) -> list[str]:
+    stream = log_stream(tasks.task_id(task))
+    lines = log_group.last_lines(deployment_id, stream, LOG_LINES)
+    return [line[:LINE_LENGTH] for line in lines]
+
+
+def _of_task(task: dict[str, Any], lines: list[str], count: int) -> dict[str, Any]:
+    container = container_of(task)
+    return {
+        "stopped_reason": task.get("stoppedReason"),
+        "stop_code": task.get("stopCode"),
+        "container_reason": container.get("reason"),
+        "exit_code": container.get("exitCode"),
+        "stopped_tasks": count,
+        "log_lines": lines,
+    }
+
+
+def _of_service(found: dict[str, Any]) -> dict[str, Any]:
+    return {"service_events": service_events(found)}
+
+
+def _failed(verdict: Verdict, evidence: dict[str, Any]) -> DeploymentFailed:
+    return DeploymentFailed(verdict.code, verdict.message, hint=verdict.hint, evidence=evidence)

@@ -1,4 +1,4 @@
-"""Executions of the state machine: start one, stop one."""
+"""Executions of the state machine: start one, look at one, stop one."""
 
 from __future__ import annotations
 
@@ -32,15 +32,33 @@ def start(deployment: Deployment) -> None:
         return
 
 
+def status(deployment_id: str, generation: int) -> str | None:
+    """`RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`; None where it never started.
+
+    Eventually consistent and throttled at 15 a second, so nothing but the reconciler asks.
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+    """
+    states = aws.client("stepfunctions")
+    try:
+        answer = states.describe_execution(executionArn=_arn(deployment_id, generation))
+    except states.exceptions.ExecutionDoesNotExist:
+        return None
+    return str(answer["status"])
+
+
 def stop(deployment_id: str, generation: int) -> None:
     """Stops a superseded execution, best effort: the fence keeps its steps off AWS anyway."""
     states = aws.client("stepfunctions")
-    machine = settings().state_machine_arn.replace(":stateMachine:", ":execution:")
     try:
         states.stop_execution(
-            executionArn=f"{machine}:{naming.execution(deployment_id, generation)}",
+            executionArn=_arn(deployment_id, generation),
             error="Superseded",
             cause=f"generation {generation + 1} was accepted",
         )
     except states.exceptions.ExecutionDoesNotExist:
         return
+
+
+def _arn(deployment_id: str, generation: int) -> str:
+    machine = settings().state_machine_arn.replace(":stateMachine:", ":execution:")
+    return f"{machine}:{naming.execution(deployment_id, generation)}"

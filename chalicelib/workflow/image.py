@@ -42,20 +42,24 @@ def resolve(deployment: Deployment) -> Outcome:
     return Outcome(message=found.digest or "", change=change)
 
 
+def ecr_client(region: str) -> Any:
+    """The client for a registry of `region`, which may be another than the function's own."""
+    return aws.client("ecr") if region == settings().aws_region else aws.client("ecr", region)
+
+
 def _describe(
     account: str, region: str, repository: str, identifier: dict[str, Any], reference: str
 ) -> dict[str, Any]:
-    elsewhere = region != settings().aws_region
-    ecr = aws.client("ecr", region) if elsewhere else aws.client("ecr")
+    ecr = ecr_client(region)
     try:
         answer = ecr.describe_images(
             registryId=account, repositoryName=repository, imageIds=[identifier]
         )
     except ecr.exceptions.RepositoryNotFoundException as error:
-        raise _not_found(reference, f"there is no repository {repository}", error) from None
+        raise not_found(reference, f"there is no repository {repository}", error) from None
     except ecr.exceptions.ImageNotFoundException as error:
         what = identifier.get("imageTag") or identifier.get("imageDigest")
-        raise _not_found(reference, f"{repository} has no image {what}", error) from None
+        raise not_found(reference, f"{repository} has no image {what}", error) from None
     except ecr.exceptions.ClientError as error:
         if aws.code_of(error) not in aws.DENIED:
             raise
@@ -66,11 +70,12 @@ def _describe(
             evidence={"aws_message": aws.message_of(error)},
         ) from None
     if not answer["imageDetails"]:
-        raise _not_found(reference, f"{repository} has no such image", None)
+        raise not_found(reference, f"{repository} has no such image", None)
     return answer["imageDetails"][0]
 
 
-def _not_found(reference: str, reason: str, error: Exception | None) -> DeploymentFailed:
+def not_found(reference: str, reason: str, error: Exception | None) -> DeploymentFailed:
+    """The failure to raise for an image that the registry does not have."""
     return DeploymentFailed(
         FailureCode.IMAGE_NOT_FOUND,
         f"The image {reference} does not exist: {reason}.",

@@ -9,10 +9,11 @@ from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotFound, Superseded
 from chalicelib.deployments.operation import Path
+from chalicelib.deployments.parts import Leftover
 from chalicelib.deployments.pricing import usd_per_hour
 from chalicelib.observability import logger
 from chalicelib.settings import settings
-from chalicelib.workflow import diagnosis, step, teardown
+from chalicelib.workflow import recovery, step, teardown
 from chalicelib.workflow.step import Outcome
 
 
@@ -35,14 +36,14 @@ def finish_teardown(deployment: Deployment) -> Outcome:
     return Outcome(change=change)
 
 
-def _leftovers(deployment_id: str) -> list[dict[str, Any]]:
+def _leftovers(deployment_id: str) -> list[Leftover]:
     """What is left; that it cannot be looked for is told too, and holds nothing up."""
     try:
         return teardown.find_leftovers(deployment_id)
     except Exception as error:
         logger.exception("leftovers not looked for", extra={"deployment": deployment_id})
         reason = f"AWS could not be asked what is left: {error}"
-        return [{"kind": "unknown", "name": deployment_id, "reason": reason}]
+        return [Leftover(kind="unknown", name=deployment_id, reason=reason)]
 
 
 STEPS: dict[str, step.Work] = {"finish": finish, "finish_teardown": finish_teardown}
@@ -61,7 +62,7 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
         "generation": generation,
         "path": "end",
     }
-    leftovers: list[dict[str, Any]] = []
+    leftovers: list[Leftover] = []
     if failed_path is Path.DESTROY:
         leftovers = _leftovers(deployment_id)
 
@@ -70,8 +71,9 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
             answer["path"] = record.operation.path  # this ran before, and its answer was lost
             return
         record.check_fence(generation, failed_path)
-        record.leftovers = leftovers
-        answer["path"] = diagnosis.recover(record, event.get("error", {}), now()) or "end"
+        if failed_path is Path.DESTROY:
+            record.settle(teardown.with_reasons(leftovers, record), now())
+        answer["path"] = recovery.recover(record, event.get("error", {}), now()) or "end"
 
     try:
         store.update(deployment_id, change)

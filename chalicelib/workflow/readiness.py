@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,40 +11,42 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import load_balancer, service, target_group, tasks
+from chalicelib.resources.target_group import Target
 from chalicelib.workflow import diagnosis
 from chalicelib.workflow.step import Outcome
 
 # No load balancer of 18 that were measured was active before 92 s: until then look rarely.
 EARLIEST_ACTIVE = timedelta(seconds=85)
-CRASH_LOOP = 3
 
 
 def await_ready(deployment: Deployment) -> Outcome:
     """Succeeds when the URL can be asked; raises `NotReady` or `StillProvisioning` until then.
 
-    Raises `DeploymentFailed` when AWS gave the load balancer up, or after the third task of
-    this operation that stopped by itself.
+    Raises `DeploymentFailed` when AWS gave the load balancer up, or when the service cannot come
+    up (see `diagnosis.check_service`).
     """
     balancer = load_balancer.get(deployment.id)
     if balancer.state == "failed":
         raise DeploymentFailed(
             FailureCode.CAPACITY_UNAVAILABLE,
             f"AWS could not provision the load balancer: {balancer.reason}",
-            hint="Try again later, or in other subnets.",
+            hint="Retry later, or ask the platform team for other subnets.",
             evidence={"load_balancer_state": balancer.state, "reason": balancer.reason},
         )
     found = service.find(deployment.id)
+    targets = target_group.targets(deployment.id)
     if found:
-        _check_crash_loop(deployment, found)
-    waiting = _waiting_for_tasks(deployment, found)
+        diagnosis.check_service(deployment, found)
+    waiting = _waiting_for_tasks(deployment, found, targets)
+    evidence = _evidence(deployment, found, targets)
     if balancer.state not in ("active", "active_impaired"):
         message = f"load balancer is {balancer.state}" + (f", {waiting}" if waiting else "")
         created = _created_at(deployment.resources, load_balancer.KIND)
         if created and now() - created < EARLIEST_ACTIVE:
-            raise StillProvisioning(message)
-        raise NotReady(message)
+            raise StillProvisioning(message, evidence=evidence)
+        raise NotReady(message, evidence=evidence)
     if waiting:
-        raise NotReady(waiting)
+        raise NotReady(waiting, evidence=evidence)
 
     def change(record: Deployment) -> None:
         record.url = balancer.url
@@ -51,7 +54,9 @@ def await_ready(deployment: Deployment) -> Outcome:
     return Outcome(message=f"{deployment.spec.count} healthy", change=change)
 
 
-def _waiting_for_tasks(deployment: Deployment, found: dict[str, Any] | None) -> str:
+def _waiting_for_tasks(
+    deployment: Deployment, found: dict[str, Any] | None, targets: list[Target]
+) -> str:
     """What the service still lacks, in words; empty when every wanted task is a healthy target.
 
     Targets are held against the tasks of this version, and those of the version before must
@@ -65,7 +70,6 @@ def _waiting_for_tasks(deployment: Deployment, found: dict[str, Any] | None) -> 
         return f"{running} of {wanted} tasks running"
     if found["runningCount"] > wanted:
         return f"{found['runningCount'] - wanted} task(s) still to stop"
-    targets = target_group.targets(deployment.id)
     healthy = {target.address for target in targets if target.state == "healthy"}
     serving = sum(
         tasks.address(task) in healthy
@@ -80,18 +84,17 @@ def _waiting_for_tasks(deployment: Deployment, found: dict[str, Any] | None) -> 
     return ""
 
 
-def _check_crash_loop(deployment: Deployment, found: dict[str, Any]) -> None:
-    """Only tasks of the version in service: those of a failed one do not fail the way back."""
-    stopped = [
-        task
-        for task in tasks.describe(deployment.id, desired=("STOPPED",))
-        if task["lastStatus"] == "STOPPED"
-        and task["taskDefinitionArn"] == found["taskDefinition"]
-        and task.get("createdAt", now()) >= deployment.operation.started_at
-        and diagnosis.stopped_by_itself(task)
-    ]
-    if len(stopped) >= CRASH_LOOP:
-        raise diagnosis.of_stopped_tasks(deployment.id, stopped)
+def _evidence(
+    deployment: Deployment, found: dict[str, Any] | None, targets: list[Target]
+) -> dict[str, Any]:
+    """What would be gone by the time that somebody asks why it was never ready."""
+    evidence: dict[str, Any] = {"service_events": diagnosis.service_events(found)}
+    unhealthy = [target for target in targets if target.state == "unhealthy"]
+    if unhealthy:
+        evidence["target_health"] = [asdict(target) for target in unhealthy]
+    if now() > deployment.operation.deadline:
+        evidence["log_lines"] = diagnosis.log_lines(deployment.id)
+    return evidence
 
 
 def _created_at(resources: list[Resource], kind: str) -> datetime | None:

@@ -12,6 +12,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
 from chalicelib.deployments.parts import Prediction
 from chalicelib.resources import load_balancer
+from chalicelib.workflow import diagnosis
 from chalicelib.workflow.step import Outcome
 
 TIMEOUT_SECONDS = 25
@@ -42,12 +43,12 @@ def run(deployment: Deployment) -> Outcome:
     except (OSError, http.client.HTTPException) as error:
         if attempts < ATTEMPTS:
             raise NotReady(f"GET {path}: {type(error).__name__}: {error}") from None
-        raise _failed(f"GET {path} had no answer: {error}", None) from None
+        raise _failed(deployment, f"GET {path} had no answer: {error}", None) from None
     if answer.status in PASSING and answer.status != test.status and attempts < ATTEMPTS:
         raise NotReady(f"GET {path} answered {answer.status}")
     fault = _fault(deployment, answer, body)
     if fault:
-        raise _failed(f"GET {path} {fault}", answer)
+        raise _failed(deployment, f"GET {path} {fault}", answer)
     return Outcome(message=f"{answer.status} in {answer.latency_ms} ms", prediction=answer)
 
 
@@ -90,10 +91,14 @@ def _missing_keys(body: bytes, wanted: list[str]) -> list[str]:
     return [key for key in wanted if not isinstance(document, dict) or key not in document]
 
 
-def _failed(message: str, answer: Prediction | None) -> DeploymentFailed:
+def _failed(deployment: Deployment, message: str, answer: Prediction | None) -> DeploymentFailed:
+    evidence: dict[str, Any] = {"log_lines": diagnosis.log_lines(deployment.id)}
+    if answer:
+        evidence["prediction"] = answer.model_dump()
     return DeploymentFailed(
         FailureCode.SMOKE_TEST_FAILED,
         message + ".",
-        hint="Ask the container the same path on your desk, and look at its logs.",
-        evidence={"prediction": answer.model_dump()} if answer else {},
+        hint="Ask the container the same path on your desk; its last log lines are in the "
+        "evidence. If the answer is as it should be, mend `smoke_test`.",
+        evidence=evidence,
     )

@@ -31,6 +31,9 @@ from chalicelib.observability import logger
 
 # Functions end after 30 s (infra/resources.json); later than this an invocation touches nothing.
 INVOCATION_LIMIT = timedelta(seconds=35)
+# A teardown goes on past a resource that it cannot remove, to remove the others, which cost money;
+# these steps say at the end what came of it.
+DECISIVE = {"verify_teardown", "finish_teardown"}
 
 
 @dataclass
@@ -67,6 +70,11 @@ class Call:
         invocation = f"{generation}/{path}/{name}/{request_id}"
         return cls(name, event["deployment_id"], generation, path, invocation)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the steps after it are to be tried though this one fails."""
+        return self.path is Path.DESTROY and self.step not in DECISIVE
+
 
 def run(event: dict[str, Any], request_id: str, work: Work) -> dict[str, Any]:
     """Runs one step. Raises what the state machine's `Retry` and `Catch` name."""
@@ -75,19 +83,20 @@ def run(event: dict[str, Any], request_id: str, work: Work) -> dict[str, Any]:
     try:
         deployment = _begin(call)
         _wait_for_superseded(deployment, call)
-        outcome = work(deployment)
+        outcome = _not_tried(deployment, call) or work(deployment)
     except Superseded as error:
         _leave(call)
         logger.info("step superseded", extra={**log, "reason": str(error)})
         raise
     except Exception as error:
-        raised = _explain(error)
+        raised = _record_trouble(call, _explain(error))
         logger.warning(
             "step not done",
-            exc_info=raised is not error,
+            exc_info=not isinstance(error, WorkflowError),
             extra={**log, "error": type(raised).__name__, "reason": str(raised)},
         )
-        _record_trouble(call, raised)
+        if call.goes_on and isinstance(raised, DeploymentFailed):
+            return {"step": call.step, "status": "failed"}
         raise raised from error
     _record_outcome(call, outcome)
     logger.info("step done", extra={**log, "status": outcome.status, "result": outcome.message})
@@ -109,6 +118,11 @@ def _wait_for_superseded(deployment: Deployment, call: Call) -> None:
         raise NotReady(f"waiting for {len(others)} cancelled step(s) to end")
 
 
+def _not_tried(deployment: Deployment, call: Call) -> Outcome | None:
+    blocking = deployment.operation.blocking(call.step)
+    return Outcome(f"not tried, for {blocking} failed", "skipped") if blocking else None
+
+
 def _record_outcome(call: Call, outcome: Outcome) -> None:
     def change(deployment: Deployment) -> None:
         for resource in outcome.resources:
@@ -122,22 +136,22 @@ def _record_outcome(call: Call, outcome: Outcome) -> None:
     _record(call, change)
 
 
-def _record_trouble(call: Call, error: WorkflowError) -> None:
-    raised: list[DeploymentFailed] = []
+def _record_trouble(call: Call, error: WorkflowError) -> WorkflowError:
+    """Records why the step is not done; past the deadline, that becomes the failure."""
+    raised = error
 
     def change(deployment: Deployment) -> None:
-        if isinstance(error, DeploymentFailed):
-            deployment.fail(call.step, failure_of(call.step, error), now())
-            return
-        deployment.describe_step(call.step, str(error))
-        if now() > deployment.operation.deadline:
-            late = _deadline_exceeded(deployment, error)
-            deployment.fail(call.step, failure_of(call.step, late), now())
-            raised.append(late)
+        nonlocal raised
+        raised = error
+        if not isinstance(error, DeploymentFailed):
+            deployment.describe_step(call.step, str(error), error.evidence)
+            if now() > deployment.operation.deadline:
+                raised = _deadline_exceeded(deployment, error)
+        if isinstance(raised, DeploymentFailed):
+            deployment.fail(call.step, failure_of(call.step, raised), now())
 
     _record(call, change)
-    if raised:
-        raise raised[-1]
+    return raised
 
 
 def _record(call: Call, change: Callable[[Deployment], None]) -> None:

@@ -16,7 +16,7 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
-from chalicelib.workflow import image, readiness, smoke_test, step, teardown
+from chalicelib.workflow import image, preflight, readiness, smoke_test, step, teardown
 from chalicelib.workflow.step import Outcome, Work
 
 
@@ -62,6 +62,7 @@ SERVICE: dict[str, Work] = {
 }
 VERIFICATION: dict[str, Work] = {
     "resolve_image": image.resolve,
+    "preflight": preflight.check,
     "await_ready": readiness.await_ready,
     "smoke_test": smoke_test.run,
     "verify_teardown": teardown.verify,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from chalicelib import aws
 from chalicelib.clock import now
 from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.deployments.parts import Leftover
 from chalicelib.resources import (
     cluster,
     load_balancer,
@@ -23,16 +23,18 @@ from chalicelib.resources import (
 from chalicelib.settings import settings
 from chalicelib.workflow.step import Outcome
 
-# In the order in which they are asked; a listener is gone with its load balancer.
-KINDS: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
-    (service.KIND, service.exists),
-    (load_balancer.KIND, load_balancer.exists),
-    (target_group.KIND, target_group.exists),
-    (security_groups.KIND, security_groups.exists),
-    (task_definition.KIND, task_definition.exists),
-    (cluster.KIND, cluster.exists),
-    (log_group.KIND, log_group.exists),
+# (kind, what AWS knows of it, the step that removes it), in the order in which they are asked; a
+# listener is gone with its load balancer.
+KINDS: tuple[tuple[str, Callable[[str], list[str]], str], ...] = (
+    (service.KIND, service.exists, "delete_service"),
+    (load_balancer.KIND, load_balancer.exists, "delete_load_balancer"),
+    (target_group.KIND, target_group.exists, "delete_target_group"),
+    (security_groups.KIND, security_groups.exists, "delete_security_groups"),
+    (task_definition.KIND, task_definition.exists, "delete_task_definitions"),
+    (cluster.KIND, cluster.exists, "delete_cluster"),
+    (log_group.KIND, log_group.exists, "delete_log_group"),
 )
+STEP_OF_KIND = {kind: step for kind, _, step in KINDS}
 
 
 def drain_tasks(deployment: Deployment) -> Outcome:
@@ -44,36 +46,48 @@ def drain_tasks(deployment: Deployment) -> Outcome:
 
 
 def verify(deployment: Deployment) -> Outcome:
-    """Asks AWS by name and by tag whether anything is left; raises `NotReady` while there is.
+    """Asks AWS by name and by tag whether anything is left; raises `NotReady` while there is, and
+    `DeploymentFailed` where it is something that could not be removed.
 
     The receipt is written here: each resource is told gone only because AWS said so.
     """
     left = find_leftovers(deployment.id)
     if left:
-        raise NotReady(
-            "AWS still knows of " + ", ".join(f"{item['kind']} {item['name']}" for item in left)
-        )
+        told = ", ".join(f"{item.kind} {item.name}" for item in left)
+        if deployment.operation.failed_deletes:
+            raise DeploymentFailed(
+                FailureCode.INTERNAL,
+                f"Not everything could be removed: AWS still has {told}.",
+                hint="Look at `leftovers`, mend the cause that each tells, then retry.",
+            )
+        raise NotReady(f"AWS still knows of {told}")
 
     def change(record: Deployment) -> None:
-        for resource in record.resources:
-            if not resource.verified_gone:
-                resource.deleted_at, resource.verified_gone = now(), True
-        record.leftovers = []
+        record.settle([], now())
 
     return Outcome(message="nothing left, by name and by tag", change=change)
 
 
-def find_leftovers(deployment_id: str) -> list[dict[str, Any]]:
-    """What AWS still knows of the deployment: `[{kind, name, reason}]`."""
+def with_reasons(left: list[Leftover], deployment: Deployment) -> list[Leftover]:
+    """Each with the reason why the step that should have removed it did not."""
+    failed = deployment.operation.failed_deletes
+    return [
+        item.model_copy(update={"reason": failed.get(STEP_OF_KIND.get(item.kind, ""), item.reason)})
+        for item in left
+    ]
+
+
+def find_leftovers(deployment_id: str) -> list[Leftover]:
+    """What AWS still knows of the deployment."""
     by_name = [
-        {"kind": kind, "name": name, "reason": "found by its name"}
-        for kind, exists in KINDS
+        Leftover(kind=kind, name=name, reason="AWS still has it, by its name")
+        for kind, exists, _ in KINDS
         for name in exists(deployment_id)
     ]
     return by_name or _found_by_tag(deployment_id)
 
 
-def _found_by_tag(deployment_id: str) -> list[dict[str, Any]]:
+def _found_by_tag(deployment_id: str) -> list[Leftover]:
     """Tagged resources of kinds, or under names, that the look by name does not cover.
 
     The tagging API goes on listing a resource for a while after its deletion, so what the
@@ -87,7 +101,7 @@ def _found_by_tag(deployment_id: str) -> list[dict[str, Any]]:
     pages = api.get_paginator("get_resources").paginate(TagFilters=filters)
     arns = [entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]]
     return [
-        {"kind": "unknown", "name": arn, "reason": "found by its tag"}
+        Leftover(kind="unknown", name=arn, reason="AWS still has it, by its tag")
         for arn in arns
         if not _is_covered(arn, deployment_id)
     ]

@@ -4,14 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chalicelib.deployments import spec as specs
-from chalicelib.deployments.deployment import (
-    CONVERGE_STEPS,
-    DESTROY_STEPS,
-    Deployment,
-    Failure,
-    Path,
-    Status,
-)
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.deployments.parts import Failure
+from chalicelib.deployments.record import Status
 from chalicelib.deployments.spec import Spec
 
 MOMENT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from chalicelib import aws, store
-from chalicelib.deployments.deployment import CONVERGE_STEPS, Deployment, Image, Status
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NameTaken, NotFound, Retryable, Throttled
+from chalicelib.deployments.operation import CONVERGE_STEPS
+from chalicelib.deployments.parts import Image
+from chalicelib.deployments.record import Status
 from tests.unit import aws_says
 from tests.unit.builders import DIGEST, ID, IMAGE, MOMENT, deployment_of, failure_of
 

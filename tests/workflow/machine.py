@@ -1,10 +1,5 @@
-"""The state machine as data, and a small interpreter that runs it in process.
+"""The state machine as data, and one execution of it in process."""
 
-The interpreter knows what `statemachine/deployment.asl.json` uses: Choice, Parallel (its branches
-one after the other), Task, Succeed, Fail, Retry without its waits, and Catch.
-"""
-
-import itertools
 import json
 import re
 import uuid
@@ -17,6 +12,11 @@ from typing import Any
 from chalice.utils import to_cfn_resource_name
 
 import app
+from tests.simulated_aws.asl import first_for
+from tests.simulated_aws.aws import Call as AwsCall
+from tests.simulated_aws.clock import SimulatedClock
+from tests.simulated_aws.schedule import Schedule
+from tests.simulated_aws.states import StepFunctions
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFINITION: dict[str, Any] = json.loads((ROOT / "statemachine/deployment.asl.json").read_text())
@@ -25,7 +25,6 @@ SUBSTITUTIONS: dict[str, Any] = TEMPLATE["Resources"]["StateMachine"]["Propertie
     "DefinitionSubstitutions"
 ]
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
-MOST_RETRIES = 5
 
 Invoke = Callable[[str, dict[str, Any]], dict[str, Any]]
 
@@ -52,7 +51,7 @@ class Task:
 
     def retrier(self, error: str) -> dict[str, Any] | None:
         """The one that Step Functions would take for `error`: the first that names it."""
-        return next((r for r in self.retriers if matches(r, error)), None)
+        return first_for(self.retriers, error)
 
 
 def tasks(states: dict[str, Any] = DEFINITION["States"]) -> Iterator[Task]:
@@ -67,11 +66,6 @@ def tasks(states: dict[str, Any] = DEFINITION["States"]) -> Iterator[Task]:
 def tasks_of(way: str) -> list[Task]:
     """The Tasks of one way: `Converge` or `Destroy`."""
     return list(tasks({way: DEFINITION["States"][way]}))
-
-
-def matches(handler: dict[str, Any], error: str) -> bool:
-    """Whether a retrier or catcher is for `error`."""
-    return bool({error, "States.ALL"} & set(handler["ErrorEquals"]))
 
 
 def functions_by_logical_id() -> dict[str, str]:
@@ -96,16 +90,8 @@ def call(function: str, event: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(answer)))
 
 
-class StateFailed(Exception):
-    """A state ended with an error that nothing in its own branch caught."""
-
-    def __init__(self, error: str, cause: str) -> None:
-        super().__init__(f"{error}: {cause}")
-        self.error, self.cause = error, cause
-
-
 class Execution:
-    """One execution in process.
+    """One execution in process, on a clock of its own: its waits take no time.
 
     Attributes:
         steps: the steps in the order in which they were called, retries included.
@@ -119,73 +105,16 @@ class Execution:
 
     def run(self, data: dict[str, Any]) -> str:
         """Runs to the end; returns the name of the state that it ended in."""
-        name, _ = self._run_states(DEFINITION, data)
-        return name
+        schedule = Schedule(SimulatedClock())
+        states = StepFunctions(schedule, DEFINITION, self._call)
+        started = {"stateMachineArn": "", "name": "one", "input": json.dumps(data)}
+        states.before(AwsCall("stepfunctions", "StartExecution", started))
+        (execution,) = states.executions.values()
+        while execution.status == "RUNNING":
+            schedule.step()
+        self.transitions = execution.interpreter.transitions
+        return execution.interpreter.last
 
-    def _run_states(
-        self, machine: dict[str, Any], data: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
-        name = machine["StartAt"]
-        while True:
-            state = machine["States"][name]
-            self.transitions += 1
-            following, data = self._run_state(state, data)
-            if following is None:
-                return name, data
-            name = following
-
-    def _run_state(
-        self, state: dict[str, Any], data: dict[str, Any]
-    ) -> tuple[str | None, dict[str, Any]]:
-        if state["Type"] in ("Succeed", "Fail"):
-            return None, data
-        if state["Type"] == "Choice":
-            return _chosen(state, data), data
-        try:
-            result = self._parallel(state, data) if "Branches" in state else self._task(state, data)
-        except StateFailed as failed:
-            catcher = next((c for c in state.get("Catch", []) if matches(c, failed.error)), None)
-            if catcher is None:
-                raise
-            error = {"Error": failed.error, "Cause": failed.cause}
-            return catcher["Next"], _placed(catcher, data, error)
-        return state.get("Next"), _placed(state, data, result)
-
-    def _parallel(self, state: dict[str, Any], data: dict[str, Any]) -> list[dict[str, Any]]:
-        return [self._run_states(branch, data)[1] for branch in state["Branches"]]
-
-    def _task(self, state: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        event = {
-            key.removesuffix(".$"): data[value.removeprefix("$.")] if key.endswith(".$") else value
-            for key, value in state["Parameters"].items()
-        }
-        task = Task("", state)
-        for attempt in itertools.count(1):
-            self.steps.append(event["step"])
-            try:
-                return self._invoke(task.function, event)
-            except Exception as error:
-                name = type(error).__name__
-                retrier = task.retrier(name)
-                most = min(retrier["MaxAttempts"], MOST_RETRIES) if retrier else 0
-                if attempt > most:
-                    cause = json.dumps({"errorType": name, "errorMessage": str(error)})
-                    raise StateFailed(name, cause) from error
-                self.transitions += 1
-        raise AssertionError("not reached")
-
-
-def _chosen(state: dict[str, Any], data: dict[str, Any]) -> str:
-    for rule in state["Choices"]:
-        tests = rule.get("Or", [rule])
-        if any(data[t["Variable"].removeprefix("$.")] == t["StringEquals"] for t in tests):
-            return str(rule["Next"])
-    return str(state["Default"])
-
-
-def _placed(state: dict[str, Any], data: dict[str, Any], result: Any) -> Any:
-    """What goes on to the next state, by `ResultPath`."""
-    path = state.get("ResultPath", "$")
-    if path is None:
-        return data
-    return result if path == "$" else {**data, path.removeprefix("$."): result}
+    def _call(self, resource: str, event: dict[str, Any]) -> dict[str, Any]:
+        self.steps.append(event["step"])
+        return self._invoke(function_of(resource), event)

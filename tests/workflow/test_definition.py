@@ -2,13 +2,20 @@
 
 import itertools
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import app
 from chalicelib.deployments import errors
-from chalicelib.deployments.deployment import CONVERGE_STEPS, DEADLINES, DESTROY_STEPS
+from chalicelib.deployments.operation import (
+    CONVERGE_DEADLINE,
+    CONVERGE_STEPS,
+    DESTROY_DEADLINE,
+    DESTROY_STEPS,
+)
+from chalicelib.deployments.spec import HealthCheck
 from chalicelib.workflow import lifecycle, steps
 from tests.workflow.machine import (
     DEFINITION,
@@ -32,6 +39,14 @@ STEPS = [*tasks_of("Converge"), *tasks_of("Destroy")]
 # What a step may raise while it waits for AWS, and not because something is wrong.
 PASSING = ("NotReady", "StillProvisioning", "Throttled", "Retryable")
 FINAL = ("DeploymentFailed", "Superseded")
+
+
+def _longest_grace() -> int:
+    (most,) = (m.le for m in HealthCheck.model_fields["grace"].metadata if hasattr(m, "le"))
+    return int(most)
+
+
+LONGEST_CONVERGE = CONVERGE_DEADLINE + timedelta(seconds=_longest_grace())
 
 
 def by_name(task: Task) -> str:
@@ -141,8 +156,8 @@ def waited(retrier: dict[str, Any]) -> float:
 
 @pytest.mark.parametrize(
     ("task", "deadline"),
-    [(task, max(DEADLINES["create"], DEADLINES["update"])) for task in tasks_of("Converge")]
-    + [(task, DEADLINES["delete"]) for task in tasks_of("Destroy")],
+    [(task, LONGEST_CONVERGE) for task in tasks_of("Converge")]
+    + [(task, DESTROY_DEADLINE) for task in tasks_of("Destroy")],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_the_looks_of_a_step_outlast_the_deadline(task: Task, deadline: Any) -> None:
@@ -154,8 +169,6 @@ def test_the_looks_of_a_step_outlast_the_deadline(task: Task, deadline: Any) -> 
 
 def test_the_execution_outlasts_every_way_through() -> None:
     """A create that fails at its deadline is still torn down within the teardown's own."""
-    longest = max(
-        DEADLINES["create"] + DEADLINES["delete"], 2 * DEADLINES["update"], DEADLINES["delete"]
-    )
+    longest = max(LONGEST_CONVERGE + DESTROY_DEADLINE, 2 * LONGEST_CONVERGE)
 
     assert longest.total_seconds() < DEFINITION["TimeoutSeconds"] <= 4 * longest.total_seconds()

@@ -1,7 +1,8 @@
 """The whole of the state machine's two ways, run in process against moto."""
 
-from chalicelib.deployments.deployment import CONVERGE_STEPS, DESTROY_STEPS, Status
 from chalicelib.deployments.errors import FailureCode
+from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS
+from chalicelib.deployments.record import Status
 from tests.workflow.world import REGISTRY, World
 
 KINDS = {

@@ -9,7 +9,10 @@ import app
 from chalicelib import tokens
 from chalicelib.api import auth, deployments
 from chalicelib.api.requests import Request
+from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import DeploymentFailed
+from chalicelib.resources import service, tasks
 from chalicelib.tokens import Caller
 from chalicelib.workflow import diagnosis, steps
 from tests.workflow.machine import ROOT
@@ -65,7 +68,11 @@ def check(world: World, *functions: str) -> None:
 
 
 def test_every_function_has_a_policy_of_its_own() -> None:
-    functions = {f.name for f in app.app.pure_lambda_functions} | {"api_handler", "authorizer"}
+    functions = {f.name for f in app.app.pure_lambda_functions} | {
+        "api_handler",
+        "authorizer",
+        "reconciler",
+    }
 
     assert set(POLICIES) == functions
     for stage in STAGES.values():
@@ -105,16 +112,22 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     check(world, *(f.name for f in app.app.pure_lambda_functions))
 
 
-def test_a_crash_loop_may_be_explained(world: World) -> None:
+def test_a_crash_loop_may_be_explained(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = world.deploy()
-    world.record_as("verification")
+    found = service.find(deployment.id)
+    assert found
     stopped = {
         "taskArn": f"arn:aws:ecs:us-east-1:123456789012:task/{deployment.id}/0123",
-        "createdAt": deployment.created_at,
+        "taskDefinitionArn": found["taskDefinition"],
+        "createdAt": now(),
+        "lastStatus": "STOPPED",
         "stoppedReason": "Essential container in task exited",
     }
+    monkeypatch.setattr(tasks, "describe", lambda *_, **__: [stopped] * diagnosis.CRASH_LOOP)
+    world.record_as("verification")
 
-    assert diagnosis.of_stopped_tasks(deployment.id, [stopped]).code == "CONTAINER_EXITED"
+    with pytest.raises(DeploymentFailed, match="CONTAINER_EXITED"):
+        diagnosis.check_service(deployment, found)
 
     assert ("logs", "GetLogEvents") in world.calls["verification"]
     check(world, "verification")

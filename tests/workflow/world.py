@@ -12,7 +12,8 @@ from chalicelib import store
 from chalicelib.clock import now
 from chalicelib.deployments import naming
 from chalicelib.deployments import spec as specs
-from chalicelib.deployments.deployment import Deployment, Status
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.record import Status
 from chalicelib.resources import service, tasks
 from tests.workflow import machine
 

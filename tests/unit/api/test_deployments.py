@@ -6,7 +6,8 @@ import pytest
 
 from chalicelib import aws, store
 from chalicelib.deployments import spec as specs
-from chalicelib.deployments.deployment import Deployment, Status
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.record import Status
 from tests.unit import aws_says
 from tests.unit.builders import ID, IMAGE, MOMENT, active, body_of, deployment_of
 from tests.unit.gateway import Answered, Gateway, escaped

@@ -2,18 +2,14 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.deployments.deployment import (
-    CONVERGE_STEPS,
-    DESTROY_STEPS,
-    Deployment,
-    Image,
-    Path,
-    Resource,
-    Status,
-)
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import InvalidState, OperationInProgress, Superseded
+from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.deployments.parts import Image, Leftover, Resource
+from chalicelib.deployments.record import Status
 from tests.unit.builders import (
     DIGEST,
+    ID,
     IMAGE,
     MOMENT,
     REGISTRY,
@@ -43,7 +39,8 @@ def test_a_new_deployment_is_creating_with_all_its_steps_listed() -> None:
     assert (deployment.status, deployment.generation) == (Status.CREATING, 1)
     assert [step.name for step in deployment.operation.steps] == list(CONVERGE_STEPS)
     assert statuses(deployment) == {"pending"}
-    assert deployment.operation.deadline == MOMENT + timedelta(minutes=15)
+    grace = timedelta(seconds=deployment.spec.health_check.grace)
+    assert deployment.operation.deadline == MOMENT + timedelta(minutes=15) + grace
     assert deployment.operation.percent == 0
     assert types(deployment) == ["deployment.creating"]
 
@@ -104,7 +101,7 @@ def test_percent_counts_steps_that_are_done() -> None:
     deployment = deployment_of()
     for name in CONVERGE_STEPS[:3]:
         deployment.finish_step(name, MOMENT)
-    assert deployment.operation.percent == 25
+    assert deployment.operation.percent == 100 * 3 // len(CONVERGE_STEPS)
     for name in CONVERGE_STEPS[3:]:
         deployment.finish_step(name, MOMENT, status="skipped")
     assert deployment.operation.percent == 99
@@ -271,6 +268,7 @@ def test_a_torn_down_deployment_is_deleted_and_costs_nothing() -> None:
     deployment = active()
     deployment.url = "http://x"
     deployment.delete(LATER)
+    deployment.settle([], LATER)
     deployment.end_torn_down(LATER)
     assert (deployment.status, deployment.deleted_at) == (Status.DELETED, LATER)
     assert deployment.operation.status == "succeeded"
@@ -375,3 +373,109 @@ def test_a_resource_made_anew_after_its_deletion_is_another() -> None:
 def test_an_image_is_pinned_by_its_digest_once_it_is_known() -> None:
     assert Image(reference=IMAGE).pinned == IMAGE
     assert Image(reference=IMAGE, digest=DIGEST).pinned == f"{REGISTRY}/recommend@{DIGEST}"
+
+
+# --- retry, and what the reconciler does ---------------------------------------------------
+
+
+def test_a_failed_create_is_retried_as_a_create_that_looks_the_image_up_again() -> None:
+    deployment = failed()
+    deployment.image = Image(reference=IMAGE, digest=DIGEST)
+    deployment.retry(LATER)
+    assert (deployment.status, deployment.generation) == (Status.CREATING, 2)
+    assert (deployment.operation.kind, deployment.operation.path) == ("create", Path.CONVERGE)
+    assert deployment.image == Image(reference=IMAGE)
+    assert deployment.failure is None
+
+
+def test_a_failed_rollback_is_retried_as_an_update_to_the_version_before() -> None:
+    deployment = rolling_back(MOMENT)
+    deployment.end_failed(MOMENT)
+    deployment.retry(LATER)
+    assert (deployment.status, deployment.operation.kind) == (Status.UPDATING, "update")
+    assert deployment.last_active is not None
+    assert deployment.spec == deployment.last_active.spec
+
+
+def test_a_failed_teardown_is_retried_as_a_teardown() -> None:
+    deployment = in_status(Status.DELETE_FAILED)
+    deployment.retry(LATER)
+    assert (deployment.status, deployment.operation.kind) == (Status.DELETING, "delete")
+    assert deployment.operation.path is Path.DESTROY
+
+
+@pytest.mark.parametrize("status", [Status.CREATING, Status.UPDATING, Status.DELETING])
+def test_what_runs_cannot_be_retried(status: Status) -> None:
+    with pytest.raises(OperationInProgress):
+        in_status(status).retry(LATER)
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.DELETED])
+def test_what_is_well_cannot_be_retried(status: Status) -> None:
+    with pytest.raises(InvalidState):
+        in_status(status).retry(LATER)
+
+
+def test_an_operation_is_taken_up_by_a_new_generation_that_goes_on_with_it() -> None:
+    deployment = in_status(Status.DELETING)
+    generation, operation = deployment.generation, deployment.operation
+    deployment.finish_step("delete_service", MOMENT, "denied", status="failed")
+    deployment.take_up("its execution timed out", LATER)
+    assert deployment.generation == operation.generation == generation + 1
+    assert (deployment.operation, operation.takeovers) == (operation, 1)
+    assert operation.step("delete_service").status == "pending"
+    assert deployment.new_events[-1].message == "its execution timed out"
+
+
+def test_what_could_not_be_removed_blocks_what_builds_on_it() -> None:
+    operation = in_status(Status.DELETING).operation
+    operation.step("delete_service").status = "failed"
+    assert operation.blocking("drain_tasks") == "delete_service"
+    assert operation.blocking("delete_log_group") is None
+
+
+def test_the_receipt_names_what_is_gone_beside_what_is_left() -> None:
+    deployment = in_status(Status.DELETING)
+    kinds = ("cluster", "load_balancer", "listener", "security_group", "security_group")
+    names = (ID, ID, f"{ID}:80", "front", "back")
+    deployment.resources = [
+        Resource(kind=kind, name=name) for kind, name in zip(kinds, names, strict=True)
+    ]
+    left = [
+        Leftover(kind="load_balancer", name=ID, reason="denied"),
+        Leftover(kind="security_group", name="front", reason="held"),
+    ]
+    deployment.settle(left, LATER)
+    gone = {(r.kind, r.name) for r in deployment.resources if r.verified_gone}
+    assert gone == {("cluster", ID), ("security_group", "back")}
+    assert deployment.leftovers == left
+    assert deployment.meter.usd_per_hour > 0  # the load balancer still costs
+
+
+def test_a_repair_ends_active_and_keeps_the_spec() -> None:
+    deployment = active()
+    deployment.repair("the service was deleted", LATER)
+    assert (deployment.status, deployment.operation.kind) == (Status.UPDATING, "repair")
+    assert deployment.new_events[-1].message == "the service was deleted"
+    deployment.activate(LATER, 0.04)
+    assert (deployment.status, deployment.operation.status) == (Status.ACTIVE, "succeeded")
+
+
+def test_a_deleted_deployment_of_which_something_is_found_is_torn_down_again() -> None:
+    deployment = in_status(Status.DELETED)
+    deployment.reopen("AWS has cluster x", LATER)
+    assert (deployment.status, deployment.deleted_at, deployment.purge_at) == (
+        Status.DELETING,
+        None,
+        None,
+    )
+
+
+def test_resources_without_a_record_get_one_that_tells_of_them() -> None:
+    left = [Leftover(kind="cluster", name=ID, reason="AWS still has it")]
+    deployment = Deployment.adopt(ID, "team-a", left, MOMENT)
+    assert (deployment.status, deployment.leftovers) == (Status.DELETE_FAILED, left)
+    assert deployment.failure is not None
+    assert not deployment.is_running
+    deployment.retry(LATER)
+    assert deployment.status is Status.DELETING

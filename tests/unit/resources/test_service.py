@@ -34,13 +34,13 @@ def test_a_service_that_is_as_wanted_is_not_touched(deployed: Deployment) -> Non
 
 
 def test_what_is_created_is_what_the_spec_says(deployment: Deployment) -> None:
+    deployment.spec = spec_of(count=3, port=8080, health_check={"grace": 90})
     security_groups.ensure(deployment)
     cluster.ensure(deployment)
     task_definition.ensure(deployment)
     found = {"TargetGroups": [{"TargetGroupArn": "arn:target"}]}
     aws_says.answer("elbv2", "DescribeTargetGroups", found)
     calls = aws_says.watch("ecs", "CreateService")
-    deployment.spec = spec_of(count=3, port=8080, health_check={"grace": 90})
     service.ensure(deployment)
     [call] = calls
     assert (call["desiredCount"], call["launchType"]) == (3, "FARGATE")

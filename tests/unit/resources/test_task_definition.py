@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment, Image
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.parts import Image
 from chalicelib.resources import task_definition
 from tests.unit.builders import ACCOUNT, DIGEST, ID, IMAGE, REGISTRY, deployment_of, spec_of
 
@@ -39,12 +40,16 @@ def test_a_change_of_count_alone_is_no_new_revision(deployment: Deployment) -> N
     assert task_definition.ensure(deployment) == first
 
 
-def test_another_image_is_another_revision_and_going_back_one_more(deployment: Deployment) -> None:
+def test_another_image_is_another_revision_and_going_back_finds_the_one_before(
+    deployment: Deployment,
+) -> None:
     arns = []
-    for tag in ("1", "2", "1"):
+    for tag in ("1", "2", "3", "1"):
         deployment.image = Image(reference=f"{REGISTRY}/recommend:{tag}")
+        assert (task_definition.find(deployment) is None) is (len(arns) < 3)
         arns.append(task_definition.ensure(deployment).arn)
-        assert task_definition.newest_arn(ID) == arns[-1]
+        assert task_definition.find(deployment) == arns[-1]
+    assert arns[3] == arns[0]
     assert len(set(arns)) == 3
 
 
@@ -96,7 +101,7 @@ def test_the_callers_port_variable_wins() -> None:
 def test_a_longer_id_is_another_family(deployment: Deployment) -> None:
     longer = deployment_of(f"{ID}-ghijkl", name="x")
     task_definition.ensure(longer)
-    assert task_definition.newest_arn(ID) is None
+    assert task_definition.find(deployment) is None
     assert task_definition.exists(ID) == []
     task_definition.ensure(deployment)
     task_definition.delete(ID)

@@ -2,8 +2,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.deployments.deployment import Deployment, Image
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.deployments.parts import Image
 from chalicelib.workflow import image as images
 from tests.unit import aws_says
 from tests.unit.builders import DIGEST, IMAGE, REGION, REGISTRY, deployment_of

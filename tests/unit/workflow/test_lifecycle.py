@@ -4,9 +4,11 @@ import pytest
 
 import app
 from chalicelib import store
-from chalicelib.deployments.deployment import Deployment, Path, Status
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import Superseded
+from chalicelib.deployments.operation import Path
 from chalicelib.deployments.pricing import usd_per_hour
+from chalicelib.deployments.record import Status
 from chalicelib.workflow import lifecycle
 from tests.unit import aws_says
 from tests.unit.builders import ID, MOMENT, active, deployment_of, spec_of
@@ -98,7 +100,7 @@ def test_a_failed_teardown_ends_with_its_leftovers() -> None:
     )
     assert run("diagnose", "destroy", 2)["path"] == "end"
     assert record().status is Status.DELETE_FAILED
-    assert [(item["kind"], item["name"]) for item in record().leftovers] == [("cluster", ID)]
+    assert [(item.kind, item.name) for item in record().leftovers] == [("cluster", ID)]
 
 
 def test_a_superseded_diagnosis_changes_nothing() -> None:

@@ -3,13 +3,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib.deployments.deployment import Deployment, Resource
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import (
     DeploymentFailed,
     FailureCode,
     NotReady,
     StillProvisioning,
 )
+from chalicelib.deployments.parts import Resource
 from chalicelib.workflow import readiness
 from tests.unit.builders import ID, MOMENT, Clock, deployment_of, rolling_back
 from tests.unit.workflow.conftest import World, running_task, stopped_task, target
@@ -148,22 +149,6 @@ def test_a_crash_loop_is_told_while_the_load_balancer_is_provisioned(world: Worl
     world.tasks = [stopped_task(n) for n in range(3)]
     with pytest.raises(DeploymentFailed):
         readiness.await_ready(waiting())
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"createdAt": MOMENT - timedelta(seconds=1)},
-        {"lastStatus": "DEPROVISIONING"},
-        {"taskDefinitionArn": f"arn:task-definition/{ID}:7"},
-        {"stopCode": "ServiceSchedulerInitiated", "stoppedReason": "Scaling activity initiated"},
-    ],
-)
-def test_tasks_that_tell_nothing_of_this_operation_do_not_count(
-    world: World, fields: dict[str, Any]
-) -> None:
-    world.tasks += [stopped_task(n, **fields) for n in range(5)]
-    readiness.await_ready(waiting())
 
 
 def test_a_way_back_is_not_failed_by_the_tasks_that_made_it_needed(

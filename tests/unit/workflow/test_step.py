@@ -9,15 +9,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 import app
 from chalicelib import store
 from chalicelib.deployments import errors
-from chalicelib.deployments.deployment import (
-    CONVERGE_STEPS,
-    DESTROY_STEPS,
-    Deployment,
-    Path,
-    Prediction,
-    Resource,
-    Status,
-)
+from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import (
     DeploymentFailed,
     FailureCode,
@@ -28,6 +20,9 @@ from chalicelib.deployments.errors import (
     Throttled,
     WorkflowError,
 )
+from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.deployments.parts import Prediction, Resource
+from chalicelib.deployments.record import Status
 from chalicelib.workflow import lifecycle, step, steps
 from chalicelib.workflow.step import Outcome
 from tests.unit import aws_says
@@ -264,9 +259,9 @@ def test_what_a_step_waits_for_is_recorded(error: WorkflowError) -> None:
 
 
 def test_waiting_ends_at_the_deadline(clock: Clock) -> None:
-    clock.advance(minutes=15)
+    clock.moment = record().operation.deadline
     with pytest.raises(NotReady):
-        call(raises(NotReady("provisioning")))
+        call(raises(NotReady("provisioning", evidence={"seen": 1})))
     clock.advance(seconds=1)
     with pytest.raises(DeploymentFailed) as raised:
         call(raises(NotReady("provisioning")))
@@ -274,7 +269,7 @@ def test_waiting_ends_at_the_deadline(clock: Clock) -> None:
     failure = record().failure
     assert failure is not None
     assert (failure.code, failure.step) == ("DEADLINE_EXCEEDED", STEP)
-    assert failure.evidence == {"waiting_for": "provisioning"}
+    assert failure.evidence == {"waiting_for": "provisioning", "seen": 1}
     assert record().operation.step(STEP).status == "failed"
 
 

@@ -1,7 +1,8 @@
 import pytest
 
-from chalicelib.deployments.deployment import Deployment, Resource
-from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import DeploymentFailed, NotReady
+from chalicelib.deployments.parts import Leftover, Resource
 from chalicelib.resources import (
     cluster,
     listener,
@@ -51,7 +52,7 @@ def test_tasks_that_stop_are_waited_for(world: World) -> None:
 
 def test_everything_that_is_left_is_named(deployed: Deployment) -> None:
     left = teardown.find_leftovers(ID)
-    assert {item["kind"] for item in left} == {kind for kind, _ in teardown.KINDS}
+    assert {item.kind for item in left} == {kind for kind, _, _ in teardown.KINDS}
     with pytest.raises(NotReady, match=rf"load_balancer {ID}"):
         teardown.verify(deployed)
 
@@ -73,7 +74,7 @@ def test_the_receipt_says_what_is_gone_and_keeps_what_went_before() -> None:
     deployment = deployment_of()
     earlier = Resource(kind="cluster", name="old", deleted_at=MOMENT, verified_gone=True)
     deployment.resources = [earlier.model_copy(), Resource(kind="cluster", name=ID)]
-    deployment.leftovers = [{"kind": "cluster", "name": ID, "reason": "found by its name"}]
+    deployment.leftovers = [Leftover(kind="cluster", name=ID, reason="it was there before")]
     change = teardown.verify(deployment).change
     assert change is not None
     change(deployment)
@@ -87,9 +88,8 @@ def test_the_receipt_says_what_is_gone_and_keeps_what_went_before() -> None:
 def test_what_only_the_tag_finds_is_left_over() -> None:
     arn = ARN.format("sqs", "queue")
     tagged(arn)
-    assert teardown.find_leftovers(ID) == [
-        {"kind": "unknown", "name": arn, "reason": "found by its tag"}
-    ]
+    [left] = teardown.find_leftovers(ID)
+    assert (left.kind, left.name) == ("unknown", arn)
 
 
 @pytest.mark.usefixtures("cloud")
@@ -110,3 +110,14 @@ def test_what_only_the_tag_finds_is_left_over() -> None:
 def test_the_tagging_api_is_behind_what_was_asked_by_name(arn: str) -> None:
     tagged(arn)
     assert teardown.find_leftovers(ID) == []
+
+
+def test_what_could_not_be_removed_ends_the_waiting_and_tells_why(deployed: Deployment) -> None:
+    deployed.delete(MOMENT)
+    deployed.finish_step("delete_cluster", MOMENT, "AWS refused DeleteCluster.", status="failed")
+    with pytest.raises(DeploymentFailed, match=f"cluster {ID}"):
+        teardown.verify(deployed)
+    left = teardown.with_reasons(teardown.find_leftovers(ID), deployed)
+    reasons = {item.kind: item.reason for item in left}
+    assert reasons["cluster"] == "AWS refused DeleteCluster."
+    assert reasons["log_group"] == "AWS still has it, by its name"

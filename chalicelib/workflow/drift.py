@@ -1,0 +1,29 @@
+"""Did somebody change or delete a part of a serving deployment by hand?"""
+
+from __future__ import annotations
+
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.resources import listener, load_balancer, service, target_group, task_definition
+
+
+def find(deployment: Deployment) -> str:
+    """How AWS differs from the record, in words; empty where it does not."""
+    found = service.find(deployment.id)
+    if found is None or found["status"] != "ACTIVE":
+        return "the service was deleted"
+    if found["desiredCount"] != deployment.spec.count:
+        return f"the service wants {found['desiredCount']} tasks, not {deployment.spec.count}"
+    if found["taskDefinition"] != task_definition.find(deployment):
+        return f"the service runs {found['taskDefinition'].rsplit('/', 1)[-1]}"
+    balancer = load_balancer.find(deployment.id)
+    if balancer is None:
+        return "the load balancer was deleted"
+    group = target_group.find_arn(deployment.id)
+    if group is None:
+        return "the target group was deleted"
+    front = listener.find(balancer.arn)
+    if front is None:
+        return "the listener was deleted"
+    if front["DefaultActions"][0].get("TargetGroupArn") != group:
+        return "the listener forwards elsewhere"
+    return ""

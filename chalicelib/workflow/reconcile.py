@@ -1,0 +1,175 @@
+"""The reconciler: every five minutes, and when an execution ends badly, it holds what the records
+say against what AWS says, and repairs or tells.
+
+It changes records and starts executions; AWS resources are changed by the steps of those alone. So
+it may die anywhere, run twice, and run at once with anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from chalicelib import store
+from chalicelib.clock import now
+from chalicelib.deployments import naming
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import Superseded
+from chalicelib.deployments.parts import Leftover
+from chalicelib.deployments.record import Status
+from chalicelib.observability import logger
+from chalicelib.workflow import drift, executions, orphans, recovery
+
+# The API starts an execution right after it wrote the record: this long it may still be about to.
+START_PATIENCE = timedelta(seconds=60)
+# Steps end an operation at its deadline by themselves; so long after it they did not.
+OVERDUE = timedelta(minutes=15)
+# An operation whose executions die again and again has a cause that another one does not mend.
+MOST_TAKEOVERS = 3
+# Tags of deleted resources are listed for a while, and a teardown may just have ended.
+# https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
+ORPHAN_PATIENCE = timedelta(minutes=10)
+
+Finding = dict[str, str]
+
+
+def run(event: dict[str, Any]) -> dict[str, Any]:
+    """Looks at every deployment, or at the one whose execution the event is about.
+
+    Args:
+        event: of EventBridge: a schedule's, or an "Step Functions Execution Status Change".
+
+    Returns:
+        `{"checked": how many deployments, "findings": [{deployment, finding}]}`, as logged.
+    """
+    execution = event.get("detail", {}).get("executionArn", "") if event else ""
+    if execution:
+        deployment_id = execution.rsplit(":", 1)[-1].rpartition("-")[0]
+        deployment = store.get(deployment_id)
+        found = _each([deployment] if deployment else [], _check)
+        checked = 1
+    else:
+        deployments = list(store.all_deployments())
+        checked = len(deployments)
+        found = _each(deployments, _check) + _each(orphans.find(), _check_orphan)
+    for finding in found:
+        logger.warning("reconciled", extra=finding)
+    return {"checked": checked, "findings": found}
+
+
+def _each(items: Iterable[Any], check: Callable[[Any], str]) -> list[Finding]:
+    """What `check` found of each; one that cannot be looked at holds up no other."""
+    findings = []
+    for item in items:
+        try:
+            finding = check(item)
+        except Superseded:
+            continue  # somebody moved on meanwhile, and the next look sees where to
+        except Exception as error:
+            logger.exception("not reconciled", extra={"deployment": item.id})
+            finding = f"could not be looked at: {error}"
+        if finding:
+            findings.append({"deployment": item.id, "finding": finding})
+    return findings
+
+
+def _check(deployment: Deployment) -> str:
+    if deployment.is_running:
+        return _check_execution(deployment)
+    if deployment.status is Status.ACTIVE:
+        return _check_drift(deployment)
+    return ""
+
+
+# --- executions ----------------------------------------------------------------------------
+
+
+def _check_execution(deployment: Deployment) -> str:
+    """A running operation needs a running execution."""
+    moment, generation = now(), deployment.generation
+    status = executions.status(deployment.id, generation)
+    if status is None:
+        if moment - deployment.updated_at < START_PATIENCE:
+            return ""
+        executions.start(deployment)
+        return "its execution had never been started"
+    if status == "RUNNING":
+        if moment < deployment.operation.deadline + OVERDUE:
+            return ""
+        executions.stop(deployment.id, generation)
+        status = "overdue"
+    return _take_up(deployment, f"execution {naming.execution(deployment.id, generation)} {status}")
+
+
+def _take_up(deployment: Deployment, reason: str) -> str:
+    """Lets another execution go on, on the way out where the operation can no longer succeed."""
+
+    def change(record: Deployment) -> None:
+        if (record.generation, record.is_running) != (deployment.generation, True):
+            raise Superseded("its execution ended in order after all")
+        operation = record.operation
+        if now() > operation.deadline or operation.takeovers >= MOST_TAKEOVERS:
+            recovery.recover(record, {"Error": "ExecutionDied", "Cause": reason}, now())
+        if record.is_running:
+            record.take_up(reason, now())
+
+    taken = store.update(deployment.id, change)
+    if taken.is_running:
+        executions.start(taken)
+    return reason
+
+
+# --- what serves ---------------------------------------------------------------------------
+
+
+def _check_drift(deployment: Deployment) -> str:
+    """Repairs an ACTIVE deployment of which somebody changed or deleted a part by hand."""
+    reason = drift.find(deployment)
+    if not reason:
+        return ""
+
+    def change(record: Deployment) -> None:
+        if (record.generation, record.status) != (deployment.generation, Status.ACTIVE):
+            raise Superseded("it is being changed")
+        record.repair(reason, now())
+
+    executions.start(store.update(deployment.id, change))
+    return reason
+
+
+# --- what nobody knows of ------------------------------------------------------------------
+
+
+def _check_orphan(orphan: orphans.Orphan) -> str:
+    """Resources with the stack's tag that no record answers for: told, and removed where their
+    deletion was asked for."""
+    record = store.get(orphan.id)
+    if record and (record.is_running or record.status not in (Status.DELETED, Status.FAILED)):
+        return ""
+    torn_down = record is not None and all(r.verified_gone for r in record.resources)
+    if record and (not torn_down or now() - record.updated_at < ORPHAN_PATIENCE):
+        return ""
+    left = orphans.confirm(orphan)
+    if not left:
+        return ""
+    told = "AWS has " + ", ".join(f"{item.kind} {item.name}" for item in left)
+    if record is None:
+        store.adopt(Deployment.adopt(orphan.id, orphan.owner, left, now()))
+        return f"{told}, without a record"
+    return _reopen(record, left, told)
+
+
+def _reopen(deployment: Deployment, left: list[Leftover], told: str) -> str:
+    def change(record: Deployment) -> None:
+        if (record.generation, record.is_running) != (deployment.generation, False):
+            raise Superseded("it is being worked on")
+        if record.status is Status.DELETED:
+            record.reopen(told, now())
+        else:
+            record.tell_leftovers(left, now())
+
+    changed = store.update(deployment.id, change)
+    if changed.is_running:
+        executions.start(changed)
+    return f"{told}, after its teardown"

@@ -1,0 +1,62 @@
+"""Where a failed operation goes from here: torn down, back to the version before, or ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import datetime
+from typing import Any
+
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import FailureCode
+from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.deployments.parts import Failure, Snapshot
+
+
+def recover(deployment: Deployment, error: dict[str, Any], now: datetime) -> Path | None:
+    """Turns a failed operation to its way out, and says which path is next; None is the end.
+
+    A create that failed is torn down unless the caller wants to keep it, an update goes back to
+    the version before. What fails on the way back, or in a teardown, ends the operation.
+
+    Args:
+        error: what the state machine caught: `{"Error": name, "Cause": text}`.
+    """
+    if deployment.failure is None:
+        deployment.fail(_running_step(deployment), _unexplained(deployment, error), now)
+    if deployment.operation.path is Path.CONVERGE:
+        if deployment.last_active is None and deployment.spec.on_failure == "teardown":
+            deployment.turn_to(Path.DESTROY, DESTROY_STEPS, now)
+            return Path.DESTROY
+        if _has_version_before(deployment):
+            steps = tuple(f"rollback_{name}" for name in CONVERGE_STEPS)
+            deployment.turn_to(Path.ROLLBACK, steps, now)
+            return Path.ROLLBACK
+    deployment.end_failed(now)
+    return None
+
+
+def _has_version_before(deployment: Deployment) -> bool:
+    present = Snapshot(spec=deployment.spec, image=deployment.image)
+    return deployment.last_active is not None and deployment.last_active != present
+
+
+def _running_step(deployment: Deployment) -> str:
+    steps = deployment.operation.steps
+    told = (step.name for step in steps if step.status in ("running", "failed"))
+    return next(told, steps[0].name)
+
+
+def _unexplained(deployment: Deployment, error: dict[str, Any]) -> Failure:
+    """A step that died without a word of its own: time-outs, crashes, too many tries."""
+    cause = error.get("Cause", "")
+    with contextlib.suppress(ValueError):
+        told = json.loads(cause)
+        cause = told.get("errorMessage", cause) if isinstance(told, dict) else cause
+    return Failure(
+        code=FailureCode.INTERNAL,
+        step=_running_step(deployment),
+        message=f"A step ended without an answer: {error.get('Error', 'unknown error')}.",
+        hint="Retry; if it stays so, pass the id of the deployment on to the platform team.",
+        evidence={"error": error.get("Error"), "cause": str(cause)[:2000]},
+    )
