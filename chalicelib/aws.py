@@ -76,12 +76,18 @@ def forget_clients() -> None:
 
 def code_of(error: Exception) -> str:
     """The AWS error code of a botocore `ClientError`, or an empty string."""
-    return getattr(error, "response", {}).get("Error", {}).get("Code", "")
+    return str(_said(error).get("Code", ""))
 
 
 def message_of(error: Exception) -> str:
     """What AWS said, without botocore's preamble."""
-    return getattr(error, "response", {}).get("Error", {}).get("Message", "") or str(error)
+    return str(_said(error).get("Message", "") or error)
+
+
+def _said(error: Exception) -> dict[str, Any]:
+    # botocore's errors of connections have a `response` too, which is None.
+    response = getattr(error, "response", None) or {}
+    return dict(response.get("Error", {}))
 
 
 def workflow_error(error: Exception) -> WorkflowError | None:
@@ -113,7 +119,7 @@ def _from_client_error(error: Any) -> WorkflowError:
     if code in QUOTA:
         return DeploymentFailed(
             FailureCode.AWS_QUOTA_EXCEEDED,
-            f"An AWS quota is used up: {message}",
+            f"An AWS quota is used up: {message.rstrip('.')}.",
             hint="Delete deployments that are not needed, or ask AWS for a higher quota.",
             evidence=evidence,
         )

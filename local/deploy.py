@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.emulator import client
+from local.emulator import ACCOUNT_ID, REGION, client
 
 STACK_NAME = "slipway"
 BUCKET = "slipway-code"
 STACK_SECONDS = 120.0
+# What `aws secretsmanager create-secret --name slipway/...` makes, and `aws ssm put-parameter`.
+ALLOWED_SECRETS = (
+    f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:slipway/*",
+    f"arn:aws:ssm:{REGION}:{ACCOUNT_ID}:parameter/slipway/*",
+)
 
 
 class DeployError(Exception):
@@ -44,7 +49,10 @@ def deploy(template: dict[str, Any], archive: Path, url: str) -> Deployed:
         if "CodeUri" in resource.get("Properties", {}):
             resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/{archive.name}"
     # On AWS a load balancer answers under its DNS name, here under a path of the emulator.
-    parameters = {"LoadBalancerUrl": f"{url}/_alb/{{name}}"}
+    parameters = {
+        "LoadBalancerUrl": f"{url}/_alb/{{name}}",
+        "AllowedSecrets": ",".join(ALLOWED_SECRETS),
+    }
     outputs = _create_stack(template, parameters, url)
     try:
         stage = _stage_name(template)

@@ -119,7 +119,7 @@ def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
         TMPDIR=str(temporary),
         STATE_DIR=str(temporary / "state"),
         S3_DATA_DIR=str(temporary / "s3"),
-        SFN_WAIT_SCALE=os.environ.get("SFN_WAIT_SCALE", "0.1"),
+        SFN_WAIT_SCALE=str(time_scale()),
         # It hands this to the functions, after and above their own environment.
         AWS_ENDPOINT_URL=os.environ.get("AWS_ENDPOINT_URL_FOR_FUNCTIONS") or url,
         AWS_CONFIG_FILE=os.devnull,
@@ -130,6 +130,11 @@ def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
     # Without a DOCKER_HOST it would look for an engine by itself, and run tasks beside the agent.
     environment.setdefault("DOCKER_HOST", f"unix://{temporary}/no-container-engine.sock")
     return environment
+
+
+def time_scale() -> float:
+    """Return the factor on all that is waited for: in the state machine, and for ECS."""
+    return float(os.environ.get("SFN_WAIT_SCALE") or "0.1")
 
 
 def free_port(host: str = "127.0.0.1") -> int:

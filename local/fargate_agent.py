@@ -1,9 +1,10 @@
 """The local Fargate agent: makes the emulator's ECS tasks real, through the public API alone.
 
 Without a container engine MiniStack calls a task RUNNING at once though nothing runs. The agent
-starts a process for each, registers it with the service's target groups when it answers, and
-plays the parts of ECS that MiniStack leaves out: it replaces tasks that ended, with a growing
-delay, and keeps the old tasks of a rolling update alive until the new ones serve.
+starts a process for each, registers it with the service's target groups when it passes their
+health checks, and plays the parts of ECS that MiniStack leaves out: it ends tasks that do not
+pass them within the grace period or take too much memory, replaces tasks that ended, with a
+growing delay, and keeps the old tasks of a rolling update alive until the new ones serve.
 """
 
 import logging
@@ -13,13 +14,11 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.emulator import client
+from local.emulator import client, time_scale
 from local.fargate_task import Task
 from local.task_logs import TaskLog
 from local.task_plan import CannotStart, Planner, arns_of_running_tasks
-
-# As chalicelib/deployments/naming.py has it; the agent knows nothing else of the application.
-TAG_ADDRESS = "slipway:address"
+from local.task_tags import TaskTags
 
 LOOK_SECONDS = 0.1
 STOP_SECONDS = 3.0
@@ -36,6 +35,7 @@ class Agent:
 
     def __init__(self, url: str, model: Path, log_file: Path) -> None:
         """Args: url: the emulator; model: the sample's trained model; log_file: for its own log."""
+        self._time_scale = time_scale()
         self._ecs = client("ecs", url)
         self._elbv2 = client("elbv2", url)
         self._logs = client("logs", url)
@@ -83,10 +83,11 @@ class Agent:
                 self._begin(arn, cluster)
         for arn in [arn for arn in self._tasks if arn not in wanted]:
             self._retire(self._tasks.pop(arn))
-        for task in [task for task in self._tasks.values() if task.ended]:
-            del self._tasks[task.plan.arn]
-            reason = f"Essential container in task exited (exit code {task.exit_code})"
-            self._give_up(task.plan.arn, task.plan.cluster, task.plan.service, task.serving, reason)
+        for task in [task for task in self._tasks.values() if task.ended or task.fault]:
+            plan = self._tasks.pop(task.plan.arn).plan
+            self._give_up(plan.arn, plan.cluster, plan.service, task.serving, task.fault)
+            task.stop()
+            self._ending.append(task)
         for task in [task for task in self._replaced if task.ended or self._is_replaced(task)]:
             self._replaced.remove(task)
             task.stop()
@@ -101,12 +102,9 @@ class Agent:
         try:
             plan = self._planner.plan(task, service)
             container = self._planner.container(task)
-            # Where AWS would attach a network interface that tells the task's address.
-            address = {"key": TAG_ADDRESS, "value": plan.address.target_id}
-            self._ecs.tag_resource(resourceArn=arn, tags=[address])
-            self._tasks[arn] = Task(
-                plan, self._elbv2, TaskLog(self._logs, container, arn.rsplit("/", 1)[-1])
-            )
+            task_log = TaskLog(self._logs, container, arn.rsplit("/", 1)[-1])
+            tags = TaskTags(self._ecs, arn)
+            self._tasks[arn] = Task(plan, self._elbv2, task_log, tags, self._time_scale)
         except CannotStart as error:
             self._give_up(arn, cluster, service, False, str(error))
         except OSError as error:

@@ -1,7 +1,6 @@
 """One ECS task as a local process: started, registered as a target, watched, stopped in order."""
 
 import contextlib
-import http.client
 import logging
 import os
 import signal
@@ -15,27 +14,16 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.addresses import Address
+from local.health_checks import HealthChecks, TargetGroup
+from local.memory import resident_mib
 from local.task_logs import TaskLog
+from local.task_tags import TaskTags
 
 LOOK_SECONDS = 0.05
-PROBE_SECONDS = 2.0
 # A load balancer may have picked the target just before it was deregistered, and not yet connected.
 DRAIN_SECONDS = 0.3
 STOP_TIMEOUT_SECONDS = 30  # of ECS, where the task definition names none
 log = logging.getLogger("agent")
-
-
-@dataclass(frozen=True)
-class TargetGroup:
-    """A target group that the task belongs to, with its health check.
-
-    Attributes:
-        matcher: the statuses that AWS takes for healthy, e.g. "200" or "200-399,404".
-    """
-
-    arn: str
-    path: str
-    matcher: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +48,8 @@ class Plan:
     Attributes:
         service: name of its ECS service, "" for a task of its own.
         stop_timeout: seconds from SIGTERM to SIGKILL.
+        memory: MiB that the process may hold.
+        grace: seconds that the service gives a task before its health checks count.
     """
 
     arn: str
@@ -69,6 +59,8 @@ class Plan:
     address: Address
     target_groups: tuple[TargetGroup, ...]
     stop_timeout: float
+    memory: float
+    grace: float
 
     @property
     def label(self) -> str:
@@ -81,21 +73,28 @@ class Task:
 
     Attributes:
         serving: whether it is (or was) registered with all of its target groups.
-        exit_code: of a process that ended by itself, as a shell counts it; None otherwise.
+        fault: why ECS has to stop it, in ECS's words; "" while there is no reason.
         ended: whether the process and the registration are gone.
     """
 
-    def __init__(self, plan: Plan, elbv2: Any, task_log: TaskLog) -> None:
+    def __init__(
+        self, plan: Plan, elbv2: Any, task_log: TaskLog, tags: TaskTags, time_scale: float
+    ) -> None:
         """Start the process and look after it in a thread.
+
+        Args:
+            time_scale: the factor on ECS's waits.
 
         Raises:
             OSError: the program cannot be run.
         """
         self.plan = plan
         self.serving = False
-        self.exit_code: int | None = None
+        self.fault = ""
         self._elbv2 = elbv2
         self._log = task_log
+        self._tags = tags
+        self._out_of_memory = False
         self._stop = threading.Event()
         self._abandoned = False
         self._process = subprocess.Popen(
@@ -107,6 +106,9 @@ class Task:
             stderr=subprocess.STDOUT,
             process_group=0,  # a container's end takes along what it started
         )
+        self._checks = HealthChecks(plan.address, plan.target_groups, plan.grace, time_scale)
+        # Where AWS would attach a network interface that tells the task's address.
+        tags.tell(address=plan.address.target_id, state="RUNNING")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -135,10 +137,15 @@ class Task:
         while self._process.poll() is None and not self._stop.is_set():
             if not self.serving:
                 self._try_to_serve()
+            if resident_mib(self._process.pid) > self.plan.memory:
+                self._out_of_memory = True
+                self._process.kill()
+                self._process.wait()
             self._log.flush_when_due()
             self._stop.wait(LOOK_SECONDS)
         ended_by_itself = self._process.poll() is not None
         if not self._abandoned:
+            self._tags.tell(state="STOPPING")
             self._deregister()
         if not ended_by_itself:
             self._end_process()
@@ -146,10 +153,18 @@ class Task:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._reader.join(1)
         self._log.flush()
-        if ended_by_itself:
-            code = self._process.returncode
-            self.exit_code = 128 - code if code < 0 else code
-        log.info("%s: ended with %s", self.plan.label, self._process.returncode)
+        self._tell_end(ended_by_itself)
+
+    def _tell_end(self, ended_by_itself: bool) -> None:
+        code = self._process.returncode
+        exit_code = 128 - code if code < 0 else code  # as a shell counts it
+        if ended_by_itself and not self.fault:
+            self.fault = f"Essential container in task exited (exit code {exit_code})"
+            if self._out_of_memory:
+                self.fault += ": OutOfMemoryError: Container killed due to memory usage"
+        if not self._abandoned:
+            self._tags.tell(state="STOPPED", exit_code=str(exit_code))
+        log.info("%s: ended with %s", self.plan.label, code)
 
     def _end_process(self) -> None:
         if not self._abandoned:
@@ -171,17 +186,15 @@ class Task:
             self._log.write(line.decode(errors="replace").rstrip("\n"))
 
     def _try_to_serve(self) -> None:
-        for group in self.plan.target_groups:
-            status = _probe(self.plan.address, group.path)
-            if status is None:
-                return
-            if not _matches(status, group.matcher):
-                warning = (
-                    f"WARNING: GET {group.path} answered {status}, the health check wants "
-                    f"{group.matcher}: on AWS this target would be unhealthy"
-                )
-                log.warning("%s: %s", self.plan.label, warning)
-                self._log.write(warning)
+        before = self._checks.met
+        passed = self._checks.passed()
+        if self._checks.met != before:
+            self._tags.tell(health_check=self._checks.met)
+            log.info("%s: health check meets %s", self.plan.label, self._checks.met)
+        if self._checks.failed_in and not self.fault:
+            self.fault = f"Task failed ELB health checks in (target-group {self._checks.failed_in})"
+        if not passed:
+            return
         for group in self.plan.target_groups:
             if not self._change(self._elbv2.register_targets, group.arn):
                 return
@@ -200,21 +213,3 @@ class Task:
             log.info("%s: %s", self.plan.label, error)
             return False
         return True
-
-
-def _probe(address: Address, path: str) -> int | None:
-    """Return the status that the process answers, None while it does not."""
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=PROBE_SECONDS)
-    try:
-        connection.request("GET", path, headers={"User-Agent": "ELB-HealthChecker/2.0"})
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
-def _matches(status: int, matcher: str) -> bool:
-    """Tell whether `status` is among "200", "200,202" or "200-299", as the ELB API writes it."""
-    ranges = (part.partition("-") for part in matcher.split(","))
-    return any(int(low) <= status <= int(high or low) for low, _, high in ranges)

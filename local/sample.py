@@ -14,7 +14,9 @@ from local.emulator import ACCOUNT_ID, REGION, client
 ROOT = Path(__file__).resolve().parent.parent
 CONTAINER = ROOT / "container"
 REPOSITORY = "recommend"
-TAGS = ("1", "2")
+# The last two cannot serve: "crash" ends when it starts, "arm64" was built for that architecture.
+ARCHITECTURES = {"1": "amd64", "2": "amd64", "crash": "amd64", "arm64": "arm64"}
+TAGS = tuple(ARCHITECTURES)
 IMAGE = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:{TAGS[0]}"
 IMAGE_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -58,7 +60,7 @@ def push_images(url: str) -> None:
             raise
     for tag in TAGS:
         image = _image_manifest(tag)
-        index = _index_manifest(image)
+        index = _index_manifest(tag, image)
         for media_type, manifest, named in (
             (IMAGE_TYPE, image, {"imageDigest": _digest(image)}),
             (INDEX_TYPE, index, {"imageTag": tag}),
@@ -71,8 +73,19 @@ def push_images(url: str) -> None:
             )
 
 
+def tag_of(reference: str) -> str | None:
+    """Return the tag of a reference to the sample image by tag or digest; None for another one."""
+    name, _, digest = reference.partition("@")
+    repository, _, tag = name.partition("/")[2].partition(":")
+    if repository != REPOSITORY:
+        return None
+    digests = {_digest(_index_manifest(tag, _image_manifest(tag))): tag for tag in TAGS}
+    return digests.get(digest) if digest else tag if tag in TAGS else None
+
+
 def _image_manifest(tag: str) -> str:
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": {"v": tag}}})
+    platform = {"architecture": ARCHITECTURES[tag], "os": "linux"}
+    config = json.dumps({**platform, "config": {"Labels": {"v": tag}}})
     layer = f"layer of version {tag}"
     return json.dumps(
         {
@@ -84,8 +97,8 @@ def _image_manifest(tag: str) -> str:
     )
 
 
-def _index_manifest(image: str) -> str:
-    platform = {"architecture": "amd64", "os": "linux"}
+def _index_manifest(tag: str, image: str) -> str:
+    platform = {"architecture": ARCHITECTURES[tag], "os": "linux"}
     manifests = [_descriptor(IMAGE_TYPE, image) | {"platform": platform}]
     return json.dumps({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
 

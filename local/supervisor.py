@@ -24,6 +24,7 @@ from local import processes, sample
 from local.deploy import Deployed, DeployError, deploy
 from local.emulator import ACCOUNT_ID, REGION, Emulator, EmulatorError, client, open_url
 from local.fargate_agent import Agent
+from local.network import open_default_vpc
 from local.packaging import package_locally
 from local.stack import DETACH
 
@@ -55,11 +56,13 @@ class Supervisor:
             model = pool.submit(sample.train)
             self._emulator = emulator.result()
             pushed = pool.submit(sample.push_images, self._emulator.url)
+            opened = pool.submit(open_default_vpc, client("ec2", self._emulator.url))
             template = packaged.result()
             self._say("phase", "creating the CloudFormation stack")
             archive = self._state / "package" / "deployment.zip"
             deployed = deploy(template, archive, self._emulator.url)
             pushed.result()
+            opened.result()
             if "DOCKER_HOST" not in os.environ:  # with an engine MiniStack runs the real images
                 self._agent = Agent(self._emulator.url, model.result(), self._state / "agent.log")
                 self._agent.start()

@@ -8,13 +8,17 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local import processes, sample
-from local.addresses import Addresses
+from local.addresses import Address, Addresses
 from local.emulator import client
-from local.fargate_task import STOP_TIMEOUT_SECONDS, Plan, Program, TargetGroup
+from local.fargate_task import STOP_TIMEOUT_SECONDS, Plan, Program
+from local.health_checks import TargetGroup
 
 SHORT_ID = 8
-# What stands in for an image, by its repository.
-PROGRAMS = {sample.REPOSITORY: (sys.executable, "-u", str(sample.CONTAINER / "recommend.py"))}
+RECOMMEND = (sys.executable, "-u", str(sample.CONTAINER / "recommend.py"))
+CRASH = "import sys; print('cannot load the model: weights.npz is not there'); sys.exit(1)"
+# What stands in for the sample's images, by tag.
+PROGRAMS = {"crash": (sys.executable, "-u", "-c", CRASH)}
+PLATFORMS = {"X86_64": "amd64", "ARM64": "arm64"}
 # The rest of the caller's environment is not the container's business.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "OPENBLAS_NUM_THREADS", processes.MARK)
 
@@ -53,10 +57,14 @@ class Planner:
 
     def container(self, task: dict[str, Any]) -> dict[str, Any]:
         """Return the definition of the task's first container."""
-        arn = task["taskDefinitionArn"]
-        definition = self._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
-        container: dict[str, Any] = definition["containerDefinitions"][0]
+        container: dict[str, Any] = self._definition(task)["containerDefinitions"][0]
         return container
+
+    def _definition(self, task: dict[str, Any]) -> dict[str, Any]:
+        arn = task["taskDefinitionArn"]
+        answer = self._ecs.describe_task_definition(taskDefinition=arn)
+        definition: dict[str, Any] = answer["taskDefinition"]
+        return definition
 
     def plan(self, task: dict[str, Any], service: str) -> Plan:
         """Return what to run for `task`, which belongs to the ECS service named `service` if any.
@@ -64,40 +72,43 @@ class Planner:
         Raises:
             CannotStart: there is no program for the image, or a secret is not to be had.
         """
-        container = self.container(task)
-        arguments = self._arguments(container)
+        definition = self._definition(task)
+        container = definition["containerDefinitions"][0]
+        platform = definition.get("runtimePlatform", {}).get("cpuArchitecture", "X86_64")
+        arguments = _arguments(container, PLATFORMS[platform])
         ports = [mapping["containerPort"] for mapping in container.get("portMappings", [])]
         address = self._addresses.take(ports[0] if ports else 80)
-        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        environment |= {item["name"]: item["value"] for item in container.get("environment", [])}
-        environment |= self._secret_values(container)
-        environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}",
-            "HOST": address.host,
-            "PORT": str(address.port),
-            "TASK_ID": task["taskArn"].rsplit("/", 1)[-1][:SHORT_ID],
-            "MODEL": str(self._model),
-        }
+        found = self.service(task["clusterArn"], service) if service else None
         return Plan(
             arn=task["taskArn"],
             cluster=task["clusterArn"],
             service=service,
-            program=Program(tuple(arguments), environment, sample.CONTAINER),
+            program=Program(
+                tuple(arguments), self._environment(task, container, address), sample.CONTAINER
+            ),
             address=address,
-            target_groups=self._target_groups(task["clusterArn"], service),
+            target_groups=self._target_groups(found or {}),
             stop_timeout=container.get("stopTimeout", STOP_TIMEOUT_SECONDS),
+            memory=float(task["memory"]),
+            grace=(found or {}).get("healthCheckGracePeriodSeconds", 0),
         )
 
-    def _arguments(self, container: dict[str, Any]) -> list[str]:
-        image = container["image"]
-        repository = image.split("@")[0].partition("/")[2].split(":")[0]
-        if repository not in PROGRAMS:
-            raise CannotStart(
-                f"CannotPullContainerError: pull image manifest has been retried 1 time(s): "
-                f"failed to resolve ref {image}: {image}: not found"
-            )
-        own = container.get("entryPoint", []) + container.get("command", [])
-        return own or list(PROGRAMS[repository])
+    def _environment(
+        self, task: dict[str, Any], container: dict[str, Any], address: Address
+    ) -> dict[str, str]:
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment["PORT"] = str(address.port)
+        environment |= {item["name"]: item["value"] for item in container.get("environment", [])}
+        environment |= self._secret_values(container)
+        ports = [str(mapping["containerPort"]) for mapping in container.get("portMappings", [])]
+        if environment["PORT"] in ports:  # this process may not bind it; another is its own affair
+            environment["PORT"] = str(address.port)
+        return environment | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}",
+            "HOST": address.host,
+            "TASK_ID": task["taskArn"].rsplit("/", 1)[-1][:SHORT_ID],
+            "MODEL": str(self._model),
+        }
 
     def _secret_values(self, container: dict[str, Any]) -> dict[str, str]:
         try:
@@ -117,9 +128,8 @@ class Planner:
         name = reference.partition(":parameter")[2] or reference
         return str(self._ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
 
-    def _target_groups(self, cluster: str, name: str) -> tuple[TargetGroup, ...]:
-        service = self.service(cluster, name) if name else None
-        arns = [item["targetGroupArn"] for item in (service or {}).get("loadBalancers", [])]
+    def _target_groups(self, service: dict[str, Any]) -> tuple[TargetGroup, ...]:
+        arns = [item["targetGroupArn"] for item in service.get("loadBalancers", [])]
         if not arns:
             return ()
         groups = self._elbv2.describe_target_groups(TargetGroupArns=arns)["TargetGroups"]
@@ -128,6 +138,30 @@ class Planner:
                 arn=group["TargetGroupArn"],
                 path=group.get("HealthCheckPath", "/"),
                 matcher=group.get("Matcher", {}).get("HttpCode", "200"),
+                interval=group.get("HealthCheckIntervalSeconds", 30),
+                threshold=group.get("UnhealthyThresholdCount", 2),
             )
             for group in groups
         )
+
+
+def _arguments(container: dict[str, Any], architecture: str) -> list[str]:
+    """The command line that stands in for the container's image.
+
+    Raises `CannotStart` in the words of
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_cannot_pull_image.html
+    """
+    image = container["image"]
+    tag = sample.tag_of(image)
+    if tag is None:
+        raise CannotStart(
+            f"CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+            f"failed to resolve ref {image}: {image}: not found"
+        )
+    if sample.ARCHITECTURES[tag] != architecture:
+        raise CannotStart(
+            "CannotPullContainerError: pull image manifest has been retried 7 time(s): image "
+            f"Manifest does not contain descriptor matching platform 'linux/{architecture}'"
+        )
+    own = container.get("entryPoint", []) + container.get("command", [])
+    return own or list(PROGRAMS.get(tag, RECOMMEND))

@@ -152,8 +152,13 @@ def retry(request: Request, reference: str) -> Answer:
             rate = usd_per_hour(deployment.spec, settings().assign_public_ip)
             deployment.meter.set_rate(rate, now())
 
-    # A start that fails is told as 503, and the reconciler starts what the record says.
-    return _started(store.update(found.id, change))
+    deployment = store.update(found.id, change)
+    try:
+        executions.start(deployment)
+    except Exception:
+        # Accepted all the same: the reconciler starts what the record says within minutes.
+        logger.exception("execution not started", extra={"deployment": deployment.id})
+    return _accepted(deployment)
 
 
 def events(request: Request, reference: str) -> Answer:

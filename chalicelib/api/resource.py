@@ -30,7 +30,7 @@ def render(deployment: Deployment, now: datetime) -> dict[str, Any]:
         "failure": deployment.failure.model_dump() if deployment.failure else None,
         "prediction": deployment.prediction.model_dump() if deployment.prediction else None,
         "resources": [_resource(resource) for resource in deployment.resources],
-        "leftovers": deployment.leftovers,
+        "leftovers": [left.model_dump() for left in deployment.leftovers],
         "cost": {
             "usd_per_hour": deployment.meter.usd_per_hour,
             "accrued_usd": accrued(deployment, now),

@@ -32,19 +32,22 @@ def ensure(deployment: Deployment) -> Resource:
     """Creates the target group, or brings the one of this name to the spec."""
     elbv2 = aws.client("elbv2")
     arn = find_arn(deployment.id)
-    if arn:
-        elbv2.modify_target_group(TargetGroupArn=arn, **_health_check(deployment))
-    else:
-        arn = _create(deployment)
-    elbv2.modify_target_group_attributes(
-        TargetGroupArn=arn,
-        Attributes=[
-            {
-                "Key": "deregistration_delay.timeout_seconds",
-                "Value": str(DEREGISTRATION_DELAY_SECONDS),
-            }
-        ],
-    )
+    try:
+        if arn:
+            elbv2.modify_target_group(TargetGroupArn=arn, **_health_check(deployment))
+        else:
+            arn = _create(deployment)
+        elbv2.modify_target_group_attributes(
+            TargetGroupArn=arn,
+            Attributes=[
+                {
+                    "Key": "deregistration_delay.timeout_seconds",
+                    "Value": str(DEREGISTRATION_DELAY_SECONDS),
+                }
+            ],
+        )
+    except elbv2.exceptions.TargetGroupNotFoundException:
+        raise NotReady(f"target group {deployment.id} is not visible yet") from None
     return Resource(kind=KIND, name=deployment.id, arn=arn)
 
 

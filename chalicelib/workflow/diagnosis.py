@@ -64,7 +64,7 @@ def check_service(deployment: Deployment, found: dict[str, Any]) -> None:
     tripped = primary.get("rolloutState") == "FAILED"
     stopped = _stopped_tasks(deployment, found, since)
     if stopped:
-        newest = max(stopped, key=lambda task: task.get("stoppedAt", task["createdAt"]))
+        newest = max(stopped, key=_ended_at)
         lines = _log_lines(deployment.id, newest)
         verdict = judge(newest, lines, deployment.spec, _target_health(deployment))
         enough = len(stopped) >= CRASH_LOOP or tripped or verdict.final
@@ -82,7 +82,7 @@ def check_service(deployment: Deployment, found: dict[str, Any]) -> None:
 def log_lines(deployment_id: str) -> list[str]:
     """The last lines of the newest task that has not stopped, or that stopped last."""
     found = tasks.describe(deployment_id, desired=("RUNNING",)) or tasks.describe(deployment_id)
-    newest = max(found, key=lambda task: task["createdAt"], default=None)
+    newest = max(found, key=lambda task: task.get("createdAt", now()), default=None)
     return _log_lines(deployment_id, newest) if newest else []
 
 
@@ -111,6 +111,11 @@ def _stopped_tasks(
         and task.get("createdAt", now()) >= since
         and stopped_by_itself(task)
     ]
+
+
+def _ended_at(task: dict[str, Any]) -> datetime:
+    moment: datetime = task.get("stoppedAt") or task.get("createdAt") or now()
+    return moment
 
 
 def _none_in_time(deployment: Deployment, verdict: Verdict) -> bool:

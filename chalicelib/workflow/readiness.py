@@ -29,7 +29,7 @@ def await_ready(deployment: Deployment) -> Outcome:
     if balancer.state == "failed":
         raise DeploymentFailed(
             FailureCode.CAPACITY_UNAVAILABLE,
-            f"AWS could not provision the load balancer: {balancer.reason}",
+            f"AWS could not provision the load balancer: {balancer.reason.rstrip('.')}.",
             hint="Retry later, or ask the platform team for other subnets.",
             evidence={"load_balancer_state": balancer.state, "reason": balancer.reason},
         )

@@ -204,8 +204,9 @@ def _deadline_exceeded(deployment: Deployment, error: WorkflowError) -> Deployme
     operation = deployment.operation
     return DeploymentFailed(
         FailureCode.DEADLINE_EXCEEDED,
-        f"The {operation.kind} did not end by {rfc3339(operation.deadline)}: {error}",
-        hint="Look at the evidence and the step that was running, then try again.",
+        f"The {operation.kind} did not end by {rfc3339(operation.deadline)}: {error}.",
+        hint="The evidence says what AWS told last; retry, and if it stays so, pass the id of the "
+        "deployment on to the platform team.",
         evidence={"waiting_for": str(error)},
     )
 

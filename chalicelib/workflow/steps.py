@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib.deployments.deployment import Deployment
+from chalicelib.preflight import preflight
 from chalicelib.resources import (
     cluster,
     listener,
@@ -16,7 +17,7 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
-from chalicelib.workflow import image, preflight, readiness, smoke_test, step, teardown
+from chalicelib.workflow import image, readiness, smoke_test, step, teardown
 from chalicelib.workflow.step import Outcome, Work
 
 

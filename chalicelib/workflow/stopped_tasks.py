@@ -206,6 +206,6 @@ def _exited(exit_code: int | None, lines: list[str]) -> Verdict:
     message = f"The container stops by itself{told}, again and again"
     return Verdict(
         FailureCode.CONTAINER_EXITED,
-        f"{message}; the last that it says is: {last[:200]}" if last else f"{message}.",
+        f"{message}; its last words: {last[:200].rstrip('.')}." if last else f"{message}.",
         "The last log lines are in `evidence.log_lines`; run the image on your desk to see it.",
     )

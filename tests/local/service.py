@@ -117,9 +117,15 @@ class Service:
 
     def stopped_reasons(self) -> list[str]:
         """Return why the stopped tasks stopped."""
-        ids = self.task_ids("STOPPED")
-        tasks = self.ecs.describe_tasks(cluster=self.name, tasks=ids)["tasks"] if ids else []
-        return [task["stoppedReason"] for task in tasks]
+        return [task["stoppedReason"] for task in self.tasks("STOPPED")]
+
+    def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
+        """Return the tasks that ECS wants in `status`, with their tags."""
+        ids = self.task_ids(status)
+        if not ids:
+            return []
+        answer = self.ecs.describe_tasks(cluster=self.name, tasks=ids, include=["TAGS"])
+        return list(answer["tasks"])
 
     def get(self, path: str = "/?uid=20") -> tuple[int, str, Any]:
         """GET through the load balancer: (status, who served it, the JSON answer)."""

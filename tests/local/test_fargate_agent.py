@@ -1,9 +1,10 @@
 """The agent with real parts: MiniStack, an ECS service, real task processes."""
 
 import threading
-from pathlib import Path
 
+from local import sample
 from local.processes import wait_until
+from local.task_tags import TAG_HEALTH_CHECK
 from tests.local.service import SECONDS, Service
 
 
@@ -86,12 +87,57 @@ def test_a_crash_loop_is_tried_again_and_again(service: Service) -> None:
     wait_until(lambda: service.stopped_reasons().count(reason) >= 3, SECONDS)
 
 
-def test_a_health_check_that_aws_would_fail_is_told(service: Service, agent_log: Path) -> None:
+def test_a_task_that_takes_too_much_memory_is_killed_for_it(service: Service) -> None:
+    service.wait_for_targets(1)
+    greedy = "data = b'x' * (600 << 20); import time; time.sleep(60)"
+    greedy_task = service.register_task_definition(command=["python", "-c", greedy])
+    service.update(taskDefinition=greedy_task)
+    reason = (
+        "Essential container in task exited (exit code 137): "
+        "OutOfMemoryError: Container killed due to memory usage"
+    )
+    wait_until(lambda: reason in service.stopped_reasons(), SECONDS)
+
+
+def test_an_image_for_another_architecture_cannot_be_pulled(service: Service) -> None:
+    service.wait_for_targets(1)
+    image = f"{sample.IMAGE.rpartition(':')[0]}:arm64"
+    service.update(taskDefinition=service.register_task_definition(image))
+    platform = "does not contain descriptor matching platform 'linux/amd64'"
+    wait_until(lambda: any(platform in r for r in service.stopped_reasons()), SECONDS)
+
+
+def test_a_missing_secret_is_told_before_the_task_starts(service: Service) -> None:
+    service.wait_for_targets(1)
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:nowhere-AbCdEf"
+    secret = {"name": "KEY", "valueFrom": arn}
+    service.update(taskDefinition=service.register_task_definition(secrets=[secret]))
+    told = "ResourceInitializationError: unable to pull secrets"
+    wait_until(lambda: any(r.startswith(told) for r in service.stopped_reasons()), SECONDS)
+
+
+def test_a_task_that_fails_its_health_check_never_serves_and_is_ended(service: Service) -> None:
+    (good,) = service.wait_for_targets(1)
     service.elbv2.modify_target_group(
         TargetGroupArn=service.target_group, Matcher={"HttpCode": "204"}
     )
     service.update(taskDefinition=service.register_task_definition(environment=[]))
-    wait_until(lambda: "wants 204" in agent_log.read_text(), SECONDS)
+    reason = f"Task failed ELB health checks in (target-group {service.target_group})"
+    wait_until(lambda: reason in service.stopped_reasons(), SECONDS)
+    assert service.targets() == [good]
+    assert service.get()[0] == 200
+    failed = next(task for task in service.tasks("STOPPED") if task["stoppedReason"] == reason)
+    tags = {tag["key"]: tag["value"] for tag in failed["tags"]}
+    assert tags[TAG_HEALTH_CHECK] == "200"
+
+
+def test_a_task_that_listens_on_another_port_is_ended(service: Service) -> None:
+    service.wait_for_targets(1)
+    elsewhere = service.register_task_definition(environment=[{"name": "PORT", "value": "8123"}])
+    service.update(taskDefinition=elsewhere)
+    wait_until(
+        lambda: any("failed ELB health checks" in r for r in service.stopped_reasons()), SECONDS
+    )
 
 
 def test_after_deletion_neither_target_nor_process_is_left(service: Service) -> None:

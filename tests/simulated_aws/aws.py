@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from botocore.exceptions import ClientError
+
 Answer = dict[str, Any]
 
 
@@ -38,7 +40,17 @@ class AwsError(Exception):
 
 
 class ConnectionReset(Exception):
-    """No answer comes: raised before the emulator's turn the call had no effect, after it it had."""
+    """No answer comes: raised before the emulator's turn the call had no effect, after it had."""
+
+
+def ask(client: Any, call: Call) -> Answer:
+    """What a boto3 client is answered; its errors as `AwsError`, caused by the `ClientError`."""
+    try:
+        # The one method that every operation of a boto3 client goes through.
+        return dict(client._make_api_call(call.operation, call.params))
+    except ClientError as error:
+        said, status = error.response["Error"], error.response["ResponseMetadata"]
+        raise AwsError(said["Code"], said["Message"], status["HTTPStatusCode"]) from error
 
 
 class Clock(Protocol):

@@ -18,7 +18,17 @@ IMAGE = f"{REGISTRY}/recommend:1"
 DIGEST = "sha256:" + "ab" * 32
 ID = "recommender-abcdef"
 OWNER = "team-a"
-LIMITS: dict[str, Any] = {"allowed_registries": (REGISTRY,), "max_tasks": 10}
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/hub-AbCdEf"
+PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/hub"
+LIMITS: dict[str, Any] = {
+    "allowed_registries": (REGISTRY,),
+    "allowed_secrets": (
+        f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/*",
+        f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/*",
+    ),
+    "max_tasks": 10,
+    "region": REGION,
+}
 
 
 def body_of(**fields: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ ROUTES = (
     "/health",
     "/deployments",
     "/deployments/{deployment}",
+    "/deployments/{deployment}/retry",
     "/deployments/{deployment}/events",
     "/deployments/{deployment}/tasks",
 )

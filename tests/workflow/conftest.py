@@ -12,6 +12,7 @@ from moto import mock_aws
 from chalicelib import aws
 from chalicelib.resources import tasks
 from chalicelib.settings import settings
+from local.network import open_default_vpc
 from tests.workflow.machine import TEMPLATE
 from tests.workflow.world import ACCOUNT, REGION, REGISTRY, STACK, TABLE, Clients, World
 
@@ -71,6 +72,7 @@ def world(monkeypatch: pytest.MonkeyPatch, clients: Clients, model_url: str) -> 
         table = TEMPLATE["Resources"]["Table"]["Properties"]
         keys = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
         clients("dynamodb").create_table(TableName=TABLE, **{key: table[key] for key in keys})
+        open_default_vpc(clients("ec2"))
         made = World(clients)
         monkeypatch.setattr(tasks, "describe", made.describe_tasks)
         yield made

@@ -1,27 +1,31 @@
 """Each function's policy allows what the function calls, and names what it allows."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
 
 import app
-from chalicelib import tokens
+from chalicelib import store, tokens
 from chalicelib.api import auth, deployments
 from chalicelib.api.requests import Request
 from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed
-from chalicelib.resources import service, tasks
+from chalicelib.deployments.spec import Spec
+from chalicelib.preflight import preflight, quotas
+from chalicelib.resources import cluster, service, tasks
+from chalicelib.settings import settings
 from chalicelib.tokens import Caller
-from chalicelib.workflow import diagnosis, steps
+from chalicelib.workflow import diagnosis, executions, reconcile, steps
 from tests.workflow.machine import ROOT
 from tests.workflow.world import OWNER, REGISTRY, TABLE, World
 
 POLICIES = {path.stem: path for path in (ROOT / ".chalice/policies").glob("*.json")}
 STAGES: dict[str, Any] = json.loads((ROOT / ".chalice/config.json").read_text())["stages"]
 # Where the name of the API and the name of the action are not the same.
-SERVICES = {"tagging": "tag"}
+SERVICES = {"monitoring": "cloudwatch", "tagging": "tag"}
 ACTIONS: dict[str, set[str]] = {
     "dynamodb:TransactWriteItems": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
     "ec2:CreateSecurityGroup": {"ec2:CreateSecurityGroup", "ec2:CreateTags"},
@@ -112,6 +116,36 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     check(world, *(f.name for f in app.app.pure_lambda_functions))
 
 
+def test_all_may_be_looked_at_before_anything_is_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = world.client("secretsmanager").create_secret(Name="hub", SecretString="x")["ARN"]
+    parameter = secret.replace("secretsmanager", "ssm").partition(":secret:")[0] + ":parameter/hub"
+    world.client("ssm").put_parameter(Name="hub", Value="x", Type="SecureString")
+    deployment = world.accept()
+    kept = deployment.spec.model_dump() | {"secrets": {"A": secret, "B": parameter}}
+    deployment.spec = Spec.model_validate(kept)
+    deployment.image.digest = f"sha256:{0:064}"
+    monkeypatch.setenv("ASSIGN_PUBLIC_IP", "false")
+    settings.cache_clear()
+    world.record_as("verification")
+
+    with pytest.raises(DeploymentFailed):
+        preflight.check(deployment)
+    # What moto's account does not lead to.
+    quotas._used(quotas.FARGATE_USAGE)
+    with contextlib.suppress(NotImplementedError):
+        world.client("ecr").get_download_url_for_layer(
+            repositoryName="recommend", layerDigest=f"sha256:{0:064}"
+        )
+
+    looks = {"cloudwatch:GetMetricStatistics", "servicequotas:GetServiceQuota"}
+    looks |= {"ssm:DescribeParameters", "secretsmanager:DescribeSecret"}
+    looks |= {"ec2:DescribeRouteTables", "ec2:DescribeVpcEndpoints", "ecr:BatchGetImage"}
+    assert looks <= needed(world.calls["verification"])
+    check(world, "verification")
+
+
 def test_a_crash_loop_may_be_explained(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = world.deploy()
     found = service.find(deployment.id)
@@ -186,3 +220,24 @@ def test_the_authorizer_may_read_tokens(world: World) -> None:
     assert auth.authenticate(f"Bearer {token}").owner == OWNER
 
     check(world, "authorizer")
+
+
+def test_the_reconciler_may_do_what_it_does(world: World) -> None:
+    world.make_state_machine()
+    drifted = world.deploy(name="drifted")
+    dead = world.accept(name="dead")
+    executions.start(dead)
+    executions.stop(dead.id, dead.generation)
+    service.delete(drifted.id)
+    stray = world.accept(name="stray")
+    cluster.ensure(stray)
+    store.discard(stray)
+    world.record_as("reconciler")
+
+    found = reconcile.run({"source": "aws.events", "detail": {}})["findings"]
+
+    assert len(found) == 3
+    assert {"states:StartExecution", "states:DescribeExecution"} <= needed(
+        world.calls["reconciler"]
+    )
+    check(world, "reconciler")

@@ -8,6 +8,7 @@ from chalicelib import aws, store
 from chalicelib.deployments import spec as specs
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.record import Status
+from chalicelib.workflow import reconcile
 from tests.unit import aws_says
 from tests.unit.builders import ID, IMAGE, MOMENT, active, body_of, deployment_of
 from tests.unit.gateway import Answered, Gateway, escaped
@@ -424,6 +425,40 @@ def test_a_teardown_that_could_not_be_started_is_started_by_the_next_delete(
     assert gateway.delete(f"/deployments/{deployment_id}").status == 503
     assert gateway.delete(f"/deployments/{deployment_id}").status == 202
     assert f"{deployment_id}-2" in executions()
+
+
+# --- retry ---------------------------------------------------------------------------------
+
+
+def fail(deployment_id: str) -> None:
+    store.update(deployment_id, lambda d: d.end_failed(MOMENT))
+
+
+def test_a_failed_deployment_is_taken_up_again(gateway: Gateway) -> None:
+    made = create(gateway).json
+    fail(made["id"])
+    again = gateway.post(f"/deployments/{made['id']}/retry")
+    assert (again.status, again.json["status"], again.json["generation"]) == (202, "CREATING", 2)
+    assert again.json["cost"]["usd_per_hour"] > 0
+    assert sorted(executions()) == [f"{made['id']}-1", f"{made['id']}-2"]
+
+
+def test_what_has_not_failed_cannot_be_retried(gateway: Gateway) -> None:
+    made = create(gateway).json
+    refused = gateway.post(f"/deployments/{made['id']}/retry")
+    assert (refused.status, refused.json["code"]) == (409, "OPERATION_IN_PROGRESS")
+
+
+def test_a_retry_that_could_not_be_started_is_left_to_the_reconciler(gateway: Gateway) -> None:
+    made = create(gateway).json
+    fail(made["id"])
+    aws_says.refuse("stepfunctions", "StartExecution", "ThrottlingException", times=1)
+    assert gateway.post(f"/deployments/{made['id']}/retry").status == 202
+    assert sorted(executions()) == [f"{made['id']}-1"]
+    started = {"source": "aws.events", "detail": {}}
+    store.update(made["id"], lambda d: setattr(d, "updated_at", MOMENT))
+    assert reconcile.run(started)["findings"]
+    assert sorted(executions()) == [f"{made['id']}-1", f"{made['id']}-2"]
 
 
 # --- lists ---------------------------------------------------------------------------------

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.deployments import naming
-from local import fargate_agent
+from local import task_tags
 
 NAMES = st.from_regex(rf"\A{naming.NAME_PATTERN}\Z")
 
@@ -44,4 +44,4 @@ def test_the_stack_s_own_tags_win_over_the_callers() -> None:
 
 
 def test_the_local_agent_tells_addresses_by_the_same_tag() -> None:
-    assert naming.TAG_ADDRESS == fargate_agent.TAG_ADDRESS
+    assert naming.TAG_ADDRESS == task_tags.TAG_ADDRESS

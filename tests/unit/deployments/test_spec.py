@@ -4,7 +4,18 @@ import pytest
 
 from chalicelib.deployments import spec as specs
 from chalicelib.deployments.errors import ValidationFailed
-from tests.unit.builders import DIGEST, IMAGE, LIMITS, REGISTRY, body_of, spec_of
+from tests.unit.builders import (
+    ACCOUNT,
+    DIGEST,
+    IMAGE,
+    LIMITS,
+    PARAMETER,
+    REGION,
+    REGISTRY,
+    SECRET,
+    body_of,
+    spec_of,
+)
 
 
 def faults(body: Any) -> dict[str, str]:
@@ -54,6 +65,7 @@ def test_defaults() -> None:
         "count": 1,
         "command": None,
         "environment": {},
+        "secrets": {},
         "health_check": {
             "path": "/",
             "status": "200-399",
@@ -102,6 +114,10 @@ def test_the_smoke_test_asks_the_path_of_the_health_check_by_default() -> None:
         {"environment": {f"V{n}": "" for n in range(64)}},
         {"environment": {"A": "x" * 4095}},
         {"environment": {"A": "é" * 2047}},
+        {"secrets": {"HF_TOKEN": SECRET, "API_KEY": PARAMETER}},
+        {"secrets": {"HF_TOKEN": f"{SECRET}:token:AWSPREVIOUS:"}},
+        {"secrets": {f"S{n}": SECRET for n in range(64)}},
+        {"environment": {"A": "b"}, "secrets": {"B": SECRET}},
         {"health_check": {"path": "/" + "a" * 1023}},
         {"health_check": {"status": "200,204,301-302"}},
         {"health_check": {"interval": 300, "timeout": 120, "grace": 1800}},
@@ -118,7 +134,7 @@ def test_the_smoke_test_asks_the_path_of_the_health_check_by_default() -> None:
 def test_accepted(fields: dict[str, Any]) -> None:
     accepted = spec_of(**fields)
     for name, value in fields.items():
-        if not isinstance(value, dict) or name in ("environment", "tags"):
+        if not isinstance(value, dict) or name in ("environment", "secrets", "tags"):
             assert getattr(accepted, name) == value
 
 
@@ -158,6 +174,14 @@ def test_accepted(fields: dict[str, Any]) -> None:
         ({"environment": {f"V{n}": "" for n in range(65)}}, "environment"),
         ({"environment": {"A": "x" * 4096}}, "environment"),
         ({"environment": {"A": "é" * 2048}}, "environment"),
+        ({"secrets": {"A-B": SECRET}}, "secrets"),
+        ({"secrets": {f"S{n}": SECRET for n in range(65)}}, "secrets"),
+        ({"environment": {"A": "b"}, "secrets": {"A": SECRET}}, "secrets"),
+        ({"secrets": {"A": SECRET.replace(REGION, "eu-west-1")}}, "secrets"),
+        ({"secrets": {"A": SECRET.replace("slipway/", "other/")}}, "secrets"),
+        ({"secrets": {"A": PARAMETER.replace("slipway/", "other/")}}, "secrets"),
+        ({"secrets": {"A": f"arn:aws:iam::{ACCOUNT}:role/x"}}, "secrets"),
+        ({"secrets": {"A": ""}}, "secrets"),
         ({"health_check": {"path": "health"}}, "health_check.path"),
         ({"health_check": {"path": "/a b"}}, "health_check.path"),
         ({"health_check": {"path": "/" + "a" * 1024}}, "health_check.path"),
@@ -223,6 +247,8 @@ def test_required(missing: str) -> None:
         ("environment", {"A": 1}),
         ("environment", {"A": None}),
         ("environment", []),
+        ("secrets", {"A": 1}),
+        ("secrets", [SECRET]),
         ("tags", {"a": True}),
         ("command", ["x", 1]),
         ("ingress_cidrs", "0.0.0.0/0"),
@@ -262,9 +288,39 @@ def test_a_name_that_looks_like_a_secret_is_refused_with_a_hint(name: str) -> No
     assert "hush-value" not in told["environment"]
 
 
-@pytest.mark.parametrize(
-    "field", ["scaling", "secrets", "certificate_arn", "domain", "ttl", "callback_url"]
-)
+@pytest.mark.parametrize("value", ["sk-live-hush", f"{SECRET}:hush", f"hush {SECRET}"])
+def test_a_secrets_value_is_refused_and_never_repeated(value: str) -> None:
+    told = faults(body_of(secrets={"API_KEY": value}))
+    assert "never a value" in told["secrets"]
+    assert "hush" not in str(told)
+    with pytest.raises(ValidationFailed) as raised:
+        specs.parse(body_of(secrets={"API_KEY": value}), **LIMITS)
+    assert "hush" not in str(raised.value)
+
+
+def test_faults_of_secrets_are_told_at_once() -> None:
+    elsewhere = SECRET.replace(REGION, "eu-west-1")
+    told = faults(
+        body_of(environment={"A": "b"}, secrets={"A": SECRET, "B": "x", "C": elsewhere, "D-E": "x"})
+    )
+    assert [part.split()[0] for part in told["secrets"].split("; ")] == ["A", "B:", "C", "'D-E'"]
+
+
+def test_without_an_allow_list_no_secret_is_allowed() -> None:
+    limits = {**LIMITS, "allowed_secrets": ()}
+    with pytest.raises(ValidationFailed) as raised:
+        specs.parse(body_of(secrets={"A": SECRET}), **limits)
+    assert raised.value.errors == [
+        {"field": "secrets", "message": "A must be an allowed secret: none is set"}
+    ]
+
+
+def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
+    kept = spec_of(secrets={"A": SECRET})
+    assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
+
+
+@pytest.mark.parametrize("field", ["scaling", "certificate_arn", "domain", "ttl", "callback_url"])
 def test_fields_that_are_not_built_yet_are_refused(field: str) -> None:
     assert faults(body_of(**{field: "x"})) == {field: "is not available yet: leave it out"}
 

@@ -3,6 +3,7 @@ import pytest
 from chalicelib import aws
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
 from chalicelib.resources import network
+from local.network import open_default_vpc
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -55,3 +56,57 @@ def test_without_a_default_vpc_the_template_must_name_one() -> None:
     with pytest.raises(DeploymentFailed, match="no default VPC") as raised:
         network.find()
     assert raised.value.code is FailureCode.NETWORK_MISCONFIGURED
+
+
+# --- routes and endpoints ------------------------------------------------------------------
+
+
+def test_a_subnet_has_its_own_route_table_or_else_the_main_one() -> None:
+    ec2, found = aws.client("ec2"), network.find()
+    first, *others = found.subnet_ids
+    made = ec2.create_route_table(VpcId=found.vpc_id)["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=made, SubnetId=first)
+    tables = network.route_tables(found)
+    assert tables[first].id == made
+    assert {tables[subnet].id for subnet in others} == {main_table(found.vpc_id)}
+
+
+def main_table(vpc_id: str) -> str:
+    main = [
+        {"Name": "vpc-id", "Values": [vpc_id]},
+        {"Name": "association.main", "Values": ["true"]},
+    ]
+    return aws.client("ec2").describe_route_tables(Filters=main)["RouteTables"][0]["RouteTableId"]
+
+
+def test_the_default_vpc_opened_leads_to_the_internet_and_is_opened_once() -> None:
+    for _ in range(2):
+        open_default_vpc(aws.client("ec2"))
+    found = network.find()
+    (table,) = set(network.route_tables(found).values())
+    (route,) = [route for route in table.routes if route.destination == "0.0.0.0/0"]
+    assert (route.target[:4], route.state) == ("igw-", "active")
+    assert len(aws.client("ec2").describe_internet_gateways()["InternetGateways"]) == 1
+
+
+def test_endpoints_are_told_when_they_are_available() -> None:
+    ec2, found = aws.client("ec2"), network.find()
+    table = main_table(found.vpc_id)
+    ec2.create_vpc_endpoint(
+        VpcId=found.vpc_id,
+        ServiceName="com.amazonaws.us-east-1.s3",
+        VpcEndpointType="Gateway",
+        RouteTableIds=[table],
+    )
+    gone = ec2.create_vpc_endpoint(
+        VpcId=found.vpc_id, ServiceName="com.amazonaws.us-east-1.logs", VpcEndpointType="Interface"
+    )["VpcEndpoint"]["VpcEndpointId"]
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[gone])
+    (endpoint,) = network.endpoints(found)
+    assert (endpoint.service, endpoint.kind, endpoint.route_tables) == ("s3", "Gateway", (table,))
+
+
+def test_the_free_addresses_of_each_subnet_are_told() -> None:
+    found, room = network.find_with_room()
+    assert set(room) == set(found.subnet_ids)
+    assert all(free > 4000 for free in room.values())

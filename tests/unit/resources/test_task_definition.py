@@ -6,7 +6,17 @@ from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.parts import Image
 from chalicelib.resources import task_definition
-from tests.unit.builders import ACCOUNT, DIGEST, ID, IMAGE, REGISTRY, deployment_of, spec_of
+from tests.unit.builders import (
+    ACCOUNT,
+    DIGEST,
+    ID,
+    IMAGE,
+    PARAMETER,
+    REGISTRY,
+    SECRET,
+    deployment_of,
+    spec_of,
+)
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -96,6 +106,18 @@ def test_a_low_port_is_opened_to_a_user_that_is_not_root(port: int, lowered: boo
 def test_the_callers_port_variable_wins() -> None:
     made = container(deployment_of(environment={"PORT": "9000"}))
     assert made["environment"] == [{"name": "PORT", "value": "9000"}]
+
+
+def test_secrets_are_named_and_not_held() -> None:
+    made = container(deployment_of(secrets={"TOKEN": f"{SECRET}:key::", "KEY": PARAMETER}))
+    assert made["secrets"] == [
+        {"name": "KEY", "valueFrom": PARAMETER},
+        {"name": "TOKEN", "valueFrom": f"{SECRET}:key::"},
+    ]
+
+
+def test_a_secret_port_is_no_variable_too() -> None:
+    assert container(deployment_of(secrets={"PORT": SECRET}))["environment"] == []
 
 
 def test_a_longer_id_is_another_family(deployment: Deployment) -> None:

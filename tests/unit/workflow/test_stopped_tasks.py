@@ -123,9 +123,7 @@ def test_words_in_the_log_tell_nothing_else() -> None:
 def test_the_last_words_of_the_container_are_in_the_message() -> None:
     verdict = verdict_of(stopped_task(), "Traceback", "ModuleNotFoundError: No module named x", "")
 
-    assert verdict.message.endswith(
-        "the last that it says is: ModuleNotFoundError: No module named x"
-    )
+    assert verdict.message.endswith("its last words: ModuleNotFoundError: No module named x.")
     assert "exit code 1" in verdict.message
     assert not verdict.final
 

@@ -8,9 +8,9 @@ from typing import Any
 from chalicelib import aws
 from chalicelib.clock import now, rfc3339
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.resources import target_group
 from chalicelib.settings import settings
-from chalicelib.workflow.checking import NotKnown, Subject
 
 # "Fargate On-Demand vCPU resource count" of the service `fargate`.
 FARGATE_QUOTA = "L-3032A538"

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
 from chalicelib.deployments.parts import Image
+from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.workflow import image
-from chalicelib.workflow.checking import NotKnown, Subject
 
 # Fargate's names, and those of the OCI image specification.
 # https://github.com/opencontainers/image-spec/blob/main/image-index.md

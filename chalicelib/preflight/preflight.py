@@ -12,8 +12,8 @@ from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, Retryable, Throttled
 from chalicelib.deployments.operation import Path
-from chalicelib.workflow import architecture_check, network_check, quota_check, secrets_check
-from chalicelib.workflow.checking import NotKnown, Subject
+from chalicelib.preflight import image_platform, quotas, routes, secret_lookup
+from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.workflow.step import Outcome
 
 NOT_IMPLEMENTED = 501
@@ -22,13 +22,13 @@ NOT_IMPLEMENTED = 501
 # whatever botocore raises.
 Check = Callable[[Subject], bool]
 CHECKS: tuple[tuple[str, Check], ...] = (
-    ("architecture", architecture_check.check),
-    ("secrets", secrets_check.check),
-    ("subnets and routes", network_check.check_routes),
-    ("free addresses", network_check.check_room),
-    ("load balancer quota", quota_check.check_load_balancers),
-    ("target group quota", quota_check.check_target_groups),
-    ("Fargate vCPU quota", quota_check.check_fargate),
+    ("architecture", image_platform.check),
+    ("secrets", secret_lookup.check),
+    ("subnets and routes", routes.check_routes),
+    ("free addresses", routes.check_room),
+    ("load balancer quota", quotas.check_load_balancers),
+    ("target group quota", quotas.check_target_groups),
+    ("Fargate vCPU quota", quotas.check_fargate),
 )
 
 
@@ -68,11 +68,15 @@ def check(deployment: Deployment) -> Outcome:
 
 def _refusal(error: Exception) -> str | None:
     """Why AWS does not tell: denied, or an emulator without the API. None for anything else."""
-    known = aws.workflow_error(error)
-    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if known is None or (isinstance(known, Throttled | Retryable) and status != NOT_IMPLEMENTED):
+    from botocore.exceptions import ClientError
+
+    if not isinstance(error, ClientError):
         return None
-    return f"{getattr(error, 'operation_name', 'AWS')} answers {aws.code_of(error) or status}"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    is_passing = isinstance(aws.workflow_error(error), Throttled | Retryable)
+    if is_passing and status != NOT_IMPLEMENTED:
+        return None
+    return f"{error.operation_name} answers {aws.code_of(error) or status}"
 
 
 def _joined(faults: list[tuple[str, DeploymentFailed]]) -> DeploymentFailed:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.resources import network
 from chalicelib.resources.network import Endpoint, Route, RouteTable
 from chalicelib.settings import settings
-from chalicelib.workflow.checking import NotKnown, Subject
 
 DEFAULT_ROUTE = "0.0.0.0/0"
 # "ELB requires at least 8 free IP addresses in each subnet", CreateLoadBalancer says.

@@ -9,12 +9,13 @@ from chalicelib.clock import rfc3339
 from chalicelib.deployments import secret_reference
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
 from chalicelib.deployments.secret_reference import SecretReference
+from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.settings import settings
-from chalicelib.workflow.checking import NotKnown, Subject
 
 # DescribeParameters takes at most 50 values a filter, and a parameter may need two.
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ParameterStringFilter.html
 PARAMETERS_BATCH = 25
+ONE_PAGE = {"PageSize": 50}
 
 
 def check(subject: Subject) -> bool:
@@ -63,11 +64,8 @@ def _faults_of_parameters(references: dict[str, SecretReference]) -> dict[str, s
         batch = names[start : start + PARAMETERS_BATCH]
         wanted = sorted({p for name in batch for p in references[name].parameter_names})
         filters = [{"Key": "Name", "Option": "Equals", "Values": wanted}]
-        pages = (
-            aws.client("ssm")
-            .get_paginator("describe_parameters")
-            .paginate(ParameterFilters=filters)
-        )
+        paginator = aws.client("ssm").get_paginator("describe_parameters")
+        pages = paginator.paginate(ParameterFilters=filters, PaginationConfig=ONE_PAGE)
         found = {parameter["Name"] for page in pages for parameter in page["Parameters"]}
         faults |= {
             name: "there is no such parameter"

@@ -1,0 +1,1 @@
+"""The checks before anything is made, one module a subject; `preflight.py` has their table."""

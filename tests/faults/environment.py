@@ -1,0 +1,131 @@
+"""A world to run in: the environment of the functions, moto, simulated time, a load balancer that
+answers when AWS's would."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+from types import SimpleNamespace
+
+import pytest
+from moto import mock_aws
+
+from chalicelib import aws, clock, store
+from chalicelib.deployments import naming
+from chalicelib.settings import settings
+from chalicelib.workflow import smoke_test
+from tests.faults.world import World
+from tests.simulated_aws.account import ACCOUNT_ID, REGION, REGISTRY, REPOSITORY, Account
+from tests.simulated_aws.clock import SimulatedClock
+from tests.workflow.machine import TEMPLATE
+
+STACK = "slipway-test"
+TABLE = "slipway-test-table"
+ENVIRONMENT = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_XRAY_SDK_ENABLED": "false",
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    "TABLE_NAME": TABLE,
+    "STACK_NAME": STACK,
+    "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:slipway",
+    "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/task",
+    "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/execution",
+    "ALLOWED_REGISTRIES": REGISTRY,
+    "LOAD_BALANCER_URL": "http://{name}",
+}
+UNSET = ("VPC_ID", "SUBNET_IDS", "ASSIGN_PUBLIC_IP", "MAX_TASKS", "AWS_PROFILE")
+ID_ALPHABET = naming.ID_ALPHABET
+
+
+def image(tag: str) -> str:
+    """The reference of an image in the account's registry."""
+    return f"{REGISTRY}/{REPOSITORY}:{tag}"
+
+
+@contextlib.contextmanager
+def opened(seed: int = 0) -> Iterator[World]:
+    """An AWS account with Slipway in it and the images 1 and 2, at the start of simulated time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        for name in UNSET:
+            patch.delenv(name, raising=False)
+        settings.cache_clear()
+        time = SimulatedClock()
+        patch.setattr(clock, "datetime", SimpleNamespace(now=lambda zone: _now(time, zone)))
+        numbers = itertools.count()
+        patch.setattr(naming, "new_id", lambda name: f"{name}-{_suffix(next(numbers))}")
+        # Conflicts of nested runs are over as soon as they are met: nobody to wait for.
+        patch.setattr(store, "time", SimpleNamespace(sleep=lambda seconds: None))
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            with mock_aws():
+                account = Account(time, seed=seed)
+                patch.setattr(aws, "client", account.client)
+                patch.setattr(smoke_test, "http", _http(account))
+                _make_table(account)
+                for tag in ("1", "2"):
+                    account.push(tag)
+                yield World(account, time, seed=seed)
+        finally:
+            logging.disable(disabled)
+            settings.cache_clear()
+
+
+def _now(time: SimulatedClock, zone: tzinfo) -> datetime:
+    return time.now().astimezone(zone)
+
+
+def _suffix(number: int) -> str:
+    """Six characters of the id's alphabet, another for each number."""
+    base = len(ID_ALPHABET)
+    return "".join(ID_ALPHABET[number // base**place % base] for place in range(5, -1, -1))
+
+
+def _make_table(account: Account) -> None:
+    properties = TEMPLATE["Resources"]["Table"]["Properties"]
+    shape = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    account.raw("dynamodb").create_table(
+        TableName=TABLE, **{name: properties[name] for name in shape}
+    )
+
+
+def _http(account: Account) -> SimpleNamespace:
+    """Stands in for the module `http` in the smoke test."""
+
+    class Connection(http.client.HTTPConnection):
+        """To the load balancer named as the host; its answer comes as the request goes out."""
+
+        def connect(self) -> None:
+            self.sock, self._far = socket.socketpair()
+
+        def getresponse(self) -> http.client.HTTPResponse:
+            self._far.recv(65536)
+            answers = bool(account.answers(self.host))
+            body = json.dumps({"recommendations": ["Heat"]} if answers else {}).encode()
+            status = b"200 OK" if answers else b"503 Service Unavailable"
+            length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+            self._far.sendall(b"HTTP/1.1 " + status + b"\r\n" + length + body)
+            return super().getresponse()
+
+        def close(self) -> None:
+            super().close()
+            if hasattr(self, "_far"):
+                self._far.close()
+
+    client = SimpleNamespace(
+        HTTPConnection=Connection,
+        HTTPSConnection=Connection,
+        HTTPException=http.client.HTTPException,
+    )
+    return SimpleNamespace(client=client)

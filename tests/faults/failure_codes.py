@@ -1,0 +1,332 @@
+"""Each failure code of the contract, by a cause that produces it on the simulated AWS.
+
+`python -m tests.faults.failure_codes` writes the table in docs/failures.md anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import FailureCode
+from chalicelib.settings import settings
+from tests.faults.environment import image, opened
+from tests.faults.invariants import Table, broken
+from tests.faults.world import World
+from tests.simulated_aws import containers, times
+from tests.simulated_aws.account import ACCOUNT_ID, REGION, REPOSITORY
+from tests.simulated_aws.containers import Behaviour
+from tests.simulated_aws.weather import Fault
+
+PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
+MARK = "<!-- made by: python -m tests.faults.failure_codes -->\n"
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:slipway/api-key-AbCdEf"
+FOREIGN = "ghcr.io/team/model:1"
+TRACEBACK = (
+    "Traceback (most recent call last):",
+    '  File "/app/serve.py", line 1, in <module>',
+    "ModuleNotFoundError: No module named 'torch'",
+)
+ALWAYS = 10**6
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is wrong, and what comes of it.
+
+    Attributes:
+        evidence: keys that the failure's evidence must have.
+        early: nothing is made before it is found.
+        prepare: makes it wrong, in the world before the request.
+        spec: fields of the request.
+    """
+
+    title: str
+    code: FailureCode
+    evidence: tuple[str, ...] = ()
+    early: bool = False
+    prepare: Callable[[World], object] = lambda world: None
+    spec: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Told:
+    """How it ended: the record, and simulated seconds from the request until the reason stood in
+    the record, and until FAILED."""
+
+    record: Deployment
+    told_after: float
+    failed_after: float
+    problems: list[str]
+
+
+def _behaves(behaviour: Behaviour, tag: str = "1") -> Callable[[World], object]:
+    return lambda world: world.account.containers.set(_digest(world, tag), behaviour)
+
+
+def _digest(world: World, tag: str) -> str:
+    details = world.account.raw("ecr").describe_images(
+        repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}]
+    )["imageDetails"]
+    return str(details[0]["imageDigest"])
+
+
+def _behaves_elsewhere(behaviour: Behaviour) -> Callable[[World], object]:
+    """An image of a registry that cannot be asked before the pull."""
+    return lambda world: world.account.containers.set(FOREIGN, behaviour)
+
+
+def _fails(name: str, kind: Any, **more: str) -> Callable[[World], object]:
+    return lambda world: world.account.weather.plan(Fault(name, kind, times=ALWAYS, **more))
+
+
+def _arm_only(world: World) -> None:
+    platform = {"architecture": "arm64", "os": "linux"}
+    entry = {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": "sha256:" + "a" * 64,
+        "size": 1000,
+        "platform": platform,
+    }
+    kind = "application/vnd.oci.image.index.v1+json"
+    index = {"schemaVersion": 2, "mediaType": kind, "manifests": [entry]}
+    world.account.raw("ecr").put_image(
+        repositoryName=REPOSITORY,
+        imageTag="arm",
+        imageManifest=json.dumps(index),
+        imageManifestMediaType=kind,
+    )
+
+
+def _no_route(world: World) -> None:
+    ec2 = world.account.raw("ec2")
+    for table in ec2.describe_route_tables()["RouteTables"]:
+        if any(r["DestinationCidrBlock"] == "0.0.0.0/0" for r in table["Routes"]):
+            ec2.delete_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
+
+
+def _never_active(world: World) -> None:
+    draw = world.account.load_balancers._times.draw  # noqa: SLF001
+    world.account.load_balancers._times.draw = lambda measured: (  # type: ignore[method-assign]
+        1e9 if measured is times.LOAD_BALANCER_ACTIVE else draw(measured)
+    )
+
+
+CAUSES: tuple[Cause, ...] = (
+    Cause(
+        "the tag is not in the repository",
+        FailureCode.IMAGE_NOT_FOUND,
+        early=True,
+        spec={"image": image("nope")},
+    ),
+    Cause(
+        "a registry that is not ECR has no such image",
+        FailureCode.IMAGE_NOT_FOUND,
+        ("stopped_reason", "stop_code", "service_events"),
+        prepare=_behaves_elsewhere(containers.missing_image()),
+        spec={"image": FOREIGN},
+    ),
+    Cause(
+        "Slipway may not read the repository",
+        FailureCode.IMAGE_ACCESS_DENIED,
+        ("aws_message",),
+        early=True,
+        prepare=_fails("ecr.DescribeImages", "denied"),
+    ),
+    Cause(
+        "ECS may not pull the image",
+        FailureCode.IMAGE_ACCESS_DENIED,
+        ("stopped_reason", "stop_code", "service_events"),
+        prepare=_behaves(containers.pull_denied()),
+    ),
+    Cause(
+        "the image is built for ARM64 alone",
+        FailureCode.ARCHITECTURE_MISMATCH,
+        early=True,
+        prepare=_arm_only,
+        spec={"image": image("arm")},
+    ),
+    Cause(
+        "the image is built for another architecture, which only its log tells",
+        FailureCode.ARCHITECTURE_MISMATCH,
+        ("exit_code", "log_lines"),
+        prepare=_behaves(containers.exec_format_error()),
+    ),
+    Cause(
+        "a secret that does not exist",
+        FailureCode.SECRET_UNAVAILABLE,
+        early=True,
+        spec={"secrets": {"API_KEY": SECRET}},
+        environment={"ALLOWED_SECRETS": SECRET},
+    ),
+    Cause(
+        "the subnets have no route to the internet",
+        FailureCode.NETWORK_MISCONFIGURED,
+        early=True,
+        prepare=_no_route,
+    ),
+    Cause(
+        "the task cannot reach the registry",
+        FailureCode.NETWORK_MISCONFIGURED,
+        ("stopped_reason", "stop_code", "service_events"),
+        prepare=_behaves(containers.no_route_to_registry()),
+    ),
+    Cause(
+        "no load balancer more is allowed",
+        FailureCode.AWS_QUOTA_EXCEEDED,
+        ("aws_message", "aws_operation"),
+        prepare=_fails(
+            "elbv2.CreateLoadBalancer",
+            "refused",
+            code="TooManyLoadBalancers",
+            message="The maximum number of load balancers has been reached",
+        ),
+    ),
+    Cause(
+        "the quota of Fargate vCPUs is used up",
+        FailureCode.AWS_QUOTA_EXCEEDED,
+        ("service_events",),
+        prepare=_behaves(containers.vcpu_limit()),
+    ),
+    Cause(
+        "Slipway's role may not make a cluster",
+        FailureCode.AWS_ACCESS_DENIED,
+        ("aws_message", "aws_operation"),
+        prepare=_fails("ecs.CreateCluster", "denied"),
+    ),
+    Cause(
+        "Fargate has no capacity",
+        FailureCode.CAPACITY_UNAVAILABLE,
+        ("service_events",),
+        prepare=_behaves(containers.no_capacity()),
+    ),
+    Cause(
+        "AWS gives the load balancer up",
+        FailureCode.CAPACITY_UNAVAILABLE,
+        ("reason",),
+        prepare=lambda world: world.account.load_balancers.fail_next(
+            "Insufficient capacity in the zone"
+        ),
+    ),
+    Cause(
+        "the program exits with code 1",
+        FailureCode.CONTAINER_EXITED,
+        ("stopped_reason", "exit_code", "log_lines", "service_events"),
+        prepare=_behaves(containers.exits(1.0, 1, TRACEBACK)),
+    ),
+    Cause(
+        "the model needs more memory than it has",
+        FailureCode.OUT_OF_MEMORY,
+        ("stopped_reason", "exit_code", "container_reason"),
+        prepare=_behaves(containers.out_of_memory()),
+    ),
+    Cause(
+        "the health check's path is not there",
+        FailureCode.HEALTH_CHECK_FAILED,
+        ("stopped_reason", "target_health", "service_events"),
+        prepare=_behaves(containers.answers(200, health=404)),
+        spec={"health_check": {"path": "/health"}},
+    ),
+    Cause(
+        "the program listens on another port",
+        FailureCode.HEALTH_CHECK_FAILED,
+        ("stopped_reason", "target_health", "service_events"),
+        prepare=_behaves(containers.listens_on(8080)),
+    ),
+    Cause(
+        "the model starts more slowly than `grace` allows",
+        FailureCode.HEALTH_CHECK_FAILED,
+        ("stopped_reason", "target_health", "service_events"),
+        prepare=_behaves(containers.slow_start(300)),
+        spec={"health_check": {"grace": 30}},
+    ),
+    Cause(
+        "the answer has not what was promised",
+        FailureCode.SMOKE_TEST_FAILED,
+        ("prediction", "log_lines"),
+        prepare=_behaves(Behaviour(logs=("listening on 80",))),
+        spec={"smoke_test": {"path": "/?uid=20", "json_has": ["titles"]}},
+    ),
+    Cause(
+        "the load balancer is never active",
+        FailureCode.DEADLINE_EXCEEDED,
+        ("waiting_for", "service_events", "log_lines"),
+        prepare=_never_active,
+    ),
+    Cause(
+        "AWS refuses a call that Slipway should not have made",
+        FailureCode.INTERNAL,
+        ("aws_message", "aws_operation"),
+        prepare=_fails(
+            "ecs.CreateService", "refused", code="InvalidParameterException", message="No."
+        ),
+    ),
+)
+
+
+def cause(title_or_cause: Cause) -> Told:
+    """Lets it happen to one create, from the request to the end."""
+    with pytest.MonkeyPatch.context() as patch, opened() as world:
+        for name, value in title_or_cause.environment.items():
+            patch.setenv(name, value)
+        patch.setenv("ALLOWED_REGISTRIES", f"{image('').partition('/')[0]},ghcr.io")
+        settings.cache_clear()
+        title_or_cause.prepare(world)
+        spec = {"smoke_test": {"path": "/?uid=20"}, "image": image("1"), **title_or_cause.spec}
+        reply = world.create(name="model", **spec)
+        assert reply.status == 202, reply
+        told_after = None
+        while (record := _record(world)).operation.status == "running":
+            if told_after is None and record.failure:
+                told_after = world.clock.seconds()
+            world.schedule.step()
+        failed_after = world.clock.seconds()
+        assert told_after is not None, _record(world)
+        assert world.run_until_idle()
+        return Told(_record(world), told_after, failed_after, broken(world))
+
+
+def _record(world: World) -> Deployment:
+    (record,) = Table(world).records.values()
+    return record
+
+
+def page() -> str:
+    """docs/failures.md as what happens makes it."""
+    rows = [
+        "| code | cause | message | hint | told after | FAILED after |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in CAUSES:
+        told = cause(each)
+        failure = told.record.failure
+        assert failure
+        cells = (
+            f"`{failure.code}`",
+            each.title,
+            failure.message,
+            failure.hint,
+            f"{told.told_after:.0f} s",
+            f"{told.failed_after:.0f} s",
+        )
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    """Writes the table below the mark."""
+    head = PAGE.read_text().partition(MARK)[0]
+    PAGE.write_text(head + MARK + page())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

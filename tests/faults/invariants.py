@@ -1,0 +1,220 @@
+"""What must hold of records, table and AWS when nothing runs any more, whatever happened before."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.operation import Path
+from chalicelib.deployments.record import Status
+from chalicelib.settings import settings
+from tests.faults.world import World
+
+# Status of the deployment -> how the operation that led there may have ended.
+LEGAL = {
+    Status.ACTIVE: {"succeeded", "rolled_back", "cancelled"},
+    Status.FAILED: {"failed"},
+    Status.DELETED: {"succeeded"},
+    Status.DELETE_FAILED: {"failed"},
+}
+# A step that is at work at the deadline may still end, and its waits are at most 60 s apart.
+PAST_DEADLINE = 180.0
+# Kinds of AWS's own that come and go with a resource that is told.
+WITH_THE_SERVICE = {"task", "network_interface", "interface"}
+
+
+def broken(world: World) -> list[str]:
+    """Every invariant that does not hold, in words; empty when all do."""
+    table = Table(world)
+    found = [text for record in table.records.values() for text in _of_record(world, record)]
+    found += _orphans(world, table)
+    found += _names(table)
+    found += [text for record in table.records.values() for text in _events(record, table)]
+    found += _running(world)
+    found += _order(world)
+    found += _strangers(world, table)
+    return found
+
+
+class Table:
+    """The whole table, read past the layer.
+
+    Attributes:
+        records: by id.
+        names: (owner, name) -> id.
+        sequences: id -> numbers of its events, sorted.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.records: dict[str, Deployment] = {}
+        self.names: dict[tuple[str, str], str] = {}
+        self.sequences: dict[str, list[int]] = {}
+        for item in _items(world):
+            kind, _, value = item["pk"].partition("#")
+            if item["sk"] == "RECORD":
+                record = Deployment.model_validate_json(item["document"])
+                self.records[record.id] = record
+            elif item["sk"].startswith("EVENT#"):
+                number = json.loads(item["document"])["sequence"]
+                self.sequences.setdefault(value, []).append(number)
+            elif kind == "OWNER":
+                self.names[value, item["sk"].removeprefix("NAME#")] = item["deployment_id"]
+
+
+def _items(world: World) -> Iterator[dict[str, Any]]:
+    read = TypeDeserializer()
+    pages = world.account.raw("dynamodb").get_paginator("scan")
+    for page in pages.paginate(TableName=settings().table_name):
+        for item in page["Items"]:
+            yield {key: read.deserialize(value) for key, value in item.items()}
+
+
+# --- one record ----------------------------------------------------------------------------
+
+
+def _of_record(world: World, record: Deployment) -> Iterator[str]:
+    operation = record.operation
+    told = f"{record.id} {record.status} ({operation.kind} {operation.status})"
+    if operation.status not in LEGAL.get(record.status, set()):
+        yield f"{told}: no end state"
+        return
+    if operation.status != "cancelled":
+        yield from (
+            f"{told}: step {step.name} is {step.status}"
+            for step in operation.steps
+            if step.status in ("pending", "running")
+        )
+    if operation.finished_at is None:
+        yield f"{told}: without a time of its end"
+    elif (operation.finished_at - operation.deadline).total_seconds() > PAST_DEADLINE:
+        yield f"{told}: ended at {operation.finished_at}, deadline {operation.deadline}"
+    late = [key for key, until in record.in_flight.items() if until > world.clock.now()]
+    if late:
+        yield f"{told}: in flight {late}"
+    if (record.failure is None) != (operation.status in ("succeeded", "cancelled")):
+        yield f"{told}: failure is {record.failure}"
+    left = world.account.left(record.id)
+    if record.status is Status.ACTIVE:
+        yield from _serves(world, record, told)
+    elif record.status is Status.DELETED or _is_torn_down(record):
+        yield from _is_gone(record, left, told)
+    elif record.status is Status.DELETE_FAILED:
+        yield from _is_told(record, left, told)
+
+
+def _is_torn_down(record: Deployment) -> bool:
+    return record.status is Status.FAILED and record.operation.path is Path.DESTROY
+
+
+def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
+    answers = world.account.answers(record.id)
+    if record.spec.count and not answers:
+        yield f"{told}: its URL does not answer"
+    if record.spec.count and answers and set(answers.digests) != {record.image.digest}:
+        yield f"{told}: {answers.digests} serve, not {record.image.digest}"
+    if not record.url:
+        yield f"{told}: without a URL"
+    if record.leftovers:
+        yield f"{told}: with leftovers {record.leftovers}"
+
+
+def _is_gone(record: Deployment, left: list[str], told: str) -> Iterator[str]:
+    if left:
+        yield f"{told}: AWS still has {left}"
+    unproven = [r.name for r in record.resources if not (r.verified_gone and r.deleted_at)]
+    if unproven:
+        yield f"{told}: no receipt for {unproven}"
+    if record.leftovers:
+        yield f"{told}: with leftovers {record.leftovers}"
+    if record.url or record.meter.usd_per_hour:
+        yield f"{told}: with {record.url} at USD {record.meter.usd_per_hour} an hour"
+    if record.status is Status.DELETED and not (record.deleted_at and record.purge_at):
+        yield f"{told}: without deleted_at and purge_at"
+
+
+def _is_told(record: Deployment, left: list[str], told: str) -> Iterator[str]:
+    """Everything that is left stands in `leftovers` with a reason."""
+    if not record.leftovers:
+        yield f"{told}: nothing is told, AWS has {left}"
+    yield from (f"{told}: no reason for {item}" for item in record.leftovers if not item.reason)
+    named = {item.name for item in record.leftovers}
+    if record.id in named and any(item.kind == "unknown" for item in record.leftovers):
+        return  # AWS could not be asked, and that is told
+    untold = [item for item in left if not any(name in str(item) for name in named)]
+    if untold:
+        yield f"{told}: not told of {untold}, only of {sorted(named)}"
+
+
+# --- the table as a whole ------------------------------------------------------------------
+
+
+def _orphans(world: World, table: Table) -> Iterator[str]:
+    for item in world.account.stack_resources(settings().stack_name):
+        if not any(known in str(item) for known in table.records):
+            yield f"nobody's: {item}"
+
+
+def _names(table: Table) -> Iterator[str]:
+    """A name is taken as long as its deployment is not DELETED, and no longer."""
+    for (owner, name), known in table.names.items():
+        record = table.records.get(known)
+        if record is None or (record.owner, record.name) != (owner, name):
+            yield f"the name {name} of {owner} is {known}'s, which is not there"
+        elif record.status is Status.DELETED:
+            yield f"{known} is DELETED and holds the name {name}"
+    for record in table.records.values():
+        if record.status is Status.DELETED or record.spec.image.startswith("unknown.invalid/"):
+            continue
+        if table.names.get((record.owner, record.name)) != record.id:
+            yield f"{record.id} is {record.status} without its name"
+
+
+def _events(record: Deployment, table: Table) -> Iterator[str]:
+    numbers = sorted(table.sequences.get(record.id, []))
+    if numbers != list(range(1, record.events_written + 1)):
+        yield f"{record.id}: events {numbers}, written {record.events_written}"
+
+
+# --- the past ------------------------------------------------------------------------------
+
+
+def _running(world: World) -> Iterator[str]:
+    for execution in world.states.running:
+        yield f"{execution.name} still runs"
+
+
+def _order(world: World) -> Iterator[str]:
+    """Once a generation has changed something at AWS, no older one does."""
+    newest: Counter[str] = Counter()
+    for made, _ in world.touched:
+        if not made.deployment_id or not made.generation:
+            continue
+        if made.generation < newest[made.deployment_id]:
+            yield (
+                f"{made.label} of {made.deployment_id}'s generation {made.generation} changed "
+                f"something after {newest[made.deployment_id]} had"
+            )
+        newest[made.deployment_id] = max(newest[made.deployment_id], made.generation)
+
+
+def _strangers(world: World, table: Table) -> Iterator[str]:
+    """No step changes anything that is another deployment's."""
+    marks = {record.id: {record.id} for record in table.records.values()}
+    for record in table.records.values():
+        groups = (r.arn for r in record.resources if r.kind == "security_group")
+        marks[record.id] |= {arn for arn in groups if arn}
+    for made, text in world.touched:
+        if not made.generation:
+            continue
+        others = {
+            known
+            for known, names in marks.items()
+            if known != made.deployment_id and any(name in text for name in names)
+        }
+        if others:
+            yield f"{made.label} of {made.deployment_id} touched {sorted(others)}: {text[:200]}"

@@ -1,0 +1,29 @@
+"""Every failure code is produced by its cause, with a message, a hint and AWS's own evidence."""
+
+import pytest
+
+from chalicelib.deployments.errors import FailureCode
+from chalicelib.deployments.record import Status
+from tests.faults import failure_codes
+from tests.faults.failure_codes import CAUSES, Cause
+
+
+def test_every_code_of_the_contract_has_a_cause() -> None:
+    assert {each.code for each in CAUSES} == set(FailureCode)
+
+
+@pytest.mark.parametrize("each", CAUSES, ids=lambda each: each.title)
+def test_a_cause_is_told_and_nothing_is_left(each: Cause) -> None:
+    told = failure_codes.cause(each)
+
+    failure = told.record.failure
+    assert failure is not None
+    assert failure.code == each.code, failure
+    assert failure.message.endswith(".")
+    assert failure.hint
+    assert [key for key in each.evidence if not failure.evidence.get(key)] == []
+    assert told.record.status is Status.FAILED
+    assert told.problems == []
+    if each.early:
+        assert told.record.resources == []
+        assert told.told_after <= 10

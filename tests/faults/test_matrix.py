@@ -1,0 +1,41 @@
+"""Every change that deploy, update and teardown make at AWS and in the table, and all that may go
+wrong there: it converges or ends clean, and never leaves anything untold."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.faults import matrix
+from tests.faults.matrix import Case, Result
+from tests.faults.summary import LINES
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test a case; the cases are found by running each operation once."""
+    if "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", list(matrix.cases()), ids=lambda case: case.id)
+
+
+@pytest.fixture(scope="session")
+def results(request: pytest.FixtureRequest) -> dict[Case, Result]:
+    """All cases that were selected, run together."""
+    wanted = [
+        item.callspec.params["case"]
+        for item in request.session.items
+        if hasattr(item, "callspec") and "case" in item.callspec.params
+    ]
+    found = matrix.run(wanted)
+    count = Counter(r.outcome if not r.problems else "untold" for r in found.values())
+    LINES.append(
+        f"fault matrix: {len(found)} cases: {count['converged']} converged, "
+        f"{count['ended clean']} ended clean, {count['untold']} left anything untold"
+    )
+    return found
+
+
+def test_a_fault_converges_or_ends_clean(case: Case, results: dict[Case, Result]) -> None:
+    result = results[case]
+
+    assert result.problems == [], result.how

@@ -1,0 +1,266 @@
+"""Slipway and its AWS on simulated time: requests come in, executions run, the reconciler looks.
+
+Each invocation of a function runs at one simulated instant; between them time passes as the state
+machine waits. `interference` is told of every call that the product makes to AWS, by its point,
+and may do there what happens in life: kill the function, run it twice, plan weather.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import app
+from chalicelib.api import deployments
+from chalicelib.api.requests import Request
+from chalicelib.deployments.errors import RequestRefused
+from chalicelib.tokens import Caller
+from tests.simulated_aws.account import ACCOUNT_ID, REGION, Account, is_mutating
+from tests.simulated_aws.aws import Call
+from tests.simulated_aws.clock import SimulatedClock
+from tests.simulated_aws.schedule import Schedule
+from tests.simulated_aws.states import Killed, StepFunctions
+from tests.workflow import machine
+
+OWNERS = ("team-a", "team-b")
+RECONCILE_EVERY = 300.0
+# Looks of the reconciler that change nothing before the world counts as idle.
+QUIET_LOOKS = 2
+RULE = machine.TEMPLATE["Resources"]["Reconciler"]["Properties"]["Events"]["ExecutionEndedBadly"]
+RECONCILED = RULE["Properties"]["Pattern"]["detail"]["status"]
+# EventBridge hands an event on within seconds.
+EVENT_DELAY = 1.0
+
+
+@dataclass
+class Invocation:
+    """One run of a function.
+
+    Attributes:
+        label: the step's name, with "rollback_" before it on that path; or the request's, such as
+            "create"; or "reconciler".
+        deployment_id: whose it is; "" where the event does not say.
+        again: whether the same event is to be delivered once more when it ends.
+    """
+
+    label: str
+    deployment_id: str = ""
+    generation: int = 0
+    rerun: Callable[[], object] = lambda: None
+    again: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in the work: just before or just after one call to AWS.
+
+    Attributes:
+        label: such as "create_service:ecs.CreateService#1", the first of its kind in its step.
+        when: "before" or "after".
+    """
+
+    invocation: Invocation
+    label: str
+    call: Call
+    when: str
+
+    @property
+    def mutating(self) -> bool:
+        """Whether the call changes anything at AWS."""
+        return is_mutating(self.call)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a client gets: `status` 0 is no answer at all."""
+
+    status: int
+    body: Any = None
+
+
+class World:
+    """One account with Slipway in it; for the moment between `mock_aws` and its end.
+
+    Attributes:
+        interference: called at every point of the product's own calls.
+        touched: what was changed beside the record, in order: by which invocation, and the call's
+            parameters as text.
+        replies: what clients got, in order.
+        troubles: what runs of the reconciler ended with.
+    """
+
+    def __init__(self, account: Account, clock: SimulatedClock, *, seed: int = 0) -> None:
+        self.account, self.clock = account, clock
+        self.schedule = Schedule(clock)
+        self.states = StepFunctions(self.schedule, machine.DEFINITION, self._step, seed=seed)
+        # Behind the weather, which meets calls to Step Functions as well.
+        rules = account.layer.rules
+        rules.insert(rules.index(account.throttling) + 1, self.states)
+        account.listeners.append(self._listen)
+        self.states.watchers.append(self._status_changed)
+        self.interference: Callable[[Point], object] = lambda point: None
+        self.touched: list[tuple[Invocation, str]] = []
+        self.replies: list[Reply] = []
+        self.troubles: list[str] = []
+        self._stack: list[Invocation] = []
+        self._quiet = 0
+        self._changes = 0
+        self._tick()
+
+    # --- requests ------------------------------------------------------------------------
+
+    def create(self, owner: str = OWNERS[0], **spec: Any) -> Reply:
+        """`POST /deployments`."""
+        return self.ask("create", owner, body=spec)
+
+    def update(self, reference: str, owner: str = OWNERS[0], **changes: Any) -> Reply:
+        """`PATCH /deployments/{reference}`."""
+        return self.ask("update", owner, reference, body=changes)
+
+    def delete(self, reference: str, owner: str = OWNERS[0]) -> Reply:
+        """`DELETE /deployments/{reference}`."""
+        return self.ask("delete", owner, reference)
+
+    def retry(self, reference: str, owner: str = OWNERS[0]) -> Reply:
+        """`POST /deployments/{reference}/retry`."""
+        return self.ask("retry", owner, reference)
+
+    def ask(self, what: str, owner: str, *references: str, body: Any = None) -> Reply:
+        """One request, carried out at this simulated moment."""
+        reply = self._ask(what, owner, *references, body=body)
+        self.replies.append(reply)
+        return reply
+
+    def _ask(self, what: str, owner: str, *references: str, body: Any) -> Reply:
+        handler = getattr(deployments, what)
+        request = Request(
+            Caller(owner, frozenset({"read", "deploy"}), f"tok_{owner}"),
+            "/deployments",
+            {"Content-Type": "application/json"},
+            body=json.dumps(body).encode() if body is not None else b"",
+        )
+        made = Invocation(what, *references)
+        try:
+            answer = self._run(made, "api_handler", lambda: handler(request, *references))
+        except RequestRefused as refused:
+            return Reply(refused.status, refused.code)
+        except Killed:
+            return Reply(0)
+        except Exception as error:
+            return Reply(500, repr(error))
+        return Reply(answer.status, answer.body)
+
+    # --- time ----------------------------------------------------------------------------
+
+    def run_for(self, seconds: float) -> None:
+        """Lets simulated time pass."""
+        end = self.clock.seconds() + seconds
+        while self.schedule.next_at is not None and self.schedule.next_at <= end:
+            self.schedule.step()
+        self.clock.advance_to(end)
+
+    def run_until_idle(self, hours: float = 6.0) -> bool:
+        """Until nothing runs and the reconciler finds nothing to do; False at the limit."""
+        end = self.clock.seconds() + hours * 3600
+        self._quiet = 0
+        while self._quiet < QUIET_LOOKS or self.states.running:
+            if self.clock.seconds() > end:
+                return False
+            self.schedule.step()
+        return True
+
+    def reconcile(self, event: dict[str, Any] | None = None) -> None:
+        """One run of the reconciler; by default as its timer calls it."""
+        event = event or self._event("aws.events", "Scheduled Event", {})
+        context = SimpleNamespace(aws_request_id=str(uuid.uuid4()))
+        made = Invocation("reconciler")
+        try:
+            self._run(made, "reconciler", lambda: app.reconciler(event, context))
+        except (Exception, Killed) as error:
+            # Its next run is in five minutes: AWS tries an asynchronous event twice more, which
+            # is left out here.
+            self.troubles.append(repr(error))
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """The reconciler's timer."""
+        if self.clock.seconds() > 0:
+            before = self._changes
+            self.reconcile()
+            calm = self._changes == before and not self.states.running
+            self._quiet = self._quiet + 1 if calm else 0
+        self.schedule.after(RECONCILE_EVERY, self._tick)
+
+    def _status_changed(self, detail: dict[str, Any]) -> None:
+        """EventBridge hands the reconciler what its rule in the template names."""
+        if detail["status"] not in RECONCILED:
+            return
+        kind = "Step Functions Execution Status Change"
+        event = self._event("aws.states", kind, detail)
+        self.schedule.after(EVENT_DELAY, lambda: self.reconcile(event))
+
+    def _event(self, source: str, kind: str, detail: dict[str, Any]) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html"""
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "source": source,
+            "detail-type": kind,
+            "account": ACCOUNT_ID,
+            "region": REGION,
+            "time": self.clock.now().isoformat(),
+            "resources": [],
+            "detail": detail,
+        }
+
+    def _step(self, resource: str, event: dict[str, Any]) -> dict[str, Any]:
+        """A function of the state machine, called by Step Functions."""
+        function = machine.function_of(resource)
+        prefix = "rollback_" if event["path"] == "rollback" else ""
+        made = Invocation(prefix + event["step"], event["deployment_id"], int(event["generation"]))
+        return self._run(made, function, lambda: machine.call(function, event))
+
+    def _run(self, made: Invocation, function: str, work: Callable[[], Any]) -> Any:
+        """Runs a function once, or twice one after the other where `again` was set meanwhile."""
+        made.rerun = lambda: self._nested(made, function, work)
+        try:
+            answer = self._once(made, function, work)
+        except (Exception, Killed):
+            if not made.again:
+                raise
+        if not made.again:
+            return answer
+        return self._once(replace(made, counts=Counter(), again=False), function, work)
+
+    def _nested(self, made: Invocation, function: str, work: Callable[[], Any]) -> None:
+        """The same event delivered to another instance of the function, which runs it whole."""
+        with contextlib.suppress(Exception, Killed):
+            self._once(replace(made, counts=Counter(), again=False), function, work)
+
+    def _once(self, made: Invocation, function: str, work: Callable[[], Any]) -> Any:
+        caller, self.account.caller = self.account.caller, function
+        self._stack.append(made)
+        try:
+            return work()
+        finally:
+            self._stack.pop()
+            self.account.caller = caller
+
+    def _listen(self, call: Call, when: str) -> None:
+        made = self._stack[-1]
+        if when == "before":
+            made.counts[call.name] += 1
+            if is_mutating(call):
+                self._changes += 1
+                if call.service != "dynamodb":
+                    self.touched.append((made, json.dumps(call.params, default=str)))
+        label = f"{made.label}:{call.name}#{made.counts[call.name]}"
+        self.interference(Point(made, label, call, when))

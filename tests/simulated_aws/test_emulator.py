@@ -1,0 +1,133 @@
+"""moto asked by the short way says what it says by the long way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.simulated_aws.account import Account
+from tests.simulated_aws.aws import Answer, AwsError, Call, ask
+from tests.simulated_aws.conftest import TABLE
+from tests.simulated_aws.emulator import Emulator
+from tests.workflow.machine import TEMPLATE
+
+KEY = {"pk": {"S": "DEPLOYMENT#a"}, "sk": {"S": "RECORD"}}
+ITEM = {**KEY, "version": {"N": "1"}, "document": {"S": "{}"}, "old": {"BOOL": False}}
+NEW = {"ConditionExpression": "attribute_not_exists(pk)"}
+
+
+@pytest.fixture
+def table(account: Account) -> Any:
+    """A client of the table, straight to moto."""
+    dynamodb = account.raw("dynamodb")
+    wanted = TEMPLATE["Resources"]["Table"]["Properties"]
+    keys = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    dynamodb.create_table(TableName=TABLE, **{key: wanted[key] for key in keys})
+    return dynamodb
+
+
+def put(item: Answer, **condition: Any) -> Answer:
+    return {"Put": {"TableName": TABLE, "Item": item, **condition}}
+
+
+def at_version(version: int) -> Answer:
+    return {
+        "ConditionExpression": "version = :v",
+        "ExpressionAttributeValues": {":v": {"N": str(version)}},
+    }
+
+
+def transact(*items: Answer) -> Call:
+    return Call("dynamodb", "TransactWriteItems", {"TransactItems": list(items)})
+
+
+def outcome(answer: Any) -> Any:
+    """What matters of an answer, or of an error."""
+    if isinstance(answer, AwsError):
+        said: Any = answer.__cause__
+        return answer.code, said.response.get("CancellationReasons")
+    return {key: value for key, value in answer.items() if key == "Item"}
+
+
+def tried(how: Any, call: Call) -> Any:
+    try:
+        return outcome(how(call))
+    except AwsError as error:
+        return outcome(error)
+
+
+OTHER = {**ITEM, "sk": {"S": "EVENT#1"}}
+CALLS = {
+    "a new item": transact(put(ITEM, **NEW)),
+    "an item that is there": transact(put(ITEM), put(OTHER, **NEW)),
+    "one of two refused": transact(put(OTHER, **NEW), put(ITEM, **at_version(7))),
+    "the right version": transact(put({**ITEM, "version": {"N": "2"}}, **at_version(1))),
+    "a delete": transact({"Delete": {"TableName": TABLE, "Key": KEY, **at_version(1)}}),
+    "the same item twice": transact(put(ITEM), put(ITEM)),
+    "a check": transact(
+        {"ConditionCheck": {"TableName": TABLE, "Key": KEY, **at_version(1)}}, put(OTHER)
+    ),
+    "no such table": transact({"Put": {"TableName": "nowhere", "Item": ITEM}}),
+    "a plain get": Call("dynamodb", "GetItem", {"TableName": TABLE, "Key": KEY}),
+    "a projected get": Call(
+        "dynamodb", "GetItem", {"TableName": TABLE, "Key": KEY, "ProjectionExpression": "version"}
+    ),
+    "a get from no table": Call("dynamodb", "GetItem", {"TableName": "nowhere", "Key": KEY}),
+    "a get of what is not there": Call(
+        "dynamodb", "GetItem", {"TableName": TABLE, "Key": {**KEY, "sk": {"S": "OTHER"}}}
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CALLS)
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+def test_the_table_is_the_same_by_both_ways(table: Any, what: str, there: bool) -> None:
+    def prepare() -> None:
+        for item in table.scan(TableName=TABLE)["Items"]:
+            table.delete_item(TableName=TABLE, Key={key: item[key] for key in KEY})
+        if there:
+            table.put_item(TableName=TABLE, Item=ITEM)
+
+    prepare()
+    long_way = tried(lambda call: ask(table, call), CALLS[what])
+    then = table.scan(TableName=TABLE)["Items"]
+    prepare()
+    short_way = tried(lambda call: Emulator().call(table, call), CALLS[what])
+
+    assert short_way == long_way
+    assert table.scan(TableName=TABLE)["Items"] == then
+
+
+def test_a_read_sees_every_write_whoever_makes_it(account: Account) -> None:
+    layered, raw = account.client("ecs"), account.raw("ecs")
+    seen = []
+    for make in (lambda: None, lambda: layered.create_cluster(clusterName="a")):
+        make()
+        seen.append(len(layered.list_clusters()["clusterArns"]))
+    raw.create_cluster(clusterName="b")
+    seen.append(len(layered.list_clusters()["clusterArns"]))
+    raw.delete_cluster(cluster="b")
+    found = layered.describe_clusters(clusters=["b"])["clusters"]
+
+    assert seen == [0, 1, 2]
+    assert [cluster["status"] for cluster in found] == ["INACTIVE"]
+
+
+def test_an_account_remembers_nothing_of_another(account: Account) -> None:
+    account.client("ecs").create_cluster(clusterName="a")
+    account.client("ecs").list_clusters()
+    again = Account(account.clock, furnish=False)
+
+    assert len(again.client("ecs").list_clusters()["clusterArns"]) == 1
+
+
+def test_what_is_remembered_is_not_asked_again(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.client("ecs").list_clusters()
+    monkeypatch.setattr(
+        "tests.simulated_aws.emulator.ask", lambda *_: pytest.fail("moto was asked")
+    )
+
+    account.client("ecs").list_clusters()

@@ -1,0 +1,161 @@
+"""Right after a create AWS may say not found, and not for long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.simulated_aws import eventual
+from tests.simulated_aws.account import Account
+from tests.simulated_aws.eventual import Eventual
+from tests.simulated_aws.site import NAME, Site, code_of
+from tests.simulated_aws.times import Times
+
+DELAY = 2
+
+
+@pytest.fixture
+def site(account: Account, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A network; from now on everything is seen two seconds late."""
+    site = Site(account)
+    site.make_network()
+    monkeypatch.setattr(eventual, "VISIBLE_AFTER", (DELAY,))
+    account.layer.rules.insert(0, Eventual(account.clock, Times()))
+    return site
+
+
+def shown(site: Site, service: str, operation: str, key: str, **params: Any) -> list[Any]:
+    answer = getattr(site.client(service), operation)(**params)
+    return list(answer[key])
+
+
+def later(site: Site) -> None:
+    site.pass_time(DELAY)
+
+
+def test_a_security_group_is_not_in_lists_and_not_to_be_used(site: Site) -> None:
+    ec2 = site.client("ec2")
+    group = ec2.create_security_group(GroupName="new", Description="new", VpcId=site.vpc)["GroupId"]
+    filters = [{"Name": "group-name", "Values": ["new"]}]
+    permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}
+    permission["IpRanges"] = [{"CidrIp": "0.0.0.0/0"}]  # type: ignore[assignment]
+    assert shown(site, "ec2", "describe_security_groups", "SecurityGroups", Filters=filters) == []
+    for ask in (
+        lambda: ec2.describe_security_groups(GroupIds=[group]),
+        lambda: ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission]),
+    ):
+        with pytest.raises(ClientError) as error:
+            ask()
+        assert code_of(error) == "InvalidGroup.NotFound"
+    later(site)
+
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+    assert len(shown(site, "ec2", "describe_security_groups", "SecurityGroups", Filters=filters))
+
+
+def describe_balancer(site: Site) -> Any:
+    return site.client("elbv2").describe_load_balancers(Names=[NAME])["LoadBalancers"][0]
+
+
+def describe_group(site: Site) -> Any:
+    return site.client("elbv2").describe_target_groups(Names=[NAME])["TargetGroups"][0]
+
+
+def make_both(site: Site) -> None:
+    site.make_balancer()
+    site.client("elbv2").create_target_group(
+        Name=NAME, Protocol="HTTP", Port=80, VpcId=site.vpc, TargetType="ip"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ask", "code"),
+    [
+        (describe_balancer, "LoadBalancerNotFound"),
+        (describe_group, "TargetGroupNotFound"),
+        (
+            lambda site: site.client("elbv2").describe_listeners(LoadBalancerArn=site.balancer),
+            "LoadBalancerNotFound",
+        ),
+    ],
+    ids=["load balancer", "target group", "listeners"],
+)
+def test_load_balancing_is_not_found_at_first(
+    site: Site, ask: Callable[[Site], Any], code: str
+) -> None:
+    make_both(site)
+    with pytest.raises(ClientError) as error:
+        ask(site)
+    assert code_of(error) == code
+    later(site)
+
+    ask(site)
+
+
+def test_a_listener_has_to_wait_for_its_target_group(site: Site) -> None:
+    site.make_balancer()
+    later(site)
+    elbv2 = site.client("elbv2")
+    site.group = elbv2.create_target_group(
+        Name=NAME, Protocol="HTTP", Port=80, VpcId=site.vpc, TargetType="ip"
+    )["TargetGroups"][0]["TargetGroupArn"]
+    with pytest.raises(ClientError) as error:
+        site.make_listener()
+    assert code_of(error) == "TargetGroupNotFound"
+    later(site)
+
+    site.make_listener()
+
+
+def test_a_cluster_is_told_missing_and_refuses_at_first(site: Site) -> None:
+    ecs = site.client("ecs")
+    ecs.create_cluster(clusterName=NAME)
+    answer = ecs.describe_clusters(clusters=[NAME])
+    assert (answer["clusters"], answer["failures"][0]["reason"]) == ([], "MISSING")
+    with pytest.raises(ClientError) as error:
+        ecs.list_tasks(cluster=NAME)
+    assert code_of(error) == "ClusterNotFoundException"
+    later(site)
+
+    assert ecs.list_tasks(cluster=NAME)["taskArns"] == []
+
+
+def test_a_name_that_is_taken_is_known_to_be_taken(site: Site) -> None:
+    first = site.make_balancer()
+
+    assert site.make_balancer() == first
+
+
+def test_a_delete_finds_what_reads_do_not_show(site: Site) -> None:
+    site.make_balancer()
+    site.client("elbv2").delete_load_balancer(LoadBalancerArn=site.balancer)
+    later(site)
+
+    with pytest.raises(ClientError):
+        describe_balancer(site)
+
+
+def test_a_service_is_told_missing_at_first(account: Account, site: Site) -> None:
+    hidden = account.layer.rules.pop(0)
+    site.make_balancer()
+    site.make_group()
+    site.make_listener()
+    site.make_cluster()
+    site.register()
+    account.layer.rules.insert(0, hidden)
+    site.create_service()
+    answer = site.client("ecs").describe_services(cluster=NAME, services=[NAME])
+    assert answer["services"] == []
+    later(site)
+
+    assert site.service()["status"] == "ACTIVE"
+
+
+def test_an_account_is_eventual_unless_it_is_told_not_to_be(account: Account) -> None:
+    kinds = [type(rule) for rule in Account(account.clock, furnish=False).layer.rules]
+
+    assert Eventual in kinds
+    assert Eventual not in [type(rule) for rule in account.layer.rules]

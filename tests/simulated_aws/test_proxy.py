@@ -1,0 +1,321 @@
+"""The proxy with real parts: boto3 on one side, MiniStack on the other, rules in between."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
+
+from local import processes
+from local.emulator import REGION, Emulator
+from tests.simulated_aws.aws import Answer, AwsError, Call, ConnectionReset, Rule
+from tests.simulated_aws.proxy import Proxy
+
+MOMENT = datetime(2026, 11, 24, 9, 30, 15, 250000, tzinfo=UTC)
+LOST = (ConnectionClosedError, HTTPClientError)
+# Throttling is in no service's model, which moto remarks on.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception.AwsError. with code")
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """A MiniStack without Slipway."""
+    os.environ[processes.MARK] = uuid.uuid4().hex
+    running = Emulator(tmp_path_factory.mktemp("emulator"))
+    yield running
+    running.stop()
+    processes.end_marked(os.environ.pop(processes.MARK), grace=1)
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """A proxy that listens and has no emulator yet."""
+    running = Proxy()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def through(proxy: Proxy, emulator: Emulator) -> Proxy:
+    """A proxy in front of the emulator."""
+    proxy.forward_to(emulator.url)
+    return proxy
+
+
+@cache
+def session() -> Any:
+    """Shared, for it keeps what it has read of the services."""
+    return boto3.session.Session("local", "local", region_name=REGION)
+
+
+def client(proxy: Proxy, service: str) -> Any:
+    """A boto3 client that does not try again."""
+    config = Config(retries={"total_max_attempts": 1}, proxies={})
+    return session().client(service, endpoint_url=proxy.url, config=config)
+
+
+def name() -> str:
+    return f"p-{uuid.uuid4().hex[:8]}"
+
+
+class Says(Rule):
+    """Answers one operation by itself, and keeps what it was asked."""
+
+    def __init__(self, operation: str, answer: Answer | Exception) -> None:
+        self._operation, self._answer = operation, answer
+        self.asked: list[Call] = []
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation != self._operation:
+            return None
+        self.asked.append(call)
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+class Amends(Rule):
+    """Changes the emulator's answers to one operation."""
+
+    def __init__(self, operation: str, change: Callable[[Answer], Answer]) -> None:
+        self._operation, self._change = operation, change
+
+    def after(self, call: Call, answer: Answer) -> Answer:
+        return self._change(answer) if call.operation == self._operation else answer
+
+
+# (service, operation, parameters, an answer): nested, with lists, maps, numbers and moments.
+CALLS: list[tuple[str, str, dict[str, Any], Answer]] = [
+    (
+        "ecs",
+        "DescribeTasks",
+        {"cluster": "c", "tasks": ["a", "b"], "include": ["TAGS"]},
+        {"tasks": [{"taskArn": "a", "createdAt": MOMENT, "containers": [{"exitCode": 1}]}]},
+    ),
+    (
+        "elbv2",
+        "CreateTargetGroup",
+        {
+            "Name": "t",
+            "Port": 80,
+            "HealthCheckEnabled": True,
+            "Matcher": {"HttpCode": "200-399"},
+            "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": ""}],
+        },
+        {"TargetGroups": [{"TargetGroupArn": "arn", "Port": 80, "LoadBalancerArns": ["x", "y"]}]},
+    ),
+    (
+        "elbv2",
+        "DescribeLoadBalancers",
+        {"Names": ["n"]},
+        {"LoadBalancers": [{"State": {"Code": "provisioning"}, "CreatedTime": MOMENT}]},
+    ),
+    (
+        "ec2",
+        "AuthorizeSecurityGroupIngress",
+        {
+            "GroupId": "sg-1",
+            "IpPermissions": [
+                {
+                    "IpProtocol": "tcp",
+                    "FromPort": 80,
+                    "ToPort": 81,
+                    "UserIdGroupPairs": [{"GroupId": "sg-2", "Description": "front"}],
+                }
+            ],
+        },
+        {"Return": True, "SecurityGroupRules": [{"GroupId": "sg-1", "FromPort": 80}]},
+    ),
+    (
+        "ec2",
+        "DescribeSecurityGroups",
+        {"Filters": [{"Name": "group-name", "Values": ["a", "b"]}]},
+        {"SecurityGroups": [{"GroupId": "sg-1", "Tags": [{"Key": "k", "Value": "v"}]}]},
+    ),
+    (
+        "logs",
+        "CreateLogGroup",
+        {"logGroupName": "g", "tags": {"a": "1"}},
+        {},
+    ),
+    (
+        "stepfunctions",
+        "StartExecution",
+        {"stateMachineArn": "m" * 10, "name": "n", "input": '{"a": "ü"}'},
+        {"executionArn": "arn", "startDate": MOMENT},
+    ),
+    (
+        "resourcegroupstaggingapi",
+        "GetResources",
+        {"TagFilters": [{"Key": "k", "Values": ["v"]}]},
+        {"ResourceTagMappingList": [{"ResourceARN": "arn"}]},
+    ),
+    (
+        "ecr",
+        "DescribeImages",
+        {"repositoryName": "recommend", "imageIds": [{"imageTag": "1"}]},
+        {"imageDetails": [{"imageDigest": "sha256:0", "imagePushedAt": MOMENT}]},
+    ),
+]
+
+
+def send(proxy: Proxy, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The answer without `ResponseMetadata`."""
+    boto = client(proxy, service)
+    method = {api: python for python, api in boto.meta.method_to_api_mapping.items()}[operation]
+    answer: dict[str, Any] = getattr(boto, method)(**params)
+    answer.pop("ResponseMetadata")
+    return answer
+
+
+@pytest.mark.parametrize(("service", "operation", "params", "answer"), CALLS)
+def test_a_rule_reads_the_request_and_its_answer_arrives(
+    proxy: Proxy, service: str, operation: str, params: dict[str, Any], answer: Answer
+) -> None:
+    rule = Says(operation, answer)
+    with proxy.rule(rule):
+        assert send(proxy, service, operation, params) == answer
+
+    assert [call.name for call in rule.asked] == [f"{service}.{operation}"]
+    asked = rule.asked[0].params
+    assert {key: asked.get(key) for key in params} == params
+
+
+@pytest.mark.parametrize(("service", "operation", "params"), [case[:3] for case in CALLS])
+@pytest.mark.parametrize(
+    ("code", "status"), [("ThrottlingException", 400), ("ServiceUnavailable", 503)]
+)
+def test_an_error_of_a_rule_arrives_as_boto3_reads_it(
+    proxy: Proxy, service: str, operation: str, params: dict[str, Any], code: str, status: int
+) -> None:
+    rule = Says(operation, AwsError(code, "Rate exceeded & more", status))
+    with proxy.rule(rule), pytest.raises(ClientError) as caught:
+        send(proxy, service, operation, params)
+
+    response = caught.value.response
+    assert (response["Error"]["Code"], response["Error"]["Message"]) == (
+        code,
+        "Rate exceeded & more",
+    )
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == status
+    assert [(seen.call.operation, seen.outcome) for seen in proxy.calls] == [(operation, code)]
+
+
+def test_a_modelled_error_is_caught_by_its_class(proxy: Proxy) -> None:
+    elbv2 = client(proxy, "elbv2")
+    rule = Says("DeleteTargetGroup", AwsError("ResourceInUse", "in use by a listener"))
+
+    with proxy.rule(rule), pytest.raises(elbv2.exceptions.ResourceInUseException):
+        elbv2.delete_target_group(TargetGroupArn="arn")
+
+
+def test_without_rules_the_emulator_s_answers_come_through(through: Proxy) -> None:
+    ecs, cluster = client(through, "ecs"), name()
+    made = ecs.create_cluster(clusterName=cluster)["cluster"]
+    answer = ecs.describe_clusters(clusters=[cluster, "none"])
+
+    assert [found["clusterArn"] for found in answer["clusters"]] == [made["clusterArn"]]
+    assert [failure["reason"] for failure in answer["failures"]] == ["MISSING"]
+    with pytest.raises(ecs.exceptions.ClusterNotFoundException):
+        ecs.describe_services(cluster="none", services=["none"])
+    assert [seen.outcome for seen in through.calls] == [
+        "answered",
+        "answered",
+        "ClusterNotFoundException",
+    ]
+
+
+def test_what_no_rule_changed_keeps_its_bytes_and_what_one_did_does_not(
+    through: Proxy, emulator: Emulator
+) -> None:
+    groups = client(through, "ec2").describe_security_groups()["SecurityGroups"]
+    change: Callable[[Answer], Answer] = lambda answer: {  # noqa: E731
+        "SecurityGroups": [
+            {**group, "Description": "amended"} for group in answer["SecurityGroups"]
+        ]
+    }
+    with through.rule(Amends("DescribeSecurityGroups", change)):
+        amended = client(through, "ec2").describe_security_groups()["SecurityGroups"]
+    with through.rule(Amends("DescribeSecurityGroups", dict)):
+        same = client(through, "ec2").describe_security_groups()
+
+    assert groups and [{**group, "Description": "amended"} for group in groups] == amended
+    # The request id of MiniStack's own answer, which a written one would not have.
+    assert same["SecurityGroups"] == groups
+
+
+def test_a_reset_before_the_emulator_has_no_effect(through: Proxy) -> None:
+    ecs, cluster = client(through, "ecs"), name()
+    with through.rule(Says("CreateCluster", ConnectionReset())), pytest.raises(LOST):
+        ecs.create_cluster(clusterName=cluster)
+
+    assert ecs.describe_clusters(clusters=[cluster])["clusters"] == []
+    assert through.calls[0].outcome == "reset"
+
+
+def test_a_lost_answer_leaves_the_effect(through: Proxy) -> None:
+    def lose(answer: Answer) -> Answer:
+        raise ConnectionReset
+
+    ecs, cluster = client(through, "ecs"), name()
+    with through.rule(Amends("CreateCluster", lose)), pytest.raises(LOST):
+        ecs.create_cluster(clusterName=cluster)
+
+    assert len(ecs.describe_clusters(clusters=[cluster])["clusters"]) == 1
+
+
+def test_the_table_is_passed_on_unread(through: Proxy) -> None:
+    dynamodb = client(through, "dynamodb")
+    with through.rule(Says("ListTables", AwsError("Never", "read"))):
+        assert dynamodb.list_tables()["TableNames"] == []
+
+    assert through.calls == []
+
+
+def test_calls_do_not_wait_for_one_that_the_emulator_holds(proxy: Proxy) -> None:
+    """Rules take turns, but a call that has not been answered keeps no other."""
+    entered, release = threading.Event(), threading.Event()
+
+    def describe(through: Proxy, cluster: str) -> None:
+        with pytest.raises(ClientError):  # 503: there is no emulator
+            client(through, "ecs").describe_clusters(clusters=[cluster])
+
+    class Slow(Proxy):
+        def _forward(self, request: Any) -> Any:
+            if b"slow" in request.body:
+                entered.set()
+                release.wait(10)
+            return super()._forward(request)
+
+    slow = Slow()
+    slow.start()
+    try:
+        waiting = threading.Thread(target=describe, args=(slow, "slow"))
+        waiting.start()
+        assert entered.wait(10)
+        describe(slow, "quick")
+        assert waiting.is_alive()
+        release.set()
+        waiting.join(10)
+        assert not waiting.is_alive()
+    finally:
+        release.set()
+        slow.stop()
+
+
+def test_a_fault_of_a_rule_is_told(proxy: Proxy) -> None:
+    rule = Says("DescribeClusters", ValueError("a typing error"))
+    with proxy.rule(rule), pytest.raises(ClientError) as caught:
+        client(proxy, "ecs").describe_clusters()
+
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500

@@ -1,0 +1,110 @@
+"""The whole stack behind the proxy: Slipway's functions meet an AWS that behaves like AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.emulator import client
+from local.stack import Stack, running
+from tests.simulated_aws import wire
+from tests.simulated_aws.aws import Answer, Call, Layer, Rule, ask
+from tests.simulated_aws.clock import ScaledClock
+from tests.simulated_aws.eventual import Eventual
+from tests.simulated_aws.interfaces import NetworkInterfaces
+from tests.simulated_aws.load_balancers import LoadBalancers
+from tests.simulated_aws.ministack import Ministack
+from tests.simulated_aws.order import Order
+from tests.simulated_aws.proxy import Proxy
+from tests.simulated_aws.real_tasks import RealTasks
+from tests.simulated_aws.throttling import Throttling
+from tests.simulated_aws.timeline import Timeline
+from tests.simulated_aws.times import Times
+
+# A load balancer is active after 3 to 6 s.
+SCALE = 0.03
+# Longer than to scale: each look runs a function on a processor that the tasks need as well.
+WAIT_SCALE = "0.1"
+SEED = 1
+
+
+class Emulator:
+    """MiniStack without the proxy, for what the rules themselves have to know."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._clients: dict[str, Any] = {}
+
+    def raw(self, service: str) -> Any:
+        """A boto3 client straight to MiniStack."""
+        if service not in self._clients:
+            self._clients[service] = client(service, self.url)
+        return self._clients[service]
+
+    def ask(self, call: Call) -> Answer:
+        """MiniStack's answer to a call; raises `AwsError`."""
+        return ask(self.raw(call.service), call)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A running stack and the proxy before its AWS."""
+
+    stack: Stack
+    proxy: Proxy
+
+
+class OnlyFor(Rule):
+    """A rule for the calls that name one deployment."""
+
+    def __init__(self, deployment: str, rule: Rule) -> None:
+        self._deployment, self._rule = deployment, rule
+
+    def before(self, call: Call) -> Answer | None:
+        return self._rule.before(call) if self._is_meant(call) else None
+
+    def after(self, call: Call, answer: Answer) -> Answer:
+        return self._rule.after(call, answer) if self._is_meant(call) else answer
+
+    def _is_meant(self, call: Call) -> bool:
+        return self._deployment in json.dumps(call.params, default=str)
+
+
+@contextlib.contextmanager
+def simulated_stack(state: Path) -> Iterator[Simulated]:
+    """The stack for the length of a `with` block."""
+    emulator = Emulator()
+    proxy = Proxy(_rules(emulator))
+    proxy.start()
+    with contextlib.ExitStack() as held:
+        held.callback(proxy.stop)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL_FOR_FUNCTIONS", proxy.url)
+            patch.setenv("SFN_WAIT_SCALE", WAIT_SCALE)
+            loading = threading.Thread(target=wire.load, args=("ec2", "ecs", "elbv2", "logs"))
+            loading.start()
+            stack = held.enter_context(running(state))
+            loading.join()
+        emulator.url = stack.aws_endpoint_url
+        proxy.forward_to(stack.aws_endpoint_url)
+        yield Simulated(stack, proxy)
+
+
+def _rules(emulator: Emulator) -> list[Rule]:
+    clock, times = ScaledClock(SCALE), Times(SEED)
+    timeline, interfaces = Timeline(clock), NetworkInterfaces()
+    tasks = RealTasks(emulator.raw)
+    balancers = LoadBalancers(
+        emulator.raw, timeline, times, interfaces, tasks.probe, emulator_keeps_targets=True
+    )
+    kept: list[Rule] = [interfaces, balancers, tasks, Ministack(emulator.raw)]
+    within = Layer(kept)
+    order = Order(lambda call: within.handle(call, emulator.ask))
+    return [Throttling(clock, on=True), Eventual(clock, times), order, *kept]

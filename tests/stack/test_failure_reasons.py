@@ -1,0 +1,166 @@
+"""Every reason for which a deploy fails, as the caller reads it: code, message, hint, evidence.
+
+The deployments of this module are made at once, and each test follows its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.inspection import leftovers
+from tests.stack.client import SAMPLE_PATH, Client, predict, wait_until
+from tests.stack.simulated import Simulated
+
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slipway/nowhere-AbCdEf"
+GREEDY = "print('loading', flush=True); data = b'x' * (600 << 20); import time; time.sleep(60)"
+SLOW = "echo loading; sleep 2; exec python -u recommend.py"
+# Enough on a machine that starts all of these at once.
+PATIENT = {"path": "/health", "grace": 300}
+
+Ids = dict[str, str]
+
+
+def specs(image: str) -> dict[str, dict[str, Any]]:
+    """What each deployment has other than a good one."""
+    repository = image.rsplit(":", 1)[0]
+    return {
+        "slow-start": {"command": ["sh", "-c", SLOW], "health_check": PATIENT},
+        "no-image": {"image": f"{repository}:none"},
+        "arm-image": {"image": f"{repository}:arm64"},
+        "crash": {"image": f"{repository}:crash"},
+        "greedy": {"command": ["python", "-c", GREEDY]},
+        "answers-404": {"health_check": {"path": "/nowhere"}},
+        "wrong-port": {"environment": {"PORT": "8123"}},
+        "no-secret": {"secrets": {"API_KEY": SECRET}},
+        "no-smoke": {"smoke_test": {"path": SAMPLE_PATH, "json_has": ["nope"]}},
+    }
+
+
+@pytest.fixture(scope="module")
+def made(harsh: Client, simulated: Simulated) -> Ids:
+    """The deployments' ids by name, their creates begun."""
+    chosen = specs(simulated.stack.sample_image)
+    return {name: harsh.create(name, **changes) for name, changes in chosen.items()}
+
+
+def fails(harsh: Client, simulated: Simulated, made: Ids, name: str, code: str) -> dict[str, Any]:
+    """The failure; nothing may be left, and everything must be said."""
+    ended = harsh.follow(made[name])
+    failure: dict[str, Any] = ended["failure"]
+
+    assert (ended["status"], ended["operation"]["status"]) == ("FAILED", "failed")
+    assert failure["code"] == code, failure
+    assert failure["message"] and failure["hint"]
+    assert all(resource["verified_gone"] for resource in ended["resources"])
+    assert (ended["leftovers"], ended["url"]) == ([], None)
+    assert leftovers(simulated.stack.aws_endpoint_url, made[name]) == []
+    return failure
+
+
+def test_while_the_load_balancer_is_made_the_step_says_so(harsh: Client, made: Ids) -> None:
+    def told() -> bool:
+        steps = harsh.get(made["slow-start"])["operation"]["steps"]
+        message = next(s["message"] for s in steps if s["name"] == "await_ready")
+        return "load balancer is provisioning" in (message or "")
+
+    wait_until(told, "the message of await_ready")
+
+
+def test_an_image_that_does_not_exist(harsh: Client, simulated: Simulated, made: Ids) -> None:
+    failure = fails(harsh, simulated, made, "no-image", "IMAGE_NOT_FOUND")
+
+    assert failure["step"] == "resolve_image"
+    assert "recommend:none" in failure["message"]
+    assert "tag" in failure["hint"]
+    assert failure["evidence"]["aws_message"]
+    assert harsh.get(made["no-image"])["resources"] == []
+
+
+def test_an_image_for_another_architecture(harsh: Client, simulated: Simulated, made: Ids) -> None:
+    failure = fails(harsh, simulated, made, "arm-image", "ARCHITECTURE_MISMATCH")
+
+    assert "ARM64" in failure["message"]
+    assert "--platform linux/amd64" in failure["hint"]
+    assert failure["evidence"]["image_platforms"] == ["linux/arm64"]
+    assert harsh.get(made["arm-image"])["resources"] == []
+
+
+def test_a_secret_that_does_not_exist(harsh: Client, simulated: Simulated, made: Ids) -> None:
+    failure = fails(harsh, simulated, made, "no-secret", "SECRET_UNAVAILABLE")
+
+    assert SECRET in str(failure)
+    assert harsh.get(made["no-secret"])["resources"] == []
+
+
+def test_a_container_that_exits_again_and_again(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
+    failure = fails(harsh, simulated, made, "crash", "CONTAINER_EXITED")
+    evidence = failure["evidence"]
+
+    assert failure["step"] == "await_ready"
+    assert "exit code 1" in failure["message"]
+    assert "weights.npz is not there" in failure["message"]
+    assert (evidence["stop_code"], evidence["exit_code"]) == ("EssentialContainerExited", 1)
+    assert evidence["stopped_reason"] == "Essential container in task exited"
+    assert evidence["log_lines"][-1] == "cannot load the model: weights.npz is not there"
+    assert any("has started 1 tasks" in event for event in evidence["service_events"])
+    # It was not waited for after the third: a fourth may have been about to start.
+    assert evidence["stopped_tasks"] in (3, 4)
+
+
+def test_a_container_that_takes_too_much_memory(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
+    failure = fails(harsh, simulated, made, "greedy", "OUT_OF_MEMORY")
+    evidence = failure["evidence"]
+
+    assert "512 MiB" in failure["message"]
+    assert '"memory": 1024' in failure["hint"]
+    assert evidence["exit_code"] == 137
+    assert evidence["container_reason"].startswith("OutOfMemoryError")
+    assert "loading" in evidence["log_lines"]
+
+
+def test_a_health_check_that_is_answered_with_404(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
+    failure = fails(harsh, simulated, made, "answers-404", "HEALTH_CHECK_FAILED")
+
+    assert "GET /nowhere on port 80" in failure["message"]
+    assert "404" in failure["message"]
+    assert "health_check.path" in failure["hint"]
+    assert "Task failed ELB health checks" in failure["evidence"]["stopped_reason"]
+    assert any("/nowhere" in line for line in failure["evidence"]["log_lines"])
+
+
+def test_a_container_that_listens_elsewhere(harsh: Client, simulated: Simulated, made: Ids) -> None:
+    failure = fails(harsh, simulated, made, "wrong-port", "HEALTH_CHECK_FAILED")
+
+    assert "nothing listens" in failure["message"]
+    assert "`port`" in failure["hint"]
+    assert any("8123" in line for line in failure["evidence"]["log_lines"])
+
+
+def test_a_prediction_that_lacks_what_was_asked_for(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
+    failure = fails(harsh, simulated, made, "no-smoke", "SMOKE_TEST_FAILED")
+
+    assert failure["step"] == "smoke_test"
+    assert "nope" in failure["message"]
+    assert failure["evidence"]["prediction"]["status"] == 200
+    assert "recommendations" in failure["evidence"]["prediction"]["sample"]
+
+
+def test_a_slow_start_within_the_grace_period_is_no_failure(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
+    ended = harsh.follow(made["slow-start"])
+
+    assert (ended["status"], ended["failure"]) == ("ACTIVE", None)
+    assert predict(ended["url"]).status == 200
+    assert harsh.delete(made["slow-start"])["status"] == "DELETED"
+    assert leftovers(simulated.stack.aws_endpoint_url, made["slow-start"]) == []

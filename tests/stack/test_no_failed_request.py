@@ -1,0 +1,46 @@
+"""A caller that asks without a pause sees no failed request: not in a good update, not in one that
+cannot serve, not while that is rolled back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stack.client import Client, asking, predict
+from tests.stack.simulated import Simulated
+
+PATIENT = {"path": "/health", "grace": 300}
+FEWEST = 20
+
+
+def tag(simulated: Simulated, name: str) -> str:
+    """The sample's image under another tag."""
+    return f"{simulated.stack.sample_image.rsplit(':', 1)[0]}:{name}"
+
+
+def test_updates_good_and_bad_fail_no_request(
+    harsh: Client, simulated: Simulated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = harsh.deploy("steady", health_check=PATIENT)
+    assert made["status"] == "ACTIVE", made["failure"]
+
+    with asking(made["url"]) as caller:
+        good = harsh.change(made["id"], image=tag(simulated, "2"))
+        after_good = caller.answered
+        bad = harsh.change(made["id"], image=tag(simulated, "crash"))
+        after_bad = caller.answered
+
+    with capsys.disabled():
+        print(
+            f"\n{after_bad} requests sent in a good update, a bad one and its rollback: "
+            f"{len(caller.failed)} failed"
+        )
+    assert (good["status"], good["operation"]["status"]) == ("ACTIVE", "succeeded")
+    assert (bad["status"], bad["operation"]["status"]) == ("ACTIVE", "rolled_back")
+    assert bad["failure"]["code"] == "CONTAINER_EXITED"
+    assert bad["failure"]["evidence"]["exit_code"] == 1
+    assert (bad["spec"], bad["image"]) == (good["spec"], good["image"])
+    assert caller.failed == []
+    assert after_good > FEWEST and after_bad - after_good > FEWEST
+    assert len(caller.served_by) >= 3  # the first, the good update's, the rollback's
+    assert predict(made["url"]).status == 200
+    assert harsh.delete(made["id"])["status"] == "DELETED"

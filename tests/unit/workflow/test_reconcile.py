@@ -1,0 +1,298 @@
+import json
+from typing import Any
+
+import pytest
+
+import app
+from chalicelib import aws, store
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.operation import Path
+from chalicelib.deployments.record import Status
+from chalicelib.resources import (
+    cluster,
+    listener,
+    load_balancer,
+    log_group,
+    network,
+    security_groups,
+    service,
+    target_group,
+    task_definition,
+)
+from chalicelib.workflow import drift, executions, orphans, reconcile
+from tests.unit import aws_says
+from tests.unit.builders import ID, MOMENT, OWNER, Clock, active, deployment_of, failed
+from tests.unit.conftest import STATE_MACHINE
+
+pytestmark = pytest.mark.usefixtures("table", "state_machine")
+
+SCHEDULED: dict[str, Any] = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(reconcile, "now", made)
+    return made
+
+
+def run(event: dict[str, Any] | None = None) -> dict[str, str]:
+    """What was found, by deployment."""
+    found = reconcile.run(event or SCHEDULED)["findings"]
+    return {finding["deployment"]: finding["finding"] for finding in found}
+
+
+def record(deployment_id: str = ID) -> Deployment:
+    found = store.get(deployment_id)
+    assert found is not None
+    return found
+
+
+def started() -> list[str]:
+    """Names of the executions."""
+    states = aws.client("stepfunctions")
+    found = states.list_executions(stateMachineArn=STATE_MACHINE)["executions"]
+    return sorted(execution["name"] for execution in found)
+
+
+def make_resources(deployment: Deployment) -> None:
+    for module in (
+        security_groups,
+        load_balancer,
+        target_group,
+        listener,
+        cluster,
+        log_group,
+        task_definition,
+        service,
+    ):
+        module.ensure(deployment)
+
+
+def serving() -> Deployment:
+    deployment = store.create(active())
+    make_resources(deployment)
+    return deployment
+
+
+# --- executions ----------------------------------------------------------------------------
+
+
+def test_an_execution_that_was_never_started_is_started(clock: Clock) -> None:
+    store.create(deployment_of())
+    clock.advance(seconds=59)
+    assert (run(), started()) == ({}, [])  # the API may be about to start it
+    clock.advance(seconds=1)
+    assert run() == {ID: "its execution had never been started"}
+    assert started() == [f"{ID}-1"]
+
+
+def test_what_runs_in_time_is_left_alone(clock: Clock) -> None:
+    executions.start(store.create(deployment_of()))
+    clock.moment = record().operation.deadline
+    assert run() == {}
+    assert started() == [f"{ID}-1"]
+
+
+def test_a_dead_execution_is_taken_up_by_another(clock: Clock) -> None:
+    executions.start(store.create(deployment_of()))
+    executions.stop(ID, 1)
+    assert run() == {ID: f"execution {ID}-1 ABORTED"}
+    taken = record()
+    assert (taken.generation, taken.operation.path) == (2, Path.CONVERGE)
+    assert taken.status is Status.CREATING
+    assert started() == [f"{ID}-1", f"{ID}-2"]
+    assert run() == {}
+
+
+def test_an_event_of_step_functions_is_about_its_deployment_alone() -> None:
+    for deployment in (deployment_of(), deployment_of("other-abcdef")):
+        executions.start(store.create(deployment))
+        executions.stop(deployment.id, 1)
+    arn = STATE_MACHINE.replace(":stateMachine:", ":execution:") + f":{ID}-1"
+    event = {"source": "aws.states", "detail": {"executionArn": arn, "status": "ABORTED"}}
+    assert list(run(event)) == [ID]
+    assert record("other-abcdef").generation == 1
+
+
+def test_an_operation_that_ended_in_order_is_not_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    executions.start(store.create(deployment_of()))
+    stale = record()
+    store.update(ID, lambda d: d.delete(MOMENT))
+    monkeypatch.setattr(store, "all_deployments", lambda: iter([stale]))
+    executions.stop(ID, 1)
+    assert run() == {}
+    assert record().generation == 2
+
+
+def test_a_dead_create_past_its_deadline_is_torn_down(clock: Clock) -> None:
+    executions.start(store.create(deployment_of()))
+    executions.stop(ID, 1)
+    clock.moment = record().operation.deadline
+    clock.advance(seconds=1)
+    run()
+    assert record().operation.path is Path.DESTROY
+    assert record().failure is not None
+    assert started() == [f"{ID}-1", f"{ID}-2"]
+
+
+def test_an_execution_that_hangs_long_past_the_deadline_is_stopped(clock: Clock) -> None:
+    executions.start(store.create(deployment_of()))
+    clock.moment = record().operation.deadline
+    clock.advance(minutes=15)
+    assert run() == {ID: f"execution {ID}-1 overdue"}
+    assert executions.status(ID, 1) == "ABORTED"
+
+
+def test_executions_that_die_again_and_again_end_the_operation() -> None:
+    store.create(active())
+    executions.start(store.update(ID, lambda d: d.delete(MOMENT)))
+    for _ in range(reconcile.MOST_TAKEOVERS + 1):
+        executions.stop(ID, record().generation)
+        run()
+    assert record().status is Status.DELETE_FAILED
+    assert record().failure is not None
+    assert run() == {}
+
+
+# --- what serves ---------------------------------------------------------------------------
+
+
+def test_what_is_as_it_should_be_is_left_alone() -> None:
+    serving()
+    assert run() == {}
+    assert started() == []
+
+
+def _delete_service() -> None:
+    service.delete(ID)
+
+
+def _scale_by_hand() -> None:
+    aws.client("ecs").update_service(cluster=ID, service=ID, desiredCount=5)
+
+
+def _delete_load_balancer() -> None:
+    load_balancer.delete(ID)
+
+
+def _delete_listener() -> None:
+    balancer = load_balancer.get(ID)
+    found = listener.find(balancer.arn)
+    assert found
+    aws.client("elbv2").delete_listener(ListenerArn=found["ListenerArn"])
+
+
+def _forward_elsewhere() -> None:
+    elbv2 = aws.client("elbv2")
+    other = elbv2.create_target_group(
+        Name="other", Protocol="HTTP", Port=1, VpcId=network.find().vpc_id
+    )
+    found = listener.find(load_balancer.get(ID).arn)
+    assert found
+    arn = other["TargetGroups"][0]["TargetGroupArn"]
+    elbv2.modify_listener(
+        ListenerArn=found["ListenerArn"],
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
+    )
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "words"),
+    [
+        (_delete_service, "service was deleted"),
+        (_scale_by_hand, "wants 5 tasks, not 1"),
+        (_delete_load_balancer, "load balancer was deleted"),
+        (_delete_listener, "listener was deleted"),
+        (_forward_elsewhere, "forwards elsewhere"),
+    ],
+)
+def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
+    deployment = serving()
+    by_hand()
+    assert words in run()[ID]
+    repairing = record()
+    assert (repairing.status, repairing.operation.kind) == (Status.UPDATING, "repair")
+    assert (repairing.spec, repairing.image) == (deployment.spec, deployment.image)
+    assert started() == [f"{ID}-2"]
+    make_resources(repairing)  # as the steps of the repair do
+    assert drift.find(repairing) == ""
+
+
+# --- what nobody knows of ------------------------------------------------------------------
+
+
+def test_resources_without_a_record_are_told_in_one(clock: Clock) -> None:
+    stray = deployment_of("stray-abcdef")
+    cluster.ensure(stray)
+    log_group.ensure(stray)
+    assert "without a record" in run()["stray-abcdef"]
+    told = record("stray-abcdef")
+    assert (told.owner, told.status) == (OWNER, Status.DELETE_FAILED)
+    assert {item.kind for item in told.leftovers} == {"cluster", "log_group"}
+    assert cluster.exists("stray-abcdef")  # told, not touched
+    assert run() == {}
+
+
+def test_a_record_for_strays_leaves_the_name_to_others() -> None:
+    cluster.ensure(deployment_of("stray-abcdef"))
+    run()
+    store.create(deployment_of("stray-zzzzzz"))
+    store.update("stray-abcdef", lambda d: d.retry(MOMENT))
+    store.update("stray-abcdef", lambda d: d.end_torn_down(MOMENT))
+    assert store.id_of_name(OWNER, "stray") == "stray-zzzzzz"
+
+
+def test_what_appears_after_a_teardown_is_torn_down_again(clock: Clock) -> None:
+    store.create(active())
+    store.update(ID, lambda d: (d.delete(MOMENT), d.end_torn_down(MOMENT)))
+    cluster.ensure(deployment_of())
+    assert run() == {}  # a tag is listed for a while after its resource has gone
+    clock.advance(minutes=10)
+    assert "after its teardown" in run()[ID]
+    assert record().status is Status.DELETING
+    assert started() == [f"{ID}-3"]
+
+
+def test_what_appears_after_a_failed_create_was_torn_down_is_told(clock: Clock) -> None:
+    store.create(failed())
+    cluster.ensure(deployment_of())
+    clock.advance(minutes=10)
+    run()
+    assert record().status is Status.DELETE_FAILED
+    assert [item.kind for item in record().leftovers] == ["cluster"]
+
+
+def test_what_another_stack_made_is_not_even_looked_at() -> None:
+    tags = [
+        {"key": "slipway:stack", "value": "other"},
+        {"key": "slipway:deployment", "value": "theirs-abcdef"},
+    ]
+    aws.client("ecs").create_cluster(clusterName="theirs-abcdef", tags=tags)
+    assert orphans.find() == []
+    assert run() == {}
+
+
+def test_one_that_cannot_be_looked_at_holds_up_no_other() -> None:
+    serving()
+    executions.start(store.create(deployment_of("other-abcdef")))
+    executions.stop("other-abcdef", 1)
+    aws_says.refuse("ecs", "DescribeServices", "ServerException", status=500)
+    found = run()
+    assert "could not be looked at" in found[ID]
+    assert found["other-abcdef"] == "execution other-abcdef-1 ABORTED"
+
+
+def test_the_function_answers_what_it_found() -> None:
+    event = {
+        "version": "0",
+        "account": "123456789012",
+        "region": "us-east-1",
+        "detail": {},
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "time": "2026-11-24T09:30:00Z",
+        "id": "1",
+        "resources": [],
+    }
+    assert json.loads(json.dumps(app.reconciler(event, None))) == {"checked": 0, "findings": []}
