@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import FailureCode
 from chalicelib.settings import settings
 from tests.faults.environment import image, opened
-from tests.faults.invariants import Table, broken
+from tests.faults.invariants import broken
 from tests.faults.world import World
 from tests.simulated_aws import containers, times
 from tests.simulated_aws.account import ACCOUNT_ID, REGION, REPOSITORY
@@ -34,6 +35,8 @@ TRACEBACK = (
     '  File "/app/serve.py", line 1, in <module>',
     "ModuleNotFoundError: No module named 'torch'",
 )
+HEADER = """| code | cause | message | hint | told after | FAILED after |
+|---|---|---|---|---|---|"""
 ALWAYS = 10**6
 
 
@@ -114,7 +117,8 @@ def _no_route(world: World) -> None:
 
 
 def _never_active(world: World) -> None:
-    draw = world.account.load_balancers._times.draw  # noqa: SLF001
+    _behaves(Behaviour(logs=("listening on 80",)))(world)
+    draw = world.account.load_balancers._times.draw
     world.account.load_balancers._times.draw = lambda measured: (  # type: ignore[method-assign]
         1e9 if measured is times.LOAD_BALANCER_ACTIVE else draw(measured)
     )
@@ -272,59 +276,57 @@ CAUSES: tuple[Cause, ...] = (
 )
 
 
-def cause(title_or_cause: Cause) -> Told:
+def cause(each: Cause) -> Told:
     """Lets it happen to one create, from the request to the end."""
     with pytest.MonkeyPatch.context() as patch, opened() as world:
-        for name, value in title_or_cause.environment.items():
+        for name, value in each.environment.items():
             patch.setenv(name, value)
         patch.setenv("ALLOWED_REGISTRIES", f"{image('').partition('/')[0]},ghcr.io")
         settings.cache_clear()
-        title_or_cause.prepare(world)
-        spec = {"smoke_test": {"path": "/?uid=20"}, "image": image("1"), **title_or_cause.spec}
+        each.prepare(world)
+        spec = {"smoke_test": {"path": "/?uid=20"}, "image": image("1"), **each.spec}
         reply = world.create(name="model", **spec)
         assert reply.status == 202, reply
-        told_after = None
-        while (record := _record(world)).operation.status == "running":
+        made, told_after = reply.body["id"], None
+        while (record := _record(world, made)).operation.status == "running":
             if told_after is None and record.failure:
                 told_after = world.clock.seconds()
             world.schedule.step()
         failed_after = world.clock.seconds()
-        assert told_after is not None, _record(world)
+        assert told_after is not None, _record(world, made)
         assert world.run_until_idle()
-        return Told(_record(world), told_after, failed_after, broken(world))
+        return Told(_record(world, made), told_after, failed_after, broken(world))
 
 
-def _record(world: World) -> Deployment:
-    (record,) = Table(world).records.values()
-    return record
+def _record(world: World, deployment_id: str) -> Deployment:
+    """Read past the layer: a look must not count as a call."""
+    key = {"pk": {"S": f"DEPLOYMENT#{deployment_id}"}, "sk": {"S": "RECORD"}}
+    table = settings().table_name
+    item = world.account.raw("dynamodb").get_item(TableName=table, Key=key)["Item"]
+    return Deployment.model_validate_json(item["document"]["S"])
 
 
-def page() -> str:
-    """docs/failures.md as what happens makes it."""
-    rows = [
-        "| code | cause | message | hint | told after | FAILED after |",
-        "|---|---|---|---|---|---|",
-    ]
-    for each in CAUSES:
-        told = cause(each)
-        failure = told.record.failure
-        assert failure
-        cells = (
-            f"`{failure.code}`",
-            each.title,
-            failure.message,
-            failure.hint,
-            f"{told.told_after:.0f} s",
-            f"{told.failed_after:.0f} s",
-        )
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows) + "\n"
+def row(each: Cause, told: Told) -> str:
+    """The line of docs/failures.md for one cause, with random ids left out."""
+    failure = told.record.failure
+    assert failure
+    cells = (
+        f"`{failure.code}`",
+        each.title,
+        failure.message,
+        failure.hint,
+        f"{told.told_after:.0f} s",
+        f"{told.failed_after:.0f} s",
+    )
+    line = "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return re.sub(r"\b(subnet|rtb|sg)-[0-9a-f]+(, (subnet|rtb|sg)-[0-9a-f]+)*", r"\1-...", line)
 
 
 def main() -> int:
     """Writes the table below the mark."""
     head = PAGE.read_text().partition(MARK)[0]
-    PAGE.write_text(head + MARK + page())
+    rows = [row(each, cause(each)) for each in CAUSES]
+    PAGE.write_text("\n".join([head + MARK + HEADER, *rows]) + "\n")
     return 0
 
 

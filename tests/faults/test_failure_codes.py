@@ -24,6 +24,9 @@ def test_a_cause_is_told_and_nothing_is_left(each: Cause) -> None:
     assert [key for key in each.evidence if not failure.evidence.get(key)] == []
     assert told.record.status is Status.FAILED
     assert told.problems == []
+    assert failure_codes.row(each, told) in failure_codes.PAGE.read_text().splitlines(), (
+        "docs/failures.md is out of date: python -m tests.faults.failure_codes"
+    )
     if each.early:
         assert told.record.resources == []
         assert told.told_after <= 10
