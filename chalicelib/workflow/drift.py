@@ -13,7 +13,7 @@ def find(deployment: Deployment) -> str:
         return "the service was deleted"
     if found["desiredCount"] != deployment.spec.count:
         return f"the service wants {found['desiredCount']} tasks, not {deployment.spec.count}"
-    if found["taskDefinition"] != task_definition.find(deployment):
+    if found["taskDefinition"] != _recorded_revision(deployment):
         return f"the service runs {found['taskDefinition'].rsplit('/', 1)[-1]}"
     balancer = load_balancer.find(deployment.id)
     if balancer is None:
@@ -27,3 +27,10 @@ def find(deployment: Deployment) -> str:
     if front["DefaultActions"][0].get("TargetGroupArn") != group:
         return "the listener forwards elsewhere"
     return ""
+
+
+def _recorded_revision(deployment: Deployment) -> str | None:
+    """As it was rolled out, not as the spec would be registered today: a new version of Slipway
+    that registers something more must not roll every service by itself."""
+    made = (r for r in deployment.resources if r.kind == task_definition.KIND and not r.deleted_at)
+    return next((resource.arn for resource in made), None)

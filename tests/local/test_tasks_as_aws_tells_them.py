@@ -1,4 +1,4 @@
-"""What the proxy makes of tasks that are processes, with real parts: the agent, MiniStack, boto3."""
+"""What the proxy makes of tasks that are processes: with the agent, MiniStack and boto3."""
 
 from __future__ import annotations
 

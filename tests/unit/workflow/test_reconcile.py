@@ -70,9 +70,10 @@ def make_resources(deployment: Deployment) -> None:
 
 
 def serving() -> Deployment:
-    deployment = store.create(active())
+    deployment = active()
     make_resources(deployment)
-    return deployment
+    deployment.created(task_definition.ensure(deployment), MOMENT)
+    return store.create(deployment)
 
 
 # --- executions ----------------------------------------------------------------------------
@@ -172,6 +173,12 @@ def _scale_by_hand() -> None:
     aws.client("ecs").update_service(cluster=ID, service=ID, desiredCount=5)
 
 
+def _roll_by_hand() -> None:
+    other = deployment_of(environment={"A": "1"})
+    revision = task_definition.ensure(other).arn
+    aws.client("ecs").update_service(cluster=ID, service=ID, taskDefinition=revision)
+
+
 def _delete_load_balancer() -> None:
     load_balancer.delete(ID)
 
@@ -202,6 +209,7 @@ def _forward_elsewhere() -> None:
     [
         (_delete_service, "service was deleted"),
         (_scale_by_hand, "wants 5 tasks, not 1"),
+        (_roll_by_hand, f"runs {ID}:2"),
         (_delete_load_balancer, "load balancer was deleted"),
         (_delete_listener, "listener was deleted"),
         (_forward_elsewhere, "forwards elsewhere"),
@@ -217,6 +225,14 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
     assert started() == [f"{ID}-2"]
     make_resources(repairing)  # as the steps of the repair do
     assert drift.find(repairing) == ""
+
+
+def test_a_new_version_of_slipway_rolls_no_service_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    serving()
+    monkeypatch.setattr(task_definition, "STOP_TIMEOUT_SECONDS", 20)
+    assert run() == {}
 
 
 # --- what nobody knows of ------------------------------------------------------------------
