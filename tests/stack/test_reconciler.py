@@ -1,0 +1,116 @@
+"""The reconciler on the whole stack: called by its timer's event, and by Step Functions' own."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local.emulator import client as aws_client
+from local.inspection import leftovers
+from local.stack import Stack
+from tests.stack.client import Client, predict, wait_until
+
+SCHEDULED = {
+    "version": "0",
+    "id": "1",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "123456789012",
+    "time": "2026-11-24T09:30:00Z",
+    "region": "us-east-1",
+    "resources": [],
+    "detail": {},
+}
+
+
+def reconcile(stack: Stack) -> dict[str, str]:
+    """What one run found, by deployment."""
+    functions = aws_client("lambda", stack.aws_endpoint_url)
+    names = [f["FunctionName"] for f in functions.list_functions()["Functions"]]
+    (name,) = (name for name in names if "Reconciler" in name)
+    answer = functions.invoke(FunctionName=name, Payload=json.dumps(SCHEDULED))
+    body = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, body
+    return {finding["deployment"]: finding["finding"] for finding in body["findings"]}
+
+
+def execution_arn(stack: Stack, name: str) -> str:
+    machines = aws_client("stepfunctions", stack.aws_endpoint_url).list_state_machines()
+    (machine,) = machines["stateMachines"]
+    return str(machine["stateMachineArn"]).replace(":stateMachine:", ":execution:") + f":{name}"
+
+
+@pytest.fixture(scope="module")
+def made(api: Client) -> Any:
+    deployment = api.deploy("reconciled")
+    yield deployment
+    api.delete(deployment["id"])
+
+
+def test_what_serves_as_it_should_is_left_alone(made: dict[str, Any], stack: Stack) -> None:
+    assert made["id"] not in reconcile(stack)
+
+
+def test_a_service_that_was_scaled_by_hand_is_repaired(
+    made: dict[str, Any], api: Client, stack: Stack
+) -> None:
+    ecs = aws_client("ecs", stack.aws_endpoint_url)
+    ecs.update_service(cluster=made["id"], service=made["id"], desiredCount=3)
+
+    assert reconcile(stack)[made["id"]] == "the service wants 3 tasks, not 1"
+
+    repaired = api.follow(made["id"])
+    assert (repaired["status"], repaired["operation"]["kind"]) == ("ACTIVE", "repair")
+    found = ecs.describe_services(cluster=made["id"], services=[made["id"]])["services"][0]
+    assert found["desiredCount"] == 1
+
+
+def test_a_service_that_was_deleted_by_hand_is_made_again(
+    made: dict[str, Any], api: Client, stack: Stack
+) -> None:
+    ecs = aws_client("ecs", stack.aws_endpoint_url)
+    ecs.delete_service(cluster=made["id"], service=made["id"], force=True)
+
+    assert reconcile(stack)[made["id"]] == "the service was deleted"
+
+    repaired = api.follow(made["id"])
+    assert repaired["status"] == "ACTIVE", repaired["failure"]
+    assert predict(repaired["url"]).status == 200
+
+
+def test_an_execution_that_was_aborted_is_taken_up_by_itself(api: Client, stack: Stack) -> None:
+    """Step Functions' event reaches the reconciler by the template's own rule."""
+    deployment = api.create("aborted")
+    states = aws_client("stepfunctions", stack.aws_endpoint_url)
+    states.stop_execution(executionArn=execution_arn(stack, f"{deployment}-1"))
+
+    wait_until(lambda: api.get(deployment)["generation"] > 1, "another execution")
+
+    assert api.follow(deployment)["status"] == "ACTIVE"
+    assert "operation.taken_up" in [event["type"] for event in api.events(deployment)]
+    assert api.delete(deployment)["status"] == "DELETED"
+    assert leftovers(stack.aws_endpoint_url, deployment) == []
+
+
+def test_resources_without_a_record_are_told_to_their_owner_and_can_be_removed(
+    api: Client, stack: Stack
+) -> None:
+    tags = {
+        "slipway:stack": "slipway",
+        "slipway:deployment": "stray-abcdef",
+        "slipway:owner": "demo",
+    }
+    aws_client("ecs", stack.aws_endpoint_url).create_cluster(
+        clusterName="stray-abcdef", tags=[{"key": k, "value": v} for k, v in tags.items()]
+    )
+
+    assert "without a record" in reconcile(stack)["stray-abcdef"]
+
+    told = api.get("stray-abcdef")
+    assert told["status"] == "DELETE_FAILED"
+    assert [(item["kind"], item["name"]) for item in told["leftovers"]] == [
+        ("cluster", "stray-abcdef")
+    ]
+    assert api.send("POST", "/deployments/stray-abcdef/retry").status == 202
+    assert api.follow("stray-abcdef")["status"] == "DELETED"
+    assert leftovers(stack.aws_endpoint_url, "stray-abcdef") == []
