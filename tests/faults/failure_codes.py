@@ -21,7 +21,7 @@ from chalicelib.settings import settings
 from tests.faults.environment import image, opened
 from tests.faults.invariants import broken
 from tests.faults.world import World
-from tests.simulated_aws import containers, times
+from tests.simulated_aws import containers
 from tests.simulated_aws.account import ACCOUNT_ID, REGION, REPOSITORY
 from tests.simulated_aws.containers import Behaviour
 from tests.simulated_aws.weather import Fault
@@ -118,10 +118,7 @@ def _no_route(world: World) -> None:
 
 def _never_active(world: World) -> None:
     _behaves(Behaviour(logs=("listening on 80",)))(world)
-    draw = world.account.load_balancers._times.draw
-    world.account.load_balancers._times.draw = lambda measured: (  # type: ignore[method-assign]
-        1e9 if measured is times.LOAD_BALANCER_ACTIVE else draw(measured)
-    )
+    world.account.load_balancers.hang_next()
 
 
 CAUSES: tuple[Cause, ...] = (

@@ -10,7 +10,6 @@ from chalicelib.deployments.naming import TAG_DEPLOYMENT, TAG_STACK
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.load_balancers import ACTIVE, LoadBalancers
-from tests.simulated_aws.tasks import Task
 
 Tags = dict[str, str]
 
@@ -165,10 +164,6 @@ class Inventory:
             name = group["logGroupName"]
             tags = logs.list_tags_log_group(logGroupName=name).get("tags", {})
             yield Item("log_group", name, tags)
-
-    def task(self, task_id: str) -> Task:
-        """A task by its short id."""
-        return next(t for t in self._fargate.tasks.all.values() if t.id == task_id)
 
 
 def _tags(listed: list[dict[str, str]]) -> Tags:

@@ -59,11 +59,16 @@ class LoadBalancers(Rule):
         self._interfaces, self._keeps = interfaces, emulator_keeps_targets
         self.balancers: dict[str, Balancer] = {}
         self.targets = Targets(timeline, times, probe, self._is_used, self._is_serving)
-        self._failures: list[str] = []
+        self._ends: list[str] = []
+        self._stuck = 0
 
     def fail_next(self, reason: str) -> None:
         """The next load balancer that is created ends as `failed` for `reason`."""
-        self._failures.append(reason)
+        self._ends.append(reason)
+
+    def hang_next(self) -> None:
+        """The next load balancer that is created stays `provisioning` for ever."""
+        self._stuck += 1
 
     def before(self, call: Call) -> Answer | None:
         self._timeline.catch_up()
@@ -111,8 +116,11 @@ class LoadBalancers(Rule):
                 at=self._timeline.moment(),
                 public=params.get("Scheme") != "internal",
             )
+        if self._stuck:
+            self._stuck -= 1
+            return
         delay = self._times.draw(LOAD_BALANCER_ACTIVE)
-        reason = self._failures.pop(0) if self._failures else ""
+        reason = self._ends.pop(0) if self._ends else ""
         self._timeline.after(delay, lambda: self._provisioned(balancer, reason))
 
     def _provisioned(self, balancer: Balancer, reason: str) -> None:

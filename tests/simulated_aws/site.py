@@ -188,6 +188,25 @@ class Site:
         answer = self.client("ecs").update_service(cluster=NAME, service=NAME, **changes)
         return dict(answer["service"])
 
+    def delete_service(self, *, force: bool = True) -> None:
+        """DeleteService."""
+        self.client("ecs").delete_service(cluster=NAME, service=NAME, force=force)
+
+    def delete_balancer(self) -> None:
+        """DeleteLoadBalancer."""
+        self.client("elbv2").delete_load_balancer(LoadBalancerArn=self.balancer)
+
+    def delete_cluster(self) -> None:
+        """DeleteCluster."""
+        self.client("ecs").delete_cluster(cluster=NAME)
+
+    def end_service(self) -> None:
+        """The service is made, run, deleted, and INACTIVE."""
+        self.create_service()
+        self.pass_time(SURELY_RUNNING)
+        self.delete_service()
+        self.pass_time(60)
+
     def pass_time(self, seconds: float) -> None:
         """So much later."""
         clock = self.account.clock

@@ -35,6 +35,17 @@ def test_a_load_balancer_can_fail(account: Account) -> None:
     assert found[0]["State"] == {"Code": "failed", "Reason": "no addresses left in subnet-1"}
 
 
+def test_a_load_balancer_can_provision_for_ever(account: Account) -> None:
+    account.load_balancers.hang_next()
+    site = Site(account).make()
+    site.pass_time(100 * SURELY_ACTIVE)
+    assert site.state() == "provisioning"
+    site.make_balancer("other")
+    site.pass_time(SURELY_ACTIVE)
+
+    assert site.state() == "active"
+
+
 def test_targets_are_checked_only_when_the_load_balancer_is_active(site: Site) -> None:
     site.create_service()
     site.pass_time(SURELY_RUNNING)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import ClientError
 
 from tests.simulated_aws.account import Account
-from tests.simulated_aws.aws import AwsError, Call
-from tests.simulated_aws.order import Order
 from tests.simulated_aws.site import (
-    NAME,
-    SURELY_ACTIVE,
     SURELY_RUNNING,
     Site,
     code_of,
@@ -38,29 +33,12 @@ def running(site: Site) -> None:
 def draining(site: Site) -> None:
     """A service that is on its way out."""
     running(site)
-    delete_service(site)
-
-
-def delete_service(site: Site, **params: Any) -> None:
-    """DeleteService by force."""
-    site.client("ecs").delete_service(cluster=NAME, service=NAME, **{"force": True, **params})
-
-
-def gone(site: Site) -> None:
-    """A service that is INACTIVE."""
-    draining(site)
-    site.pass_time(60)
-    assert site.service()["status"] == "INACTIVE"
+    site.delete_service()
 
 
 def without_listener(site: Site) -> None:
     """The target group is nobody's."""
     site.client("elbv2").delete_listener(ListenerArn=site.listener)
-
-
-def without_balancer(site: Site) -> None:
-    """The listener went along."""
-    site.client("elbv2").delete_load_balancer(LoadBalancerArn=site.balancer)
 
 
 def inactive_definition(site: Site) -> None:
@@ -72,11 +50,7 @@ def nothing(site: Site) -> None:
     """All is as it was made."""
 
 
-def delete_cluster(site: Site) -> None:
-    site.client("ecs").delete_cluster(cluster=NAME)
-
-
-def delete_definitions(site: Site, count: int = 1) -> None:
+def delete_definitions(site: Site, count: int) -> None:
     """DeleteTaskDefinitions; raises for what it tells in `failures`."""
     answer = site.client("ecs").delete_task_definitions(taskDefinitions=[site.definition] * count)
     assert not answer["failures"], answer["failures"][0]["reason"]
@@ -100,7 +74,7 @@ REFUSED: dict[str, tuple[Do, Do, str, str]] = {
         UNLINKED,
     ),
     "a service after its load balancer": (
-        without_balancer,
+        Site.delete_balancer,
         Site.create_service,
         "InvalidParameterException",
         UNLINKED,
@@ -136,7 +110,7 @@ REFUSED: dict[str, tuple[Do, Do, str, str]] = {
         "Service was not ACTIVE.",
     ),
     "an update of a deleted service": (
-        gone,
+        Site.end_service,
         lambda site: site.update(desiredCount=2),
         "ServiceNotActiveException",
         "Service was not ACTIVE.",
@@ -149,31 +123,31 @@ REFUSED: dict[str, tuple[Do, Do, str, str]] = {
     ),
     "an unforced deletion of a service with tasks": (
         running,
-        lambda site: delete_service(site, force=False),
+        lambda site: site.delete_service(force=False),
         "InvalidParameterException",
         "scaled above 0",
     ),
     "the deletion of no service": (
         nothing,
-        delete_service,
+        Site.delete_service,
         "ServiceNotFoundException",
         "Service not found.",
     ),
     "the second deletion of a deleted service": (
-        gone,
-        delete_service,
+        Site.end_service,
+        Site.delete_service,
         "ServiceNotFoundException",
         "Service not found.",
     ),
     "the deletion of a cluster with a service": (
         running,
-        delete_cluster,
+        Site.delete_cluster,
         "ClusterContainsServicesException",
         "Services are active",
     ),
     "the deletion of a cluster with a draining service": (
         draining,
-        delete_cluster,
+        Site.delete_cluster,
         "ClusterContainsServicesException",
         "Services are active",
     ),
@@ -220,7 +194,7 @@ REFUSED: dict[str, tuple[Do, Do, str, str]] = {
         "more than one load balancer",
     ),
     "a listener of a deleted load balancer": (
-        without_balancer,
+        Site.delete_balancer,
         Site.make_listener,
         "LoadBalancerNotFound",
         "not found",
@@ -279,84 +253,3 @@ def test_is_refused(site: Site, what: str) -> None:
         ask(site)
     assert code_of(error) == code
     assert words in message_of(error)
-
-
-def test_a_cluster_is_deleted_when_its_tasks_have_stopped(site: Site) -> None:
-    gone(site)
-
-    delete_cluster(site)
-    clusters = site.client("ecs").describe_clusters(clusters=[NAME])["clusters"]
-    assert [cluster["status"] for cluster in clusters] == ["INACTIVE"]
-
-
-def test_an_active_task_definition_is_not_deleted(site: Site) -> None:
-    with pytest.raises(AssertionError, match="still in ACTIVE status"):
-        delete_definitions(site)
-    inactive_definition(site)
-
-    delete_definitions(site)
-
-
-def test_the_same_service_again_is_the_same_service(site: Site) -> None:
-    first, again = site.create_service(), site.create_service()
-
-    assert again["serviceArn"] == first["serviceArn"]
-    assert [d["id"] for d in again["deployments"]] == [d["id"] for d in first["deployments"]]
-
-
-def test_a_service_of_a_deleted_ones_name_is_a_new_one(site: Site) -> None:
-    gone(site)
-    made = site.create_service()
-
-    assert made["status"] == "ACTIVE"
-    assert made["events"] == []
-
-
-@pytest.mark.parametrize("make", [Site.make_balancer, Site.make_group, Site.make_listener])
-def test_the_same_again_is_the_same(site: Site, make: Callable[[Site], str]) -> None:
-    first, again = make(site), make(site)
-
-    assert first == again
-
-
-def test_the_same_load_balancer_again_does_not_begin_anew(site: Site) -> None:
-    site.pass_time(SURELY_ACTIVE)
-    site.make_balancer()
-
-    assert site.state() == "active"
-
-
-def test_deleting_a_load_balancer_that_is_not_there_succeeds(site: Site) -> None:
-    without_balancer(site)
-    without_balancer(site)
-
-
-def test_a_group_that_is_named_no_more_can_be_deleted(site: Site) -> None:
-    ec2 = site.client("ec2")
-    without_balancer(site)
-    site.pass_time(3600)
-    permissions = ec2.describe_security_groups(GroupIds=[site.back])["SecurityGroups"][0]
-    ec2.revoke_security_group_ingress(GroupId=site.back, IpPermissions=permissions["IpPermissions"])
-
-    delete_front(site)
-
-
-def test_boto3_refuses_what_it_would_where_the_emulator_is_not_asked(site: Site) -> None:
-    with pytest.raises(ParamValidationError, match="cluster"):
-        site.client("ecs").list_tasks(cluster=7)
-
-
-@pytest.mark.parametrize("status", ["RUNNING", "DEPROVISIONING", "STOPPED"])
-def test_a_cluster_with_tasks_of_no_service_is_not_deleted(status: str) -> None:
-    shown = {
-        "ListServices": {"serviceArns": []},
-        "ListTasks": {"taskArns": ["task"]},
-        "DescribeTasks": {"tasks": [{"lastStatus": status}]},
-    }
-    delete = Call("ecs", "DeleteCluster", {"cluster": NAME})
-    order = Order(lambda call: shown[call.operation])
-    if status == "STOPPED":
-        assert order.before(delete) is None
-        return
-    with pytest.raises(AwsError, match="ClusterContainsTasksException"):
-        order.before(delete)
