@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local import processes, stack
+from local import processes, sample, stack
 from local.emulator import client, free_port, open_url
 from local.processes import wait_until
 from tests.local.project import write_project
@@ -75,7 +75,7 @@ def test_the_state_machine_runs_and_the_sample_image_is_there(state: Path, proje
         )
         images = client("ecr", running.aws_endpoint_url).describe_images(repositoryName="recommend")
         tags = {tag for image in images["imageDetails"] for tag in image.get("imageTags", [])}
-        assert tags == {"1", "2"}
+        assert tags == set(sample.TAGS)
 
 
 def test_port_and_functions_endpoint_can_be_chosen(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -29,11 +28,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Exception.AwsError. with code")
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """A MiniStack without Slipway."""
-    os.environ[processes.MARK] = uuid.uuid4().hex
-    running = Emulator(tmp_path_factory.mktemp("emulator"))
+    mark = uuid.uuid4().hex
+    with pytest.MonkeyPatch.context() as patch:  # other emulators of the session have their own
+        patch.setenv(processes.MARK, mark)
+        running = Emulator(tmp_path_factory.mktemp("emulator"))
     yield running
     running.stop()
-    processes.end_marked(os.environ.pop(processes.MARK), grace=1)
+    processes.end_marked(mark, grace=1)
 
 
 @pytest.fixture

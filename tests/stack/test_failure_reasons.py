@@ -5,13 +5,15 @@ The deployments of this module are made at once, and each test follows its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from local.inspection import leftovers
+from tests.simulated_aws.aws import Answer, Call, Rule
 from tests.stack.client import SAMPLE_PATH, Client, predict, wait_until
-from tests.stack.simulated import Simulated
+from tests.stack.simulated import OnlyFor, Simulated
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slipway/nowhere-AbCdEf"
 GREEDY = "print('loading', flush=True); data = b'x' * (600 << 20); import time; time.sleep(60)"
@@ -38,8 +40,29 @@ def specs(image: str) -> dict[str, dict[str, Any]]:
     }
 
 
+class Provisioning(Rule):
+    """Keeps load balancers from becoming active until they are released."""
+
+    def __init__(self) -> None:
+        self.released = False
+
+    def after(self, call: Call, answer: Answer) -> Answer:
+        if call.name != "elbv2.DescribeLoadBalancers" or self.released:
+            return answer
+        state = {"Code": "provisioning"}
+        return {"LoadBalancers": [{**item, "State": state} for item in answer["LoadBalancers"]]}
+
+
 @pytest.fixture(scope="module")
-def made(harsh: Client, simulated: Simulated) -> Ids:
+def provisioning(simulated: Simulated) -> Iterator[Provisioning]:
+    """The load balancer of `slow-start`, under way."""
+    rule = Provisioning()
+    with simulated.proxy.rule(OnlyFor("slow-start-", rule)):
+        yield rule
+
+
+@pytest.fixture(scope="module")
+def made(harsh: Client, simulated: Simulated, provisioning: Provisioning) -> Ids:
     """The deployments' ids by name, their creates begun."""
     chosen = specs(simulated.stack.sample_image)
     return {name: harsh.create(name, **changes) for name, changes in chosen.items()}
@@ -59,13 +82,16 @@ def fails(harsh: Client, simulated: Simulated, made: Ids, name: str, code: str) 
     return failure
 
 
-def test_while_the_load_balancer_is_made_the_step_says_so(harsh: Client, made: Ids) -> None:
+def test_while_the_load_balancer_is_made_the_step_says_so(
+    harsh: Client, made: Ids, provisioning: Provisioning
+) -> None:
     def told() -> bool:
         steps = harsh.get(made["slow-start"])["operation"]["steps"]
         message = next(s["message"] for s in steps if s["name"] == "await_ready")
         return "load balancer is provisioning" in (message or "")
 
     wait_until(told, "the message of await_ready")
+    provisioning.released = True
 
 
 def test_an_image_that_does_not_exist(harsh: Client, simulated: Simulated, made: Ids) -> None:
@@ -156,8 +182,9 @@ def test_a_prediction_that_lacks_what_was_asked_for(
 
 
 def test_a_slow_start_within_the_grace_period_is_no_failure(
-    harsh: Client, simulated: Simulated, made: Ids
+    harsh: Client, simulated: Simulated, made: Ids, provisioning: Provisioning
 ) -> None:
+    provisioning.released = True
     ended = harsh.follow(made["slow-start"])
 
     assert (ended["status"], ended["failure"]) == ("ACTIVE", None)
