@@ -30,6 +30,11 @@ class Settings(BaseModel):
     max_tasks: int = 10
     log_retention_days: int = 30
 
+    @property
+    def load_balancer_zones(self) -> int:
+        """How many zones a load balancer has an address in: one a subnet, two by default."""
+        return len(self.subnet_ids) or 2
+
     @field_validator("subnet_ids", "allowed_registries", "allowed_secrets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

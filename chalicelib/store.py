@@ -209,6 +209,21 @@ def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Eve
     return events, events[-1].sequence if len(items) > limit else None
 
 
+def last_event(deployment_id: str) -> int:
+    """The number of the last event of a deployment, whether or not its record is there still."""
+    answer = aws.client("dynamodb").query(
+        TableName=settings().table_name,
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
+        ExpressionAttributeValues=_serialized(
+            {":pk": f"DEPLOYMENT#{deployment_id}", ":event": "EVENT#"}
+        ),
+        ScanIndexForward=False,
+        Limit=1,
+        ConsistentRead=True,
+    )
+    return int(answer["Items"][0]["sk"]["S"].removeprefix("EVENT#")) if answer["Items"] else 0
+
+
 def get_item(pk: str, sk: str) -> dict[str, Any] | None:
     """One item of the table by a consistent read, or None."""
     answer = aws.client("dynamodb").get_item(

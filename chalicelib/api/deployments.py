@@ -23,9 +23,9 @@ from chalicelib.deployments.errors import (
     WorkflowError,
 )
 from chalicelib.deployments.operation import Path
-from chalicelib.deployments.pricing import usd_per_hour
 from chalicelib.deployments.record import Status
 from chalicelib.observability import logger
+from chalicelib.rates import hourly_rate
 from chalicelib.settings import settings
 from chalicelib.tokens import Caller
 from chalicelib.workflow import executions
@@ -52,7 +52,7 @@ def create(request: Request) -> Answer:
     moment = now()
     deployment = Deployment.create(naming.new_id(spec.name), request.caller.owner, spec, moment)
     # From the first minute on: the load balancer costs before anything serves.
-    deployment.meter.set_rate(usd_per_hour(spec, settings().assign_public_ip), moment)
+    deployment.meter.set_rate(hourly_rate(spec), moment)
     deployment = store.create(deployment)
     try:
         executions.start(deployment)
@@ -149,7 +149,7 @@ def retry(request: Request, reference: str) -> Answer:
     def change(deployment: Deployment) -> None:
         deployment.retry(now())
         if deployment.operation.path is Path.CONVERGE:
-            rate = usd_per_hour(deployment.spec, settings().assign_public_ip)
+            rate = hourly_rate(deployment.spec)
             deployment.meter.set_rate(rate, now())
 
     deployment = store.update(found.id, change)

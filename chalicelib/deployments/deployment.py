@@ -51,10 +51,7 @@ class Deployment(Record):
         `new_image`: the caller named an image, so its tag is looked up again even if it is the
         same; a change of `count` alone keeps the digest, whatever the tag points to by now.
         """
-        if self.is_running:
-            raise OperationInProgress(
-                f"{self.id} is {self.status}: wait until its {self.operation.kind} has ended"
-            )
+        self._refuse_while_running()
         if self.status is not Status.ACTIVE:
             raise InvalidState(f"{self.id} is {self.status}: only an ACTIVE deployment can change")
         if new_image:
@@ -65,13 +62,10 @@ class Deployment(Record):
     def retry(self, now: datetime) -> None:
         """Takes a failed deployment up from where it stands. Raises as `update` does.
 
-        What could not be removed is removed; what could not be made is made, with the image looked
-        up again, for the tag may point to a mended one by now.
+        What could not be removed is removed; what served before is rolled out as it was. What never
+        served is made, with the image looked up again: the tag may point to a mended one by now.
         """
-        if self.is_running:
-            raise OperationInProgress(
-                f"{self.id} is {self.status}: wait until its {self.operation.kind} has ended"
-            )
+        self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:
             self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now)
         elif self.status is not Status.FAILED:
@@ -83,6 +77,12 @@ class Deployment(Record):
         else:
             self.image = Image(reference=self.spec.image)
             self._begin("create", Path.CONVERGE, CONVERGE_STEPS, Status.CREATING, now)
+
+    def _refuse_while_running(self) -> None:
+        if self.is_running:
+            raise OperationInProgress(
+                f"{self.id} is {self.status}: wait until its {self.operation.kind} has ended"
+            )
 
     def withdraw_update(self, generation: int, now: datetime) -> None:
         """Takes back an update for which no execution could be started, if no step has begun."""
@@ -132,7 +132,7 @@ class Deployment(Record):
         for step in operation.steps:
             if step.status in ("pending", "running"):
                 self.finish_step(step.name, now, status="skipped")
-        operation.path, operation.evidence = path, {}
+        operation.path, operation.evidence, operation.takeovers = path, {}, 0
         operation.steps += [Step(name=name) for name in steps]
         if path is Path.ROLLBACK and self.last_active:
             self.spec, self.image = self.last_active.spec, self.last_active.image
@@ -175,8 +175,10 @@ class Deployment(Record):
         operation.generation = self.generation
         operation.takeovers += 1
         for step in operation.steps:
-            if step.name in operation.failed_deletes:
+            if step.name in operation.undone_deletes:
                 step.status, step.finished_at = "pending", None
+            if step.finished_at is None:
+                step.attempts = 0
         self._note(now, "operation.taken_up", message=reason)
 
     def repair(self, reason: str, now: datetime) -> None:
@@ -197,16 +199,23 @@ class Deployment(Record):
 
     @classmethod
     def adopt(
-        cls, deployment_id: str, owner: str, left: list[Leftover], now: datetime
+        cls,
+        deployment_id: str,
+        owner: str,
+        left: list[Leftover],
+        now: datetime,
+        events_written: int = 0,
     ) -> Deployment:
         """A record for resources that have none, so that their owner is told and can remove them.
 
-        What was deployed is not known, so the spec names an image that cannot exist.
+        What was deployed is not known, so the spec names an image that cannot exist. Events of a
+        record that was purged outlive it: the numbers go on after `events_written`.
         """
         name = deployment_id.rpartition("-")[0]
         spec = Spec(name=name, image="unknown.invalid/unknown:unknown")
         deployment = cls.create(deployment_id, owner, spec, now)
         deployment.new_events.clear()
+        deployment.events_written = events_written
         deployment.operation = operations.begin("delete", 1, Path.DESTROY, DESTROY_STEPS, 0, now)
         deployment.leftovers = left
         deployment.failure = Failure(

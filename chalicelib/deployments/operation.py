@@ -48,6 +48,8 @@ DESTROY_STEPS = (
     "verify_teardown",
     "finish_teardown",
 )
+# What the steps that remove something begin with; the others of a teardown say what came of it.
+DELETING = ("delete_", "drain_")
 # A step of a teardown is not tried when one that it builds on failed: it could only wait in vain.
 NEEDS: dict[str, tuple[str, ...]] = {
     "delete_target_group": ("delete_load_balancer",),
@@ -100,18 +102,18 @@ class Operation(BaseModel):
         return next(step for step in self.steps if step.name == name)
 
     @property
-    def failed_deletes(self) -> dict[str, str]:
-        """Steps of the teardown that did not remove what they should have, with the reason."""
+    def undone_deletes(self) -> dict[str, str]:
+        """Steps of the teardown that have not removed what they should, with the reason."""
         return {
             step.name: step.message
             for step in self.steps
-            if step.name in DESTROY_STEPS and step.status in ("failed", "skipped")
+            if step.name.startswith(DELETING) and step.status != "succeeded"
         }
 
     def blocking(self, name: str) -> str | None:
-        """The failed step that makes `name` vain, if there is one."""
-        failed = self.failed_deletes
-        return next((needed for needed in NEEDS.get(name, ()) if needed in failed), None)
+        """The step before `name` that did not succeed and so makes it vain, if there is one."""
+        undone = self.undone_deletes
+        return next((needed for needed in NEEDS.get(name, ()) if needed in undone), None)
 
 
 def deadline(path: Path, grace_seconds: int, now: datetime) -> datetime:

@@ -19,15 +19,18 @@ BASIS = "us-east-1 list prices of 2026-11, data transfer and LCUs left out"
 FARGATE = {"X86_64": (0.04048, 0.004445), "ARM64": (0.03238, 0.00356)}
 LOAD_BALANCER_HOUR = 0.0225
 PUBLIC_IPV4_HOUR = 0.005
-# An application load balancer has an address in each zone, and two zones are the least.
-LOAD_BALANCER_ADDRESSES = 2
 
 
-def usd_per_hour(spec: Spec, public_tasks: bool = True) -> float:
-    """USD per hour of `spec` while it serves; `public_tasks`: each task has a public address."""
+def usd_per_hour(spec: Spec, public_tasks: bool = True, load_balancer_zones: int = 2) -> float:
+    """USD per hour of `spec` while it serves.
+
+    Args:
+        public_tasks: whether each task has a public address.
+        load_balancer_zones: the load balancer has a public address in each of them.
+    """
     vcpu, gib = FARGATE[spec.architecture]
     task = spec.cpu / 1024 * vcpu + spec.memory / 1024 * gib
-    addresses = LOAD_BALANCER_ADDRESSES + (spec.count if public_tasks else 0)
+    addresses = load_balancer_zones + (spec.count if public_tasks else 0)
     return round(task * spec.count + LOAD_BALANCER_HOUR + addresses * PUBLIC_IPV4_HOUR, 6)
 
 

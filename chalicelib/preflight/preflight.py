@@ -17,6 +17,8 @@ from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.workflow.step import Outcome
 
 NOT_IMPLEMENTED = 501
+# A check that AWS does not answer must not hold a deploy up for long.
+MOST_TRIES = 4
 
 # True: found well. False: nothing to check. Raises `DeploymentFailed` for a fault, `NotKnown`, and
 # whatever botocore raises.
@@ -38,7 +40,7 @@ def check(deployment: Deployment) -> Outcome:
     Raises the first fault as `DeploymentFailed`, with the others in `evidence["also"]`. What AWS
     refuses to tell stops nothing; where it throttles or fails, the step is to be tried again.
     """
-    if deployment.operation.path is Path.ROLLBACK:
+    if deployment.operation.path is Path.ROLLBACK or deployment.operation.kind == "repair":
         return Outcome(
             message="the way back to what served before is not held up", status="skipped"
         )
@@ -46,7 +48,7 @@ def check(deployment: Deployment) -> Outcome:
     checked: list[str] = []
     unknown: list[str] = []
     faults: list[tuple[str, DeploymentFailed]] = []
-    passing: list[Exception] = []
+    passing: list[tuple[str, Exception]] = []
     for name, function in CHECKS:
         try:
             checked += [name] if function(subject) else []
@@ -56,13 +58,14 @@ def check(deployment: Deployment) -> Outcome:
             faults.append((name, fault))
         except Exception as error:
             if (reason := _refusal(error)) is None:
-                passing.append(error)
+                passing.append((name, error))
             else:
                 unknown.append(f"{name} not known: {reason}")
     if faults:
         raise _joined(faults)
-    if passing:
-        raise passing[0]
+    if passing and deployment.operation.step("preflight").attempts < MOST_TRIES:
+        raise passing[0][1]
+    unknown += [f"{name} not known: {error}" for name, error in passing]
     return Outcome(message="; ".join([", ".join(checked), *unknown]))
 
 

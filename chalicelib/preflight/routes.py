@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib.deployments import secret_reference
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
 from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.resources import network
@@ -73,7 +74,7 @@ def _unreachable(faults: dict[RouteTable, tuple[list[str], str]]) -> DeploymentF
     told = "; ".join(f"{_subnets(ids)}: {fault}" for ids, fault in faults.values())
     return DeploymentFailed(
         FailureCode.NETWORK_MISCONFIGURED,
-        f"The load balancer could not be reached from the internet. {told}.",
+        f"A load balancer in these subnets could not be reached from the internet. {told}.",
         hint=f"A load balancer needs subnets with a route to an internet gateway: {ASK}.",
         evidence={"route_tables": [_shown(table, ids) for table, (ids, _) in faults.items()]},
     )
@@ -109,8 +110,6 @@ def _missing_endpoints(
     registry = deployment.image.parsed
     if registry.ecr is None or registry.ecr[1] != settings().aws_region:
         return (registry.registry,)  # no endpoint leads to another registry, or another region's
-    from chalicelib.deployments import secret_reference
-
     stores = {secret_reference.parse(arn).service for arn in deployment.spec.secrets.values()}
     interfaces = {e.service for e in endpoints if e.kind == "Interface"}
     missing = {"ecr.api", "ecr.dkr", "logs", *stores} - interfaces

@@ -79,7 +79,7 @@ def _unavailable(faults: dict[str, tuple[str, str]]) -> DeploymentFailed:
     told = "; ".join(f"{name} ({arn}): {fault}" for name, (arn, fault) in faults.items())
     return DeploymentFailed(
         FailureCode.SECRET_UNAVAILABLE,
-        f"A secret cannot be had: {told}.",
+        f"A secret cannot be read: {told}.",
         hint="Check the ARN in `secrets`, its six random characters at the end included, and that "
         "the secret holds a value and is not being deleted.",
         evidence={

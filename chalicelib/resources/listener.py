@@ -24,6 +24,19 @@ def ensure(deployment: Deployment) -> Resource:
     ECS refuses a service whose target group no listener uses, so this comes before the service.
     """
     elbv2 = aws.client("elbv2")
+    try:
+        return _ensure(deployment)
+    except (
+        elbv2.exceptions.LoadBalancerNotFoundException,
+        elbv2.exceptions.TargetGroupNotFoundException,
+        elbv2.exceptions.ListenerNotFoundException,
+    ) as error:
+        # Right after a create: https://github.com/hashicorp/terraform-provider-aws/issues/15214
+        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
+
+
+def _ensure(deployment: Deployment) -> Resource:
+    elbv2 = aws.client("elbv2")
     balancer = load_balancer.get(deployment.id)
     forward = {"Type": "forward", "TargetGroupArn": target_group.get_arn(deployment.id)}
     found = find(balancer.arn)

@@ -7,6 +7,7 @@ import contextlib
 from chalicelib import aws
 from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources.tagging import tags_of
 from chalicelib.settings import settings
@@ -24,7 +25,10 @@ def ensure(deployment: Deployment) -> Resource:
     logs, name = aws.client("logs"), name_of(deployment.id)
     with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
         logs.create_log_group(logGroupName=name, tags=tags_of(deployment))
-    logs.put_retention_policy(logGroupName=name, retentionInDays=settings().log_retention_days)
+    try:
+        logs.put_retention_policy(logGroupName=name, retentionInDays=settings().log_retention_days)
+    except logs.exceptions.ResourceNotFoundException:
+        raise NotReady(f"log group {name} is not visible yet") from None
     return Resource(kind=KIND, name=name)
 
 

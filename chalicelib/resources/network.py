@@ -81,7 +81,10 @@ def find_with_room() -> tuple[Network, dict[str, int]]:
             hint="Ask the platform team to deploy the stack with SubnetIds in two zones or more.",
             evidence={"vpc": vpc_id, "zones": sorted(by_zone)},
         )
-    chosen = [by_zone[zone] for zone in sorted(by_zone)]
+    # A load balancer has a public address in each zone, which cost money: no more than are needed
+    # unless the platform team named them.
+    zones = sorted(by_zone) if settings().subnet_ids else sorted(by_zone)[:LEAST_ZONES]
+    chosen = [by_zone[zone] for zone in zones]
     room = {subnet["SubnetId"]: int(subnet["AvailableIpAddressCount"]) for subnet in chosen}
     return Network(vpc_id, tuple(room)), room
 

@@ -46,13 +46,7 @@ def _create(deployment: Deployment, definition: str) -> str:
             launchType="FARGATE",
             deploymentConfiguration=_deployment_configuration(),
             healthCheckGracePeriodSeconds=spec.health_check.grace,
-            loadBalancers=[
-                {
-                    "targetGroupArn": target_group.get_arn(deployment.id),
-                    "containerName": naming.CONTAINER_NAME,
-                    "containerPort": spec.port,
-                }
-            ],
+            loadBalancers=_load_balancers(deployment),
             networkConfiguration={
                 "awsvpcConfiguration": {
                     "subnets": list(network.find().subnet_ids),
@@ -84,9 +78,12 @@ def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> s
         "desiredCount": deployment.spec.count,
         "healthCheckGracePeriodSeconds": deployment.spec.health_check.grace,
     }
-    changes = {key: value for key, value in wanted.items() if found.get(key) != value}
+    changes: dict[str, Any] = {k: value for k, value in wanted.items() if found.get(k) != value}
+    load_balancers = _load_balancers(deployment)
+    if target_groups(found) != [load_balancers[0]["targetGroupArn"]]:
+        changes["loadBalancers"] = load_balancers  # the group was made anew
     given_up = any(r.get("rolloutState") == "FAILED" for r in found["deployments"][:1])
-    if given_up and not changes:
+    if given_up and "taskDefinition" not in changes:
         # The circuit breaker starts no more tasks until it is told to begin anew.
         changes["forceNewDeployment"] = True
     ecs = aws.client("ecs")
@@ -96,6 +93,21 @@ def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> s
     except (ecs.exceptions.ServiceNotActiveException, ecs.exceptions.ServiceNotFoundException):
         raise NotReady(f"service {deployment.id} is being deleted") from None
     return found["serviceArn"]
+
+
+def _load_balancers(deployment: Deployment) -> list[dict[str, Any]]:
+    return [
+        {
+            "targetGroupArn": target_group.get_arn(deployment.id),
+            "containerName": naming.CONTAINER_NAME,
+            "containerPort": deployment.spec.port,
+        }
+    ]
+
+
+def target_groups(found: dict[str, Any]) -> list[str]:
+    """ARNs of the target groups in which a service registers its tasks."""
+    return [entry.get("targetGroupArn", "") for entry in found.get("loadBalancers", [])]
 
 
 def _deployment_configuration() -> dict[str, Any]:

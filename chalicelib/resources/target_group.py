@@ -104,7 +104,11 @@ def targets(deployment_id: str) -> list[Target]:
     arn = find_arn(deployment_id)
     if arn is None:
         return []
-    answer = aws.client("elbv2").describe_target_health(TargetGroupArn=arn)
+    elbv2 = aws.client("elbv2")
+    try:
+        answer = elbv2.describe_target_health(TargetGroupArn=arn)
+    except elbv2.exceptions.TargetGroupNotFoundException:
+        return []
     return [
         Target(
             address=entry["Target"]["Id"],

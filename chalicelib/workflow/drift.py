@@ -21,6 +21,8 @@ def find(deployment: Deployment) -> str:
     group = target_group.find_arn(deployment.id)
     if group is None:
         return "the target group was deleted"
+    if service.target_groups(found) != [group]:
+        return "the service registers its tasks elsewhere"
     front = listener.find(balancer.arn)
     if front is None:
         return "the listener was deleted"

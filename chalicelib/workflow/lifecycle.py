@@ -10,16 +10,15 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotFound, Superseded
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Leftover
-from chalicelib.deployments.pricing import usd_per_hour
 from chalicelib.observability import logger
-from chalicelib.settings import settings
+from chalicelib.rates import hourly_rate
 from chalicelib.workflow import recovery, step, teardown
 from chalicelib.workflow.step import Outcome
 
 
 def finish(deployment: Deployment) -> Outcome:
     """The deployment serves: ACTIVE, at the rate that its size costs."""
-    rate = usd_per_hour(deployment.spec, settings().assign_public_ip)
+    rate = hourly_rate(deployment.spec)
 
     def change(record: Deployment) -> None:
         record.activate(now(), rate)
@@ -36,17 +35,22 @@ def finish_teardown(deployment: Deployment) -> Outcome:
     return Outcome(change=change)
 
 
-def _leftovers(deployment_id: str) -> list[Leftover]:
-    """What is left; that it cannot be looked for is told too, and holds nothing up."""
-    try:
-        return teardown.find_leftovers(deployment_id)
-    except Exception as error:
-        logger.exception("leftovers not looked for", extra={"deployment": deployment_id})
-        reason = f"AWS could not be asked what is left: {error}"
-        return [Leftover(kind="unknown", name=deployment_id, reason=reason)]
-
-
 STEPS: dict[str, step.Work] = {"finish": finish, "finish_teardown": finish_teardown}
+
+
+def turn(deployment: Deployment, error: dict[str, Any], left: list[Leftover]) -> Path | None:
+    """Takes a failed operation to its way out, or ends it; answers the path that comes next.
+
+    Args:
+        error: `{"Error", "Cause"}`, as the state machine caught it.
+        left: what AWS still has, where a teardown failed. With nothing left, it has not.
+    """
+    if deployment.operation.path is Path.DESTROY:
+        deployment.settle(teardown.with_reasons(left, deployment), now())
+        if not left and not deployment.others_in_flight(Path.DESTROY, now()):
+            deployment.end_torn_down(now())
+            return None
+    return recovery.recover(deployment, error, now())
 
 
 def diagnose(event: dict[str, Any]) -> dict[str, Any]:
@@ -64,16 +68,14 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
     }
     leftovers: list[Leftover] = []
     if failed_path is Path.DESTROY:
-        leftovers = _leftovers(deployment_id)
+        leftovers = teardown.told_leftovers(deployment_id)
 
     def change(record: Deployment) -> None:
         if record.operation.path is not failed_path and record.generation == generation:
             answer["path"] = record.operation.path  # this ran before, and its answer was lost
             return
         record.check_fence(generation, failed_path)
-        if failed_path is Path.DESTROY:
-            record.settle(teardown.with_reasons(leftovers, record), now())
-        answer["path"] = recovery.recover(record, event.get("error", {}), now()) or "end"
+        answer["path"] = turn(record, event.get("error", {}), leftovers) or "end"
 
     try:
         store.update(deployment_id, change)

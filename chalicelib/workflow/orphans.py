@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chalicelib import aws
 from chalicelib.deployments import naming
-from chalicelib.deployments.parts import Leftover
 from chalicelib.settings import settings
-from chalicelib.workflow import teardown
 
 
-@dataclass
+@dataclass(frozen=True)
 class Orphan:
-    """What the tagging API lists of one deployment; whether AWS still has it is another matter.
-
-    Attributes:
-        owner: as the tags say.
-        arns: of the resources.
-    """
+    """A deployment of which the tagging API lists something; its owner is as the tags say."""
 
     id: str
     owner: str
-    arns: list[str] = field(default_factory=list)
 
 
 def find() -> list[Orphan]:
@@ -42,11 +34,5 @@ def find() -> list[Orphan]:
             deployment_id = tags.get(naming.TAG_DEPLOYMENT, "")
             if naming.ID_PATTERN.fullmatch(deployment_id):
                 owner = tags.get(naming.TAG_OWNER, "unknown")
-                orphan = found.setdefault(deployment_id, Orphan(deployment_id, owner))
-                orphan.arns.append(entry["ResourceARN"])
+                found[deployment_id] = Orphan(deployment_id, owner)
     return list(found.values())
-
-
-def confirm(orphan: Orphan) -> list[Leftover]:
-    """Those that AWS still has: the tagging API goes on listing what was deleted."""
-    return teardown.find_leftovers(orphan.id)

@@ -16,10 +16,11 @@ from chalicelib.clock import now
 from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import Superseded
+from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Leftover
 from chalicelib.deployments.record import Status
 from chalicelib.observability import logger
-from chalicelib.workflow import drift, executions, orphans, recovery
+from chalicelib.workflow import drift, executions, lifecycle, orphans, teardown
 
 # The API starts an execution right after it wrote the record: this long it may still be about to.
 START_PATIENCE = timedelta(seconds=60)
@@ -52,9 +53,7 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
     else:
         deployments = list(store.all_deployments())
         checked = len(deployments)
-        found = _each(deployments, _check) + _each(orphans.find(), _check_orphan)
-    for finding in found:
-        logger.warning("reconciled", extra=finding)
+        found = _each(deployments, _check) + _check_orphans()
     return {"checked": checked, "findings": found}
 
 
@@ -71,6 +70,7 @@ def _each(items: Iterable[Any], check: Callable[[Any], str]) -> list[Finding]:
             finding = f"could not be looked at: {error}"
         if finding:
             findings.append({"deployment": item.id, "finding": finding})
+            logger.warning("reconciled", extra=findings[-1])
     return findings
 
 
@@ -92,8 +92,10 @@ def _check_execution(deployment: Deployment) -> str:
     if status is None:
         if moment - deployment.updated_at < START_PATIENCE:
             return ""
-        executions.start(deployment)
-        return "its execution had never been started"
+        if moment <= deployment.operation.deadline:
+            executions.start(deployment)
+            return "its execution had never been started"
+        status = "could never be started"
     if status == "RUNNING":
         if moment < deployment.operation.deadline + OVERDUE:
             return ""
@@ -104,13 +106,18 @@ def _check_execution(deployment: Deployment) -> str:
 
 def _take_up(deployment: Deployment, reason: str) -> str:
     """Lets another execution go on, on the way out where the operation can no longer succeed."""
+    generation, path = deployment.generation, deployment.operation.path
+    left = teardown.told_leftovers(deployment.id) if path is Path.DESTROY else []
 
     def change(record: Deployment) -> None:
-        if (record.generation, record.is_running) != (deployment.generation, True):
-            raise Superseded("its execution ended in order after all")
         operation = record.operation
-        if now() > operation.deadline or operation.takeovers >= MOST_TAKEOVERS:
-            recovery.recover(record, {"Error": "ExecutionDied", "Cause": reason}, now())
+        if (record.generation, operation.path, record.is_running) != (generation, path, True):
+            raise Superseded("its execution ended in order after all")
+        # It died between telling why it failed and turning to its way out.
+        failed = path is Path.CONVERGE and record.failure is not None
+        late = now() > operation.deadline
+        if failed or late or operation.takeovers >= MOST_TAKEOVERS:
+            lifecycle.turn(record, {"Error": "ExecutionDied", "Cause": reason}, left)
         if record.is_running:
             record.take_up(reason, now())
 
@@ -141,6 +148,15 @@ def _check_drift(deployment: Deployment) -> str:
 # --- what nobody knows of ------------------------------------------------------------------
 
 
+def _check_orphans() -> list[Finding]:
+    try:
+        found = orphans.find()
+    except Exception:
+        logger.exception("orphans not looked for")  # the next run looks again
+        return []
+    return _each(found, _check_orphan)
+
+
 def _check_orphan(orphan: orphans.Orphan) -> str:
     """Resources with the stack's tag that no record answers for: told, and removed where their
     deletion was asked for."""
@@ -150,13 +166,15 @@ def _check_orphan(orphan: orphans.Orphan) -> str:
     torn_down = record is not None and all(r.verified_gone for r in record.resources)
     if record and (not torn_down or now() - record.updated_at < ORPHAN_PATIENCE):
         return ""
-    left = orphans.confirm(orphan)
+    # The tagging API goes on listing what was deleted.
+    left = teardown.find_leftovers(orphan.id)
     if not left:
         return ""
     told = "AWS has " + ", ".join(f"{item.kind} {item.name}" for item in left)
     if record is None:
-        store.adopt(Deployment.adopt(orphan.id, orphan.owner, left, now()))
-        return f"{told}, without a record"
+        last = store.last_event(orphan.id)
+        adopted = Deployment.adopt(orphan.id, orphan.owner, left, now(), last)
+        return f"{told}, without a record" if store.adopt(adopted) else ""
     return _reopen(record, left, told)
 
 

@@ -8,9 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import FailureCode
+from chalicelib.deployments.errors import (
+    FailureCode,
+    NotReady,
+    Retryable,
+    StillProvisioning,
+    Throttled,
+)
 from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
 from chalicelib.deployments.parts import Failure, Snapshot
+
+# Errors of steps that did answer, and only said that they are not done.
+TRIED_AGAIN = {cls.__name__ for cls in (NotReady, StillProvisioning, Throttled, Retryable)}
 
 
 def recover(deployment: Deployment, error: dict[str, Any], now: datetime) -> Path | None:
@@ -49,14 +58,20 @@ def _running_step(deployment: Deployment) -> str:
 
 def _unexplained(deployment: Deployment, error: dict[str, Any]) -> Failure:
     """A step that died without a word of its own: time-outs, crashes, too many tries."""
-    cause = error.get("Cause", "")
+    name, cause = error.get("Error", "unknown error"), error.get("Cause", "")
+    running = _running_step(deployment)
     with contextlib.suppress(ValueError):
         told = json.loads(cause)
         cause = told.get("errorMessage", cause) if isinstance(told, dict) else cause
+    if name in TRIED_AGAIN:
+        told = deployment.operation.step(running).message
+        message = f"The step {running} was tried again and again without success: {told}."
+    else:
+        message = f"The step {running} ended without an answer: {name}."
     return Failure(
         code=FailureCode.INTERNAL,
-        step=_running_step(deployment),
-        message=f"A step ended without an answer: {error.get('Error', 'unknown error')}.",
+        step=running,
+        message=message,
         hint="Retry; if it stays so, pass the id of the deployment on to the platform team.",
-        evidence={"error": error.get("Error"), "cause": str(cause)[:2000]},
+        evidence={"error": name, "cause": str(cause)[:2000]},
     )

@@ -98,7 +98,7 @@ def _failed(deployment: Deployment, message: str, answer: Prediction | None) -> 
     return DeploymentFailed(
         FailureCode.SMOKE_TEST_FAILED,
         message + ".",
-        hint="Ask the container the same path on your desk; its last log lines are in the "
+        hint="Ask the container the same path on your own machine; its last log lines are in the "
         "evidence. If the answer is as it should be, mend `smoke_test`.",
         evidence=evidence,
     )

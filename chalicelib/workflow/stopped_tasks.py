@@ -47,11 +47,20 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         ),
     ),
     (
-        r"CannotPullContainerError.*(toomanyrequests|rate limit)",
+        r"CannotPullContainerError.*(toomanyrequests|too many requests|rate limit|\b429 )",
         Verdict(
             FailureCode.IMAGE_ACCESS_DENIED,
             "The registry limits how often {image} may be pulled, and the limit is reached.",
             "Push the image to Amazon ECR and deploy it from there.",
+            final=True,
+        ),
+    ),
+    (
+        r"no space left on device",
+        Verdict(
+            FailureCode.CONTAINER_EXITED,
+            "The image {image} does not fit on the task's disk of 20 GiB, compressed and unpacked.",
+            "Make the image smaller: leave build tools and data out of it.",
             final=True,
         ),
     ),
@@ -86,8 +95,17 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         Verdict(
             FailureCode.SECRET_UNAVAILABLE,
             "A secret of the deployment could not be read when the task started.",
-            "Check the ARN in `secrets`, that the secret has a value, and that the stack's "
-            "AllowedSecrets names it.",
+            "Check the ARN in `secrets`, that the secret has a value, that the stack's "
+            "AllowedSecrets names it, and that its KMS key lets the task execution role decrypt.",
+            final=True,
+        ),
+    ),
+    (
+        r"ResourceInitializationError.*log group does not exist",
+        Verdict(
+            FailureCode.INTERNAL,
+            "The deployment's log group is gone, and a task does not start without it.",
+            "Retry: the log group is made again.",
             final=True,
         ),
     ),
@@ -163,6 +181,12 @@ def judge(
             f"{spec.memory} MiB of memory.",
             f'Deploy with more memory, such as "memory": {spec.memory * 2}.',
         )
+    if task.get("stopCode") == "TaskFailedToStart" and exit_code is None:
+        return Verdict(
+            FailureCode.INTERNAL,
+            f"AWS could not start the task: {said.rstrip('.')}.",
+            "Retry; if it stays so, pass the id of the deployment on to the platform team.",
+        )
     return _exited(exit_code, lines)
 
 
@@ -207,5 +231,6 @@ def _exited(exit_code: int | None, lines: list[str]) -> Verdict:
     return Verdict(
         FailureCode.CONTAINER_EXITED,
         f"{message}; its last words: {last[:200].rstrip('.')}." if last else f"{message}.",
-        "The last log lines are in `evidence.log_lines`; run the image on your desk to see it.",
+        "The last log lines are in `evidence.log_lines`; run the image on your own machine to see "
+        "it happen.",
     )

@@ -10,6 +10,7 @@ from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
 from chalicelib.deployments.parts import Leftover
+from chalicelib.observability import logger
 from chalicelib.resources import (
     cluster,
     load_balancer,
@@ -54,7 +55,7 @@ def verify(deployment: Deployment) -> Outcome:
     left = find_leftovers(deployment.id)
     if left:
         told = ", ".join(f"{item.kind} {item.name}" for item in left)
-        if deployment.operation.failed_deletes:
+        if deployment.operation.undone_deletes:
             raise DeploymentFailed(
                 FailureCode.INTERNAL,
                 f"Not everything could be removed: AWS still has {told}.",
@@ -70,9 +71,11 @@ def verify(deployment: Deployment) -> Outcome:
 
 def with_reasons(left: list[Leftover], deployment: Deployment) -> list[Leftover]:
     """Each with the reason why the step that should have removed it did not."""
-    failed = deployment.operation.failed_deletes
+    undone = deployment.operation.undone_deletes
     return [
-        item.model_copy(update={"reason": failed.get(STEP_OF_KIND.get(item.kind, ""), item.reason)})
+        item.model_copy(
+            update={"reason": undone.get(STEP_OF_KIND.get(item.kind, "")) or item.reason}
+        )
         for item in left
     ]
 
@@ -84,7 +87,17 @@ def find_leftovers(deployment_id: str) -> list[Leftover]:
         for kind, exists, _ in KINDS
         for name in exists(deployment_id)
     ]
-    return by_name or _found_by_tag(deployment_id)
+    return by_name + _found_by_tag(deployment_id)
+
+
+def told_leftovers(deployment_id: str) -> list[Leftover]:
+    """What is left; that it cannot be looked for is told too, and holds nothing up."""
+    try:
+        return find_leftovers(deployment_id)
+    except Exception as error:
+        logger.exception("leftovers not looked for", extra={"deployment": deployment_id})
+        reason = f"AWS could not be asked what is left: {error}"
+        return [Leftover(kind="unknown", name=deployment_id, reason=reason)]
 
 
 def _found_by_tag(deployment_id: str) -> list[Leftover]:
@@ -108,7 +121,7 @@ def _found_by_tag(deployment_id: str) -> list[Leftover]:
 
 
 def _is_covered(arn: str, deployment_id: str) -> bool:
-    """Whether `find_leftovers` has asked for this very resource by name."""
+    """Whether `find_leftovers` has asked by name for this resource, or for the one it goes with."""
     kinds = (
         "service",
         "cluster",

@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "ALLOWED_REGISTRIES": REGISTRY,
     "LOAD_BALANCER_URL": "http://{name}",
 }
+SERVICES = ("dynamodb", "ec2", "ecr", "ecs", "elbv2", "logs", "stepfunctions")
 UNSET = ("VPC_ID", "SUBNET_IDS", "ASSIGN_PUBLIC_IP", "MAX_TASKS", "AWS_PROFILE")
 ID_ALPHABET = naming.ID_ALPHABET
 
@@ -71,6 +72,8 @@ def opened(seed: int = 0) -> Iterator[World]:
         try:
             with mock_aws():
                 account = Account(time, seed=seed)
+                for service in SERVICES:
+                    _ = account.raw(service).exceptions  # built once for all worlds, not in each
                 patch.setattr(aws, "client", account.client)
                 patch.setattr(smoke_test, "http", _http(account))
                 _make_table(account)

@@ -6,6 +6,7 @@ everything up to there has happened. In it one thing goes wrong, and the run goe
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import traceback
@@ -36,9 +37,9 @@ AT_AN_INVOCATION = "delivered_twice"
 THROTTLED_SECONDS = 60.0
 FOR_LONG = 10**6
 SERVER_ERRORS = 3
-WORKERS = 2
+WORKERS = os.cpu_count() or 2
 # A client goes on asking as long as it gets no useful answer.
-TRIES, BETWEEN_TRIES = 5, 10.0
+TRIES, BETWEEN_TRIES = 10, 10.0
 LIMIT_HOURS = 8.0
 NAME = "recommender"
 
@@ -224,6 +225,7 @@ class Forks:
 
         The way out is `_tell`, at the end of the run that the stack below goes on with.
         """
+        gc.disable()  # it would touch, and so copy, the whole of the memory that is shared
         self._wanted.clear()
         self._writing = writing
         self._disturbed = Disturbed(world, self._operation, case)
@@ -290,7 +292,8 @@ class Disturbed:
             in_order = self._world.run_until_idle(LIMIT_HOURS)
         if not in_order:
             result.problems.append("still at work at the limit")
-        result.problems += [*self._down, *invariants.broken(self._world)]
+        broken = invariants.broken(self._world, on_time=not refused_records)
+        result.problems += [*self._down, *broken]
         result.how.append(self._states())
         result.outcome = "converged" if ended_well(self._world, self._operation) else "ended clean"
         if not result.problems and result.outcome == "ended clean":
@@ -313,17 +316,23 @@ class Disturbed:
         """What ended clean gets where it was to go as soon as the cause is mended."""
         self._mend()
         self._down.clear()
+        found: list[str] = []
         records = list(invariants.Table(self._world).records.values())
         if any(r.status in (Status.FAILED, Status.DELETE_FAILED) for r in records):
             self._world.retry(NAME)
-        else:
-            self._operation.ask(self._world)
-        if not self._world.run_until_idle(LIMIT_HOURS):
-            return ["still at work at the limit, after it was mended"]
-        found = [*self._down, *invariants.broken(self._world)]
+            found += self._come_to_rest()
         if not ended_well(self._world, self._operation):
-            found.append(f"mended and tried again, it is {self._states()}")
-        return [f"second try: {text}" for text in found]
+            # A retried update that had been rolled back is where it was before.
+            self._operation.ask(self._world)
+            found += self._come_to_rest()
+        if not ended_well(self._world, self._operation):
+            found.append(f"it is {self._states()}")
+        return [f"mended and tried again: {text}" for text in found]
+
+    def _come_to_rest(self) -> list[str]:
+        if not self._world.run_until_idle(LIMIT_HOURS):
+            return ["still at work at the limit"]
+        return [*self._down, *invariants.broken(self._world)]
 
     def _states(self) -> str:
         records = invariants.Table(self._world).records.values()

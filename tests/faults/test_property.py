@@ -56,7 +56,25 @@ patterns = st.sampled_from(PATTERNS)
 # Seconds: within a step, within a deploy, past the deadlines of the reconciler's patience.
 spans = st.sampled_from((0.5, 3.0, 20.0, 90.0, 400.0, 2000.0))
 which = st.integers(0, MOST_LIVE - 1)
-turns = st.integers(1, 25)
+# Which of the changes to come: the request's own are the first two, a deploy has about forty.
+turns = st.integers(1, 4) | st.integers(1, 45)
+Trouble = tuple[str, int]
+troubles = st.tuples(
+    st.sampled_from(
+        (
+            "crash_before",
+            "crash_after",
+            "run_at_once",
+            "run_again",
+            "stall",
+            "delete",
+            "delete_and_stall",
+        )
+    ),
+    turns,
+)
+maybe = st.none() | troubles
+STALL = 25.0
 
 
 class Slipway(RuleBasedStateMachine):
@@ -88,69 +106,58 @@ class Slipway(RuleBasedStateMachine):
     # --- callers -------------------------------------------------------------------------
 
     @precondition(lambda self: self._live_count() < MOST_LIVE)
-    @rule(owner=owners, name=names, tag=tags, keep=st.booleans(), after=spans)
-    def create(self, owner: str, name: str, tag: str, keep: bool, after: float) -> None:
+    @rule(owner=owners, name=names, tag=tags, keep=st.booleans(), after=spans, trouble=maybe)
+    def create(
+        self, owner: str, name: str, tag: str, keep: bool, after: float, trouble: Trouble | None
+    ) -> None:
         """A name that is taken is refused."""
+        self._plan(trouble)
         on_failure = "keep" if keep else "teardown"
         self.world.create(owner, name=name, image=image(tag), on_failure=on_failure)
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
-    @rule(which=which, tag=tags, after=spans)
-    def update_image(self, which: int, tag: str, after: float) -> None:
+    @rule(which=which, tag=tags, after=spans, trouble=maybe)
+    def update_image(self, which: int, tag: str, after: float, trouble: Trouble | None) -> None:
         """Another image, or one that fails."""
+        self._plan(trouble)
         record = self._chosen(which)
         self.world.update(record.id, record.owner, image=image(tag))
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
-    @rule(which=which, count=st.integers(0, 3), after=spans)
-    def scale(self, which: int, count: int, after: float) -> None:
+    @rule(which=which, count=st.integers(0, 3), after=spans, trouble=maybe)
+    def scale(self, which: int, count: int, after: float, trouble: Trouble | None) -> None:
         """More tasks, fewer, or none."""
+        self._plan(trouble)
         record = self._chosen(which)
         self.world.update(record.id, record.owner, count=count)
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
-    @rule(which=which, after=spans)
-    def delete(self, which: int, after: float) -> None:
+    @rule(which=which, after=spans, trouble=maybe)
+    def delete(self, which: int, after: float, trouble: Trouble | None) -> None:
         """At any moment."""
+        self._plan(trouble)
         record = self._chosen(which)
         self.world.delete(record.id, record.owner)
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
-    @rule(which=which, after=spans)
-    def retry(self, which: int, after: float) -> None:
+    @rule(which=which, after=spans, trouble=maybe)
+    def retry(self, which: int, after: float, trouble: Trouble | None) -> None:
         """Of what has failed; refused for anything else."""
+        self._plan(trouble)
         record = self._chosen(which)
         self.world.retry(record.id, record.owner)
         self.world.run_for(after)
 
     # --- what goes wrong -----------------------------------------------------------------
 
-    @rule(turn=turns, before=st.booleans())
-    def crash(self, turn: int, before: bool) -> None:
-        """A function dies just before or just after one of the changes to come."""
-
-        def act(point: Point) -> None:
-            if before:
-                raise Killed
-            self.plans.append((0, _die))
-
-        self.plans.append((turn, act))
-
-    @rule(turn=turns, meanwhile=st.booleans())
-    def run_twice(self, turn: int, meanwhile: bool) -> None:
-        """A function is run a second time, while it runs or when it has ended."""
-
-        def act(point: Point) -> None:
-            if meanwhile:
-                point.invocation.rerun()
-            else:
-                point.invocation.again = True
-
-        self.plans.append((turn, act))
+    @rule(trouble=troubles)
+    def trouble(self, trouble: Trouble) -> None:
+        """On top of what the requests bring with them."""
+        self._plan(trouble)
 
     @rule(pattern=patterns, kind=st.sampled_from(PASSING), nth=turns, times=st.integers(1, 3))
     def go_wrong(self, pattern: str, kind: Kind, nth: int, times: int) -> None:
@@ -199,6 +206,39 @@ class Slipway(RuleBasedStateMachine):
         live = self._live()
         return live[which % len(live)]
 
+    def _plan(self, trouble: Trouble | None) -> None:
+        if trouble:
+            kind, turn = trouble
+            self.plans.append((turn, getattr(self, f"_{kind}")))
+
+    # What may happen at a change, from just before it on.
+
+    def _crash_before(self, point: Point) -> None:
+        raise Killed
+
+    def _crash_after(self, point: Point) -> None:
+        self.plans.append((0, self._crash_before))
+
+    def _run_at_once(self, point: Point) -> None:
+        point.invocation.rerun()
+
+    def _run_again(self, point: Point) -> None:
+        point.invocation.again = True
+
+    def _stall(self, point: Point) -> None:
+        """The function takes almost all of its 30 s, and everything else goes on meanwhile."""
+        self.world.run_for(STALL)
+
+    def _delete(self, point: Point) -> None:
+        """A DELETE comes in at this very moment."""
+        for record in self._live():
+            if record.id == point.invocation.deployment_id:
+                self.world.delete(record.id, record.owner)
+
+    def _delete_and_stall(self, point: Point) -> None:
+        self._delete(point)
+        self._stall(point)
+
     def _meet(self, point: Point) -> None:
         """Counts the changes down to what was planned for them."""
         edge = [act for turn, act in self.plans if turn == 0 and point.when == "after"]
@@ -211,10 +251,6 @@ class Slipway(RuleBasedStateMachine):
             self.plans = [plan for plan in self.plans if plan[0] > 0]
         for act in edge + due:
             act(point)
-
-
-def _die(point: Point) -> None:
-    raise Killed
 
 
 def test_whatever_happens_the_invariants_hold() -> None:

@@ -258,9 +258,8 @@ class World:
         made = self._stack[-1]
         if when == "before":
             made.counts[call.name] += 1
-            if is_mutating(call):
-                self._changes += 1
-                if call.service != "dynamodb":
-                    self.touched.append((made, json.dumps(call.params, default=str)))
+            self._changes += is_mutating(call)
+        elif is_mutating(call) and call.service != "dynamodb":
+            self.touched.append((made, json.dumps(call.params, default=str)))
         label = f"{made.label}:{call.name}#{made.counts[call.name]}"
         self.interference(Point(made, label, call, when))

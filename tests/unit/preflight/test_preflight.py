@@ -168,3 +168,22 @@ def test_an_update_is_checked_too() -> None:
     deployment.update(spec_of(image=f"{IMAGE}2"), MOMENT, new_image=True)
     deployment.image = push("arm64", f"{IMAGE}2")
     assert failure(deployment).code is FailureCode.ARCHITECTURE_MISMATCH
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_check_that_gets_no_answer_holds_a_deploy_up_only_so_long() -> None:
+    deployment = resolved()
+    aws_says.refuse("service-quotas", "GetServiceQuota", "ThrottlingException")
+    for _ in range(preflight.MOST_TRIES - 1):
+        deployment.begin_step("preflight", "r", MOMENT, MOMENT)
+        with pytest.raises(ClientError):
+            preflight.check(deployment)
+    deployment.begin_step("preflight", "r", MOMENT, MOMENT)
+    assert "Fargate vCPU quota not known" in preflight.check(deployment).message
+
+
+def test_a_repair_is_not_held_up(cloud: None, aws_calls: list[str]) -> None:
+    deployment = active()
+    deployment.repair("the service was deleted", MOMENT)
+    assert preflight.check(deployment).status == "skipped"
+    assert aws_calls == []

@@ -52,3 +52,19 @@ def test_it_goes_with_its_load_balancer(balanced: Deployment) -> None:
     elbv2 = aws.client("elbv2")
     with pytest.raises(elbv2.exceptions.ListenerNotFoundException):
         elbv2.describe_listeners(ListenerArns=[arn])
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("DescribeListeners", "LoadBalancerNotFound"),
+        ("CreateListener", "LoadBalancerNotFound"),
+        ("CreateListener", "TargetGroupNotFound"),
+    ],
+)
+def test_what_is_not_visible_yet_is_waited_for(
+    balanced: Deployment, operation: str, code: str
+) -> None:
+    aws_says.refuse("elbv2", operation, code)
+    with pytest.raises(NotReady, match="not visible yet"):
+        listener.ensure(balanced)

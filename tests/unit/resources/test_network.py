@@ -14,10 +14,14 @@ def subnets() -> dict[str, str]:
     return {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in found}
 
 
-def test_the_default_vpc_with_one_subnet_a_zone() -> None:
+def test_the_default_vpc_with_two_zones_for_each_address_of_a_load_balancer_costs() -> None:
     found, zones = network.find(), subnets()
-    assert len(found.subnet_ids) == len(set(zones.values()))
-    assert len({zones[subnet] for subnet in found.subnet_ids}) == len(found.subnet_ids)
+    assert len({zones[subnet] for subnet in found.subnet_ids}) == len(found.subnet_ids) == 2
+
+
+def test_every_zone_that_the_template_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUBNET_IDS", ",".join(subnets()))
+    assert len(network.find().subnet_ids) == len(set(subnets().values())) > 2
 
 
 def test_every_look_finds_the_same() -> None:

@@ -21,7 +21,7 @@ from chalicelib.resources import (
 )
 from chalicelib.workflow import drift, executions, orphans, reconcile
 from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, OWNER, Clock, active, deployment_of, failed
+from tests.unit.builders import ID, MOMENT, OWNER, Clock, active, deployment_of, failed, failure_of
 from tests.unit.conftest import STATE_MACHINE
 
 pytestmark = pytest.mark.usefixtures("table", "state_machine")
@@ -146,14 +146,43 @@ def test_an_execution_that_hangs_long_past_the_deadline_is_stopped(clock: Clock)
 
 
 def test_executions_that_die_again_and_again_end_the_operation() -> None:
-    store.create(active())
+    serving()
     executions.start(store.update(ID, lambda d: d.delete(MOMENT)))
     for _ in range(reconcile.MOST_TAKEOVERS + 1):
         executions.stop(ID, record().generation)
         run()
     assert record().status is Status.DELETE_FAILED
     assert record().failure is not None
+    assert record().leftovers
     assert run() == {}
+
+
+def test_a_dead_teardown_that_had_removed_everything_has_ended_well(clock: Clock) -> None:
+    store.create(active())
+    executions.start(store.update(ID, lambda d: d.delete(MOMENT)))
+    executions.stop(ID, 2)
+    clock.moment = record().operation.deadline
+    clock.advance(seconds=1)
+    run()
+    assert (record().status, record().leftovers) == (Status.DELETED, [])
+
+
+def test_a_failure_that_was_told_is_not_tried_again(clock: Clock) -> None:
+    executions.start(store.create(deployment_of()))
+    told = failure_of("resolve_image")
+    store.update(ID, lambda d: d.fail("resolve_image", told, MOMENT))
+    executions.stop(ID, 1)
+    run()
+    assert record().operation.path is Path.DESTROY
+    assert record().failure == told
+
+
+def test_the_way_out_has_its_own_count_of_executions(clock: Clock) -> None:
+    executions.start(store.create(deployment_of()))
+    for _ in range(reconcile.MOST_TAKEOVERS + 1):
+        executions.stop(ID, record().generation)
+        run()
+    assert (record().operation.path, record().operation.takeovers) == (Path.DESTROY, 1)
 
 
 # --- what serves ---------------------------------------------------------------------------
@@ -190,6 +219,11 @@ def _delete_listener() -> None:
     aws.client("elbv2").delete_listener(ListenerArn=found["ListenerArn"])
 
 
+def _delete_target_group() -> None:
+    _delete_listener()
+    target_group.delete(ID)
+
+
 def _forward_elsewhere() -> None:
     elbv2 = aws.client("elbv2")
     other = elbv2.create_target_group(
@@ -213,6 +247,7 @@ def _forward_elsewhere() -> None:
         (_delete_load_balancer, "load balancer was deleted"),
         (_delete_listener, "listener was deleted"),
         (_forward_elsewhere, "forwards elsewhere"),
+        (_delete_target_group, "target group was deleted"),
     ],
 )
 def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
@@ -223,8 +258,14 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
     assert (repairing.status, repairing.operation.kind) == (Status.UPDATING, "repair")
     assert (repairing.spec, repairing.image) == (deployment.spec, deployment.image)
     assert started() == [f"{ID}-2"]
+    rolled = aws_says.watch("ecs", "UpdateService")
     make_resources(repairing)  # as the steps of the repair do
-    assert drift.find(repairing) == ""
+    if by_hand is _delete_target_group:
+        # moto does not carry this one out.
+        group = target_group.get_arn(ID)
+        assert [entry["targetGroupArn"] for entry in rolled[0]["loadBalancers"]] == [group]
+    else:
+        assert drift.find(repairing) == ""
 
 
 def test_a_new_version_of_slipway_rolls_no_service_by_itself(
@@ -248,6 +289,24 @@ def test_resources_without_a_record_are_told_in_one(clock: Clock) -> None:
     assert {item.kind for item in told.leftovers} == {"cluster", "log_group"}
     assert cluster.exists("stray-abcdef")  # told, not touched
     assert run() == {}
+
+
+def test_events_of_a_purged_record_are_gone_on_with() -> None:
+    made = store.create(active(now=MOMENT))
+    key = {"pk": {"S": f"DEPLOYMENT#{ID}"}, "sk": {"S": "RECORD"}}
+    aws.client("dynamodb").delete_item(TableName="slipway-records", Key=key)
+    cluster.ensure(deployment_of())
+    assert "without a record" in run()[ID]
+    events, _ = store.list_events(ID, limit=100, after=0)
+    assert [event.sequence for event in events] == list(range(1, record().events_written + 1))
+    assert len(events) > made.events_written
+
+
+def test_findings_are_told_though_strays_cannot_be_looked_for(clock: Clock) -> None:
+    store.create(deployment_of())
+    clock.advance(seconds=60)
+    aws_says.refuse("resourcegroupstaggingapi", "GetResources", "ThrottlingException")
+    assert run() == {ID: "its execution had never been started"}
 
 
 def test_a_record_for_strays_leaves_the_name_to_others() -> None:

@@ -97,3 +97,15 @@ def test_a_cause_that_is_no_json_object_is_told_as_it_is(cause: str) -> None:
     deployment = deployment_of()
     recovery.recover(deployment, {"Error": "x", "Cause": cause}, MOMENT)
     assert deployment.failure is not None
+
+
+def test_a_step_that_was_throttled_to_the_end_says_so() -> None:
+    deployment = deployment_of()
+    deployment.begin_step("create_cluster", "r", MOMENT, MOMENT)
+    deployment.describe_step("create_cluster", "AWS throttled CreateCluster", {})
+    recovery.recover(deployment, {"Error": "Throttled", "Cause": "{}"}, MOMENT)
+    assert deployment.failure is not None
+    assert deployment.failure.message == (
+        "The step create_cluster was tried again and again without success: "
+        "AWS throttled CreateCluster."
+    )

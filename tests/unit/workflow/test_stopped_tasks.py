@@ -63,6 +63,22 @@ def code_of(task: dict[str, Any]) -> FailureCode:
         ),
         ("Task failed container health checks", "HEALTH_CHECK_FAILED"),
         ("Capacity is unavailable at this time. Please try again later", "CAPACITY_UNAVAILABLE"),
+        (
+            "CannotPullContainerError: failed to register layer: write /opt/model.bin: no space "
+            "left on device",
+            "CONTAINER_EXITED",
+        ),
+        (
+            "CannotPullContainerError: inspect image has been retried 5 time(s): httpReadSeeker: "
+            "failed open: unexpected status code: 429 Too Many Requests",
+            "IMAGE_ACCESS_DENIED",
+        ),
+        (
+            "ResourceInitializationError: failed to validate logger args: create stream has been "
+            "retried 1 times: failed to create Cloudwatch log stream: ResourceNotFoundException: "
+            "The specified log group does not exist.",
+            "INTERNAL",
+        ),
         ("Essential container in task exited", "CONTAINER_EXITED"),
         ("", "CONTAINER_EXITED"),
     ],
@@ -183,3 +199,13 @@ def test_who_stopped_a_task(fields: dict[str, str], by_itself: bool) -> None:
         stopped_tasks.stopped_by_itself(stopped_task(**{"stoppedReason": "", **fields}))
         is by_itself
     )
+
+
+def test_a_task_that_aws_could_not_start_is_not_the_containers_fault() -> None:
+    reason = "Timeout waiting for network interface provisioning to complete."
+    task = stopped_task(stopCode="TaskFailedToStart", stoppedReason=reason, containers=[])
+
+    verdict = verdict_of(task)
+
+    assert verdict.code is FailureCode.INTERNAL
+    assert reason in verdict.message
