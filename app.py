@@ -82,6 +82,28 @@ def retry_deployment(request: Request, deployment: str) -> deployments.Answer:
     return deployments.retry(request, deployment)
 
 
+@app.route(
+    "/deployments/{deployment}/rollback",
+    methods=["POST"],
+    authorizer=authorizer,
+    content_types=ANY_TYPE,
+)
+@endpoint(app, "deploy")
+def rollback_deployment(request: Request, deployment: str) -> deployments.Answer:
+    return deployments.rollback(request, deployment)
+
+
+@app.route(
+    "/deployments/{deployment}/extend",
+    methods=["POST"],
+    authorizer=authorizer,
+    content_types=ANY_TYPE,
+)
+@endpoint(app, "deploy")
+def extend_deployment(request: Request, deployment: str) -> deployments.Answer:
+    return deployments.extend(request, deployment)
+
+
 @app.route("/deployments/{deployment}/events", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "read")
 def list_events(request: Request, deployment: str) -> deployments.Answer:

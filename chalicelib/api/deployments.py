@@ -108,14 +108,24 @@ def update(request: Request, reference: str) -> Answer:
         spec = specs.patched(deployment.spec, body, **_limits())
         deployment.update(spec, now(), new_image="image" in body)
 
-    deployment = store.update(found.id, change)
-    try:
-        executions.start(deployment)
-    except Exception as error:
-        # Nothing half-made: back to what serves, so that the same request can be sent again.
-        store.update(deployment.id, lambda d: d.withdraw_update(deployment.generation, now()))
-        raise _unavailable(error) from error
-    return _accepted(deployment)
+    return _rolled_out(store.update(found.id, change))
+
+
+def rollback(request: Request, reference: str) -> Answer:
+    """`POST /deployments/{deployment}/rollback`: 202; back to what served before this version."""
+    request.refuse_unknown(later="Idempotency-Key")
+    found = _find(request.caller, reference)
+    return _rolled_out(store.update(found.id, lambda deployment: deployment.roll_back(now())))
+
+
+def extend(request: Request, reference: str) -> Answer:
+    """`POST /deployments/{deployment}/extend`: 200; its time to live begins anew, now."""
+    request.refuse_unknown(later="Idempotency-Key")
+    ttl = specs.parse_extension(request.json())
+    found = _find(request.caller, reference)
+    deployment, moment = store.update(found.id, lambda d: d.extend(ttl, now())), now()
+    body = resource.render(deployment, moment)
+    return Answer(200, body, resource.headers(deployment, moment))
 
 
 def delete(request: Request, reference: str) -> Answer:
@@ -253,6 +263,17 @@ def _accepted(deployment: Deployment, headers: dict[str, str] | None = None) -> 
     moment = now()
     own = resource.headers(deployment, moment)
     return Answer(202, resource.render(deployment, moment), {**own, **(headers or {})})
+
+
+def _rolled_out(deployment: Deployment) -> Answer:
+    """Starts the execution of a change to what serves."""
+    try:
+        executions.start(deployment)
+    except Exception as error:
+        # Nothing half-made: back to what serves, so that the same request can be sent again.
+        store.update(deployment.id, lambda d: d.withdraw_update(deployment.generation, now()))
+        raise _unavailable(error) from error
+    return _accepted(deployment)
 
 
 def _started(deployment: Deployment) -> Answer:

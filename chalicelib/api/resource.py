@@ -38,7 +38,7 @@ def render(deployment: Deployment, now: datetime) -> dict[str, Any]:
         },
         "created_at": rfc3339(deployment.created_at),
         "updated_at": rfc3339(deployment.updated_at),
-        "expires_at": None,
+        "expires_at": _moment(deployment.expires_at),
         "deleted_at": _moment(deployment.deleted_at),
         "links": {
             "self": self_link,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from chalicelib.clock import rfc3339
 from chalicelib.deployments import operation as operations
 from chalicelib.deployments.errors import InvalidState, OperationInProgress
 from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path, Step
@@ -42,6 +43,7 @@ class Deployment(Record):
             created_at=now,
             updated_at=now,
         )
+        deployment.live_for(spec.ttl, now)
         deployment._note(now, "deployment.creating")
         return deployment
 
@@ -56,8 +58,33 @@ class Deployment(Record):
             raise InvalidState(f"{self.id} is {self.status}: only an ACTIVE deployment can change")
         if new_image:
             self.image = Image(reference=spec.image)
+        if spec.ttl != self.spec.ttl:
+            self.live_for(spec.ttl, now)
         self.spec = spec
         self._begin("update", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+
+    def roll_back(self, now: datetime) -> None:
+        """Starts a rollout of what served before the present version. Raises as `update` does."""
+        self._refuse_while_running()
+        if self.status is not Status.ACTIVE:
+            raise InvalidState(f"{self.id} is {self.status}: only an ACTIVE deployment rolls back")
+        if self.active_before is None:
+            raise InvalidState(f"{self.id} has served no other version to go back to")
+        self._go_back_to(self.active_before)
+        self._begin("rollback", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+
+    def extend(self, ttl: str, now: datetime) -> None:
+        """Lets it live for `ttl` from `now` on. Raises `InvalidState` when it is going or gone."""
+        if self.status in (Status.DELETING, Status.DELETED):
+            raise InvalidState(f"{self.id} is {self.status}: its time cannot be extended")
+        self.live_for(ttl, now)
+        assert self.expires_at
+        self._note(now, "deployment.extended", message=f"until {rfc3339(self.expires_at)}")
+
+    def _go_back_to(self, version: Snapshot) -> None:
+        # Its time to live is no part of what serves.
+        self.spec = version.spec.model_copy(update={"ttl": self.spec.ttl})
+        self.image = version.image
 
     def retry(self, now: datetime) -> None:
         """Takes a failed deployment up from where it stands. Raises as `update` does.
@@ -89,7 +116,7 @@ class Deployment(Record):
         begun = any(step.attempts for step in self.operation.steps)
         if self.generation != generation or begun or not self.is_running or not self.last_active:
             return
-        self.spec, self.image = self.last_active.spec, self.last_active.image
+        self._go_back_to(self.last_active)
         self.status = Status.ACTIVE
         self._end("cancelled", now)
         self._note(now, "operation.cancelled", message="it could not be started")
@@ -100,15 +127,18 @@ class Deployment(Record):
             return now > self.operation.deadline
         return self.status is not Status.DELETED
 
-    def delete(self, now: datetime) -> bool:
-        """Starts the teardown; False when there is nothing to start: deleted, or on its way."""
+    def delete(self, now: datetime, reason: str = "") -> bool:
+        """Starts the teardown; False when there is nothing to start: deleted, or on its way.
+
+        `reason`: why, where it was not a caller's DELETE.
+        """
         if not self.can_be_deleted(now):
             return False
         if self.is_running:
             self.operation.status = "cancelled"
             self.operation.finished_at = now
-            self._note(now, "operation.cancelled", message="a DELETE came in")
-        self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now)
+            self._note(now, "operation.cancelled", message=reason or "a DELETE came in")
+        self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now, reason)
         return True
 
     # --- how operations end --------------------------------------------------------------
@@ -120,7 +150,10 @@ class Deployment(Record):
         self.meter.set_rate(usd_per_hour, now)
         if not rolled_back:
             self.failure = None
-        self.last_active = Snapshot(spec=self.spec, image=self.image)
+        serving = Snapshot(spec=self.spec, image=self.image)
+        if self.last_active and not serving.is_same_version(self.last_active):
+            self.active_before = self.last_active
+        self.last_active = serving
         self._end("rolled_back" if rolled_back else "succeeded", now)
         self._note(now, "deployment.rolled_back" if rolled_back else "deployment.active")
 
@@ -129,13 +162,11 @@ class Deployment(Record):
         operation = self.operation
         if operation.path is path:
             return
-        for step in operation.steps:
-            if step.status in ("pending", "running"):
-                self.finish_step(step.name, now, status="skipped")
+        self._skip_the_rest(now)
         operation.path, operation.evidence, operation.takeovers = path, {}, 0
         operation.steps += [Step(name=name) for name in steps]
         if path is Path.ROLLBACK and self.last_active:
-            self.spec, self.image = self.last_active.spec, self.last_active.image
+            self._go_back_to(self.last_active)
         operation.deadline = operations.deadline(path, self.spec.health_check.grace, now)
         self._note(now, f"operation.{path}")
 
@@ -143,9 +174,7 @@ class Deployment(Record):
         """The operation failed and everything that was to be done about it is done."""
         destroying = self.operation.path is Path.DESTROY
         self.status = Status.DELETE_FAILED if destroying else Status.FAILED
-        for step in self.operation.steps:
-            if step.status in ("pending", "running"):
-                self.finish_step(step.name, now, status="skipped")
+        self._skip_the_rest(now)
         self._end("failed", now)
         self._note(
             now,
@@ -155,6 +184,7 @@ class Deployment(Record):
 
     def end_torn_down(self, now: datetime) -> None:
         """AWS says that everything is gone: DELETED, or FAILED after a create that failed."""
+        self._skip_the_rest(now)  # where its execution died and the reconciler found it gone
         if self.operation.kind != "delete":
             self.status = Status.FAILED
             self._end("failed", now)
@@ -166,7 +196,18 @@ class Deployment(Record):
         self._end("succeeded", now)
         self._note(now, DELETED_EVENT)
 
+    def _skip_the_rest(self, now: datetime) -> None:
+        for step in self.operation.steps:
+            if step.status in ("pending", "running"):
+                self.finish_step(step.name, now, status="skipped")
+
     # --- what the reconciler finds -------------------------------------------------------
+
+    def tell_expiry(self, now: datetime) -> None:
+        """An hour before its time has passed, once."""
+        if self.expires_at and not self.expiry_told:
+            self.expiry_told = True
+            self._note(now, "deployment.expiring", message=f"at {rfc3339(self.expires_at)}")
 
     def take_up(self, reason: str, now: datetime) -> None:
         """Lets another execution go on where one died: a new generation of the same operation."""

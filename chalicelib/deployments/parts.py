@@ -84,3 +84,10 @@ class Snapshot(BaseModel):
 
     spec: Spec
     image: Image
+
+    def is_same_version(self, other: Snapshot) -> bool:
+        """Whether both would serve the same: a time to live is no part of that."""
+        ttl = {"ttl": None}
+        return self.image == other.image and (
+            self.spec.model_copy(update=ttl) == other.spec.model_copy(update=ttl)
+        )

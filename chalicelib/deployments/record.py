@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, Field, PrivateAttr
 
 from chalicelib.deployments import operation as operations
+from chalicelib.deployments import time_to_live
 from chalicelib.deployments.errors import Superseded
 from chalicelib.deployments.operation import Operation, Path
 from chalicelib.deployments.parts import (
@@ -60,6 +61,10 @@ class Record(BaseModel):
     leftovers: list[Leftover] = []
     meter: Meter = Field(default_factory=Meter)
     last_active: Snapshot | None = None
+    # What served before that: where a rollback on request goes.
+    active_before: Snapshot | None = None
+    expires_at: datetime | None = None
+    expiry_told: bool = False
     # Invocations that may touch AWS this very moment: key -> when its function is dead for sure.
     in_flight: dict[str, datetime] = {}
     created_at: datetime
@@ -79,6 +84,13 @@ class Record(BaseModel):
     @property
     def is_running(self) -> bool:
         return self.operation.status == "running"
+
+    # --- time to live ----------------------------------------------------------------------
+
+    def live_for(self, ttl: str | None, now: datetime) -> None:
+        """From `now` on; None is without an end."""
+        self.expires_at = now + time_to_live.parse(ttl) if ttl else None
+        self.expiry_told = False
 
     # --- what a step does ----------------------------------------------------------------
 

@@ -21,15 +21,16 @@ from pydantic import (
     field_validator,
 )
 
-from chalicelib.deployments import image_reference, variables
+from chalicelib.deployments import image_reference, time_to_live, variables
 from chalicelib.deployments.errors import ValidationFailed
 from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.deployments.naming import NAME_PATTERN
 
 # Of the HTTP contract, but not built yet: refused, never silently accepted.
-NOT_YET = {"scaling", "certificate_arn", "domain", "ttl", "callback_url"}
+NOT_YET = {"scaling", "certificate_arn", "domain", "callback_url"}
 FIXED = {"name", "load_balancer", "architecture"}
-CHANGEABLE = {"count", "image"}
+# Tags are put on at creation only, so far.
+NOT_CHANGEABLE_YET = {"tags"}
 EVERYONE = ["0.0.0.0/0"]
 
 _PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
@@ -107,6 +108,7 @@ class Spec(_Strict):
     smoke_test: SmokeTest = Field(SmokeTest(), validate_default=True)
     load_balancer: Literal["dedicated"] = "dedicated"
     ingress_cidrs: list[str] = EVERYONE
+    ttl: str | None = None
     on_failure: Literal["teardown", "keep"] = "teardown"
     tags: dict[str, str] = Field({}, max_length=40)
 
@@ -188,6 +190,13 @@ class Spec(_Strict):
             )
         return value
 
+    @field_validator("ttl")
+    @classmethod
+    def _ttl(cls, value: str | None) -> str | None:
+        if value is not None:
+            time_to_live.parse(value)
+        return value
+
     @field_validator("tags")
     @classmethod
     def _tags(cls, value: dict[str, str]) -> dict[str, str]:
@@ -215,20 +224,46 @@ def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
     return _validate(body, NOT_YET, limits)
 
 
-def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
-    """`spec` with the fields of a PATCH body in it. Raises `ValidationFailed` likewise."""
-    if isinstance(body, dict) and not body:
-        raise _refused([_fault("", "name at least one field to change: count or image")])
-    merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
-    unchangeable = set(body) - CHANGEABLE if isinstance(body, dict) else set()
-    refused = unchangeable & (set(Spec.model_fields) | NOT_YET)
-    return _validate(merged, refused, limits, patch=True)
+class _Extension(_Strict):
+    """The body of an extend."""
+
+    ttl: str
+
+    @field_validator("ttl")
+    @classmethod
+    def _ttl(cls, value: str) -> str:
+        time_to_live.parse(value)
+        return value
 
 
-def _validate(body: Any, refused: set[str], limits: Limits, patch: bool = False) -> Spec:
+def parse_extension(body: Any) -> str:
+    """The `ttl` of an extend. Raises `ValidationFailed`."""
     if not isinstance(body, dict):
         raise _refused([_fault("", "the body must be a JSON object")])
-    faults = [_fault(field, _refusal(field, patch)) for field in sorted(refused & set(body))]
+    try:
+        return _Extension.model_validate(body).ttl
+    except ValidationError as error:
+        raise _refused([_from_pydantic(fault) for fault in error.errors()]) from None
+
+
+def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
+    """`spec` with the fields of a PATCH body in their place, each as a whole.
+
+    Raises `ValidationFailed` likewise.
+    """
+    if isinstance(body, dict) and not body:
+        raise _refused([_fault("", "name at least one field to change, such as count or image")])
+    merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
+    return _validate(merged, FIXED | NOT_CHANGEABLE_YET | NOT_YET, limits, patch=True, sent=body)
+
+
+def _validate(
+    body: Any, refused: set[str], limits: Limits, patch: bool = False, sent: Any = None
+) -> Spec:
+    if not isinstance(body, dict):
+        raise _refused([_fault("", "the body must be a JSON object")])
+    named = set(sent) if patch else set(body)
+    faults = [_fault(field, _refusal(field, patch)) for field in sorted(refused & named)]
     context = {"region": "", "allowed_secrets": (), **limits}
     try:
         known = {field: value for field, value in body.items() if field not in refused or patch}
@@ -249,7 +284,7 @@ def _refusal(field: str, patch: bool) -> str:
     if patch and field in FIXED:
         return "cannot be changed: delete this deployment and make another"
     if patch and field not in NOT_YET:
-        return "cannot be changed yet: only count and image can"
+        return "cannot be changed yet: delete this deployment and make another"
     return "is not available yet: leave it out"
 
 

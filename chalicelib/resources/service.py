@@ -80,8 +80,8 @@ def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> s
     }
     changes: dict[str, Any] = {k: value for k, value in wanted.items() if found.get(k) != value}
     load_balancers = _load_balancers(deployment)
-    if target_groups(found) != [load_balancers[0]["targetGroupArn"]]:
-        changes["loadBalancers"] = load_balancers  # the group was made anew
+    if _places(found.get("loadBalancers", [])) != _places(load_balancers):
+        changes["loadBalancers"] = load_balancers  # the group was made anew, or the port is another
     given_up = any(r.get("rolloutState") == "FAILED" for r in found["deployments"][:1])
     if given_up and "taskDefinition" not in changes:
         # The circuit breaker starts no more tasks until it is told to begin anew.
@@ -103,6 +103,10 @@ def _load_balancers(deployment: Deployment) -> list[dict[str, Any]]:
             "containerPort": deployment.spec.port,
         }
     ]
+
+
+def _places(load_balancers: list[dict[str, Any]]) -> list[tuple[str | None, int | None]]:
+    return [(entry.get("targetGroupArn"), entry.get("containerPort")) for entry in load_balancers]
 
 
 def target_groups(found: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from chalicelib import store
 from chalicelib.clock import now
-from chalicelib.deployments import naming
+from chalicelib.deployments import naming, time_to_live
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import Superseded
 from chalicelib.deployments.operation import Path
@@ -31,6 +31,8 @@ MOST_TAKEOVERS = 3
 # Tags of deleted resources are listed for a while, and a teardown may just have ended.
 # https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 ORPHAN_PATIENCE = timedelta(minutes=10)
+
+EXPIRED = "its time to live has passed"
 
 Finding = dict[str, str]
 
@@ -75,11 +77,38 @@ def _each(items: Iterable[Any], check: Callable[[Any], str]) -> list[Finding]:
 
 
 def _check(deployment: Deployment) -> str:
+    if expired := _check_expiry(deployment):
+        return expired
     if deployment.is_running:
         return _check_execution(deployment)
     if deployment.status is Status.ACTIVE:
         return _check_drift(deployment)
     return ""
+
+
+# --- time to live --------------------------------------------------------------------------
+
+
+def _check_expiry(deployment: Deployment) -> str:
+    """Tears down what has lived its time, whatever it is at; tells of it an hour before."""
+    moment = now()
+    if not deployment.expires_at or moment < deployment.expires_at - time_to_live.NOTICE:
+        return ""
+    if moment < deployment.expires_at:
+        if not deployment.expiry_told:
+            store.update(deployment.id, lambda record: record.tell_expiry(now()))
+        return ""
+    if deployment.status in (Status.DELETING, Status.DELETE_FAILED):
+        return ""
+
+    def change(record: Deployment) -> None:
+        if not record.expires_at or now() < record.expires_at:
+            raise Superseded("it was extended meanwhile")
+        if not record.delete(now(), EXPIRED):
+            raise Superseded("it is being deleted")
+
+    executions.start(store.update(deployment.id, change))
+    return EXPIRED
 
 
 # --- executions ----------------------------------------------------------------------------

@@ -47,7 +47,8 @@ def recover(deployment: Deployment, error: dict[str, Any], now: datetime) -> Pat
 
 def _has_version_before(deployment: Deployment) -> bool:
     present = Snapshot(spec=deployment.spec, image=deployment.image)
-    return deployment.last_active is not None and deployment.last_active != present
+    before = deployment.last_active
+    return before is not None and not before.is_same_version(present)
 
 
 def _running_step(deployment: Deployment) -> str:

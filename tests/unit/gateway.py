@@ -15,6 +15,8 @@ ROUTES = (
     "/deployments",
     "/deployments/{deployment}",
     "/deployments/{deployment}/retry",
+    "/deployments/{deployment}/rollback",
+    "/deployments/{deployment}/extend",
     "/deployments/{deployment}/events",
     "/deployments/{deployment}/tasks",
 )

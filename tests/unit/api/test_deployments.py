@@ -339,8 +339,8 @@ def test_no_update_of_a_deleted_deployment(gateway: Gateway) -> None:
     assert (answer.status, answer.code) == (409, "INVALID_STATE")
 
 
-@pytest.mark.parametrize("field", ["name", "port", "ttl", "prot"])
-def test_an_update_of_another_field_is_refused(gateway: Gateway, field: str) -> None:
+@pytest.mark.parametrize("field", ["name", "architecture", "tags", "domain", "prot"])
+def test_an_update_of_a_field_that_cannot_change_is_refused(gateway: Gateway, field: str) -> None:
     deployment_id = stored_active(gateway)
     answer = gateway.patch(f"/deployments/{deployment_id}", {field: 1})
     assert (answer.status, answer.fields) == (422, [field])
@@ -425,6 +425,51 @@ def test_a_teardown_that_could_not_be_started_is_started_by_the_next_delete(
     assert gateway.delete(f"/deployments/{deployment_id}").status == 503
     assert gateway.delete(f"/deployments/{deployment_id}").status == 202
     assert f"{deployment_id}-2" in executions()
+
+
+# --- rollback and time to live -------------------------------------------------------------
+
+
+def test_a_rollback_goes_to_what_served_before(gateway: Gateway) -> None:
+    deployment_id = stored_active(gateway)
+    gateway.patch(f"/deployments/{deployment_id}", {"count": 2})
+    store.update(deployment_id, lambda d: d.activate(MOMENT, 0.05))
+    back = gateway.post(f"/deployments/{deployment_id}/rollback")
+    assert (back.status, back.json["status"], back.json["spec"]["count"]) == (202, "UPDATING", 1)
+    assert back.json["operation"]["kind"] == "rollback"
+    assert sorted(executions())[-1] == f"{deployment_id}-3"
+
+
+def test_there_is_no_rollback_of_the_first_version(gateway: Gateway) -> None:
+    deployment_id = stored_active(gateway)
+    refused = gateway.post(f"/deployments/{deployment_id}/rollback")
+    assert (refused.status, refused.json["code"]) == (409, "INVALID_STATE")
+
+
+def test_a_rollback_that_cannot_be_started_leaves_what_serves(gateway: Gateway) -> None:
+    deployment_id = stored_active(gateway)
+    gateway.patch(f"/deployments/{deployment_id}", {"count": 2})
+    store.update(deployment_id, lambda d: d.activate(MOMENT, 0.05))
+    aws_says.refuse("stepfunctions", "StartExecution", "ThrottlingException", times=1)
+    assert gateway.post(f"/deployments/{deployment_id}/rollback").status == 503
+    assert (record(deployment_id).status, record(deployment_id).spec.count) == ("ACTIVE", 2)
+    assert gateway.post(f"/deployments/{deployment_id}/rollback").status == 202
+
+
+def test_a_time_to_live_is_told_and_extended(gateway: Gateway) -> None:
+    made = create(gateway, ttl="10m").json
+    assert made["expires_at"] is not None
+    extended = gateway.post(f"/deployments/{made['id']}/extend", {"ttl": "8h"})
+    assert extended.status == 200
+    assert extended.json["expires_at"] > made["expires_at"]
+    assert extended.json["generation"] == made["generation"]
+    assert extended.headers["etag"] == gateway.get(f"/deployments/{made['id']}").headers["etag"]
+
+
+def test_what_is_deleted_cannot_be_extended(gateway: Gateway) -> None:
+    deployment_id = stored_deleted(gateway)
+    refused = gateway.post(f"/deployments/{deployment_id}/extend", {"ttl": "8h"})
+    assert (refused.status, refused.json["code"]) == (409, "INVALID_STATE")
 
 
 # --- retry ---------------------------------------------------------------------------------

@@ -479,3 +479,50 @@ def test_resources_without_a_record_get_one_that_tells_of_them() -> None:
     assert not deployment.is_running
     deployment.retry(LATER)
     assert deployment.status is Status.DELETING
+
+
+# --- rollback and time to live -------------------------------------------------------------
+
+
+def test_a_rollback_of_a_rollback_goes_forward_again() -> None:
+    deployment = active()
+    deployment.update(spec_of(count=2), LATER, new_image=False)
+    deployment.activate(LATER, 0.05)
+    for count in (1, 2):
+        deployment.roll_back(LATER)
+        assert deployment.spec.count == count
+        deployment.activate(LATER, 0.05)
+        assert deployment.status is Status.ACTIVE
+
+
+def test_a_repair_or_a_failed_update_is_no_version_to_go_back_to() -> None:
+    deployment = active()
+    deployment.repair("the service was deleted", LATER)
+    deployment.activate(LATER, 0.04)
+    with pytest.raises(InvalidState):
+        deployment.roll_back(LATER)
+
+
+def test_a_time_to_live_survives_the_way_back() -> None:
+    deployment = active(ttl="8h")
+    assert deployment.expires_at == MOMENT + timedelta(hours=8)
+    deployment.update(spec_of(count=2, ttl="3d"), LATER, new_image=False)
+    assert deployment.expires_at == LATER + timedelta(days=3)
+    deployment.turn_to(Path.ROLLBACK, (), LATER)
+    assert (deployment.spec.count, deployment.spec.ttl) == (1, "3d")
+
+
+def test_a_change_of_something_else_leaves_the_time_to_live() -> None:
+    deployment = active(ttl="8h")
+    deployment.update(spec_of(count=2, ttl="8h"), LATER, new_image=False)
+    assert deployment.expires_at == MOMENT + timedelta(hours=8)
+
+
+def test_the_end_is_told_once_and_again_after_an_extension() -> None:
+    deployment = active(ttl="8h")
+    deployment.tell_expiry(LATER)
+    deployment.tell_expiry(LATER)
+    assert types(deployment).count("deployment.expiring") == 1
+    deployment.extend("8h", LATER)
+    deployment.tell_expiry(LATER)
+    assert types(deployment).count("deployment.expiring") == 2

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from chalicelib.deployments import spec as specs
+from chalicelib.deployments import time_to_live
 from chalicelib.deployments.errors import ValidationFailed
 from tests.unit.builders import (
     ACCOUNT,
@@ -76,6 +77,7 @@ def test_defaults() -> None:
         "smoke_test": {"path": "/", "status": 200, "json_has": [], "max_latency_ms": None},
         "load_balancer": "dedicated",
         "ingress_cidrs": ["0.0.0.0/0"],
+        "ttl": None,
         "on_failure": "teardown",
         "tags": {},
     }
@@ -320,13 +322,13 @@ def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
 
 
-@pytest.mark.parametrize("field", ["scaling", "certificate_arn", "domain", "ttl", "callback_url"])
+@pytest.mark.parametrize("field", ["scaling", "certificate_arn", "domain", "callback_url"])
 def test_fields_that_are_not_built_yet_are_refused(field: str) -> None:
     assert faults(body_of(**{field: "x"})) == {field: "is not available yet: leave it out"}
 
 
 def test_fields_that_are_not_built_yet_are_told_beside_other_faults() -> None:
-    assert set(faults(body_of(ttl="8h", port=0))) == {"ttl", "port"}
+    assert set(faults(body_of(domain="x", port=0))) == {"domain", "port"}
 
 
 def test_a_nested_unknown_field_is_told_with_its_neighbour() -> None:
@@ -360,18 +362,60 @@ def test_fixed_fields_can_never_be_patched(field: str) -> None:
     assert told == {field: "cannot be changed: delete this deployment and make another"}
 
 
+def test_tags_cannot_be_patched_yet() -> None:
+    told = patch_faults({"tags": {"team": "b"}})
+    assert told == {"tags": "cannot be changed yet: delete this deployment and make another"}
+
+
 @pytest.mark.parametrize(
-    "field",
-    sorted(set(specs.Spec.model_fields) - specs.FIXED - specs.CHANGEABLE),
+    ("field", "value"),
+    [
+        ("port", 8080),
+        ("memory", 1024),
+        ("count", 2),
+        ("command", ["serve"]),
+        ("environment", {"A": "1"}),
+        ("health_check", {"path": "/up"}),
+        ("smoke_test", {"path": "/?uid=1"}),
+        ("on_failure", "keep"),
+        ("ttl", "8h"),
+    ],
 )
-def test_other_fields_cannot_be_patched_yet(field: str) -> None:
-    told = patch_faults({field: spec_of().model_dump()[field]})
-    assert told == {field: "cannot be changed yet: only count and image can"}
+def test_any_other_field_can_be_patched_and_is_replaced_as_a_whole(field: str, value: Any) -> None:
+    before = spec_of(health_check={"interval": 30}, environment={"B": "2"}, cpu=256)
+    after = specs.patched(before, {field: value}, **LIMITS).model_dump()
+    own = spec_of(**{field: value}).model_dump()[field]
+    assert after[field] == own
+    assert {k: v for k, v in after.items() if k != field} == {
+        k: v for k, v in before.model_dump().items() if k != field
+    }
+
+
+@pytest.mark.parametrize("ttl", ["10m", "90m", "8h", "3d", "365d", None])
+def test_a_time_to_live(ttl: str | None) -> None:
+    assert spec_of(ttl=ttl).ttl == ttl
+
+
+@pytest.mark.parametrize(
+    "ttl", ["", "9m", "0h", "8", "8 h", "-1d", "366d", "1w", "٣d", "08h", "9999999d"]
+)
+def test_what_is_no_time_to_live(ttl: str) -> None:
+    with pytest.raises(ValidationFailed) as raised:
+        spec_of(ttl=ttl)
+    assert raised.value.errors == [{"field": "ttl", "message": time_to_live.RULE}]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"ttl": None}, {"ttl": 8}, {"ttl": "x"}, {"ttl": "8h", "a": 1}, []]
+)
+def test_a_bad_extension_is_refused(body: Any) -> None:
+    with pytest.raises(ValidationFailed):
+        specs.parse_extension(body)
 
 
 def test_a_patch_tells_all_faults_at_once() -> None:
     told = patch_faults(
-        {"name": "y", "port": "x", "count": 11, "image": "x", "ttl": "8h", "zzz": 1}
+        {"name": "y", "port": "x", "count": 11, "image": "x", "ttl": "8w", "zzz": 1}
     )
     assert set(told) == {"name", "port", "count", "image", "ttl", "zzz"}
 

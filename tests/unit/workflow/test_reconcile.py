@@ -185,6 +185,47 @@ def test_the_way_out_has_its_own_count_of_executions(clock: Clock) -> None:
     assert (record().operation.path, record().operation.takeovers) == (Path.DESTROY, 1)
 
 
+# --- time to live --------------------------------------------------------------------------
+
+
+def test_what_has_lived_its_time_is_told_before_and_torn_down_after(clock: Clock) -> None:
+    deployment = active(ttl="8h")
+    make_resources(deployment)
+    deployment.created(task_definition.ensure(deployment), MOMENT)
+    store.create(deployment)
+    clock.advance(hours=7, seconds=-1)
+    run()
+    assert not record().expiry_told
+    clock.advance(seconds=1)
+    run()
+    run()
+    events, _ = store.list_events(ID, limit=1000, after=0)
+    assert [event.type for event in events].count("deployment.expiring") == 1
+    clock.advance(hours=1)
+    assert run() == {ID: reconcile.EXPIRED}
+    assert (record().status, started()) == (Status.DELETING, [f"{ID}-2"])
+    assert run() == {}
+
+
+def test_what_was_extended_meanwhile_lives_on(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = store.create(active(ttl="8h"))
+    store.update(ID, lambda d: d.extend("3d", MOMENT))
+    monkeypatch.setattr(store, "all_deployments", lambda: iter([stale]))
+    clock.advance(hours=8)
+    run()
+    assert record().status is Status.ACTIVE
+
+
+def test_a_failed_create_that_is_kept_goes_when_its_time_has_passed(clock: Clock) -> None:
+    deployment = deployment_of(ttl="10m", on_failure="keep")
+    deployment.end_failed(MOMENT)
+    store.create(deployment)
+    clock.advance(minutes=10)
+    assert run() == {ID: reconcile.EXPIRED}
+
+
 # --- what serves ---------------------------------------------------------------------------
 
 
