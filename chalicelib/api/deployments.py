@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib import aws, store
-from chalicelib.api import resource
+from chalicelib.api import resource, validation
 from chalicelib.api.requests import Request, invalid, is_number
 from chalicelib.clock import now, rfc3339
 from chalicelib.deployments import naming
@@ -46,9 +46,15 @@ class Answer:
 
 
 def create(request: Request) -> Answer:
-    """`POST /deployments`: 202 with the resource, its execution started."""
-    request.refuse_unknown(later="Idempotency-Key")
+    """`POST /deployments`: 202 with the resource, its execution started.
+
+    With `validate_only=true` 200: the checks and the cost.
+    """
+    request.refuse_unknown("validate_only", later="Idempotency-Key")
+    validate_only = _flag(request, "validate_only")
     spec = specs.parse(request.json(), **_limits())
+    if validate_only:
+        return Answer(200, validation.validate(request.caller.owner, spec))
     moment = now()
     deployment = Deployment.create(naming.new_id(spec.name), request.caller.owner, spec, moment)
     # From the first minute on: the load balancer costs before anything serves.
@@ -314,7 +320,9 @@ def _statuses(text: str | None) -> tuple[str, ...]:
 
 
 def _flag(request: Request, name: str) -> bool:
-    text = request.parameter(name) or "false"
+    text = request.parameter(name)
+    if text is None:
+        return False
     if text not in ("true", "false"):
         raise invalid(name, "must be true or false")
     return text == "true"

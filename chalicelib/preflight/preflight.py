@@ -6,6 +6,7 @@ The checks are a table, and all of them run: a caller mends all faults at once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import aws
@@ -34,8 +35,32 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What one check came to.
+
+    Attributes:
+        status: "passed", "failed", "not_known", or "skipped" where there was nothing to check.
+        message: why it is not known.
+        fault: of a check that failed.
+        unanswered: what AWS raised that it might not raise when it is asked again.
+    """
+
+    check: str
+    status: str
+    message: str = ""
+    fault: DeploymentFailed | None = None
+    unanswered: Exception | None = None
+
+
+def examine(deployment: Deployment) -> list[Finding]:
+    """Runs every check, in the table's order; raises nothing that AWS says."""
+    subject = Subject(deployment)
+    return [_examine(name, function, subject) for name, function in CHECKS]
+
+
 def check(deployment: Deployment) -> Outcome:
-    """Runs every check; the outcome's message says what was checked and what is not known.
+    """The step: the outcome's message says what was checked and what is not known.
 
     Raises the first fault as `DeploymentFailed`, with the others in `evidence["also"]`. What AWS
     refuses to tell stops nothing; where it throttles or fails, the step is to be tried again.
@@ -44,29 +69,29 @@ def check(deployment: Deployment) -> Outcome:
         return Outcome(
             message="the way back to what served before is not held up", status="skipped"
         )
-    subject = Subject(deployment)
-    checked: list[str] = []
-    unknown: list[str] = []
-    faults: list[tuple[str, DeploymentFailed]] = []
-    passing: list[tuple[str, Exception]] = []
-    for name, function in CHECKS:
-        try:
-            checked += [name] if function(subject) else []
-        except NotKnown as error:
-            unknown.append(f"{name} not known: {error}")
-        except DeploymentFailed as fault:
-            faults.append((name, fault))
-        except Exception as error:
-            if (reason := _refusal(error)) is None:
-                passing.append((name, error))
-            else:
-                unknown.append(f"{name} not known: {reason}")
+    findings = examine(deployment)
+    faults = [(finding.check, finding.fault) for finding in findings if finding.fault]
     if faults:
         raise _joined(faults)
-    if passing and deployment.operation.step("preflight").attempts < MOST_TRIES:
-        raise passing[0][1]
-    unknown += [f"{name} not known: {error}" for name, error in passing]
-    return Outcome(message="; ".join([", ".join(checked), *unknown]))
+    unanswered = [finding.unanswered for finding in findings if finding.unanswered]
+    if unanswered and deployment.operation.step("preflight").attempts < MOST_TRIES:
+        raise unanswered[0]
+    passed = ", ".join(f.check for f in findings if f.status == "passed")
+    unknown = [f"{f.check} not known: {f.message}" for f in findings if f.status == "not_known"]
+    return Outcome(message="; ".join([passed, *unknown]))
+
+
+def _examine(name: str, function: Check, subject: Subject) -> Finding:
+    try:
+        return Finding(name, "passed" if function(subject) else "skipped")
+    except NotKnown as error:
+        return Finding(name, "not_known", str(error))
+    except DeploymentFailed as fault:
+        return Finding(name, "failed", fault=fault)
+    except Exception as error:
+        if (reason := _refusal(error)) is not None:
+            return Finding(name, "not_known", reason)
+        return Finding(name, "not_known", str(error), unanswered=error)
 
 
 def _refusal(error: Exception) -> str | None:

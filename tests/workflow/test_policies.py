@@ -8,7 +8,7 @@ import pytest
 
 import app
 from chalicelib import store, tokens
-from chalicelib.api import auth, deployments
+from chalicelib.api import auth, deployments, validation
 from chalicelib.api.requests import Request
 from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
@@ -187,6 +187,7 @@ def _refuse(deployment: Deployment) -> Any:
 
 def test_the_api_may_do_what_it_does(world: World) -> None:
     world.make_state_machine()
+    spec = world.deploy(name="model").spec
     caller = Caller(OWNER, frozenset({"read", "deploy"}), "tok_1")
     world.record_as("api_handler")
 
@@ -201,6 +202,7 @@ def test_the_api_may_do_what_it_does(world: World) -> None:
             *args,
         ).body
 
+    validation.validate(OWNER, spec)
     made = send(deployments.create, body={"name": "api", "image": f"{REGISTRY}/recommend:1"})
     for handler in (deployments.get, deployments.events, deployments.tasks):
         send(handler, made["id"])

@@ -1,0 +1,89 @@
+"""`validate_only=true`: every check and the cost, and nothing made."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.settings import settings
+from local.network import open_default_vpc
+from tests.unit.builders import IMAGE, REGISTRY, SECRET, body_of
+from tests.unit.conftest import push_image
+from tests.unit.gateway import Answered, Gateway
+
+
+@pytest.fixture(autouse=True)
+def opened(gateway: Gateway) -> None:
+    """An account in which a create would go well."""
+    open_default_vpc(aws.client("ec2"))
+    push_image()
+
+
+def validate(gateway: Gateway, **fields: Any) -> Answered:
+    return gateway.post("/deployments", body_of(**fields), query={"validate_only": "true"})
+
+
+def checks(answer: Answered) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in answer.json["checks"]}
+
+
+def records() -> list[Any]:
+    items = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
+    return [item for item in items if not item["pk"]["S"].startswith("TOKEN")]
+
+
+def test_what_would_go_well_is_valid_and_costs(gateway: Gateway) -> None:
+    answer = validate(gateway)
+    assert (answer.status, answer.json["valid"]) == (200, True)
+    assert checks(answer)["image"]["status"] == "passed"
+    assert checks(answer)["secrets"]["status"] == "skipped"
+    assert checks(answer)["Fargate vCPU quota"]["status"] == "not_known"
+    assert answer.json["cost"]["usd_per_hour"] > 0
+    assert answer.json["image"]["digest"].startswith("sha256:")
+    assert answer.json["spec"]["cpu"] == 256
+
+
+def test_nothing_is_made(gateway: Gateway, aws_calls: list[str]) -> None:
+    validate(gateway)
+    looks = ("Get", "Describe", "Batch")
+    made = [
+        call
+        for call in aws_calls
+        if not call.startswith("dynamodb.") and not call.split(".")[1].startswith(looks)
+    ]
+    assert made == []
+    assert records() == []
+
+
+def test_every_fault_is_told_at_once_with_its_hint(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOWED_SECRETS", SECRET)
+    settings.cache_clear()
+    gateway.post("/deployments", body_of())
+    answer = validate(gateway, image=f"{REGISTRY}/recommend:none", secrets={"KEY": SECRET})
+    failed = {n: c["code"] for n, c in checks(answer).items() if c["status"] == "failed"}
+    assert answer.json["valid"] is False
+    assert failed == {
+        "name": "NAME_TAKEN",
+        "image": "IMAGE_NOT_FOUND",
+        "secrets": "SECRET_UNAVAILABLE",
+    }
+    assert all(c["message"] and c["hint"] for c in answer.json["checks"] if c["code"])
+
+
+def test_a_bad_body_is_refused_as_ever(gateway: Gateway) -> None:
+    answer = validate(gateway, port=0)
+    assert (answer.status, answer.fields) == (422, ["port"])
+
+
+@pytest.mark.parametrize("value", ["1", "yes", ""])
+def test_the_flag_is_true_or_false(gateway: Gateway, value: str) -> None:
+    answer = gateway.post("/deployments", body_of(), query={"validate_only": value})
+    assert (answer.status, answer.fields) == (422, ["validate_only"])
+    assert records() == []
+
+
+def test_false_makes_it(gateway: Gateway) -> None:
+    answer = gateway.post("/deployments", body_of(image=IMAGE), query={"validate_only": "false"})
+    assert answer.status == 202
