@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.faults import matrix
-from tests.faults.matrix import Case, Result
+from tests.faults.disturbance import Case, Result
 from tests.faults.summary import LINES
 
 
