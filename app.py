@@ -8,7 +8,7 @@ from typing import Any
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Response
 
 from chalicelib import __version__
-from chalicelib.api import auth, deployments
+from chalicelib.api import auth, deployments, tokens
 from chalicelib.api.endpoint import SlipwayApi, endpoint
 from chalicelib.api.requests import Request
 from chalicelib.deployments.errors import Unauthenticated
@@ -18,7 +18,8 @@ app = SlipwayApi(app_name="slipway")
 
 # Any content type reaches the view, which answers 415 in the contract's words.
 ANY_TYPE = ["*/*"]
-# How long API Gateway keeps an answer, and so how long a revoked token may still work.
+# How long API Gateway keeps an answer, and so how long a revoked token may still work, except
+# below /tokens.
 AUTHORIZER_CACHE_SECONDS = 60
 
 
@@ -114,6 +115,24 @@ def list_events(request: Request, deployment: str) -> deployments.Answer:
 @endpoint(app, "read")
 def list_tasks(request: Request, deployment: str) -> deployments.Answer:
     return deployments.tasks(request, deployment)
+
+
+@app.route("/tokens", methods=["POST"], authorizer=authorizer, content_types=ANY_TYPE)
+@endpoint(app, "admin")
+def create_token(request: Request) -> deployments.Answer:
+    return tokens.create(request)
+
+
+@app.route("/tokens", methods=["GET"], authorizer=authorizer)
+@endpoint(app, "admin")
+def list_tokens(request: Request) -> deployments.Answer:
+    return tokens.list_all(request)
+
+
+@app.route("/tokens/{token_id}", methods=["DELETE"], authorizer=authorizer, content_types=ANY_TYPE)
+@endpoint(app, "admin")
+def revoke_token(request: Request, token_id: str) -> deployments.Answer:
+    return tokens.revoke(request, token_id)
 
 
 @app.lambda_function(name="network")

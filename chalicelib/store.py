@@ -8,6 +8,10 @@ One table, two keys (`pk`, `sk`):
 | event           | `DEPLOYMENT#<id>` | `EVENT#<00000001>` |
 | name, while live| `OWNER#<owner>`   | `NAME#<name>`   |
 | token           | `TOKEN#<hash>`    | `TOKEN`         |
+| idempotency key | `OWNER#<owner>`   | `IDEMPOTENCY#<key>` |
+| token, listed   | `TOKENS`          | `<token id>`    |
+
+The tokens' items are written in `tokens.py`, which also works where no settings are.
 
 Records and events are JSON text in one attribute, `document`: as nested attributes each read and
 write would walk the whole record in Python, which took most of a step's time.
@@ -230,6 +234,25 @@ def get_item(pk: str, sk: str) -> dict[str, Any] | None:
         TableName=settings().table_name, Key=_key(pk, sk), ConsistentRead=True
     )
     return _deserialized(answer["Item"]) if "Item" in answer else None
+
+
+def put_item(item: dict[str, Any], condition: str, values: dict[str, Any]) -> None:
+    """Writes an item (`pk`, `sk`, attributes; None is left out). Raises `Conflict`.
+
+    A transaction of one, for the reason that `_write` gives.
+    """
+    _transact([_put(item, condition, values)])
+
+
+def delete_item(pk: str, sk: str, condition: str, values: dict[str, Any]) -> None:
+    """Deletes an item. Raises `Conflict` where the condition does not hold."""
+    delete = {
+        "TableName": settings().table_name,
+        "Key": _key(pk, sk),
+        "ConditionExpression": condition,
+        "ExpressionAttributeValues": _serialized(values),
+    }
+    _transact([{"Delete": delete}])
 
 
 # --- inside --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import sys
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import clock, tokens
+from chalicelib import tokens
 
 
 def table_of(stack: str) -> str:
@@ -32,7 +32,6 @@ def main() -> int:
             owner=arguments.owner,
             scopes=[scope.strip() for scope in arguments.scopes.split(",")],
             client=boto3.client("dynamodb"),
-            created_at=clock.rfc3339(clock.now()),
         )
     except (BotoCoreError, ClientError, KeyError, ValueError) as error:
         print(f"No token was made: {error}", file=sys.stderr)

@@ -50,7 +50,7 @@ def create(request: Request) -> Answer:
 
     With `validate_only=true` 200: the checks and the cost.
     """
-    request.refuse_unknown("validate_only", later="Idempotency-Key")
+    request.refuse_unknown("validate_only")
     validate_only = _flag(request, "validate_only")
     spec = specs.parse(request.json(), **_limits())
     if validate_only:
@@ -93,7 +93,7 @@ def list_all(request: Request) -> Answer:
 def get(request: Request, reference: str) -> Answer:
     """`GET /deployments/{deployment}`: from the table alone; 304 when the poller knows it."""
     request.refuse_unknown()
-    deployment, moment = _find(request.caller, reference), now()
+    deployment, moment = find(request.caller, reference), now()
     headers = resource.headers(deployment, moment)
     known = request.header("If-None-Match") or ""
     tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
@@ -104,9 +104,9 @@ def get(request: Request, reference: str) -> Answer:
 
 def update(request: Request, reference: str) -> Answer:
     """`PATCH /deployments/{deployment}`: 202; the change is rolled out by a new execution."""
-    request.refuse_unknown(later="Idempotency-Key")
+    request.refuse_unknown()
     body = request.json()
-    found = _find(request.caller, reference)
+    found = find(request.caller, reference)
     wanted = request.header("If-Match")
 
     def change(deployment: Deployment) -> None:
@@ -119,16 +119,16 @@ def update(request: Request, reference: str) -> Answer:
 
 def rollback(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/rollback`: 202; back to what served before this version."""
-    request.refuse_unknown(later="Idempotency-Key")
-    found = _find(request.caller, reference)
+    request.refuse_unknown()
+    found = find(request.caller, reference)
     return _rolled_out(store.update(found.id, lambda deployment: deployment.roll_back(now())))
 
 
 def extend(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/extend`: 200; its time to live begins anew, now."""
-    request.refuse_unknown(later="Idempotency-Key")
+    request.refuse_unknown()
     ttl = specs.parse_extension(request.json())
-    found = _find(request.caller, reference)
+    found = find(request.caller, reference)
     deployment, moment = store.update(found.id, lambda d: d.extend(ttl, now())), now()
     body = resource.render(deployment, moment)
     return Answer(200, body, resource.headers(deployment, moment))
@@ -137,7 +137,7 @@ def extend(request: Request, reference: str) -> Answer:
 def delete(request: Request, reference: str) -> Answer:
     """`DELETE /deployments/{deployment}`: 202 at any moment, and again when it is gone already."""
     request.refuse_unknown()
-    found = _find(request.caller, reference)
+    found = find(request.caller, reference)
     wanted = request.header("If-Match")
     superseded: list[int] = []
 
@@ -159,8 +159,8 @@ def delete(request: Request, reference: str) -> Answer:
 
 def retry(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/retry`: 202; FAILED is made, DELETE_FAILED removed, again."""
-    request.refuse_unknown(later="Idempotency-Key")
-    found = _find(request.caller, reference)
+    request.refuse_unknown()
+    found = find(request.caller, reference)
 
     def change(deployment: Deployment) -> None:
         deployment.retry(now())
@@ -180,7 +180,7 @@ def retry(request: Request, reference: str) -> Answer:
 def events(request: Request, reference: str) -> Answer:
     """`GET /deployments/{deployment}/events`: every change of status and step, oldest first."""
     request.refuse_unknown("limit", "cursor")
-    deployment = _find(request.caller, reference)
+    deployment = find(request.caller, reference)
     cursor = _decoded(request.parameter("cursor"))
     if cursor is not None and not is_number(cursor):
         raise invalid("cursor", "is not one that this endpoint gave")
@@ -202,7 +202,7 @@ def tasks(request: Request, reference: str) -> Answer:
     from chalicelib.resources import tasks as ecs_tasks
 
     request.refuse_unknown()
-    deployment = _find(request.caller, reference)
+    deployment = find(request.caller, reference)
     found = ecs_tasks.describe(deployment.id)
     addresses = ecs_tasks.public_addresses(found)
     targets = target_group.targets(deployment.id) if found else []
@@ -240,7 +240,7 @@ def _limits() -> specs.Limits:
     }
 
 
-def _find(caller: Caller, reference: str) -> Deployment:
+def find(caller: Caller, reference: str) -> Deployment:
     """By id, or by the name of a live deployment of the caller. Raises `NotFound`.
 
     Another owner's deployment is not found, so that nobody learns that it exists.

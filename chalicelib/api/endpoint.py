@@ -11,7 +11,7 @@ from chalice.app import Chalice, Response
 from chalice.app import Request as ChaliceRequest
 
 from chalicelib import aws
-from chalicelib.api import auth, problems
+from chalicelib.api import auth, idempotency, problems
 from chalicelib.api.deployments import Answer
 from chalicelib.api.requests import Request, path_segment
 from chalicelib.deployments.errors import AwsUnavailable, RequestRefused, Retryable, Throttled
@@ -48,7 +48,8 @@ def endpoint(
                 request = _request(current)
                 auth.require(request.caller, scope)
                 values = {name: path_segment(value) for name, value in parameters.items()}
-                return _response(handler(request, **values))
+                answer = idempotency.once(request, lambda: handler(request, **values))
+                return _response(answer)
             except Exception as error:
                 return _problem(_refusal(error), current)
 
@@ -77,6 +78,7 @@ def _request(current: ChaliceRequest) -> Request:
         headers=dict(current.headers),
         query={name: query.getlist(name) for name in query} if query else {},
         body=body.encode() if isinstance(body, str) else body,
+        method=str(current.method),
     )
 
 

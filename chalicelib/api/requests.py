@@ -27,6 +27,7 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     query: dict[str, list[str]] = field(default_factory=dict)
     body: bytes = b""
+    method: str = "GET"
 
     def header(self, name: str) -> str | None:
         """A header by its name in any case."""
@@ -34,12 +35,8 @@ class Request:
             (value for key, value in self.headers.items() if key.lower() == name.lower()), None
         )
 
-    def refuse_unknown(self, *parameters: str, later: str = "") -> None:
-        """Raises `ValidationFailed` for query parameters that the endpoint does not know.
-
-        `later` is a header of the contract that is not built yet: it is refused as well, for a
-        caller who sends it relies on it.
-        """
+    def refuse_unknown(self, *parameters: str) -> None:
+        """Raises `ValidationFailed` for query parameters that the endpoint does not know."""
         faults = [
             {"field": name, "message": "is not a parameter of this endpoint, or not available yet"}
             for name in sorted(set(self.query) - set(parameters))
@@ -49,8 +46,6 @@ class Request:
             for name in sorted(set(self.query) & set(parameters))
             if len(self.query[name]) > 1
         ]
-        if later and self.header(later) is not None:
-            faults.append({"field": later, "message": "is not available yet: leave it out"})
         if faults:
             raise ValidationFailed("The request has parameters that cannot be used", errors=faults)
 

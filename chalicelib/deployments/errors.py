@@ -127,6 +127,10 @@ class InvalidState(RequestRefused):
     status, code = 409, "INVALID_STATE"
 
 
+class IdempotencyKeyInUse(RequestRefused):
+    status, code = 409, "IDEMPOTENCY_KEY_IN_USE"
+
+
 class PreconditionFailed(RequestRefused):
     status, code = 412, "PRECONDITION_FAILED"
 
@@ -141,6 +145,10 @@ class UnsupportedMediaType(RequestRefused):
 
 class ValidationFailed(RequestRefused):
     status, code = 422, "VALIDATION_FAILED"
+
+
+class IdempotencyKeyReused(RequestRefused):
+    status, code = 422, "IDEMPOTENCY_KEY_REUSED"
 
 
 class AwsUnavailable(RequestRefused):

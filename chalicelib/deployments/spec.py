@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar, Unpack
 
 from pydantic import (
     AfterValidator,
@@ -33,6 +33,7 @@ FIXED = {"name", "load_balancer", "architecture"}
 NOT_CHANGEABLE_YET = {"tags"}
 EVERYONE = ["0.0.0.0/0"]
 
+_Model = TypeVar("_Model", bound=BaseModel)
 _PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
 _STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
 _TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
@@ -238,12 +239,18 @@ class _Extension(_Strict):
 
 def parse_extension(body: Any) -> str:
     """The `ttl` of an extend. Raises `ValidationFailed`."""
+    return validated(_Extension, body).ttl
+
+
+def validated(model: type[_Model], body: Any) -> _Model:
+    """A request body as `model`. Raises `ValidationFailed` naming every fault at once."""
     if not isinstance(body, dict):
         raise _refused([_fault("", "the body must be a JSON object")])
     try:
-        return _Extension.model_validate(body).ttl
+        return model.model_validate(body)
     except ValidationError as error:
-        raise _refused([_from_pydantic(fault) for fault in error.errors()]) from None
+        faults = [_from_pydantic(fault, model) for fault in error.errors()]
+        raise _refused(faults) from None
 
 
 def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
@@ -298,7 +305,7 @@ def _refused(faults: list[dict[str, str]]) -> ValidationFailed:
     return ValidationFailed(f"The body has {len(faults)} {noun}: {fields}", errors=faults)
 
 
-def _from_pydantic(error: Any) -> dict[str, str]:
+def _from_pydantic(error: Any, model: type[BaseModel] = Spec) -> dict[str, str]:
     """A pydantic error in the words of the contract, with the fix."""
     location = [str(part) for part in error["loc"]]
     field, kind, context = ".".join(location), error["type"], error.get("ctx", {})
@@ -308,14 +315,13 @@ def _from_pydantic(error: Any) -> dict[str, str]:
     elif kind == "missing":
         message = "is required"
     elif kind == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _siblings(location), n=1)
+        near = difflib.get_close_matches(location[-1], _siblings(location, model), n=1)
         message = "is not a field of the contract" + (f": did you mean {near[0]}?" if near else "")
     elif message.startswith("Input should be"):
         message = "must be" + message.removeprefix("Input should be")
     return _fault(field, message)
 
 
-def _siblings(location: list[str]) -> list[str]:
+def _siblings(location: list[str], model: type[BaseModel]) -> list[str]:
     models: dict[str, type[BaseModel]] = {"health_check": HealthCheck, "smoke_test": SmokeTest}
-    model = models.get(location[0], Spec)
-    return list(model.model_fields)
+    return list(models.get(location[0], model).model_fields)

@@ -76,7 +76,7 @@ def opened(seed: int = 0) -> Iterator[World]:
                     _ = account.raw(service).exceptions  # built once for all worlds, not in each
                 patch.setattr(aws, "client", account.client)
                 patch.setattr(smoke_test, "http", _http(account))
-                _make_table(account)
+                make_table(account)
                 for tag in ("1", "2"):
                     account.push(tag)
                 yield World(account, time, seed=seed)
@@ -95,7 +95,8 @@ def _suffix(number: int) -> str:
     return "".join(ID_ALPHABET[number // base**place % base] for place in range(5, -1, -1))
 
 
-def _make_table(account: Account) -> None:
+def make_table(account: Account) -> None:
+    """The table of the template."""
     properties = TEMPLATE["Resources"]["Table"]["Properties"]
     shape = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     account.raw("dynamodb").create_table(

@@ -19,6 +19,10 @@ ROUTES = (
     "/deployments/{deployment}/extend",
     "/deployments/{deployment}/events",
     "/deployments/{deployment}/tasks",
+    "/deployments/{deployment}/logs",
+    "/deployments/{deployment}/metrics",
+    "/tokens",
+    "/tokens/{token_id}",
 )
 
 

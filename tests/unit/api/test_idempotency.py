@@ -1,0 +1,338 @@
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib import aws, store
+from chalicelib.api import idempotency
+from chalicelib.api.deployments import Answer
+from chalicelib.api.idempotency import CLAIMED, once
+from chalicelib.api.requests import Request
+from chalicelib.deployments.errors import (
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    NotFound,
+    ValidationFailed,
+)
+from chalicelib.tokens import Caller
+from tests.unit.builders import MOMENT, Clock, body_of
+from tests.unit.gateway import Answered, Gateway
+
+KEY = {"Idempotency-Key": "one"}
+CONFIG = Path(__file__).parents[3] / ".chalice" / "config.json"
+ANSWER = Answer(202, {"id": "x"}, {"Location": "/x", "ETag": '"1"', "Retry-After": "5"})
+
+
+class Died(BaseException):
+    """The function is gone: nothing of it runs any more."""
+
+
+class Work:
+    """Counts how often it was done."""
+
+    def __init__(self, answer: Answer = ANSWER) -> None:
+        self.answer, self.times = answer, 0
+
+    def __call__(self) -> Answer:
+        self.times += 1
+        return self.answer
+
+
+def request_of(
+    key: str | None = "one",
+    *,
+    owner: str = "team-a",
+    scopes: tuple[str, ...] = ("deploy",),
+    **fields: Any,
+) -> Request:
+    headers = {} if key is None else {"idempotency-key": key}
+    known = {"path": "/deployments", "method": "POST", "body": b'{"a": 1, "b": 2}', **fields}
+    return Request(Caller(owner, frozenset(scopes), "t"), headers=headers, **known)
+
+
+def died_at_work(request: Request) -> None:
+    def work() -> Answer:
+        raise Died
+
+    with pytest.raises(Died):
+        once(request, work)
+
+
+@pytest.fixture
+def clock(table: str, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of the keys; with a table."""
+    clock = Clock()
+    monkeypatch.setattr(idempotency, "now", clock)
+    return clock
+
+
+# --- the same request again ------------------------------------------------------------------
+
+
+def test_the_first_answer_comes_again_and_nothing_is_done(clock: Clock) -> None:
+    work = Work()
+    answers = [once(request_of(), work) for _ in range(3)]
+    assert answers == [ANSWER] * 3
+    assert work.times == 1
+
+
+def test_an_answer_without_a_body_comes_again(clock: Clock) -> None:
+    work = Work(Answer(204))
+    assert [once(request_of(), work) for _ in range(2)] == [Answer(204)] * 2
+    assert work.times == 1
+
+
+def test_the_order_of_the_bodys_names_makes_no_other_request(clock: Clock) -> None:
+    once(request_of(), Work())
+    assert once(request_of(body=b'{"b":2,"a":1}'), Work(Answer(200))) == ANSWER
+
+
+def test_a_key_ends_after_24_hours(clock: Clock) -> None:
+    once(request_of(), Work())
+    clock.advance(hours=24, seconds=-1)
+    assert once(request_of(), Work(Answer(200))) == ANSWER
+    clock.advance(seconds=1)
+    assert once(request_of(body=b"another"), Work(Answer(200))) == Answer(200)
+
+
+def test_the_table_is_told_when_to_forget_a_key(clock: Clock) -> None:
+    once(request_of(), Work())
+    item = store.get_item("OWNER#team-a", "IDEMPOTENCY#one")
+    assert item and item["purge_at"] == int((MOMENT + timedelta(hours=24)).timestamp())
+
+
+def test_without_a_key_or_where_none_is_needed_the_work_is_done(clock: Clock) -> None:
+    work = Work()
+    for request in (request_of(None), request_of(method="DELETE"), request_of(method="GET")):
+        once(request, work)
+        once(request, work)
+    assert work.times == 6
+    assert aws.client("dynamodb").scan(TableName="slipway-records")["Items"] == []
+
+
+def test_keys_are_the_owners_own(clock: Clock) -> None:
+    once(request_of(), Work())
+    theirs = once(request_of(owner="team-b", body=b"another"), Work(Answer(200)))
+    assert theirs == Answer(200)
+
+
+# --- another request with the same key -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"body": b'{"a": 1, "b": 3}'},
+        {"body": b""},
+        {"body": b"\xff"},
+        {"path": "/deployments/x/retry"},
+        {"method": "PATCH"},
+        {"query": {"validate_only": ["true"]}},
+        {"scopes": ("admin",)},
+    ],
+)
+def test_another_request_is_refused(clock: Clock, other: dict[str, Any]) -> None:
+    once(request_of(), Work())
+    work = Work()
+    with pytest.raises(IdempotencyKeyReused):
+        once(request_of(**other), work)
+    assert work.times == 0
+
+
+def test_another_request_is_refused_while_the_first_is_at_work(clock: Clock) -> None:
+    def work() -> Answer:
+        with pytest.raises(IdempotencyKeyReused):
+            once(request_of(body=b"another"), Work())
+        return ANSWER
+
+    assert once(request_of(), work) == ANSWER
+
+
+# --- while the first is at work --------------------------------------------------------------
+
+
+def test_the_key_is_in_use_while_the_first_is_at_work(clock: Clock) -> None:
+    second = Work()
+
+    def work() -> Answer:
+        with pytest.raises(IdempotencyKeyInUse) as refused:
+            once(request_of(), second)
+        assert refused.value.headers == {"Retry-After": "1"}
+        return ANSWER
+
+    assert once(request_of(), work) == ANSWER
+    assert second.times == 0
+
+
+def test_a_key_that_is_given_back_as_it_is_looked_at_is_free(clock: Clock) -> None:
+    """Between the write that found it taken and the read that asks for what."""
+    died_at_work(request_of())
+    dynamodb = aws.client("dynamodb")
+    key = {"pk": {"S": "OWNER#team-a"}, "sk": {"S": "IDEMPOTENCY#one"}}
+
+    def give_back(**_: Any) -> None:
+        dynamodb.delete_item(TableName="slipway-records", Key=key)
+
+    dynamodb.meta.events.register("before-call.dynamodb.GetItem", give_back)
+    assert once(request_of(), Work()) == ANSWER
+
+
+def test_the_claim_of_a_function_that_died_ends(clock: Clock) -> None:
+    died_at_work(request_of())
+    clock.advance(seconds=CLAIMED.total_seconds() - 1)
+    with pytest.raises(IdempotencyKeyInUse):
+        once(request_of(), Work())
+    clock.advance(seconds=1)
+    assert once(request_of(), Work()) == ANSWER
+
+
+def test_a_claim_outlives_the_function_that_made_it() -> None:
+    text = CONFIG.read_text()
+    timeouts = re.findall(r'"api_handler": \{[^}]*"lambda_timeout": (\d+)', text)
+    assert timeouts and all(int(seconds) < CLAIMED.total_seconds() for seconds in timeouts)
+
+
+def test_who_lost_the_claim_does_not_overwrite_the_answer(clock: Clock) -> None:
+    def slow() -> Answer:
+        clock.advance(seconds=CLAIMED.total_seconds())
+        once(request_of(), Work(Answer(200)))
+        return ANSWER
+
+    assert once(request_of(), slow) == ANSWER
+    assert once(request_of(), Work()) == Answer(200)
+
+
+def test_who_lost_the_claim_does_not_give_back_that_of_another(clock: Clock) -> None:
+    def slow() -> Answer:
+        clock.advance(seconds=CLAIMED.total_seconds())
+        once(request_of(), Work(Answer(200)))
+        raise NotFound("gone")
+
+    with pytest.raises(NotFound):
+        once(request_of(), slow)
+    assert once(request_of(), Work()) == Answer(200)
+
+
+# --- what is not kept ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [NotFound("x"), RuntimeError("x")])
+def test_a_request_that_failed_is_not_kept(clock: Clock, error: Exception) -> None:
+    def work() -> Answer:
+        raise error
+
+    with pytest.raises(type(error)):
+        once(request_of(), work)
+    assert once(request_of(body=b"mended"), Work()) == ANSWER
+
+
+def test_an_answer_that_is_not_2xx_is_not_kept(clock: Clock) -> None:
+    assert once(request_of(), Work(Answer(404))) == Answer(404)
+    assert once(request_of(), Work()) == ANSWER
+
+
+def test_work_that_was_accepted_is_told_though_its_answer_cannot_be_kept(clock: Clock) -> None:
+    def work() -> Answer:
+        aws.client("dynamodb").delete_table(TableName="slipway-records")
+        return ANSWER
+
+    assert once(request_of(), work) == ANSWER
+
+
+def test_a_refusal_is_told_though_its_claim_cannot_be_given_back(clock: Clock) -> None:
+    def work() -> Answer:
+        aws.client("dynamodb").delete_table(TableName="slipway-records")
+        raise NotFound("gone")
+
+    with pytest.raises(NotFound):
+        once(request_of(), work)
+
+
+# --- keys ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["!", "~" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"'])
+def test_visible_ascii_is_a_key(clock: Clock, key: str) -> None:
+    assert once(request_of(key), Work()) == ANSWER
+    assert once(request_of(key), Work(Answer(200))) == ANSWER
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "é", "a\n", "\x7f"])
+def test_what_is_no_key_is_refused(clock: Clock, key: str) -> None:
+    work = Work()
+    with pytest.raises(ValidationFailed) as refused:
+        once(request_of(key), work)
+    assert [fault["field"] for fault in refused.value.errors] == ["Idempotency-Key"]
+    assert work.times == 0
+
+
+# --- over the API ----------------------------------------------------------------------------
+
+
+def executions_started() -> int:
+    machine = aws.client("stepfunctions").list_state_machines()["stateMachines"][0]
+    arn = machine["stateMachineArn"]
+    return len(aws.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"])
+
+
+def is_same(one: Answered, other: Answered) -> bool:
+    return (one.status, one.headers, one.text) == (other.status, other.headers, other.text)
+
+
+def test_a_create_sent_again_is_answered_as_at_first_and_starts_nothing(gateway: Gateway) -> None:
+    first = gateway.post("/deployments", body_of(), headers=KEY)
+    again = gateway.post("/deployments", body_of(), headers=KEY)
+    assert first.status == 202
+    assert {"location", "etag", "retry-after"} <= set(first.headers)
+    assert is_same(first, again)
+    assert executions_started() == 1
+    assert len(gateway.get("/deployments").json["deployments"]) == 1
+
+
+def test_a_patch_sent_again_is_answered_as_at_first(gateway: Gateway) -> None:
+    found = gateway.post("/deployments", body_of()).json["id"]
+    store.update(found, lambda deployment: deployment.activate(MOMENT, 0.04))
+    first, again = (
+        gateway.patch(f"/deployments/{found}", {"count": 2}, headers=KEY) for _ in range(2)
+    )
+    assert first.status == 202
+    assert is_same(first, again)
+    assert executions_started() == 2
+
+
+@pytest.mark.parametrize("ending", ["retry", "rollback", "extend"])
+def test_a_refused_request_is_not_kept(gateway: Gateway, ending: str) -> None:
+    path, body = f"/deployments/not-there/{ending}", {"ttl": "8h"}
+    assert gateway.post(path, body, headers=KEY).status == 404
+    assert gateway.post("/deployments", body_of(), headers=KEY).status == 202
+
+
+def test_an_extension_sent_again_extends_once(gateway: Gateway) -> None:
+    path = f"/deployments/{gateway.post('/deployments', body_of()).json['id']}/extend"
+    first, again = (gateway.post(path, {"ttl": "8h"}, headers=KEY) for _ in range(2))
+    assert first.status == 200
+    assert is_same(first, again)
+
+
+def test_another_body_is_a_problem_that_names_the_header(gateway: Gateway) -> None:
+    gateway.post("/deployments", body_of(), headers=KEY)
+    answer = gateway.post("/deployments", body_of(name="another"), headers=KEY)
+    assert (answer.status, answer.code) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert answer.fields == ["Idempotency-Key"]
+
+
+def test_the_scope_is_asked_for_before_the_key(gateway: Gateway) -> None:
+    gateway.post("/deployments", body_of(), headers=KEY)
+    answer = gateway.post("/deployments", body_of(), headers=KEY, caller="reader")
+    assert (answer.status, answer.code) == (403, "FORBIDDEN")
+
+
+def test_no_token_is_kept(gateway: Gateway) -> None:
+    """A token may be in the table as its hash alone."""
+    wanted = {"owner": "team-a", "scopes": ["read"]}
+    gateway.post("/tokens", wanted, caller="admin", headers=KEY)
+    items = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
+    assert "slw_" not in json.dumps(items, default=str)
