@@ -26,7 +26,7 @@ def results(request: pytest.FixtureRequest) -> dict[Case, Result]:
         for item in request.session.items
         if hasattr(item, "callspec") and "case" in item.callspec.params
     ]
-    found = matrix.run(wanted)
+    found = matrix.run_apart(wanted)
     count = Counter(r.outcome if not r.problems else "untold" for r in found.values())
     LINES.append(
         f"fault matrix: {len(found)} cases: {count['converged']} converged, "
