@@ -8,7 +8,7 @@ from typing import Any
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Response
 
 from chalicelib import __version__
-from chalicelib.api import auth, deployments, tokens
+from chalicelib.api import auth, deployments, observation, tokens
 from chalicelib.api.endpoint import SlipwayApi, endpoint
 from chalicelib.api.requests import Request
 from chalicelib.deployments.errors import Unauthenticated
@@ -115,6 +115,18 @@ def list_events(request: Request, deployment: str) -> deployments.Answer:
 @endpoint(app, "read")
 def list_tasks(request: Request, deployment: str) -> deployments.Answer:
     return deployments.tasks(request, deployment)
+
+
+@app.route("/deployments/{deployment}/logs", methods=["GET"], authorizer=authorizer)
+@endpoint(app, "read")
+def list_log_lines(request: Request, deployment: str) -> deployments.Answer:
+    return observation.logs(request, deployment)
+
+
+@app.route("/deployments/{deployment}/metrics", methods=["GET"], authorizer=authorizer)
+@endpoint(app, "read")
+def get_metrics(request: Request, deployment: str) -> deployments.Answer:
+    return observation.metrics(request, deployment)
 
 
 @app.route("/tokens", methods=["POST"], authorizer=authorizer, content_types=ANY_TYPE)

@@ -8,14 +8,15 @@ import pytest
 
 import app
 from chalicelib import store, tokens
-from chalicelib.api import auth, deployments, validation
+from chalicelib.api import auth, deployments, observation, validation
 from chalicelib.api.requests import Request
 from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed
 from chalicelib.deployments.spec import Spec
 from chalicelib.preflight import preflight, quotas
-from chalicelib.resources import cluster, service, tasks
+from chalicelib.resources import cluster, log_lines, service, tasks
+from chalicelib.resources.log_lines import Position
 from chalicelib.settings import settings
 from chalicelib.tokens import Caller
 from chalicelib.workflow import diagnosis, executions, reconcile, steps
@@ -206,6 +207,10 @@ def test_the_api_may_do_what_it_does(world: World) -> None:
     made = send(deployments.create, body={"name": "api", "image": f"{REGISTRY}/recommend:1"})
     for handler in (deployments.get, deployments.events, deployments.tasks):
         send(handler, made["id"])
+    for handler in (observation.logs, observation.metrics):
+        send(handler, made["id"])
+    # With `task=`, and a log group that is not there.
+    log_lines.read(made["id"], Position.before(now()), task="01234567", limit=1, moment=now())
     send(deployments.list_all)
     send(deployments.delete, "api")
 

@@ -1,0 +1,160 @@
+"""What a deployment writes and what CloudWatch measured of it, over the API."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from local.emulator import client as aws_client
+from local.stack import Stack
+from tests.stack.client import Client, issue_token, predict, wait_until
+
+
+@pytest.fixture(scope="module")
+def made(api: Client) -> Iterator[dict[str, Any]]:
+    """A deployment of two tasks that serves."""
+    deployment = api.deploy("observed", count=2)
+    assert deployment["status"] == "ACTIVE", deployment["failure"]
+    yield deployment
+    api.delete(deployment["id"])
+
+
+class Poller:
+    """Reads lines from where it was; keeps them all."""
+
+    def __init__(self, api: Client, deployment: str, query: str) -> None:
+        self._api, self._path = api, f"/deployments/{deployment}/logs?{query}"
+        self._cursor = ""
+        self.lines: list[dict[str, str]] = []
+
+    def look(self) -> "Poller":
+        answer = self._api.send("GET", self._path + self._cursor)
+        assert answer.status == 200, answer.text
+        assert len(answer.json["lines"]) <= 1000
+        self.lines += answer.json["lines"]
+        self._cursor = f"&cursor={answer.json['next_cursor']}"
+        return self
+
+    def has(self, text: str, times: int) -> bool:
+        """Whether so many lines with the text have come, after a further look."""
+        self.look()
+        return self.count(text) >= times
+
+    def count(self, text: str) -> int:
+        return sum(text in line["message"] for line in self.lines)
+
+
+def write(stack: Stack, deployment: str, text: str, count: int) -> None:
+    """Lines of the deployment's first task beside its own, all of one millisecond."""
+    logs = aws_client("logs", stack.aws_endpoint_url)
+    [group] = (
+        found["logGroupName"]
+        for page in logs.get_paginator("describe_log_groups").paginate()
+        for found in page["logGroups"]
+        if found["logGroupName"].endswith(f"/deployments/{deployment}")
+    )
+    stream = logs.describe_log_streams(logGroupName=group)["logStreams"][0]["logStreamName"]
+    moment = round(datetime.now(UTC).timestamp() * 1000)
+    logs.put_log_events(
+        logGroupName=group,
+        logStreamName=stream,
+        logEvents=[{"timestamp": moment, "message": f"{text} {n:02}"} for n in range(count)],
+    )
+
+
+def test_the_lines_of_both_tasks_come_in_order(api: Client, made: dict[str, Any]) -> None:
+    tasks = {
+        task["id"] for task in api.send("GET", f"/deployments/{made['id']}/tasks").json["tasks"]
+    }
+    assert len(tasks) == 2
+    poller = Poller(api, made["id"], "limit=1000")
+    wait_until(lambda: tasks <= {line["task"] for line in poller.look().lines}, "lines of both")
+    again = Poller(api, made["id"], "since=1h").look().lines
+    assert [line["at"] for line in again] == sorted(line["at"] for line in again)
+    assert all(line["at"].endswith("Z") and line["message"] for line in again)
+
+
+def test_a_poller_follows_and_repeats_nothing(
+    api: Client, stack: Stack, made: dict[str, Any]
+) -> None:
+    poller = Poller(api, made["id"], "limit=7")
+    write(stack, made["id"], "first burst", 20)
+    wait_until(lambda: poller.has("first burst", 20), "the first burst")
+    write(stack, made["id"], "second burst", 20)
+    predict(made["url"])
+    wait_until(lambda: poller.has("second burst", 20), "the second burst")
+    for burst in ("first burst", "second burst"):
+        found = [line["message"] for line in poller.lines if burst in line["message"]]
+        assert found == [f"{burst} {n:02}" for n in range(20)]
+
+
+def test_one_task_is_read_alone(api: Client, made: dict[str, Any]) -> None:
+    task = api.send("GET", f"/deployments/{made['id']}/tasks").json["tasks"][0]["id"]
+    poller = Poller(api, made["id"], f"task={task[:8]}")
+    wait_until(lambda: poller.look().lines, "its first line")
+    assert {line["task"] for line in poller.lines} == {task}
+    other = api.send("GET", f"/deployments/{made['id']}/logs?task={'0' * 8}").json
+    assert other["lines"] == []
+
+
+def test_figures_of_the_load_balancer_and_the_service(
+    api: Client, stack: Stack, made: dict[str, Any]
+) -> None:
+    """The emulator measures nothing itself: the figures are put where AWS puts them."""
+    [arn] = [found["arn"] for found in made["resources"] if found["kind"] == "load_balancer"]
+    balancer = {"LoadBalancer": arn.partition(":loadbalancer/")[2]}
+    service = {"ClusterName": made["id"], "ServiceName": made["id"]}
+    moment = datetime.now(UTC)
+
+    def put(namespace: str, name: str, dimensions: dict[str, str], *values: float) -> None:
+        metric = {
+            "MetricName": name,
+            "Dimensions": [{"Name": n, "Value": value} for n, value in dimensions.items()],
+            "Timestamp": moment,
+        }
+        aws_client("cloudwatch", stack.aws_endpoint_url).put_metric_data(
+            Namespace=namespace, MetricData=[{**metric, "Value": value} for value in values]
+        )
+
+    put("AWS/ApplicationELB", "RequestCount", balancer, 30, 12)
+    put("AWS/ApplicationELB", "RequestCount", {"LoadBalancer": "app/another/0123"}, 5)
+    put("AWS/ApplicationELB", "TargetResponseTime", balancer, 0.02)
+    put("AWS/ApplicationELB", "HTTPCode_Target_4XX_Count", balancer, 3)
+    put("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", balancer, 2)
+    put("AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", balancer, 1)
+    put("AWS/ECS", "CPUUtilization", service, 20, 40)
+    put("AWS/ECS", "MemoryUtilization", service, 50)
+
+    answer = api.send("GET", f"/deployments/{made['id']}/metrics?since=10m")
+
+    assert answer.status == 200, answer.text
+    assert answer.json["period_seconds"] == 60
+    at = moment.replace(second=0, microsecond=0).isoformat(timespec="milliseconds")
+    [point] = [p for p in answer.json["series"] if p["at"] == at.replace("+00:00", "Z")]
+    assert point == {
+        "at": point["at"],
+        "requests": 42,
+        "latency_p50_ms": 20.0,
+        "latency_p99_ms": 20.0,
+        "http_4xx": 3,
+        "http_5xx": 3,
+        "cpu_percent": 30.0,
+        "memory_percent": 50.0,
+    }
+
+
+@pytest.mark.parametrize("endpoint", ["logs", "metrics"])
+def test_another_owner_sees_neither(stack: Stack, made: dict[str, Any], endpoint: str) -> None:
+    stranger = Client(stack, issue_token(stack, "stranger", "read"))
+    assert stranger.send("GET", f"/deployments/{made['id']}/{endpoint}").status == 404
+
+
+def test_after_a_teardown_there_are_no_lines_and_the_figures_still_answer(api: Client) -> None:
+    deployment = api.deploy("observed-gone")
+    assert api.delete(deployment["id"])["status"] == "DELETED"
+    logs = api.send("GET", f"/deployments/{deployment['id']}/logs")
+    assert (logs.status, logs.json) == (200, {"lines": [], "next_cursor": None})
+    metrics = api.send("GET", f"/deployments/{deployment['id']}/metrics")
+    assert metrics.status == 200
+    assert len(metrics.json["series"]) == 61
