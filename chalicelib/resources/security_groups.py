@@ -53,16 +53,13 @@ def delete(deployment_id: str) -> None:
     held, refused = [], []
     for group in sorted(_find(deployment_id), key=lambda g: g["GroupName"], reverse=True):
         try:
-            if group.get("IpPermissions"):
-                ec2.revoke_security_group_ingress(
-                    GroupId=group["GroupId"], IpPermissions=group["IpPermissions"]
-                )
+            _revoke(ec2, group)
             ec2.delete_security_group(GroupId=group["GroupId"])
         except ec2.exceptions.ClientError as error:
             code = aws.code_of(error)
             if code == "DependencyViolation":
                 held.append(group["GroupName"])
-            elif code not in ("InvalidGroup.NotFound", "InvalidPermission.NotFound"):
+            elif code != "InvalidGroup.NotFound":
                 refused.append(error)  # the other one can go all the same
     if refused:
         raise refused[0]
@@ -70,6 +67,19 @@ def delete(deployment_id: str) -> None:
         raise NotReady(
             f"{' and '.join(held)} still held by network interfaces that AWS is removing"
         )
+
+
+def _revoke(ec2: Any, group: dict[str, Any]) -> None:
+    if not group.get("IpPermissions"):
+        return
+    try:
+        ec2.revoke_security_group_ingress(
+            GroupId=group["GroupId"], IpPermissions=group["IpPermissions"]
+        )
+    except ec2.exceptions.ClientError as error:
+        # Another run of this step revoked them meanwhile; the group is still to be deleted.
+        if aws.code_of(error) != "InvalidPermission.NotFound":
+            raise
 
 
 def exists(deployment_id: str) -> list[str]:
