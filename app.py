@@ -9,6 +9,7 @@ from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Respon
 
 from chalicelib import __version__
 from chalicelib.api import auth, deployments, observation, tokens
+from chalicelib.api.answer import Answer
 from chalicelib.api.endpoint import SlipwayApi, endpoint
 from chalicelib.api.requests import Request
 from chalicelib.deployments.errors import Unauthenticated
@@ -40,19 +41,19 @@ def health() -> Response:
 
 @app.route("/deployments", methods=["POST"], authorizer=authorizer, content_types=ANY_TYPE)
 @endpoint(app, "deploy")
-def create_deployment(request: Request) -> deployments.Answer:
+def create_deployment(request: Request) -> Answer:
     return deployments.create(request)
 
 
 @app.route("/deployments", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "read")
-def list_deployments(request: Request) -> deployments.Answer:
+def list_deployments(request: Request) -> Answer:
     return deployments.list_all(request)
 
 
 @app.route("/deployments/{deployment}", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "read")
-def get_deployment(request: Request, deployment: str) -> deployments.Answer:
+def get_deployment(request: Request, deployment: str) -> Answer:
     return deployments.get(request, deployment)
 
 
@@ -60,7 +61,7 @@ def get_deployment(request: Request, deployment: str) -> deployments.Answer:
     "/deployments/{deployment}", methods=["PATCH"], authorizer=authorizer, content_types=ANY_TYPE
 )
 @endpoint(app, "deploy")
-def update_deployment(request: Request, deployment: str) -> deployments.Answer:
+def update_deployment(request: Request, deployment: str) -> Answer:
     return deployments.update(request, deployment)
 
 
@@ -68,7 +69,7 @@ def update_deployment(request: Request, deployment: str) -> deployments.Answer:
     "/deployments/{deployment}", methods=["DELETE"], authorizer=authorizer, content_types=ANY_TYPE
 )
 @endpoint(app, "deploy")
-def delete_deployment(request: Request, deployment: str) -> deployments.Answer:
+def delete_deployment(request: Request, deployment: str) -> Answer:
     return deployments.delete(request, deployment)
 
 
@@ -79,7 +80,7 @@ def delete_deployment(request: Request, deployment: str) -> deployments.Answer:
     content_types=ANY_TYPE,
 )
 @endpoint(app, "deploy")
-def retry_deployment(request: Request, deployment: str) -> deployments.Answer:
+def retry_deployment(request: Request, deployment: str) -> Answer:
     return deployments.retry(request, deployment)
 
 
@@ -90,7 +91,7 @@ def retry_deployment(request: Request, deployment: str) -> deployments.Answer:
     content_types=ANY_TYPE,
 )
 @endpoint(app, "deploy")
-def rollback_deployment(request: Request, deployment: str) -> deployments.Answer:
+def rollback_deployment(request: Request, deployment: str) -> Answer:
     return deployments.rollback(request, deployment)
 
 
@@ -101,49 +102,49 @@ def rollback_deployment(request: Request, deployment: str) -> deployments.Answer
     content_types=ANY_TYPE,
 )
 @endpoint(app, "deploy")
-def extend_deployment(request: Request, deployment: str) -> deployments.Answer:
+def extend_deployment(request: Request, deployment: str) -> Answer:
     return deployments.extend(request, deployment)
 
 
 @app.route("/deployments/{deployment}/events", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "read")
-def list_events(request: Request, deployment: str) -> deployments.Answer:
+def list_events(request: Request, deployment: str) -> Answer:
     return deployments.events(request, deployment)
 
 
 @app.route("/deployments/{deployment}/tasks", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "read")
-def list_tasks(request: Request, deployment: str) -> deployments.Answer:
+def list_tasks(request: Request, deployment: str) -> Answer:
     return deployments.tasks(request, deployment)
 
 
 @app.route("/deployments/{deployment}/logs", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "read")
-def list_log_lines(request: Request, deployment: str) -> deployments.Answer:
+def list_log_lines(request: Request, deployment: str) -> Answer:
     return observation.logs(request, deployment)
 
 
 @app.route("/deployments/{deployment}/metrics", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "read")
-def get_metrics(request: Request, deployment: str) -> deployments.Answer:
+def get_metrics(request: Request, deployment: str) -> Answer:
     return observation.metrics(request, deployment)
 
 
 @app.route("/tokens", methods=["POST"], authorizer=authorizer, content_types=ANY_TYPE)
 @endpoint(app, "admin")
-def create_token(request: Request) -> deployments.Answer:
+def create_token(request: Request) -> Answer:
     return tokens.create(request)
 
 
 @app.route("/tokens", methods=["GET"], authorizer=authorizer)
 @endpoint(app, "admin")
-def list_tokens(request: Request) -> deployments.Answer:
+def list_tokens(request: Request) -> Answer:
     return tokens.list_all(request)
 
 
 @app.route("/tokens/{token_id}", methods=["DELETE"], authorizer=authorizer, content_types=ANY_TYPE)
 @endpoint(app, "admin")
-def revoke_token(request: Request, token_id: str) -> deployments.Answer:
+def revoke_token(request: Request, token_id: str) -> Answer:
     return tokens.revoke(request, token_id)
 
 

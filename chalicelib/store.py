@@ -1,4 +1,4 @@
-"""The record in DynamoDB: the only module that knows the table.
+"""The deployments' records in the table.
 
 One table, two keys (`pk`, `sk`):
 
@@ -11,7 +11,7 @@ One table, two keys (`pk`, `sk`):
 | idempotency key | `OWNER#<owner>`   | `IDEMPOTENCY#<key>` |
 | token, listed   | `TOKENS`          | `<token id>`    |
 
-The tokens' items are written in `tokens.py`, which also works where no settings are.
+The items of tokens are `tokens.py`'s, those of idempotency keys `api/idempotency.py`'s.
 
 Records and events are JSON text in one attribute, `document`: as nested attributes each read and
 write would walk the whole record in Python, which took most of a step's time.
@@ -27,13 +27,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from chalicelib import aws
+from chalicelib import table
 from chalicelib.clock import rfc3339
 from chalicelib.deployments.deployment import DELETED_EVENT, Deployment
-from chalicelib.deployments.errors import NameTaken, NotFound, Retryable, Throttled
+from chalicelib.deployments.errors import NameTaken, NotFound, Retryable
 from chalicelib.deployments.parts import Event
 from chalicelib.deployments.record import Status
-from chalicelib.settings import settings
 
 WRITE_ATTEMPTS = 12
 RECORD_TYPE = "deployment"
@@ -41,19 +40,15 @@ RECORD_TYPE = "deployment"
 QUERIED = ("name", "owner", "status", "version", "purge_at")
 
 
-class Conflict(Exception):
-    """Somebody else wrote between our read and our write."""
-
-
 def get(deployment_id: str) -> Deployment | None:
     """The deployment, by one consistent read."""
-    item = get_item(f"DEPLOYMENT#{deployment_id}", "RECORD")
+    item = table.get_item(f"DEPLOYMENT#{deployment_id}", "RECORD")
     return Deployment.model_validate_json(item["document"]) if item else None
 
 
 def id_of_name(owner: str, name: str) -> str | None:
     """The id of the owner's live deployment of that name."""
-    item = get_item(f"OWNER#{owner}", f"NAME#{name}")
+    item = table.get_item(*_name_key(owner, name))
     return item["deployment_id"] if item else None
 
 
@@ -62,17 +57,14 @@ def create(deployment: Deployment) -> Deployment:
 
     Raises `NameTaken` where the owner has a live deployment of that name.
     """
-    name = _put(
-        {
-            "pk": f"OWNER#{deployment.owner}",
-            "sk": f"NAME#{deployment.name}",
-            "deployment_id": deployment.id,
-        },
+    pk, sk = _name_key(deployment.owner, deployment.name)
+    name = table.put(
+        {"pk": pk, "sk": sk, "deployment_id": deployment.id},
         "attribute_not_exists(pk)",
     )
     try:
         return _write(deployment, expected_version=None, also=[name])
-    except Conflict:
+    except table.Conflict:
         taken_by = id_of_name(deployment.owner, deployment.name)
         if taken_by and taken_by != deployment.id:
             raise NameTaken(
@@ -89,7 +81,7 @@ def adopt(deployment: Deployment) -> Deployment | None:
     """
     try:
         return _write(deployment, expected_version=None)
-    except Conflict:
+    except table.Conflict:
         return None
 
 
@@ -106,7 +98,7 @@ def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deploy
         change(deployment)
         try:
             return _write(deployment, expected_version=deployment.version)
-        except Conflict:
+        except table.Conflict:
             # Steps of parallel branches meet here; the jitter is so that they do not meet again.
             time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 5)))
     raise Retryable(f"{deployment_id} is written by too many at once")
@@ -115,20 +107,14 @@ def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deploy
 def discard(deployment: Deployment) -> None:
     """Takes back a record for which no execution could be started, with its name and events.
 
-    Raises `Conflict` when somebody wrote it since: an execution is at work after all.
+    Raises `table.Conflict` when somebody wrote it since: an execution is at work after all.
     """
     pk = f"DEPLOYMENT#{deployment.id}"
     keys = [(pk, f"EVENT#{n:08d}") for n in range(1, deployment.events_written + 1)]
-    keys.append((f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"))
-    table = settings().table_name
-    unchanged = {
-        "TableName": table,
-        "Key": _key(pk, "RECORD"),
-        "ConditionExpression": "version = :version",
-        "ExpressionAttributeValues": _serialized({":version": deployment.version}),
-    }
-    deletes = [{"Delete": {"TableName": table, "Key": _key(*key)}} for key in keys]
-    _transact([{"Delete": unchanged}, *deletes])
+    keys.append(_name_key(deployment.owner, deployment.name))
+    unchanged = {":version": deployment.version}
+    record = table.delete(pk, "RECORD", "version = :version", unchanged)
+    table.transact([record, *(table.delete(*key) for key in keys)])
 
 
 def list_deployments(
@@ -145,7 +131,6 @@ def list_deployments(
     `owner` None means all owners. `after` is the position that the page before ended at: a
     key, not a count, so additions and removals in between shift nothing.
     """
-    table, index = settings().table_name, "by_owner" if owner else "everything"
     names = {"#partition": "owner" if owner else "record_type"}
     values: dict[str, Any] = {":partition": owner or RECORD_TYPE}
     condition = "#partition = :partition"
@@ -164,20 +149,19 @@ def list_deployments(
         values[":deleted"] = Status.DELETED
     if any("#status" in text for text in filters):
         names["#status"] = "status"
-    request: dict[str, Any] = {
-        "TableName": table,
-        "IndexName": index,
-        "KeyConditionExpression": condition,
-        "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": _serialized(values),
-        "ScanIndexForward": False,
-    }
-    if filters:
-        request["FilterExpression"] = " AND ".join(filters)
-    items = _take(_query(request), limit + 1)
+    more: dict[str, Any] = {"FilterExpression": " AND ".join(filters)} if filters else {}
+    found = table.query(
+        condition,
+        values,
+        IndexName="by_owner" if owner else "everything",
+        ExpressionAttributeNames=names,
+        ScanIndexForward=False,
+        **more,
+    )
+    items = _take(found, limit + 1)
     page = items[:limit]
-    more = page[-1]["created_key"] if len(items) > limit else None
-    return [Deployment.model_validate_json(item["document"]) for item in page], more
+    position = page[-1]["created_key"] if len(items) > limit else None
+    return [Deployment.model_validate_json(item["document"]) for item in page], position
 
 
 def all_deployments() -> Iterator[Deployment]:
@@ -192,67 +176,31 @@ def all_deployments() -> Iterator[Deployment]:
 
 def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Event], int | None]:
     """Events with a sequence above `after`, oldest first, and the sequence to go on from."""
-    items = _take(
-        _query(
-            {
-                "TableName": settings().table_name,
-                "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
-                "ExpressionAttributeValues": _serialized(
-                    {
-                        ":pk": f"DEPLOYMENT#{deployment_id}",
-                        ":first": f"EVENT#{after + 1:08d}",
-                        ":last": "EVENT#99999999",
-                    }
-                ),
-                "ConsistentRead": True,
-            }
-        ),
-        limit + 1,
+    found = table.query(
+        "pk = :pk AND sk BETWEEN :first AND :last",
+        {
+            ":pk": f"DEPLOYMENT#{deployment_id}",
+            ":first": f"EVENT#{after + 1:08d}",
+            ":last": "EVENT#99999999",
+        },
+        ConsistentRead=True,
     )
+    items = _take(found, limit + 1)
     events = [Event.model_validate_json(item["document"]) for item in items[:limit]]
     return events, events[-1].sequence if len(items) > limit else None
 
 
 def last_event(deployment_id: str) -> int:
     """The number of the last event of a deployment, whether or not its record is there still."""
-    answer = aws.client("dynamodb").query(
-        TableName=settings().table_name,
-        KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
-        ExpressionAttributeValues=_serialized(
-            {":pk": f"DEPLOYMENT#{deployment_id}", ":event": "EVENT#"}
-        ),
+    found = table.query(
+        "pk = :pk AND begins_with(sk, :event)",
+        {":pk": f"DEPLOYMENT#{deployment_id}", ":event": "EVENT#"},
         ScanIndexForward=False,
         Limit=1,
         ConsistentRead=True,
     )
-    return int(answer["Items"][0]["sk"]["S"].removeprefix("EVENT#")) if answer["Items"] else 0
-
-
-def get_item(pk: str, sk: str) -> dict[str, Any] | None:
-    """One item of the table by a consistent read, or None."""
-    answer = aws.client("dynamodb").get_item(
-        TableName=settings().table_name, Key=_key(pk, sk), ConsistentRead=True
-    )
-    return _deserialized(answer["Item"]) if "Item" in answer else None
-
-
-def put_item(item: dict[str, Any], condition: str, values: dict[str, Any]) -> None:
-    """Writes an item (`pk`, `sk`, attributes; None is left out). Raises `Conflict`.
-
-    A transaction of one, for the reason that `_write` gives.
-    """
-    _transact([_put(item, condition, values)])
-
-
-def delete_item(pk: str, sk: str, condition: str, values: dict[str, Any]) -> None:
-    """Deletes an item. Raises `Conflict` where the condition does not hold."""
-    delete = {
-        "TableName": settings().table_name,
-        "Key": _key(pk, sk),
-        "ConditionExpression": condition,
-        "ExpressionAttributeValues": _serialized(values),
-    }
-    _transact([{"Delete": delete}])
+    last = next(iter(found), None)
+    return int(last["sk"].removeprefix("EVENT#")) if last else 0
 
 
 # --- inside --------------------------------------------------------------------------------
@@ -261,12 +209,7 @@ def delete_item(pk: str, sk: str, condition: str, values: dict[str, Any]) -> Non
 def _write(
     deployment: Deployment, expected_version: int | None, also: list[dict[str, Any]] | None = None
 ) -> Deployment:
-    """One transaction: the record if its version is the expected one, and its new events.
-
-    A transaction even where one item would do: its client token, which botocore fills in,
-    makes botocore's own retry after a lost answer harmless, where a plain conditional put would
-    meet its own write and take it for somebody else's.
-    """
+    """One transaction: the record if its version is the expected one, and its new events."""
     events = deployment.new_events
     deployment.version += 1
     deployment.events_written += len(events)
@@ -280,12 +223,12 @@ def _write(
         **{name: getattr(deployment, name) for name in QUERIED},
     }
     if expected_version is None:
-        put = _put(record, "attribute_not_exists(pk)")
+        put = table.put(record, "attribute_not_exists(pk)")
     else:
-        put = _put(record, "version = :version", {":version": expected_version})
+        put = table.put(record, "version = :version", {":version": expected_version})
     items = [put, *(also or [])]
     items += [
-        _put(
+        table.put(
             {"pk": pk, "sk": f"EVENT#{event.sequence:08d}", "document": event.model_dump_json()},
             "attribute_not_exists(pk)",
         )
@@ -293,7 +236,7 @@ def _write(
     ]
     if any(event.type == DELETED_EVENT for event in events):
         items += _release_name(deployment)
-    _transact(items)
+    table.transact(items)
     deployment.new_events.clear()
     return deployment
 
@@ -302,66 +245,18 @@ def _release_name(deployment: Deployment) -> list[dict[str, Any]]:
     """Nothing where another deployment has the name by now: after a second teardown of this one."""
     if id_of_name(deployment.owner, deployment.name) != deployment.id:
         return []
-    delete = {
-        "TableName": settings().table_name,
-        "Key": _key(f"OWNER#{deployment.owner}", f"NAME#{deployment.name}"),
-        "ConditionExpression": "attribute_not_exists(pk) OR deployment_id = :id",
-        "ExpressionAttributeValues": _serialized({":id": deployment.id}),
-    }
-    return [{"Delete": delete}]
+    return [
+        table.delete(
+            *_name_key(deployment.owner, deployment.name),
+            "attribute_not_exists(pk) OR deployment_id = :id",
+            {":id": deployment.id},
+        )
+    ]
 
 
-def _transact(items: list[dict[str, Any]]) -> None:
-    dynamodb = aws.client("dynamodb")
-    try:
-        dynamodb.transact_write_items(TransactItems=items)
-    except dynamodb.exceptions.TransactionCanceledException as error:
-        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-        if reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
-            raise Conflict from error
-        if reasons & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
-            raise Throttled("DynamoDB throttled the record's write") from error
-        raise
-    except dynamodb.exceptions.TransactionInProgressException as error:
-        raise Conflict from error
-
-
-def _query(request: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    for page in aws.client("dynamodb").get_paginator("query").paginate(**request):
-        yield from map(_deserialized, page["Items"])
+def _name_key(owner: str, name: str) -> tuple[str, str]:
+    return f"OWNER#{owner}", f"NAME#{name}"
 
 
 def _take(items: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     return [item for _, item in zip(range(count), items, strict=False)]
-
-
-def _put(
-    item: dict[str, Any], condition: str, values: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    put: dict[str, Any] = {
-        "TableName": settings().table_name,
-        "Item": _serialized(item),
-        "ConditionExpression": condition,
-    }
-    if values:
-        put["ExpressionAttributeValues"] = _serialized(values)
-    return {"Put": put}
-
-
-def _key(pk: str, sk: str) -> dict[str, Any]:
-    return _serialized({"pk": pk, "sk": sk})
-
-
-def _serialized(item: dict[str, Any]) -> dict[str, Any]:
-    from boto3.dynamodb.types import TypeSerializer
-
-    # None is left out, for no index key may be null.
-    serializer = TypeSerializer()
-    return {key: serializer.serialize(value) for key, value in item.items() if value is not None}
-
-
-def _deserialized(item: dict[str, Any]) -> dict[str, Any]:
-    from boto3.dynamodb.types import TypeDeserializer
-
-    deserializer = TypeDeserializer()
-    return {key: deserializer.deserialize(value) for key, value in item.items()}

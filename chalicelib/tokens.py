@@ -12,12 +12,11 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib import aws, clock, store
+from chalicelib import aws, clock, table
 from chalicelib.deployments.errors import NotFound, Retryable
 from chalicelib.observability import logger
 from chalicelib.settings import settings
@@ -115,7 +114,7 @@ def issue(
     puts = [
         {
             "TableName": table_name,
-            "Item": _serialized(item),
+            "Item": table.serialized(item),
             "ConditionExpression": "attribute_not_exists(pk)",
         }
         for item in items
@@ -126,7 +125,7 @@ def issue(
 
 def find(token: str) -> Token | None:
     """What is known of a token, expired or not, or None."""
-    item = store.get_item(**_hash_key(token_hash(token)))
+    item = table.get_item(**_hash_key(token_hash(token)))
     return _token(item) if item else None
 
 
@@ -142,10 +141,10 @@ def note_use(token: str, known: Token, moment: datetime) -> None:
         for key in (_list_key(known.id), _hash_key(token_hash(token))):
             dynamodb.update_item(
                 TableName=settings().table_name,
-                Key=_serialized(key),
+                Key=table.serialized(key),
                 UpdateExpression="SET last_used_at = :moment",
                 ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeValues=_serialized({":moment": clock.rfc3339(moment)}),
+                ExpressionAttributeValues=table.serialized({":moment": clock.rfc3339(moment)}),
             )
     except Exception as error:
         # A request must not fail for a note about it.
@@ -154,7 +153,8 @@ def note_use(token: str, known: Token, moment: datetime) -> None:
 
 def list_tokens() -> list[Token]:
     """Every token that is not revoked, of all owners, newest first; the expired ones too."""
-    return sorted(map(_token, _listed()), key=lambda t: (t.created_at, t.id), reverse=True)
+    listed = table.query("pk = :pk", {":pk": LIST_KEY}, ConsistentRead=True)
+    return sorted(map(_token, listed), key=lambda t: (t.created_at, t.id), reverse=True)
 
 
 def exists(token_id: str) -> bool:
@@ -171,16 +171,12 @@ def revoke(token_id: str) -> None:
     item = _listed_item(token_id)
     if item is None:
         raise missing
-    table, dynamodb = settings().table_name, aws.client("dynamodb")
-    listed = {
-        "TableName": table,
-        "Key": _serialized(_list_key(token_id)),
-        "ConditionExpression": "attribute_exists(pk)",
-    }
+    dynamodb = aws.client("dynamodb")
+    listed = table.delete(**_list_key(token_id), condition="attribute_exists(pk)")
     # Without a condition: of an expired token DynamoDB may have taken this one already.
-    found_by_hash = {"TableName": table, "Key": _serialized(_hash_key(item["token_hash"]))}
+    found_by_hash = table.delete(**_hash_key(item["token_hash"]))
     try:
-        dynamodb.transact_write_items(TransactItems=[{"Delete": listed}, {"Delete": found_by_hash}])
+        dynamodb.transact_write_items(TransactItems=[listed, found_by_hash])
     except dynamodb.exceptions.TransactionCanceledException as error:
         reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
         if "ConditionalCheckFailed" in reasons:
@@ -191,36 +187,17 @@ def revoke(token_id: str) -> None:
 # --- inside --------------------------------------------------------------------------------
 
 
-def _hash_key(hashed: str) -> dict[str, str]:
+def _hash_key(hashed: str) -> dict[str, Any]:
     return {"pk": f"TOKEN#{hashed}", "sk": "TOKEN"}
 
 
-def _list_key(token_id: str) -> dict[str, str]:
+def _list_key(token_id: str) -> dict[str, Any]:
     return {"pk": LIST_KEY, "sk": token_id}
 
 
 def _listed_item(token_id: str) -> dict[str, Any] | None:
     # Not every text can be a key: one of DynamoDB's is neither empty nor longer than 1024 bytes.
-    return store.get_item(**_list_key(token_id)) if ID_PATTERN.fullmatch(token_id) else None
-
-
-def _listed() -> Iterator[dict[str, Any]]:
-    from boto3.dynamodb.types import TypeDeserializer
-
-    deserializer = TypeDeserializer()
-    pages = (
-        aws.client("dynamodb")
-        .get_paginator("query")
-        .paginate(
-            TableName=settings().table_name,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues=_serialized({":pk": LIST_KEY}),
-            ConsistentRead=True,
-        )
-    )
-    for page in pages:
-        for item in page["Items"]:
-            yield {name: deserializer.deserialize(value) for name, value in item.items()}
+    return table.get_item(**_list_key(token_id)) if ID_PATTERN.fullmatch(token_id) else None
 
 
 def _token(item: dict[str, Any]) -> Token:
@@ -232,10 +209,3 @@ def _token(item: dict[str, Any]) -> Token:
         expires_at=item.get("expires_at"),
         last_used_at=item.get("last_used_at"),
     )
-
-
-def _serialized(item: dict[str, Any]) -> dict[str, Any]:
-    from boto3.dynamodb.types import TypeSerializer
-
-    serializer = TypeSerializer()
-    return {name: serializer.serialize(value) for name, value in item.items()}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib import aws, store
-from chalicelib.api import resource, validation
+from chalicelib import aws, store, table
+from chalicelib.api import cursor, resource, validation
+from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, invalid, is_number
 from chalicelib.clock import now, rfc3339
 from chalicelib.deployments import naming
@@ -36,15 +34,6 @@ EVENTS_PAGE = 100
 MOST_CURSOR = 256
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Status, body (None for no body) and headers."""
-
-    status: int
-    body: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 def create(request: Request) -> Answer:
     """`POST /deployments`: 202 with the resource, its execution started.
 
@@ -64,7 +53,7 @@ def create(request: Request) -> Answer:
         executions.start(deployment)
     except Exception as error:
         # Nothing half-made: without an execution nobody would ever finish this record.
-        with contextlib.suppress(store.Conflict):  # the start took effect, its answer was lost
+        with contextlib.suppress(table.Conflict):  # the start took effect, its answer was lost
             store.discard(deployment)
             raise _unavailable(error) from error
     location = {"Location": f"/deployments/{deployment.id}"}
@@ -77,7 +66,7 @@ def list_all(request: Request) -> Answer:
     deployments, after = store.list_deployments(
         None if request.caller.is_admin else request.caller.owner,
         limit=request.integer("limit", PAGE, 1, MOST_PER_PAGE),
-        after=_decoded(request.parameter("cursor")),
+        after=_position(request),
         name=request.parameter("name"),
         statuses=_statuses(request.parameter("status")),
         show_deleted=_flag(request, "show_deleted"),
@@ -85,7 +74,7 @@ def list_all(request: Request) -> Answer:
     moment = now()
     body = {
         "deployments": [resource.render(deployment, moment) for deployment in deployments],
-        "next_cursor": _encoded(after),
+        "next_cursor": cursor.encode(after) if after else None,
     }
     return Answer(200, body)
 
@@ -181,17 +170,17 @@ def events(request: Request, reference: str) -> Answer:
     """`GET /deployments/{deployment}/events`: every change of status and step, oldest first."""
     request.refuse_unknown("limit", "cursor")
     deployment = find(request.caller, reference)
-    cursor = _decoded(request.parameter("cursor"))
-    if cursor is not None and not is_number(cursor):
-        raise invalid("cursor", "is not one that this endpoint gave")
+    position = _position(request)
+    if position is not None and not is_number(position):
+        raise cursor.foreign()
     found, after = store.list_events(
         deployment.id,
         limit=request.integer("limit", EVENTS_PAGE, 1, MOST_PER_PAGE * 10),
-        after=int(cursor or 0),
+        after=int(position or 0),
     )
     body = {
         "events": [resource.render_event(event) for event in found],
-        "next_cursor": _encoded(str(after) if after else None),
+        "next_cursor": cursor.encode(str(after)) if after else None,
     }
     return Answer(200, body)
 
@@ -328,16 +317,6 @@ def _flag(request: Request, name: str) -> bool:
     return text == "true"
 
 
-def _encoded(position: str | None) -> str | None:
-    return base64.urlsafe_b64encode(position.encode()).decode() if position else None
-
-
-def _decoded(cursor: str | None) -> str | None:
-    if cursor is None:
-        return None
-    if len(cursor) > MOST_CURSOR:
-        raise invalid("cursor", "is not one that this endpoint gave")
-    try:
-        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
-    except (ValueError, binascii.Error):
-        raise invalid("cursor", "is not one that this endpoint gave") from None
+def _position(request: Request) -> str | None:
+    text = request.parameter(cursor.PARAMETER)
+    return None if text is None else cursor.decode(text, MOST_CURSOR)

@@ -12,7 +12,7 @@ from chalice.app import Request as ChaliceRequest
 
 from chalicelib import aws
 from chalicelib.api import auth, idempotency, problems
-from chalicelib.api.deployments import Answer
+from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, path_segment
 from chalicelib.deployments.errors import AwsUnavailable, RequestRefused, Retryable, Throttled
 from chalicelib.observability import logger

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chalicelib import store
-from chalicelib.api.deployments import Answer
+from chalicelib import table
+from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, invalid
 from chalicelib.clock import now
 from chalicelib.deployments.errors import IdempotencyKeyInUse, IdempotencyKeyReused
@@ -104,10 +104,10 @@ def _take(claim: _Claim) -> Answer | None:
     for _ in range(CLAIM_ATTEMPTS):
         moment = int(now().timestamp())
         try:
-            store.put_item(claim.item(CLAIMED), _FREE, {":now": moment})
+            table.put_item(claim.item(CLAIMED), _FREE, {":now": moment})
             return None
-        except store.Conflict:
-            found = store.get_item(*claim.keys)
+        except table.Conflict:
+            found = table.get_item(*claim.keys)
         if found:  # otherwise it was given back in between
             return _kept(claim, found, moment)
     raise _in_use(1)
@@ -137,7 +137,7 @@ def _in_use(seconds: int) -> IdempotencyKeyInUse:
 def _keep(claim: _Claim, answer: Answer) -> None:
     document = json.dumps({"status": answer.status, "body": answer.body, "headers": answer.headers})
     try:
-        store.put_item(claim.item(KEPT, document), _MINE, {":holder": claim.holder})
+        table.put_item(claim.item(KEPT, document), _MINE, {":holder": claim.holder})
     except Exception:
         # The work is accepted all the same, and its caller is here to be told.
         logger.exception("answer not kept", extra={"owner": claim.owner})
@@ -145,7 +145,7 @@ def _keep(claim: _Claim, answer: Answer) -> None:
 
 def _give_back(claim: _Claim) -> None:
     try:
-        store.delete_item(*claim.keys, _MINE, {":holder": claim.holder})
+        table.delete_item(*claim.keys, _MINE, {":holder": claim.holder})
     except Exception:
         # The refusal is what the caller must be told; the claim ends by itself.
         logger.exception("idempotency key not given back", extra={"owner": claim.owner})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -11,7 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from chalicelib.api.deployments import Answer, find
+from chalicelib.api import cursor
+from chalicelib.api.answer import Answer
+from chalicelib.api.deployments import find
 from chalicelib.api.requests import Request, invalid
 from chalicelib.clock import now, rfc3339
 from chalicelib.deployments.record import Status
@@ -61,8 +61,8 @@ def logs(request: Request, reference: str) -> Answer:
     since = _since(request, moment, OLDEST_LINE) or deployment.created_at
     task = _task(request.parameter("task"))
     limit = request.integer("limit", LINES, 1, MOST_LINES)
-    cursor = request.parameter("cursor")
-    position = Position.before(since) if cursor is None else _decoded(cursor, task)
+    given = request.parameter(cursor.PARAMETER)
+    position = Position.before(since) if given is None else _decoded(given, task)
     found = log_lines.read(deployment.id, position, task=task, limit=limit, moment=moment)
     lines, after = found or ([], None if deployment.status in ENDING else position)
     body = {
@@ -153,17 +153,14 @@ def _floor(moment: datetime, seconds: int) -> datetime:
 
 def _encoded(position: Position, task: str | None) -> str:
     text = _Cursor(position=position, task=task).model_dump_json(exclude_defaults=True)
-    return base64.urlsafe_b64encode(text.encode()).decode()
+    return cursor.encode(text)
 
 
-def _decoded(cursor: str, task: str | None) -> Position:
+def _decoded(text: str, task: str | None) -> Position:
     try:
-        if len(cursor) > MOST_CURSOR:
-            raise ValueError
-        text = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
-        found = _Cursor.model_validate_json(text)
-    except (ValueError, binascii.Error, ValidationError):
-        raise invalid("cursor", "is not one that this endpoint gave") from None
+        found = _Cursor.model_validate_json(cursor.decode(text, MOST_CURSOR))
+    except ValidationError:
+        raise cursor.foreign() from None
     if found.task != task:
-        raise invalid("cursor", "is one of another `task`")
+        raise invalid(cursor.PARAMETER, "is one of another `task`")
     return found.position

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from chalicelib import aws, tokens
-from chalicelib.api import auth
-from chalicelib.api.deployments import Answer
+from chalicelib.api import auth, idempotency
+from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, invalid
 from chalicelib.clock import now, rfc3339
-from chalicelib.deployments import spec, time_to_live
+from chalicelib.deployments import faults, time_to_live
 from chalicelib.observability import logger
 from chalicelib.settings import settings
 
@@ -52,10 +52,10 @@ def create(request: Request) -> Answer:
     """`POST /tokens`: 201 with the token, which no other answer holds."""
     auth.require_unrevoked(request.caller)
     request.refuse_unknown()
-    if request.header("Idempotency-Key") is not None:
+    if request.header(idempotency.HEADER) is not None:
         # To answer it again the token itself would have to be kept, where only its hash may be.
-        raise invalid("Idempotency-Key", "cannot be used here: a token is shown only once")
-    wanted = spec.validated(TokenRequest, request.json())
+        raise invalid(idempotency.HEADER, "cannot be used here: a token is shown only once")
+    wanted = faults.validated(TokenRequest, request.json())
     moment = now()
     lifetime = time_to_live.parse(wanted.expires_in) if wanted.expires_in else None
     expires_at = moment + lifetime if lifetime else None

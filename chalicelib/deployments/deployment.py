@@ -173,28 +173,26 @@ class Deployment(Record):
     def end_failed(self, now: datetime) -> None:
         """The operation failed and everything that was to be done about it is done."""
         destroying = self.operation.path is Path.DESTROY
-        self.status = Status.DELETE_FAILED if destroying else Status.FAILED
-        self._skip_the_rest(now)
-        self._end("failed", now)
-        self._note(
-            now,
-            "deployment.delete_failed" if destroying else "deployment.failed",
-            message=self.failure.message if self.failure else "",
-        )
+        self._end_as(Status.DELETE_FAILED if destroying else Status.FAILED, now)
 
     def end_torn_down(self, now: datetime) -> None:
         """AWS says that everything is gone: DELETED, or FAILED after a create that failed."""
-        self._skip_the_rest(now)  # where its execution died and the reconciler found it gone
         if self.operation.kind != "delete":
-            self.status = Status.FAILED
-            self._end("failed", now)
-            message = self.failure.message if self.failure else ""
-            self._note(now, "deployment.failed", message=message)
+            self._end_as(Status.FAILED, now)
             return
+        self._skip_the_rest(now)  # where its execution died and the reconciler found it gone
         self.status, self.deleted_at, self.failure = Status.DELETED, now, None
         self.purge_at = int((now + KEPT_AFTER_DELETION).timestamp())
         self._end("succeeded", now)
         self._note(now, DELETED_EVENT)
+
+    def _end_as(self, status: Status, now: datetime) -> None:
+        """The operation failed, and the deployment is `status`."""
+        self.status = status
+        self._skip_the_rest(now)
+        self._end("failed", now)
+        message = self.failure.message if self.failure else ""
+        self._note(now, f"deployment.{status.lower()}", message=message)
 
     def _skip_the_rest(self, now: datetime) -> None:
         for step in self.operation.steps:

@@ -1,7 +1,11 @@
-"""The sizes that Fargate offers, for Linux tasks.
+"""The sizes and architectures that Fargate offers, for Linux tasks.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
 """
+
+# Architectures, and their platforms in the words of the OCI image specification.
+# https://github.com/opencontainers/image-spec/blob/main/image-index.md
+PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
 
 GIB = 1024
 

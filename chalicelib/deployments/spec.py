@@ -7,9 +7,8 @@ all faults at once.
 
 from __future__ import annotations
 
-import difflib
 import re
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar, Unpack
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
 
 from pydantic import (
     AfterValidator,
@@ -21,8 +20,7 @@ from pydantic import (
     field_validator,
 )
 
-from chalicelib.deployments import image_reference, time_to_live, variables
-from chalicelib.deployments.errors import ValidationFailed
+from chalicelib.deployments import faults, image_reference, time_to_live, variables
 from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.deployments.naming import NAME_PATTERN
 
@@ -33,7 +31,6 @@ FIXED = {"name", "load_balancer", "architecture"}
 NOT_CHANGEABLE_YET = {"tags"}
 EVERYONE = ["0.0.0.0/0"]
 
-_Model = TypeVar("_Model", bound=BaseModel)
 _PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
 _STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
 _TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
@@ -239,18 +236,7 @@ class _Extension(_Strict):
 
 def parse_extension(body: Any) -> str:
     """The `ttl` of an extend. Raises `ValidationFailed`."""
-    return validated(_Extension, body).ttl
-
-
-def validated(model: type[_Model], body: Any) -> _Model:
-    """A request body as `model`. Raises `ValidationFailed` naming every fault at once."""
-    if not isinstance(body, dict):
-        raise _refused([_fault("", "the body must be a JSON object")])
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        faults = [_from_pydantic(fault, model) for fault in error.errors()]
-        raise _refused(faults) from None
+    return faults.validated(_Extension, body).ttl
 
 
 def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
@@ -259,7 +245,9 @@ def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
     Raises `ValidationFailed` likewise.
     """
     if isinstance(body, dict) and not body:
-        raise _refused([_fault("", "name at least one field to change, such as count or image")])
+        raise faults.refused(
+            [faults.fault("", "name at least one field to change, such as count or image")]
+        )
     merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
     return _validate(merged, FIXED | NOT_CHANGEABLE_YET | NOT_YET, limits, patch=True, sent=body)
 
@@ -268,22 +256,22 @@ def _validate(
     body: Any, refused: set[str], limits: Limits, patch: bool = False, sent: Any = None
 ) -> Spec:
     if not isinstance(body, dict):
-        raise _refused([_fault("", "the body must be a JSON object")])
+        raise faults.refused([faults.fault("", "the body must be a JSON object")])
     named = set(sent) if patch else set(body)
-    faults = [_fault(field, _refusal(field, patch)) for field in sorted(refused & named)]
+    found = [faults.fault(field, _refusal(field, patch)) for field in sorted(refused & named)]
     context = {"region": "", "allowed_secrets": (), **limits}
     try:
         known = {field: value for field, value in body.items() if field not in refused or patch}
         spec = Spec.model_validate(known, context=context)
     except ValidationError as error:
-        faults += [
-            _from_pydantic(fault)
+        found += [
+            faults.from_pydantic(fault, Spec)
             for fault in error.errors()
-            if fault["loc"][:1] not in {(f["field"],) for f in faults}
+            if fault["loc"][:1] not in {(f["field"],) for f in found}
         ]
-        raise _refused(faults) from None
-    if faults:
-        raise _refused(faults)
+        raise faults.refused(found) from None
+    if found:
+        raise faults.refused(found)
     return spec
 
 
@@ -293,35 +281,3 @@ def _refusal(field: str, patch: bool) -> str:
     if patch and field not in NOT_YET:
         return "cannot be changed yet: delete this deployment and make another"
     return "is not available yet: leave it out"
-
-
-def _fault(field: str, message: str) -> dict[str, str]:
-    return {"field": field, "message": message}
-
-
-def _refused(faults: list[dict[str, str]]) -> ValidationFailed:
-    fields = ", ".join(f["field"] or "body" for f in faults)
-    noun = "fault" if len(faults) == 1 else "faults"
-    return ValidationFailed(f"The body has {len(faults)} {noun}: {fields}", errors=faults)
-
-
-def _from_pydantic(error: Any, model: type[BaseModel] = Spec) -> dict[str, str]:
-    """A pydantic error in the words of the contract, with the fix."""
-    location = [str(part) for part in error["loc"]]
-    field, kind, context = ".".join(location), error["type"], error.get("ctx", {})
-    message = error["msg"]
-    if kind == "value_error":
-        message = str(context["error"])
-    elif kind == "missing":
-        message = "is required"
-    elif kind == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _siblings(location, model), n=1)
-        message = "is not a field of the contract" + (f": did you mean {near[0]}?" if near else "")
-    elif message.startswith("Input should be"):
-        message = "must be" + message.removeprefix("Input should be")
-    return _fault(field, message)
-
-
-def _siblings(location: list[str], model: type[BaseModel]) -> list[str]:
-    models: dict[str, type[BaseModel]] = {"health_check": HealthCheck, "smoke_test": SmokeTest}
-    return list(models.get(location[0], model).model_fields)

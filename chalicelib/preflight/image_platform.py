@@ -11,13 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.deployments.fargate import PLATFORMS
 from chalicelib.deployments.parts import Image
 from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.workflow import image
 
-# Fargate's names, and those of the OCI image specification.
-# https://github.com/opencontainers/image-spec/blob/main/image-index.md
-PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
 INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",

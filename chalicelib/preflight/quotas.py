@@ -33,7 +33,7 @@ def check_load_balancers(subject: Subject) -> bool:
     """Raises `DeploymentFailed` (`AWS_QUOTA_EXCEEDED`) or `NotKnown`."""
     if subject.has_load_balancer:
         return False
-    limit = _elb_limit("application-load-balancers")
+    limit = _elb_limit(subject, "application-load-balancers")
     pages = aws.client("elbv2").get_paginator("describe_load_balancers").paginate()
     kinds = [balancer["Type"] for page in pages for balancer in page["LoadBalancers"]]
     _hold("application load balancers", limit, kinds.count("application"), 1)
@@ -44,18 +44,17 @@ def check_target_groups(subject: Subject) -> bool:
     """Raises `DeploymentFailed` (`AWS_QUOTA_EXCEEDED`) or `NotKnown`."""
     if target_group.exists(subject.deployment.id):
         return False
-    limit = _elb_limit("target-groups")
+    limit = _elb_limit(subject, "target-groups")
     pages = aws.client("elbv2").get_paginator("describe_target_groups").paginate()
     _hold("target groups", limit, sum(len(page["TargetGroups"]) for page in pages), 1)
     return True
 
 
-def _elb_limit(name: str) -> int:
-    pages = aws.client("elbv2").get_paginator("describe_account_limits").paginate()
-    found = [limit for page in pages for limit in page["Limits"] if limit["Name"] == name]
-    if not found or not found[0].get("Max", "").isdecimal():
+def _elb_limit(subject: Subject, name: str) -> int:
+    limit = subject.elb_limits.get(name, "")
+    if not limit.isdecimal():
         raise NotKnown(f"Elastic Load Balancing does not tell {name}")
-    return int(found[0]["Max"])
+    return int(limit)
 
 
 def check_fargate(subject: Subject) -> bool:

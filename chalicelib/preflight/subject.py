@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.resources import load_balancer, network, service
 from chalicelib.resources.network import Network
@@ -24,6 +25,13 @@ class Subject:
     def placement(self) -> tuple[Network, dict[str, int]]:
         """The network, and subnet id -> free addresses."""
         return network.find_with_room()
+
+    @cached_property
+    def elb_limits(self) -> dict[str, str]:
+        """Name -> what Elastic Load Balancing allows the account, as it writes it."""
+        pages = aws.client("elbv2").get_paginator("describe_account_limits").paginate()
+        limits = (limit for page in pages for limit in page["Limits"])
+        return {limit["Name"]: limit.get("Max", "") for limit in limits}
 
     @cached_property
     def has_load_balancer(self) -> bool:

@@ -12,10 +12,11 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
 from chalicelib.deployments.operation import Path
 from chalicelib.resources import log_group, tasks
+from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream
 from chalicelib.workflow.stopped_tasks import Verdict, container_of, judge, stopped_by_itself
 
-CRASH_LOOP = 3
+CRASH_LOOP = BREAKER_FAILURES
 LOG_LINES = 20
 # An item of DynamoDB has at most 400 KB, and a container may log megabytes in a line.
 LINE_LENGTH = 1000

@@ -12,6 +12,7 @@ from typing import Any
 
 from chalicelib.deployments import naming
 from chalicelib.deployments.errors import FailureCode
+from chalicelib.deployments.fargate import PLATFORMS
 from chalicelib.deployments.spec import Spec
 
 # Codes of tasks that we, or ECS on our behalf, stopped.
@@ -191,8 +192,8 @@ def judge(
 
 
 def _wrong_architecture(spec: Spec) -> Verdict:
-    platform = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}[spec.architecture]
-    other = "ARM64" if spec.architecture == "X86_64" else "X86_64"
+    platform = PLATFORMS[spec.architecture]
+    other = next(name for name in PLATFORMS if name != spec.architecture)
     return Verdict(
         FailureCode.ARCHITECTURE_MISMATCH,
         f"The image was built for another CPU architecture than {spec.architecture}.",

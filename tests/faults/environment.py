@@ -10,7 +10,6 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
 from types import SimpleNamespace
 
 import pytest
@@ -21,27 +20,10 @@ from chalicelib.deployments import naming
 from chalicelib.settings import settings
 from chalicelib.workflow import smoke_test
 from tests.faults.world import World
-from tests.simulated_aws.account import ACCOUNT_ID, REGION, REGISTRY, REPOSITORY, Account
-from tests.simulated_aws.clock import SimulatedClock
-from tests.workflow.machine import TEMPLATE
+from tests.in_process import ENVIRONMENT, REGISTRY, make_table
+from tests.simulated_aws.account import REPOSITORY, Account
+from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
-STACK = "slipway-test"
-TABLE = "slipway-test-table"
-ENVIRONMENT = {
-    "AWS_REGION": REGION,
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_XRAY_SDK_ENABLED": "false",
-    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
-    "TABLE_NAME": TABLE,
-    "STACK_NAME": STACK,
-    "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:slipway",
-    "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/task",
-    "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/execution",
-    "ALLOWED_REGISTRIES": REGISTRY,
-    "LOAD_BALANCER_URL": "http://{name}",
-}
 SERVICES = ("dynamodb", "ec2", "ecr", "ecs", "elbv2", "logs", "stepfunctions")
 UNSET = ("VPC_ID", "SUBNET_IDS", "ASSIGN_PUBLIC_IP", "MAX_TASKS", "AWS_PROFILE")
 ID_ALPHABET = naming.ID_ALPHABET
@@ -56,13 +38,13 @@ def image(tag: str) -> str:
 def opened(seed: int = 0) -> Iterator[World]:
     """An AWS account with Slipway in it and the images 1 and 2, at the start of simulated time."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
+        for name, value in {**ENVIRONMENT, "LOAD_BALANCER_URL": "http://{name}"}.items():
             patch.setenv(name, value)
         for name in UNSET:
             patch.delenv(name, raising=False)
         settings.cache_clear()
         time = SimulatedClock()
-        patch.setattr(clock, "datetime", SimpleNamespace(now=lambda zone: _now(time, zone)))
+        patch.setattr(clock, "datetime", SimulatedDatetime(time))
         numbers = itertools.count()
         patch.setattr(naming, "new_id", lambda name: f"{name}-{_suffix(next(numbers))}")
         # Conflicts of nested runs are over as soon as they are met: nobody to wait for.
@@ -76,7 +58,7 @@ def opened(seed: int = 0) -> Iterator[World]:
                     _ = account.raw(service).exceptions  # built once for all worlds, not in each
                 patch.setattr(aws, "client", account.client)
                 patch.setattr(smoke_test, "http", _http(account))
-                make_table(account)
+                make_table(account.raw("dynamodb"))
                 for tag in ("1", "2"):
                     account.push(tag)
                 yield World(account, time, seed=seed)
@@ -85,23 +67,10 @@ def opened(seed: int = 0) -> Iterator[World]:
             settings.cache_clear()
 
 
-def _now(time: SimulatedClock, zone: tzinfo) -> datetime:
-    return time.now().astimezone(zone)
-
-
 def _suffix(number: int) -> str:
     """Six characters of the id's alphabet, another for each number."""
     base = len(ID_ALPHABET)
     return "".join(ID_ALPHABET[number // base**place % base] for place in range(5, -1, -1))
-
-
-def make_table(account: Account) -> None:
-    """The table of the template."""
-    properties = TEMPLATE["Resources"]["Table"]["Properties"]
-    shape = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-    account.raw("dynamodb").create_table(
-        TableName=TABLE, **{name: properties[name] for name in shape}
-    )
 
 
 def _http(account: Account) -> SimpleNamespace:

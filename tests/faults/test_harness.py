@@ -12,8 +12,9 @@ from chalicelib.deployments.record import Record
 from chalicelib.workflow import reconcile, step
 from tests.faults import invariants, matrix
 from tests.faults.disturbance import Case
-from tests.faults.environment import TABLE, image, make_table, opened
+from tests.faults.environment import image, opened
 from tests.faults.operations import OPERATIONS
+from tests.in_process import TABLE, make_table
 
 
 def nothing(*_: Any) -> None:
@@ -77,7 +78,7 @@ def test_a_resource_without_a_record_is_seen() -> None:
         OPERATIONS["deploy"].ask(world)
         world.run_for(60)
         world.account.raw("dynamodb").delete_table(TableName=TABLE)
-        make_table(world.account)
+        make_table(world.account.raw("dynamodb"))
 
         found = invariants.broken(world)
 

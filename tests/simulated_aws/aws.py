@@ -74,6 +74,28 @@ class Rule:
         return answer
 
 
+class ServiceRule(Rule):
+    """A rule about one service, with a method for each operation that it is about:
+    `_before_<Operation>(params)` and `_after_<Operation>(params, answer)`. None changes nothing."""
+
+    service: str
+
+    def before(self, call: Call) -> Answer | None:
+        handler = self._handler("before", call)
+        answer: Answer | None = handler(call.params) if handler else None
+        return answer
+
+    def after(self, call: Call, answer: Answer) -> Answer:
+        handler = self._handler("after", call)
+        amended: Answer | None = handler(call.params, answer) if handler else None
+        return answer if amended is None else amended
+
+    def _handler(self, when: str, call: Call) -> Callable[..., Any] | None:
+        if call.service != self.service:
+            return None
+        return getattr(self, f"_{when}_{call.operation}", None)
+
+
 class Layer:
     """The rules in order: the first to answer wins, and every one sees the answer, last first."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 START = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
@@ -25,6 +25,17 @@ class SimulatedClock:
     def advance_to(self, seconds: float) -> None:
         """Moves on; never back."""
         self._seconds = max(self._seconds, seconds)
+
+
+class SimulatedDatetime:
+    """Stands in for the name `datetime` in `chalicelib.clock`."""
+
+    def __init__(self, simulated: SimulatedClock) -> None:
+        self._simulated = simulated
+
+    def now(self, zone: tzinfo) -> datetime:
+        """The simulated moment."""
+        return self._simulated.now().astimezone(zone)
 
 
 class ScaledClock:

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
 
 import pytest
 from moto import mock_aws
 
 from chalicelib import aws, clock
 from chalicelib.settings import settings
-from tests.simulated_aws.account import ACCOUNT_ID, REGION, REGISTRY, Account
-from tests.simulated_aws.clock import SimulatedClock
-
-STACK, TABLE = "slipway-test", "slipway-test-table"
-ENVIRONMENT = {
-    "AWS_REGION": REGION,
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "TABLE_NAME": TABLE,
-    "STACK_NAME": STACK,
-    "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:slipway",
-    "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/task",
-    "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT_ID}:role/execution",
-    "ALLOWED_REGISTRIES": REGISTRY,
-    # moto's images of EC2 take half a second to load, and nobody asks for them.
-    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
-}
-
-
-class SimulatedDatetime:
-    """Stands in for the name `datetime` in `chalicelib.clock`."""
-
-    def __init__(self, simulated: SimulatedClock) -> None:
-        self._simulated = simulated
-
-    def now(self, zone: tzinfo) -> datetime:
-        """The simulated moment."""
-        return self._simulated.now().astimezone(zone)
+from tests.in_process import ENVIRONMENT
+from tests.simulated_aws.account import Account
+from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
 
 @pytest.fixture

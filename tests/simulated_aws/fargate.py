@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulated_aws.aws import Answer, AwsError, Call, Rule
+from tests.simulated_aws.aws import Answer, AwsError, Call, ServiceRule
 from tests.simulated_aws.containers import LIMIT, Containers
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.scheduler import Scheduler
@@ -24,12 +24,14 @@ SERVICE_NOT_FOUND = ("ServiceNotFoundException", "Service not found.")
 DEFAULT_DESIRED_STATUS = "RUNNING"
 
 
-class Fargate(Rule):
+class Fargate(ServiceRule):
     """Answers for services and tasks.
 
     Args:
         raw: service -> a boto3 client straight to the emulator.
     """
+
+    service = "ecs"
 
     def __init__(
         self,
@@ -66,18 +68,7 @@ class Fargate(Rule):
 
     def before(self, call: Call) -> Answer | None:
         self._timeline.catch_up()
-        handler = getattr(self, f"_before_{call.operation}", None)
-        if call.service != "ecs" or handler is None:
-            return None
-        answer: Answer | None = handler(call.params)
-        return answer
-
-    def after(self, call: Call, answer: Answer) -> Answer:
-        handler = getattr(self, f"_after_{call.operation}", None)
-        if call.service != "ecs" or handler is None:
-            return answer
-        amended: Answer | None = handler(call.params, answer)
-        return answer if amended is None else amended
+        return super().before(call)
 
     # Clusters
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulated_aws.aws import Answer, AwsError, Call, Rule
+from tests.simulated_aws.aws import Answer, AwsError, Call, ServiceRule
 from tests.simulated_aws.interfaces import LOAD_BALANCER, NetworkInterfaces
 from tests.simulated_aws.order import groups_in
 from tests.simulated_aws.targets import DELAY, NOT_REGISTERED, Group, Probe, Targets
@@ -35,7 +35,7 @@ class Balancer:
     forwards: dict[str, set[str]] = field(default_factory=dict)
 
 
-class LoadBalancers(Rule):
+class LoadBalancers(ServiceRule):
     """What Elastic Load Balancing does by itself.
 
     Args:
@@ -44,6 +44,8 @@ class LoadBalancers(Rule):
         emulator_keeps_targets: targets are registered behind the layer's back (by the agent of the
             local stack), so that the emulator is asked which there are.
     """
+
+    service = "elbv2"
 
     def __init__(
         self,
@@ -84,13 +86,6 @@ class LoadBalancers(Rule):
             self._group(call.params["TargetGroupArn"])
             return {}
         return None
-
-    def after(self, call: Call, answer: Answer) -> Answer:
-        handler = getattr(self, f"_after_{call.operation}", None)
-        if call.service != "elbv2" or handler is None:
-            return answer
-        amended: Answer | None = handler(call.params, answer)
-        return answer if amended is None else amended
 
     # Load balancers
 

@@ -16,10 +16,10 @@ from chalicelib.deployments.deployment import Deployment, Status
 from chalicelib.deployments.errors import NotReady, Retryable, StillProvisioning, Throttled
 from chalicelib.deployments.parts import Prediction
 from chalicelib.workflow import smoke_test
+from tests.in_process import STACK, TABLE, make_table
 from tests.simulated_aws.account import REGISTRY, REPOSITORY, Account, is_mutating
 from tests.simulated_aws.aws import Call
 from tests.simulated_aws.clock import START, SimulatedClock
-from tests.simulated_aws.conftest import STACK, TABLE
 from tests.simulated_aws.containers import Behaviour, answers
 from tests.simulated_aws.site import NAME, SURELY_ACTIVE, Site
 from tests.workflow import machine
@@ -35,9 +35,7 @@ class Killed(BaseException):
 @pytest.fixture
 def slipway(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     """An account with Slipway's table in it, and a smoke test that asks the simulated URL."""
-    table = machine.TEMPLATE["Resources"]["Table"]["Properties"]
-    keys = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-    account.raw("dynamodb").create_table(TableName=TABLE, **{key: table[key] for key in keys})
+    make_table(account.raw("dynamodb"))
     account.push("1")
 
     def get(url: str, path: str) -> tuple[Prediction, bytes]:

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.in_process import TABLE, make_table
 from tests.simulated_aws.account import Account
 from tests.simulated_aws.aws import Answer, AwsError, Call, ask
-from tests.simulated_aws.conftest import TABLE
 from tests.simulated_aws.emulator import Emulator
-from tests.workflow.machine import TEMPLATE
 
 KEY = {"pk": {"S": "DEPLOYMENT#a"}, "sk": {"S": "RECORD"}}
 ITEM = {**KEY, "version": {"N": "1"}, "document": {"S": "{}"}, "old": {"BOOL": False}}
@@ -21,9 +20,7 @@ NEW = {"ConditionExpression": "attribute_not_exists(pk)"}
 def table(account: Account) -> Any:
     """A client of the table, straight to moto."""
     dynamodb = account.raw("dynamodb")
-    wanted = TEMPLATE["Resources"]["Table"]["Properties"]
-    keys = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-    dynamodb.create_table(TableName=TABLE, **{key: wanted[key] for key in keys})
+    make_table(dynamodb)
     return dynamodb
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import botocore.handlers
@@ -13,10 +12,10 @@ from moto import mock_aws
 
 from chalicelib import aws, tokens
 from chalicelib.settings import settings
+from tests.in_process import make_table
 from tests.unit.builders import ACCOUNT, OWNER, REGION, REGISTRY
 from tests.unit.gateway import Gateway
 
-TEMPLATE = Path(__file__).parents[2] / "infra" / "resources.json"
 TABLE = "slipway-records"
 STATE_MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:slipway"
 ENVIRONMENT = {
@@ -78,12 +77,7 @@ def cloud(environment: None) -> Iterator[None]:
 
 @pytest.fixture
 def table(cloud: None) -> str:
-    """The table as the template says it, so that template and code cannot drift apart."""
-    properties = json.loads(TEMPLATE.read_text())["Resources"]["Table"]["Properties"]
-    shape = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-    aws.client("dynamodb").create_table(
-        TableName=TABLE, **{name: properties[name] for name in shape}
-    )
+    make_table(aws.client("dynamodb"), TABLE)
     return TABLE
 
 

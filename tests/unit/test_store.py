@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, store
+from chalicelib import aws, store, table
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NameTaken, NotFound, Retryable, Throttled
 from chalicelib.deployments.operation import CONVERGE_STEPS
@@ -242,7 +242,7 @@ def test_discard_leaves_nothing() -> None:
 def test_a_record_that_an_execution_wrote_is_not_discarded() -> None:
     written = store.create(deployment_of())
     store.update(ID, finish("resolve_image"))
-    with pytest.raises(store.Conflict):
+    with pytest.raises(table.Conflict):
         store.discard(written)
     assert store.get(ID) and store.id_of_name("team-a", "recommender") == ID
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, store, tokens
+from chalicelib import aws, tokens
 from chalicelib.clock import now, rfc3339
 from chalicelib.deployments.errors import NotFound, Retryable
+from chalicelib.table import get_item
 from tests.unit.builders import MOMENT
 
 HOUR = timedelta(hours=1)
@@ -168,9 +169,9 @@ def test_no_such_token_can_be_revoked(table: str, token_id: str) -> None:
 
 def test_of_two_at_once_one_revokes(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     token_id, _ = issue(table)
-    item = store.get_item(tokens.LIST_KEY, token_id)
+    item = get_item(tokens.LIST_KEY, token_id)
     tokens.revoke(token_id)
-    monkeypatch.setattr(store, "get_item", lambda *_, **__: item)
+    monkeypatch.setattr("chalicelib.table.get_item", lambda *_, **__: item)
     with pytest.raises(NotFound):
         tokens.revoke(token_id)
 

@@ -13,8 +13,8 @@ from chalicelib import aws
 from chalicelib.resources import tasks
 from chalicelib.settings import settings
 from local.network import open_default_vpc
-from tests.workflow.machine import TEMPLATE
-from tests.workflow.world import ACCOUNT, REGION, REGISTRY, STACK, TABLE, Clients, World
+from tests.in_process import ENVIRONMENT, make_table
+from tests.workflow.world import Clients, World
 
 
 class Model(BaseHTTPRequestHandler):
@@ -53,13 +53,7 @@ def clients() -> Clients:
 def world(monkeypatch: pytest.MonkeyPatch, clients: Clients, model_url: str) -> Iterator[World]:
     """An empty AWS account with Slipway's table, and the sample image in its registry."""
     environment = {
-        "AWS_REGION": REGION,
-        "TABLE_NAME": TABLE,
-        "STACK_NAME": STACK,
-        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:slipway",
-        "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/task",
-        "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/execution",
-        "ALLOWED_REGISTRIES": REGISTRY,
+        **ENVIRONMENT,
         "LOAD_BALANCER_URL": model_url,
         # moto's services run so many tasks from their creation on.
         "MOTO_ECS_SERVICE_RUNNING": "1",
@@ -69,9 +63,7 @@ def world(monkeypatch: pytest.MonkeyPatch, clients: Clients, model_url: str) -> 
     monkeypatch.setattr(aws, "client", clients)
     settings.cache_clear()
     with mock_aws():
-        table = TEMPLATE["Resources"]["Table"]["Properties"]
-        keys = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-        clients("dynamodb").create_table(TableName=TABLE, **{key: table[key] for key in keys})
+        make_table(clients("dynamodb"))
         open_default_vpc(clients("ec2"))
         made = World(clients)
         monkeypatch.setattr(tasks, "describe", made.describe_tasks)

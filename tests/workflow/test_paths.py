@@ -3,7 +3,8 @@
 from chalicelib.deployments.errors import FailureCode
 from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS
 from chalicelib.deployments.record import Status
-from tests.workflow.world import REGISTRY, World
+from tests.in_process import REGISTRY
+from tests.workflow.world import World
 
 KINDS = {
     "cluster",

@@ -20,8 +20,9 @@ from chalicelib.resources.log_lines import Position
 from chalicelib.settings import settings
 from chalicelib.tokens import Caller
 from chalicelib.workflow import diagnosis, executions, reconcile, steps
+from tests.in_process import REGISTRY, TABLE
 from tests.workflow.machine import ROOT
-from tests.workflow.world import OWNER, REGISTRY, TABLE, World
+from tests.workflow.world import OWNER, World
 
 POLICIES = {path.stem: path for path in (ROOT / ".chalice/policies").glob("*.json")}
 STAGES: dict[str, Any] = json.loads((ROOT / ".chalice/config.json").read_text())["stages"]

@@ -15,16 +15,12 @@ from chalicelib.deployments import spec as specs
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.record import Status
 from chalicelib.resources import service, tasks
+from tests.in_process import ACCOUNT, REGION, REGISTRY
 from tests.workflow import machine
 
-REGION = "us-east-1"
-ACCOUNT = "123456789012"
-STACK = "slipway-test"
-TABLE = "slipway-test-table"
 OWNER = "team-a"
 REPOSITORY = "recommend"
 ADDRESS = "172.31.0.10"
-REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 
 
 class Clients:

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib import aws, store
 from chalicelib.api import idempotency
-from chalicelib.api.deployments import Answer
+from chalicelib.api.answer import Answer
 from chalicelib.api.idempotency import CLAIMED, once
 from chalicelib.api.requests import Request
 from chalicelib.deployments.errors import (
@@ -17,6 +17,7 @@ from chalicelib.deployments.errors import (
     NotFound,
     ValidationFailed,
 )
+from chalicelib.table import get_item
 from chalicelib.tokens import Caller
 from tests.unit.builders import MOMENT, Clock, body_of
 from tests.unit.gateway import Answered, Gateway
@@ -100,7 +101,7 @@ def test_a_key_ends_after_24_hours(clock: Clock) -> None:
 
 def test_the_table_is_told_when_to_forget_a_key(clock: Clock) -> None:
     once(request_of(), Work())
-    item = store.get_item("OWNER#team-a", "IDEMPOTENCY#one")
+    item = get_item("OWNER#team-a", "IDEMPOTENCY#one")
     assert item and item["purge_at"] == int((MOMENT + timedelta(hours=24)).timestamp())
 
 

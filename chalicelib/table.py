@@ -1,0 +1,122 @@
+"""The table in DynamoDB, item by item. What the items are is `store.py`'s, `tokens.py`'s and
+`api/idempotency.py`'s business.
+
+A transaction even where one item is written: its client token, which botocore fills in, makes
+botocore's own retry after a lost answer harmless, where a plain conditional put would meet its own
+write and take it for somebody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from chalicelib import aws
+from chalicelib.deployments.errors import Throttled
+from chalicelib.settings import settings
+
+
+class Conflict(Exception):
+    """Somebody else wrote between our read and our write."""
+
+
+def get_item(pk: str, sk: str) -> dict[str, Any] | None:
+    """One item of the table by a consistent read, or None."""
+    answer = aws.client("dynamodb").get_item(
+        TableName=settings().table_name, Key=key(pk, sk), ConsistentRead=True
+    )
+    return deserialized(answer["Item"]) if "Item" in answer else None
+
+
+def put_item(item: dict[str, Any], condition: str, values: dict[str, Any]) -> None:
+    """Writes an item (`pk`, `sk`, attributes; None is left out). Raises `Conflict`."""
+    transact([put(item, condition, values)])
+
+
+def delete_item(pk: str, sk: str, condition: str, values: dict[str, Any]) -> None:
+    """Deletes an item. Raises `Conflict` where the condition does not hold."""
+    transact([delete(pk, sk, condition, values)])
+
+
+def transact(items: list[dict[str, Any]]) -> None:
+    """Writes all or none. Raises `Conflict` where a condition does not hold, or `Throttled`."""
+    dynamodb = aws.client("dynamodb")
+    try:
+        dynamodb.transact_write_items(TransactItems=items)
+    except dynamodb.exceptions.TransactionCanceledException as error:
+        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+        if reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
+            raise Conflict from error
+        if reasons & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
+            raise Throttled("DynamoDB throttled the record's write") from error
+        raise
+    except dynamodb.exceptions.TransactionInProgressException as error:
+        raise Conflict from error
+
+
+def query(condition: str, values: dict[str, Any], **more: Any) -> Iterator[dict[str, Any]]:
+    """The items that a Query finds, page by page as they are taken.
+
+    Args:
+        condition: the key condition.
+        values: what stands for its names, and for those of a filter, in Python's types.
+        more: further parameters of DynamoDB's Query.
+    """
+    pages = (
+        aws.client("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=settings().table_name,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=serialized(values),
+            **more,
+        )
+    )
+    for page in pages:
+        yield from map(deserialized, page["Items"])
+
+
+def put(
+    item: dict[str, Any], condition: str, values: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A put for `transact`."""
+    put: dict[str, Any] = {
+        "TableName": settings().table_name,
+        "Item": serialized(item),
+        "ConditionExpression": condition,
+    }
+    if values:
+        put["ExpressionAttributeValues"] = serialized(values)
+    return {"Put": put}
+
+
+def delete(
+    pk: str, sk: str, condition: str | None = None, values: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A delete for `transact`."""
+    delete: dict[str, Any] = {"TableName": settings().table_name, "Key": key(pk, sk)}
+    if condition:
+        delete["ConditionExpression"] = condition
+    if values:
+        delete["ExpressionAttributeValues"] = serialized(values)
+    return {"Delete": delete}
+
+
+def key(pk: str, sk: str) -> dict[str, Any]:
+    return serialized({"pk": pk, "sk": sk})
+
+
+def serialized(item: dict[str, Any]) -> dict[str, Any]:
+    """As DynamoDB wants it. None is left out, for no index key may be null."""
+    from boto3.dynamodb.types import TypeSerializer
+
+    serializer = TypeSerializer()
+    return {key: serializer.serialize(value) for key, value in item.items() if value is not None}
+
+
+def deserialized(item: dict[str, Any]) -> dict[str, Any]:
+    """As Python has it."""
+    from boto3.dynamodb.types import TypeDeserializer
+
+    deserializer = TypeDeserializer()
+    return {key: deserializer.deserialize(value) for key, value in item.items()}
