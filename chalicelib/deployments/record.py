@@ -85,6 +85,11 @@ class Record(BaseModel):
     def is_running(self) -> bool:
         return self.operation.status == "running"
 
+    @property
+    def wanted_tasks(self) -> int:
+        """How many tasks the service is to run."""
+        return self.spec.count
+
     # --- time to live ----------------------------------------------------------------------
 
     def live_for(self, ttl: str | None, now: datetime) -> None:

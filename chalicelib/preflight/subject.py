@@ -52,5 +52,5 @@ class Subject:
         running = found["runningCount"] + found.get("pendingCount", 0) if found and live else 0
         before = deployment.last_active
         is_rollout = before is None or before.image.digest != deployment.image.digest
-        least = 1 if is_rollout and deployment.spec.count else 0
-        return max(deployment.spec.count - running, least)
+        least = 1 if is_rollout and deployment.wanted_tasks else 0
+        return max(deployment.wanted_tasks - running, least)

@@ -42,7 +42,7 @@ def _create(deployment: Deployment, definition: str) -> str:
             # Another one after a service was deleted by hand: the old one stands for that.
             clientToken=naming.execution(deployment.id, deployment.generation),
             taskDefinition=definition,
-            desiredCount=spec.count,
+            desiredCount=deployment.wanted_tasks,
             launchType="FARGATE",
             deploymentConfiguration=_deployment_configuration(),
             healthCheckGracePeriodSeconds=spec.health_check.grace,
@@ -75,7 +75,7 @@ def _create(deployment: Deployment, definition: str) -> str:
 def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> str:
     wanted = {
         "taskDefinition": definition,
-        "desiredCount": deployment.spec.count,
+        "desiredCount": deployment.wanted_tasks,
         "healthCheckGracePeriodSeconds": deployment.spec.health_check.grace,
     }
     changes: dict[str, Any] = {k: value for k, value in wanted.items() if found.get(k) != value}

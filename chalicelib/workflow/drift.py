@@ -11,8 +11,8 @@ def find(deployment: Deployment) -> str:
     found = service.find(deployment.id)
     if found is None or found["status"] != "ACTIVE":
         return "the service was deleted"
-    if found["desiredCount"] != deployment.spec.count:
-        return f"the service wants {found['desiredCount']} tasks, not {deployment.spec.count}"
+    if found["desiredCount"] != deployment.wanted_tasks:
+        return f"the service wants {found['desiredCount']} tasks, not {deployment.wanted_tasks}"
     if found["taskDefinition"] != _recorded_revision(deployment):
         return f"the service runs {found['taskDefinition'].rsplit('/', 1)[-1]}"
     balancer = load_balancer.find(deployment.id)

@@ -51,7 +51,7 @@ def await_ready(deployment: Deployment) -> Outcome:
     def change(record: Deployment) -> None:
         record.url = balancer.url
 
-    return Outcome(message=f"{deployment.spec.count} healthy", change=change)
+    return Outcome(message=f"{deployment.wanted_tasks} healthy", change=change)
 
 
 def _waiting_for_tasks(
@@ -62,7 +62,7 @@ def _waiting_for_tasks(
     Targets are held against the tasks of this version, and those of the version before must
     have gone: what answers must be what was asked for.
     """
-    wanted = deployment.spec.count
+    wanted = deployment.wanted_tasks
     if found is None or found["status"] != "ACTIVE":
         return "the service is not there yet"
     running = next((d["runningCount"] for d in found["deployments"] if d["status"] == "PRIMARY"), 0)

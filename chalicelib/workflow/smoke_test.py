@@ -30,7 +30,7 @@ def run(deployment: Deployment) -> Outcome:
     `DeploymentFailed` (`SMOKE_TEST_FAILED`) with the answer as evidence.
     """
     test = deployment.spec.smoke_test
-    if deployment.spec.count == 0:
+    if deployment.wanted_tasks == 0:
         return Outcome(message="no task wanted, nothing to ask", status="skipped")
     path = test.path or "/"
     attempts = next(
