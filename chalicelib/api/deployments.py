@@ -7,10 +7,16 @@ import re
 from typing import Any
 
 from chalicelib import aws, store, table
-from chalicelib.api import cursor, resource, validation
+from chalicelib.api import answers, cursor, resource, validation
 from chalicelib.api.answer import Answer
-from chalicelib.api.requests import Request, invalid, is_number
-from chalicelib.clock import now, rfc3339
+from chalicelib.api.parameters import (
+    CreateParameters,
+    EventsParameters,
+    ListParameters,
+    is_number,
+)
+from chalicelib.api.requests import Request
+from chalicelib.clock import now
 from chalicelib.deployments import naming
 from chalicelib.deployments import spec as specs
 from chalicelib.deployments.deployment import Deployment
@@ -28,9 +34,6 @@ from chalicelib.settings import settings
 from chalicelib.tokens import Caller
 from chalicelib.workflow import executions
 
-PAGE = 20
-MOST_PER_PAGE = 100
-EVENTS_PAGE = 100
 MOST_CURSOR = 256
 
 
@@ -39,10 +42,9 @@ def create(request: Request) -> Answer:
 
     With `validate_only=true` 200: the checks and the cost.
     """
-    request.refuse_unknown("validate_only")
-    validate_only = _flag(request, "validate_only")
+    query = request.parameters(CreateParameters)
     spec = specs.parse(request.json(), **_limits())
-    if validate_only:
+    if query.validate_only:
         return Answer(200, validation.validate(request.caller.owner, spec))
     moment = now()
     deployment = Deployment.create(naming.new_id(spec.name), request.caller.owner, spec, moment)
@@ -62,26 +64,25 @@ def create(request: Request) -> Answer:
 
 def list_all(request: Request) -> Answer:
     """`GET /deployments`: the caller's deployments, newest first; an admin sees everyone's."""
-    request.refuse_unknown("status", "name", "limit", "cursor", "show_deleted")
+    query = request.parameters(ListParameters)
     deployments, after = store.list_deployments(
         None if request.caller.is_admin else request.caller.owner,
-        limit=request.integer("limit", PAGE, 1, MOST_PER_PAGE),
-        after=_position(request),
-        name=request.parameter("name"),
-        statuses=_statuses(request.parameter("status")),
-        show_deleted=_flag(request, "show_deleted"),
+        limit=query.limit,
+        after=_position(query.cursor),
+        name=query.name,
+        statuses=query.status,
+        show_deleted=query.show_deleted,
     )
     moment = now()
-    body = {
-        "deployments": [resource.render(deployment, moment) for deployment in deployments],
-        "next_cursor": cursor.encode(after) if after else None,
-    }
-    return Answer(200, body)
+    page = answers.Deployments(
+        deployments=[resource.shown(deployment, moment) for deployment in deployments],
+        next_cursor=cursor.encode(after) if after else None,
+    )
+    return Answer(200, page.document())
 
 
 def get(request: Request, reference: str) -> Answer:
     """`GET /deployments/{deployment}`: from the table alone; 304 when the poller knows it."""
-    request.refuse_unknown()
     deployment, moment = find(request.caller, reference), now()
     headers = resource.headers(deployment, moment)
     known = request.header("If-None-Match") or ""
@@ -93,7 +94,6 @@ def get(request: Request, reference: str) -> Answer:
 
 def update(request: Request, reference: str) -> Answer:
     """`PATCH /deployments/{deployment}`: 202; the change is rolled out by a new execution."""
-    request.refuse_unknown()
     body = request.json()
     found = find(request.caller, reference)
     wanted = request.header("If-Match")
@@ -108,14 +108,12 @@ def update(request: Request, reference: str) -> Answer:
 
 def rollback(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/rollback`: 202; back to what served before this version."""
-    request.refuse_unknown()
     found = find(request.caller, reference)
     return _rolled_out(store.update(found.id, lambda deployment: deployment.roll_back(now())))
 
 
 def extend(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/extend`: 200; its time to live begins anew, now."""
-    request.refuse_unknown()
     ttl = specs.parse_extension(request.json())
     found = find(request.caller, reference)
     deployment, moment = store.update(found.id, lambda d: d.extend(ttl, now())), now()
@@ -125,7 +123,6 @@ def extend(request: Request, reference: str) -> Answer:
 
 def delete(request: Request, reference: str) -> Answer:
     """`DELETE /deployments/{deployment}`: 202 at any moment, and again when it is gone already."""
-    request.refuse_unknown()
     found = find(request.caller, reference)
     wanted = request.header("If-Match")
     superseded: list[int] = []
@@ -148,7 +145,6 @@ def delete(request: Request, reference: str) -> Answer:
 
 def retry(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/retry`: 202; FAILED is made, DELETE_FAILED removed, again."""
-    request.refuse_unknown()
     found = find(request.caller, reference)
 
     def change(deployment: Deployment) -> None:
@@ -168,21 +164,17 @@ def retry(request: Request, reference: str) -> Answer:
 
 def events(request: Request, reference: str) -> Answer:
     """`GET /deployments/{deployment}/events`: every change of status and step, oldest first."""
-    request.refuse_unknown("limit", "cursor")
+    query = request.parameters(EventsParameters)
     deployment = find(request.caller, reference)
-    position = _position(request)
+    position = _position(query.cursor)
     if position is not None and not is_number(position):
         raise cursor.foreign()
-    found, after = store.list_events(
-        deployment.id,
-        limit=request.integer("limit", EVENTS_PAGE, 1, MOST_PER_PAGE * 10),
-        after=int(position or 0),
+    found, after = store.list_events(deployment.id, limit=query.limit, after=int(position or 0))
+    page = answers.Events(
+        events=[answers.Event(**event.model_dump()) for event in found],
+        next_cursor=cursor.encode(str(after)) if after else None,
     )
-    body = {
-        "events": [resource.render_event(event) for event in found],
-        "next_cursor": cursor.encode(str(after)) if after else None,
-    }
-    return Answer(200, body)
+    return Answer(200, page.document())
 
 
 def tasks(request: Request, reference: str) -> Answer:
@@ -190,31 +182,28 @@ def tasks(request: Request, reference: str) -> Answer:
     from chalicelib.resources import target_group
     from chalicelib.resources import tasks as ecs_tasks
 
-    request.refuse_unknown()
     deployment = find(request.caller, reference)
     found = ecs_tasks.describe(deployment.id)
     addresses = ecs_tasks.public_addresses(found)
     targets = target_group.targets(deployment.id) if found else []
     health = {target.address: target.state for target in targets}
-    return Answer(200, {"tasks": [_task(task, addresses, health) for task in found]})
+    page = answers.Tasks(tasks=[_task(task, addresses, health) for task in found])
+    return Answer(200, page.document())
 
 
-def _task(
-    task: dict[str, Any], addresses: dict[str, str], health: dict[str, str]
-) -> dict[str, Any]:
+def _task(task: dict[str, Any], addresses: dict[str, str], health: dict[str, str]) -> answers.Task:
     from chalicelib.resources.tasks import address, attachment, task_id
 
-    started = task.get("startedAt")
-    return {
-        "id": task_id(task),
-        "status": task["lastStatus"],
-        "health": task.get("healthStatus"),
-        "target_health": health.get(address(task) or ""),
-        "public_ip": addresses.get(attachment(task, "networkInterfaceId") or ""),
-        "zone": task.get("availabilityZone"),
-        "started_at": rfc3339(started) if started else None,
-        "stopped_reason": task.get("stoppedReason") or None,
-    }
+    return answers.Task(
+        id=task_id(task),
+        status=task["lastStatus"],
+        health=task.get("healthStatus"),
+        target_health=health.get(address(task) or ""),
+        public_ip=addresses.get(attachment(task, "networkInterfaceId") or ""),
+        zone=task.get("availabilityZone"),
+        started_at=task.get("startedAt"),
+        stopped_reason=task.get("stoppedReason") or None,
+    )
 
 
 # --- shared by the endpoints ---------------------------------------------------------------
@@ -299,24 +288,5 @@ def _unavailable(error: Exception) -> Exception:
     return error
 
 
-def _statuses(text: str | None) -> tuple[str, ...]:
-    if text is None:
-        return ()
-    statuses = tuple(part.strip() for part in text.split(","))
-    if not set(statuses) <= set(Status):
-        raise invalid("status", f"must be some of {', '.join(Status)}")
-    return statuses
-
-
-def _flag(request: Request, name: str) -> bool:
-    text = request.parameter(name)
-    if text is None:
-        return False
-    if text not in ("true", "false"):
-        raise invalid(name, "must be true or false")
-    return text == "true"
-
-
-def _position(request: Request) -> str | None:
-    text = request.parameter(cursor.PARAMETER)
+def _position(text: str | None) -> str | None:
     return None if text is None else cursor.decode(text, MOST_CURSOR)

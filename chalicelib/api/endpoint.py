@@ -1,8 +1,7 @@
-"""The decorator around every view: builds the request, checks the scope, answers problems."""
+"""The frame of every view: builds the request, checks the scope, answers problems."""
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,49 +12,68 @@ from chalice.app import Request as ChaliceRequest
 from chalicelib import aws
 from chalicelib.api import auth, idempotency, problems
 from chalicelib.api.answer import Answer
+from chalicelib.api.operation import Operation
+from chalicelib.api.parameters import Parameters
 from chalicelib.api.requests import Request, path_segment
-from chalicelib.deployments.errors import AwsUnavailable, RequestRefused, Retryable, Throttled
+from chalicelib.deployments.errors import (
+    AwsUnavailable,
+    MethodNotAllowed,
+    NotFound,
+    RequestRefused,
+    Retryable,
+    Throttled,
+)
 from chalicelib.observability import logger
+from chalicelib.tokens import Caller
+
+# A caller where no token is asked for: it owns nothing and may do nothing else.
+ANYBODY = Caller(owner="", scopes=frozenset(), token_id="")
 
 
 class SlipwayApi(Chalice):
     """Chalice, with the error answers that it makes itself turned into problems.
 
-    Its middleware never sees those: they are made before or after a view.
+    Its middleware never sees those: they are made before or after a view. API Gateway hands on
+    every path and method (`infra/gateway.py`), so that RFC 9110's 404, 405 and HEAD are kept here.
     """
 
     def __call__(self, event: Any, context: Any) -> Any:
         """An API Gateway proxy event in, a proxy answer out."""
-        path = (
-            event.get("requestContext", {}).get("resourcePath", "")
-            if isinstance(event, dict)
-            else ""
-        )
-        return problems.normalized(super().__call__(event, context), event.get("path", path))
+        asked, instance = event["requestContext"], event.get("path", "")
+        resource, method = asked["resourcePath"], asked["httpMethod"]
+        methods = self.routes.get(resource, {})
+        allowed = [*methods, *(("HEAD",) if "GET" in methods else ())]
+        if not methods:
+            return problems.answer(NotFound(f"There is no path {instance}"), instance)
+        if method not in allowed:
+            named = ", ".join(allowed)
+            detail = f"{resource} has the methods {named}"
+            return problems.answer(MethodNotAllowed(detail, headers={"Allow": named}), instance)
+        if method == "HEAD":
+            event = {**event, "requestContext": {**asked, "httpMethod": "GET"}}
+        answer = problems.normalized(super().__call__(event, context), instance)
+        return {**answer, "body": ""} if method == "HEAD" else answer
 
 
-def endpoint(
-    app: Chalice, scope: str
-) -> Callable[[Callable[..., Answer]], Callable[..., Response]]:
-    """Makes a Chalice view of a handler that takes a `Request` and the path's parameters."""
+def view(app: Chalice, operation: Operation) -> Callable[..., Response]:
+    """The Chalice view of an operation."""
 
-    def decorate(handler: Callable[..., Answer]) -> Callable[..., Response]:
-        @functools.wraps(handler)
-        def view(**parameters: str) -> Response:
-            current = app.current_request
-            assert current is not None  # Chalice sets it before it calls a view
-            try:
-                request = _request(current)
-                auth.require(request.caller, scope)
-                values = {name: path_segment(value) for name, value in parameters.items()}
-                answer = idempotency.once(request, lambda: handler(request, **values))
-                return _response(answer)
-            except Exception as error:
-                return _problem(_refusal(error), current)
+    def answer_request(**segments: str) -> Response:
+        current = app.current_request
+        assert current is not None  # Chalice sets it before it calls a view
+        try:
+            request = _request(current, with_token=operation.scope is not None)
+            if operation.scope:
+                auth.require(request.caller, operation.scope)
+            if operation.parameters is None:
+                request.parameters(Parameters)
+            values = [path_segment(value) for value in segments.values()]
+            answer = idempotency.once(request, lambda: operation.handler(request, *values))
+            return _response(answer)
+        except Exception as error:
+            return _problem(_refusal(error), current)
 
-        return view
-
-    return decorate
+    return answer_request
 
 
 def _refusal(error: Exception) -> RequestRefused:
@@ -69,11 +87,13 @@ def _refusal(error: Exception) -> RequestRefused:
     raise error
 
 
-def _request(current: ChaliceRequest) -> Request:
+def _request(current: ChaliceRequest, with_token: bool) -> Request:
     query = current.query_params
     body = current.raw_body
     return Request(
-        caller=auth.from_context(current.context.get("authorizer") or {}),
+        caller=auth.from_context(current.context.get("authorizer") or {})
+        if with_token
+        else ANYBODY,
         path=_path(current),
         headers=dict(current.headers),
         query={name: query.getlist(name) for name in query} if query else {},
@@ -96,6 +116,5 @@ def _response(answer: Answer) -> Response:
 
 
 def _problem(refused: RequestRefused, current: ChaliceRequest) -> Response:
-    body = problems.of_refusal(refused, _path(current))
-    headers: dict[str, str | list[str]] = {"Content-Type": problems.CONTENT_TYPE, **refused.headers}
-    return Response(json.dumps(body), headers, refused.status)
+    answer = problems.answer(refused, _path(current))
+    return Response(answer["body"], answer["headers"], answer["statusCode"])

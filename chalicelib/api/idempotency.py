@@ -39,7 +39,7 @@ KEPT = timedelta(hours=24)
 # The API function is ended after 29 s (.chalice/config.json); the rest is for clocks that differ.
 CLAIMED = timedelta(seconds=35)
 CLAIM_ATTEMPTS = 3
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # DynamoDB deletes an expired item within days, so an item may be there and count no more:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-items.html
 _FREE = "attribute_not_exists(pk) OR purge_at <= :now"
@@ -81,7 +81,7 @@ def once(request: Request, work: Callable[[], Answer]) -> Answer:
     key = request.header(HEADER)
     if key is None or request.method not in METHODS:
         return work()
-    if not _KEY.fullmatch(key):
+    if not KEY.fullmatch(key):
         raise invalid(HEADER, "must be 1 to 255 visible ASCII characters")
     claim = _Claim(request.caller.owner, key, _fingerprint(request), secrets.token_hex(8))
     kept = _take(claim)

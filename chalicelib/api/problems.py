@@ -19,7 +19,7 @@ CODES = {
     401: "UNAUTHENTICATED",
     403: "FORBIDDEN",
     404: "NOT_FOUND",
-    405: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     422: "VALIDATION_FAILED",
@@ -45,6 +45,15 @@ def document(
 def of_refusal(refused: RequestRefused, instance: str) -> dict[str, Any]:
     """The body for a request that was refused."""
     return document(refused.status, refused.code, refused.detail, instance, refused.errors)
+
+
+def answer(refused: RequestRefused, instance: str) -> dict[str, Any]:
+    """The Lambda proxy answer for a request that was refused."""
+    return {
+        "statusCode": refused.status,
+        "headers": {"Content-Type": CONTENT_TYPE, **refused.headers},
+        "body": json.dumps(of_refusal(refused, instance)),
+    }
 
 
 def normalized(answer: dict[str, Any], instance: str) -> dict[str, Any]:

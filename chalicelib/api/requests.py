@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from pydantic import BaseModel, ValidationError
+
+from chalicelib.deployments import faults
 from chalicelib.deployments.errors import (
     BodyTooLarge,
     MalformedJson,
@@ -16,6 +21,10 @@ from chalicelib.deployments.errors import (
 from chalicelib.tokens import Caller
 
 MOST_BODY_BYTES = 64 * 1024
+MEDIA_TYPE = "application/json"
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -35,49 +44,44 @@ class Request:
             (value for key, value in self.headers.items() if key.lower() == name.lower()), None
         )
 
-    def refuse_unknown(self, *parameters: str) -> None:
-        """Raises `ValidationFailed` for query parameters that the endpoint does not know."""
-        faults = [
-            {"field": name, "message": "is not a parameter of this endpoint, or not available yet"}
-            for name in sorted(set(self.query) - set(parameters))
-        ]
-        faults += [
+    def parameters(self, model: type[Model], moment: datetime | None = None) -> Model:
+        """The query parameters. Raises `ValidationFailed` naming every fault at once.
+
+        `moment` is the time that a `since=` counts from.
+        """
+        found = [
             {"field": name, "message": "must be given once"}
-            for name in sorted(set(self.query) & set(parameters))
-            if len(self.query[name]) > 1
+            for name in sorted(self.query)
+            if len(self.query[name]) > 1 and name in model.model_fields
         ]
-        if faults:
-            raise ValidationFailed("The request has parameters that cannot be used", errors=faults)
-
-    def parameter(self, name: str) -> str | None:
-        """The value of a query parameter, or None."""
-        values = self.query.get(name)
-        return values[0] if values else None
-
-    def integer(self, name: str, default: int, least: int, most: int) -> int:
-        """An integer parameter. Raises `ValidationFailed` with the bounds."""
-        text = self.parameter(name)
-        if text is None:
-            return default
-        # Not int() alone: it takes " 7", "+7" and "1_0".
-        number = int(text) if is_number(text) else -1
-        if not least <= number <= most:
-            raise invalid(name, f"must be a whole number from {least} to {most}")
-        return number
+        values = {name: given[0] for name, given in self.query.items()}
+        try:
+            read = model.model_validate(values, context={"moment": moment})
+        except ValidationError as error:
+            told = {fault["field"] for fault in found}
+            faults_in_values = (_fault(each, model) for each in error.errors())
+            found += [fault for fault in faults_in_values if fault["field"] not in told]
+        if found:
+            names = ", ".join(fault["field"] for fault in found)
+            raise ValidationFailed(
+                f"The query has parameters that are wrong: {names}", errors=found
+            )
+        return read
 
     def json(self) -> Any:
         """The body as JSON. Raises `UnsupportedMediaType`, `BodyTooLarge` or `MalformedJson`."""
-        media_type = (self.header("Content-Type") or "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise UnsupportedMediaType("Send the body as Content-Type: application/json")
+        sent = self.header("Content-Type") or ""
+        charset = _CHARSET.search(sent)
+        if sent.partition(";")[0].strip().lower() != MEDIA_TYPE or (
+            charset and charset[1].lower() not in ("utf-8", "utf8")
+        ):
+            raise UnsupportedMediaType(f"Send the body as Content-Type: {MEDIA_TYPE}, in UTF-8")
         if len(self.body) > MOST_BODY_BYTES:
             raise BodyTooLarge(
                 f"The body has {len(self.body)} bytes; at most {MOST_BODY_BYTES} are allowed"
             )
         try:
-            return json.loads(
-                self.body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-            )
+            return _parsed(self.body.decode("utf-8"))
         except (ValueError, RecursionError) as error:
             raise MalformedJson(f"The body is not JSON: {error}") from None
 
@@ -87,14 +91,27 @@ def path_segment(value: str) -> str:
     return unquote(value)
 
 
-def is_number(text: str) -> bool:
-    """Whether `text` is one to nine plain digits."""
-    return text.isascii() and text.isdigit() and len(text) <= 9
-
-
 def invalid(name: str, message: str) -> ValidationFailed:
     """One fault, named."""
     return ValidationFailed(f"{name} {message}", errors=[{"field": name, "message": message}])
+
+
+def _fault(error: Any, model: type[BaseModel]) -> dict[str, str]:
+    if error["type"] == "extra_forbidden":
+        name = str(error["loc"][0])
+        return faults.fault(name, "is not a parameter of this endpoint, or not available yet")
+    return faults.from_pydantic(error, model)
+
+
+def _parsed(text: str) -> Any:
+    value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            # RFC 8259, section 8.2: what becomes of it is anybody's guess; UTF-8 cannot say it.
+            raise ValueError("it has half of a surrogate pair") from None
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

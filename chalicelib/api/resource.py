@@ -5,46 +5,52 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from chalicelib.clock import rfc3339
+from chalicelib.api import answers
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.operation import Operation, Step
-from chalicelib.deployments.parts import Event, Resource
+from chalicelib.deployments.operation import Operation
 from chalicelib.deployments.pricing import BASIS
 
 POLL_SECONDS = 5
 
 
 def render(deployment: Deployment, now: datetime) -> dict[str, Any]:
-    """The deployment resource of `api.md`."""
-    self_link = f"/deployments/{deployment.id}"
-    return {
-        "id": deployment.id,
-        "name": deployment.name,
-        "owner": deployment.owner,
-        "status": deployment.status,
-        "generation": deployment.generation,
-        "url": deployment.url,
-        "spec": deployment.spec.model_dump(),
-        "image": deployment.image.model_dump(),
-        "operation": _operation(deployment.operation),
-        "failure": deployment.failure.model_dump() if deployment.failure else None,
-        "prediction": deployment.prediction.model_dump() if deployment.prediction else None,
-        "resources": [_resource(resource) for resource in deployment.resources],
-        "leftovers": [left.model_dump() for left in deployment.leftovers],
-        "cost": {
-            "usd_per_hour": deployment.meter.usd_per_hour,
-            "accrued_usd": accrued(deployment, now),
-            "basis": BASIS,
-        },
-        "created_at": rfc3339(deployment.created_at),
-        "updated_at": rfc3339(deployment.updated_at),
-        "expires_at": _moment(deployment.expires_at),
-        "deleted_at": _moment(deployment.deleted_at),
-        "links": {
-            "self": self_link,
-            **{name: f"{self_link}/{name}" for name in ("events", "tasks", "logs")},
-        },
-    }
+    """The deployment resource of `api.md`, as JSON has it."""
+    return shown(deployment, now).document()
+
+
+def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
+    """What a caller sees of a record."""
+    failure, self_link = deployment.failure, f"/deployments/{deployment.id}"
+    return answers.Deployment(
+        id=deployment.id,
+        name=deployment.name,
+        owner=deployment.owner,
+        status=deployment.status,
+        generation=deployment.generation,
+        url=deployment.url,
+        spec=deployment.spec,
+        image=deployment.image,
+        operation=_operation(deployment.operation),
+        failure=answers.Failure.model_validate(failure) if failure else None,
+        prediction=deployment.prediction,
+        resources=[answers.Resource.model_validate(each) for each in deployment.resources],
+        leftovers=deployment.leftovers,
+        cost=answers.Cost(
+            usd_per_hour=deployment.meter.usd_per_hour,
+            accrued_usd=accrued(deployment, now),
+            basis=BASIS,
+        ),
+        created_at=deployment.created_at,
+        updated_at=deployment.updated_at,
+        expires_at=deployment.expires_at,
+        deleted_at=deployment.deleted_at,
+        links=answers.Links(
+            self=self_link,
+            events=f"{self_link}/events",
+            tasks=f"{self_link}/tasks",
+            logs=f"{self_link}/logs",
+        ),
+    )
 
 
 def accrued(deployment: Deployment, now: datetime) -> float:
@@ -70,33 +76,14 @@ def headers(deployment: Deployment, now: datetime) -> dict[str, str]:
     return values
 
 
-def render_event(event: Event) -> dict[str, Any]:
-    """An event of `/events`."""
-    return {**event.model_dump(), "at": rfc3339(event.at)}
-
-
-def _operation(operation: Operation) -> dict[str, Any]:
-    return {
-        "kind": operation.kind,
-        "status": operation.status,
-        "generation": operation.generation,
-        "percent": operation.percent,
-        "started_at": rfc3339(operation.started_at),
-        "finished_at": _moment(operation.finished_at),
-        "deadline": rfc3339(operation.deadline),
-        "steps": [_step(step) for step in operation.steps],
-    }
-
-
-def _step(step: Step) -> dict[str, Any]:
-    times = {"started_at": _moment(step.started_at), "finished_at": _moment(step.finished_at)}
-    return {**step.model_dump(), **times}
-
-
-def _resource(resource: Resource) -> dict[str, Any]:
-    times = {"created_at": _moment(resource.created_at), "deleted_at": _moment(resource.deleted_at)}
-    return {**resource.model_dump(), **times}
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return rfc3339(moment) if moment else None
+def _operation(operation: Operation) -> answers.Operation:
+    return answers.Operation(
+        kind=operation.kind,
+        status=operation.status,
+        generation=operation.generation,
+        percent=operation.percent,
+        started_at=operation.started_at,
+        finished_at=operation.finished_at,
+        deadline=operation.deadline,
+        steps=[answers.Step.model_validate(step) for step in operation.steps],
+    )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from chalicelib import aws, tokens
-from chalicelib.api import auth, idempotency
+from chalicelib.api import answers, auth, idempotency
 from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, invalid
-from chalicelib.clock import now, rfc3339
+from chalicelib.clock import now
 from chalicelib.deployments import faults, time_to_live
 from chalicelib.observability import logger
 from chalicelib.settings import settings
@@ -22,9 +22,20 @@ class TokenRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    owner: str
-    scopes: list[Literal["read", "deploy", "admin"]] = Field(min_length=1)
-    expires_in: str | None = None
+    owner: str = Field(
+        description="Whose deployments the token sees and changes.",
+        json_schema_extra={"pattern": f"^{tokens.OWNER_PATTERN}$"},
+    )
+    scopes: list[Literal["read", "deploy", "admin"]] = Field(
+        min_length=1,
+        description="`admin` includes the others, and sees every owner's deployments.",
+        json_schema_extra={"uniqueItems": True},
+    )
+    expires_in: str | None = Field(
+        None,
+        description=f"Without it the token does not expire; {time_to_live.RULE}.",
+        json_schema_extra={"pattern": f"^{time_to_live.PATTERN.pattern}$"},
+    )
 
     @field_validator("owner")
     @classmethod
@@ -51,7 +62,6 @@ class TokenRequest(BaseModel):
 def create(request: Request) -> Answer:
     """`POST /tokens`: 201 with the token, which no other answer holds."""
     auth.require_unrevoked(request.caller)
-    request.refuse_unknown()
     if request.header(idempotency.HEADER) is not None:
         # To answer it again the token itself would have to be kept, where only its hash may be.
         raise invalid(idempotency.HEADER, "cannot be used here: a token is shown only once")
@@ -69,38 +79,26 @@ def create(request: Request) -> Answer:
     )
     by = {"token": token_id, "owner": wanted.owner, "by_token": request.caller.token_id}
     logger.info("token issued", extra=by)
-    body = {
-        "id": token_id,
-        "token": token,
-        "owner": wanted.owner,
-        "scopes": [scope for scope in tokens.SCOPES if scope in wanted.scopes],
-        "expires_at": rfc3339(expires_at) if expires_at else None,
-    }
-    return Answer(201, body)
+    issued = answers.IssuedToken(
+        id=token_id,
+        token=token,
+        owner=wanted.owner,
+        scopes=[scope for scope in tokens.SCOPES if scope in wanted.scopes],
+        expires_at=expires_at,
+    )
+    return Answer(201, issued.document())
 
 
 def list_all(request: Request) -> Answer:
     """`GET /tokens`: every owner's, newest first, with all but the tokens themselves."""
     auth.require_unrevoked(request.caller)
-    request.refuse_unknown()
-    return Answer(200, {"tokens": [_render(token) for token in tokens.list_tokens()]})
+    listed = answers.Tokens(tokens=tokens.list_tokens())
+    return Answer(200, listed.document())
 
 
 def revoke(request: Request, token_id: str) -> Answer:
     """`DELETE /tokens/{token_id}`: 204, and 404 when there is none, or none any more."""
     auth.require_unrevoked(request.caller)
-    request.refuse_unknown()
     tokens.revoke(token_id)
     logger.info("token revoked", extra={"token": token_id, "by_token": request.caller.token_id})
     return Answer(204)
-
-
-def _render(token: tokens.Token) -> dict[str, Any]:
-    return {
-        "id": token.id,
-        "owner": token.owner,
-        "scopes": list(token.scopes),
-        "created_at": token.created_at,
-        "expires_at": token.expires_at,
-        "last_used_at": token.last_used_at,
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib import store
+from chalicelib.api import answers
 from chalicelib.clock import now
 from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
@@ -18,7 +19,7 @@ from chalicelib.workflow import image
 
 
 def validate(owner: str, spec: Spec) -> dict[str, Any]:
-    """`{valid, checks: [{name, status, code, message, hint}], cost, image, spec}`.
+    """`answers.Validation` as a document.
 
     A check's `status` is `passed`, `failed`, `not_known` where AWS does not tell, or `skipped`
     where there is nothing to check. `valid` is false as soon as one failed.
@@ -27,29 +28,30 @@ def validate(owner: str, spec: Spec) -> dict[str, Any]:
     deployment = Deployment.create(naming.new_id(spec.name), owner, spec, now())
     checks = [_name(owner, spec.name), _image(deployment)]
     checks += map(_shown, preflight.examine(deployment))
-    return {
-        "valid": all(check["status"] != "failed" for check in checks),
-        "checks": checks,
-        "cost": {"usd_per_hour": hourly_rate(spec), "basis": BASIS},
-        "image": deployment.image.model_dump(),
-        "spec": spec.model_dump(),
-    }
+    found = answers.Validation(
+        valid=all(check.status != "failed" for check in checks),
+        checks=checks,
+        cost=answers.Price(usd_per_hour=hourly_rate(spec), basis=BASIS),
+        image=deployment.image,
+        spec=spec,
+    )
+    return found.document()
 
 
-def _name(owner: str, name: str) -> dict[str, Any]:
+def _name(owner: str, name: str) -> answers.Check:
     taken_by = store.id_of_name(owner, name)
     if taken_by is None:
         return _shown(Finding("name", "passed"))
-    return {
-        "name": "name",
-        "status": "failed",
-        "code": "NAME_TAKEN",
-        "message": f"{owner} has a live deployment named {name}: {taken_by}.",
-        "hint": "Delete it first or choose another name.",
-    }
+    return answers.Check(
+        name="name",
+        status="failed",
+        code="NAME_TAKEN",
+        message=f"{owner} has a live deployment named {name}: {taken_by}.",
+        hint="Delete it first or choose another name.",
+    )
 
 
-def _image(deployment: Deployment) -> dict[str, Any]:
+def _image(deployment: Deployment) -> answers.Check:
     try:
         outcome = image.resolve(deployment)
     except DeploymentFailed as fault:
@@ -60,12 +62,12 @@ def _image(deployment: Deployment) -> dict[str, Any]:
     return _shown(Finding("image", "passed"))
 
 
-def _shown(finding: Finding) -> dict[str, Any]:
+def _shown(finding: Finding) -> answers.Check:
     fault = finding.fault
-    return {
-        "name": finding.check,
-        "status": finding.status,
-        "code": fault.code if fault else None,
-        "message": fault.message if fault else finding.message or None,
-        "hint": fault.hint if fault else None,
-    }
+    return answers.Check(
+        name=finding.check,
+        status=finding.status,
+        code=fault.code if fault else None,
+        message=fault.message if fault else finding.message or None,
+        hint=fault.hint if fault else None,
+    )

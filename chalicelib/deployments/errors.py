@@ -115,6 +115,10 @@ class NotFound(RequestRefused):
     status, code = 404, "NOT_FOUND"
 
 
+class MethodNotAllowed(RequestRefused):
+    status, code = 405, "METHOD_NOT_ALLOWED"
+
+
 class NameTaken(RequestRefused):
     status, code = 409, "NAME_TAKEN"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST = rf"(?P<registry>(?:(?:{_LABEL}\.)+{_LABEL}|localhost)(?::\d{{1,5}})?)"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REFERENCE = re.compile(
+REFERENCE = re.compile(
     rf"{_HOST}/(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
@@ -45,7 +45,7 @@ class ImageReference:
 
 def parse(reference: str) -> ImageReference:
     """The parts of `reference`. Raises `ValueError` with the reason and the form it should have."""
-    match = _REFERENCE.fullmatch(reference) if len(reference) <= MAX_LENGTH else None
+    match = REFERENCE.fullmatch(reference) if len(reference) <= MAX_LENGTH else None
     if not match:
         raise ValueError(
             "must be an image reference with a registry, such as "

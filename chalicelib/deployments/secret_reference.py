@@ -11,12 +11,12 @@ import re
 from dataclasses import dataclass
 
 _PLACE = r"(?P<region>[a-z0-9-]{1,32}):(?P<account>\d{12})"
-_SECRET = re.compile(
+SECRET = re.compile(
     rf"(?P<arn>arn:aws[a-z-]{{0,16}}:secretsmanager:{_PLACE}:secret:[\w/+=.@-]{{1,519}})"
     r"(?::(?P<json_key>[^:\s]{0,256}):(?P<stage>[^:\s]{0,256}):(?P<version_id>[\w-]{0,64}))?",
     re.ASCII,
 )
-_PARAMETER = re.compile(
+PARAMETER = re.compile(
     rf"(?P<arn>arn:aws[a-z-]{{0,16}}:ssm:{_PLACE}:parameter/(?P<name>[\w/.-]{{1,1011}}))", re.ASCII
 )
 DEFAULT_STAGE = "AWSCURRENT"
@@ -50,9 +50,9 @@ class SecretReference:
 
 def parse(value: str) -> SecretReference:
     """The reference in `value`. Raises `ValueError`, which never repeats what may be a secret."""
-    if found := _PARAMETER.fullmatch(value):
+    if found := PARAMETER.fullmatch(value):
         return SecretReference(found["arn"], found["region"], found["account"], found["name"])
-    found = _SECRET.fullmatch(value)
+    found = SECRET.fullmatch(value)
     if found is None or (found["stage"] and found["version_id"]):
         raise ValueError(
             "never a value: give the ARN of a Secrets Manager secret, which may end in "

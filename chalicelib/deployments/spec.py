@@ -8,13 +8,14 @@ all faults at once.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict, Unpack
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -24,20 +25,25 @@ from chalicelib.deployments import faults, image_reference, time_to_live, variab
 from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.deployments.naming import NAME_PATTERN
 
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
 # Of the HTTP contract, but not built yet: refused, never silently accepted.
 NOT_YET = {"scaling", "certificate_arn", "domain", "callback_url"}
 FIXED = {"name", "load_balancer", "architecture"}
 # Tags are put on at creation only, so far.
 NOT_CHANGEABLE_YET = {"tags"}
+UNCHANGEABLE = FIXED | NOT_CHANGEABLE_YET
 EVERYONE = ["0.0.0.0/0"]
 
-_PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
-_STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
+PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
+STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
 _TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
 
 
 def _http_path(value: str) -> str:
-    if not _PATH.fullmatch(value):
+    if not PATH.fullmatch(value):
         raise ValueError("must be a path such as /health: one / first, no spaces, never a URL")
     return value
 
@@ -49,6 +55,14 @@ class _Strict(BaseModel):
     """No coercion and no unknown field: a caller's mistake is told, not guessed at."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        from chalicelib.deployments import spec_schema
+
+        return spec_schema.described(cls.__name__, handler.resolve_ref_schema(handler(core)))
 
 
 class HealthCheck(_Strict):
@@ -64,7 +78,7 @@ class HealthCheck(_Strict):
     @classmethod
     def _status(cls, value: str) -> str:
         ranges = (part.split("-") for part in value.split(","))
-        if not _STATUS_LIST.fullmatch(value) or any(r != sorted(r) for r in ranges):
+        if not STATUS_LIST.fullmatch(value) or any(r != sorted(r) for r in ranges):
             raise ValueError("must be HTTP codes from 200 to 499, such as 200, 200,204 or 200-399")
         return value
 
@@ -222,7 +236,7 @@ def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
     return _validate(body, NOT_YET, limits)
 
 
-class _Extension(_Strict):
+class Extension(_Strict):
     """The body of an extend."""
 
     ttl: str
@@ -236,7 +250,7 @@ class _Extension(_Strict):
 
 def parse_extension(body: Any) -> str:
     """The `ttl` of an extend. Raises `ValidationFailed`."""
-    return faults.validated(_Extension, body).ttl
+    return faults.validated(Extension, body).ttl
 
 
 def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
@@ -249,7 +263,7 @@ def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
             [faults.fault("", "name at least one field to change, such as count or image")]
         )
     merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
-    return _validate(merged, FIXED | NOT_CHANGEABLE_YET | NOT_YET, limits, patch=True, sent=body)
+    return _validate(merged, UNCHANGEABLE | NOT_YET, limits, patch=True, sent=body)
 
 
 def _validate(

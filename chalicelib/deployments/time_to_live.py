@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-_PATTERN = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
+PATTERN = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 # The reconciler looks every five minutes, and a deploy takes some three.
 LEAST = timedelta(minutes=10)
@@ -17,7 +17,7 @@ NOTICE = timedelta(hours=1)
 
 def parse(text: str) -> timedelta:
     """The duration. Raises `ValueError` with the rule, for a caller to read."""
-    matched = _PATTERN.fullmatch(text)
+    matched = PATTERN.fullmatch(text)
     duration = int(matched[1]) * _UNITS[matched[2]] if matched else timedelta(0)
     if not LEAST <= duration <= MOST:
         raise ValueError(RULE)

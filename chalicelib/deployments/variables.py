@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from chalicelib.deployments import secret_reference
 
 MOST_BYTES = 4096
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _SECRET_WORDS = {
     "PASSWORD",
     "PASSWD",
@@ -78,7 +78,7 @@ def _faults_of_secrets(
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no variable name: use letters, digits and underscores")
 
 

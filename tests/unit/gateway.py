@@ -10,20 +10,6 @@ from urllib.parse import quote, unquote
 import app
 
 METHOD_ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef/api/GET/deployments"
-ROUTES = (
-    "/health",
-    "/deployments",
-    "/deployments/{deployment}",
-    "/deployments/{deployment}/retry",
-    "/deployments/{deployment}/rollback",
-    "/deployments/{deployment}/extend",
-    "/deployments/{deployment}/events",
-    "/deployments/{deployment}/tasks",
-    "/deployments/{deployment}/logs",
-    "/deployments/{deployment}/metrics",
-    "/tokens",
-    "/tokens/{token_id}",
-)
 
 
 @dataclass
@@ -140,12 +126,12 @@ def proxy_event(
 
 def _route(path: str) -> tuple[str, dict[str, str]]:
     parts = path.split("/")
-    for route in ROUTES:
+    for route in app.app.routes:
         names = route.split("/")
         pairs = list(zip(names, parts, strict=False))
         if len(names) == len(parts) and all(n == p or n.startswith("{") for n, p in pairs):
             return route, {n.strip("{}"): p for n, p in pairs if n.startswith("{")}
-    return path, {}
+    return "/{proxy+}", {"proxy": path.removeprefix("/")}
 
 
 def escaped(text: str) -> str:

@@ -51,7 +51,23 @@ def test_the_instance_is_the_path_that_was_asked_for(gateway: Gateway) -> None:
 
 
 def test_a_method_that_a_route_does_not_have_is_a_problem(gateway: Gateway) -> None:
-    check(gateway.send("PUT", "/deployments", {}), 405, "NOT_FOUND")
+    answer = gateway.send("PUT", "/deployments", {})
+    check(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "POST, GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/deployments/a/b/c", "/deployments/"])
+def test_a_path_that_no_route_has_is_a_problem(gateway: Gateway, path: str) -> None:
+    answer = gateway.get(path)
+    check(answer, 404, "NOT_FOUND")
+    assert answer.json["instance"] == path
+
+
+def test_head_is_get_without_the_body(gateway: Gateway) -> None:
+    get, head = (gateway.send(method, "/deployments") for method in ("GET", "HEAD"))
+    assert (head.status, head.headers, head.text) == (get.status, get.headers, "")
+    assert gateway.send("HEAD", f"/deployments/{ID}").status == 404
+    assert gateway.send("HEAD", f"/deployments/{ID}/retry").status == 405
 
 
 def test_a_request_without_the_authorizers_context_is_401(gateway: Gateway) -> None:

@@ -1,7 +1,8 @@
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
+from chalicelib.api.parameters import Parameters, WholeNumber
 from chalicelib.api.requests import MOST_BODY_BYTES, Request, path_segment
 from chalicelib.deployments.errors import (
     BodyTooLarge,
@@ -25,7 +26,14 @@ def test_headers_have_names_in_any_case() -> None:
     assert asked.header("If-None-Match") is None
 
 
-@pytest.mark.parametrize(("text", "value"), [(b"{}", {}), (b' [1, "\xc3\xa9"] ', [1, "é"])])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"{}", {}),
+        (b' [1, "\xc3\xa9"] ', [1, "é"]),
+        (b'"\\ud83d\\ude80"', "\U0001f680"),
+    ],
+)
 def test_a_body_is_json(text: bytes, value: Any) -> None:
     assert request(headers=JSON, body=text).json() == value
 
@@ -35,7 +43,12 @@ def test_a_body_is_json(text: bytes, value: Any) -> None:
     [
         ({}, b"{}", UnsupportedMediaType),
         ({"Content-Type": "application/jsonp"}, b"{}", UnsupportedMediaType),
+        ({"Content-Type": "application/json; charset=latin-1"}, b"{}", UnsupportedMediaType),
+        ({"Content-Type": ""}, b"{}", UnsupportedMediaType),
         (JSON, b"", MalformedJson),
+        (JSON, b'{"name": "\\ud800"}', MalformedJson),
+        (JSON, b'{"\\udfff": 1}', MalformedJson),
+        (JSON, b"NaN", MalformedJson),
         (JSON, b"\xff", MalformedJson),
         (JSON, b"\xef\xbb\xbf{}", MalformedJson),
         (JSON, b'{"a": {"b": 1, "b": 1}}', MalformedJson),
@@ -53,9 +66,14 @@ def test_what_is_no_body(
         request(headers=headers, body=body).json()
 
 
+class Paged(Parameters):
+    limit: Annotated[int, WholeNumber(1, 100)] = 20
+    cursor: str | None = None
+
+
 def test_integers_have_bounds_and_a_default() -> None:
-    assert request().integer("limit", 20, 1, 100) == 20
-    assert request(query={"limit": ["100"]}).integer("limit", 20, 1, 100) == 100
+    assert request().parameters(Paged).limit == 20
+    assert request(query={"limit": ["100"]}).parameters(Paged).limit == 100
 
 
 @pytest.mark.parametrize(
@@ -63,19 +81,30 @@ def test_integers_have_bounds_and_a_default() -> None:
     ["", "0", "101", "1.0", " 7", "7 ", "+7", "-7", "1_0", "\N{ARABIC-INDIC DIGIT SEVEN}", "x"],
 )
 def test_what_is_no_integer(text: str) -> None:
-    with pytest.raises(ValidationFailed, match="from 1 to 100"):
-        request(query={"limit": [text]}).integer("limit", 20, 1, 100)
-
-
-def test_every_unknown_and_every_doubled_parameter_is_told() -> None:
-    asked = request(query={"limit": ["1", "2"], "b": ["1"], "a": ["1"]})
     with pytest.raises(ValidationFailed) as raised:
-        asked.refuse_unknown("limit")
-    assert [fault["field"] for fault in raised.value.errors] == ["a", "b", "limit"]
+        request(query={"limit": [text]}).parameters(Paged)
+    assert raised.value.errors == [
+        {"field": "limit", "message": "must be a whole number from 1 to 100"}
+    ]
 
 
-def test_known_parameters_pass() -> None:
-    request(query={"limit": ["1"]}).refuse_unknown("limit", "cursor")
+def test_every_unknown_every_doubled_and_every_bad_parameter_is_told_at_once() -> None:
+    asked = request(query={"cursor": ["1", "2"], "b": ["1"], "a": ["1", "2"], "limit": ["x"]})
+    with pytest.raises(ValidationFailed) as raised:
+        asked.parameters(Paged)
+    assert sorted(fault["field"] for fault in raised.value.errors) == ["a", "b", "cursor", "limit"]
+
+
+def test_a_doubled_parameter_with_a_bad_value_is_told_once() -> None:
+    with pytest.raises(ValidationFailed) as raised:
+        request(query={"limit": ["1", "x"]}).parameters(Paged)
+    assert [fault["field"] for fault in raised.value.errors] == ["limit"]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"'])
+def test_a_body_is_utf_8(charset: str) -> None:
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    assert request(headers=headers, body=b"{}").json() == {}
 
 
 @pytest.mark.parametrize(("raw", "value"), [("a%2Fb", "a/b"), ("%C3%A9", "é"), ("plain", "plain")])

@@ -1,0 +1,234 @@
+"""Every operation of the API in one table: `app.py` makes the routes from it, and `openapi.py` the
+document that describes them.
+
+A new endpoint is a row. What follows from a row is not said in it: the problems of a token, a body
+or a name, the Idempotency-Key of what changes something (`Operation.refusals`, `openapi.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from pydantic import BaseModel
+
+from chalicelib import __version__
+from chalicelib.api import answers, deployments, observation, parameters, tokens
+from chalicelib.api.answer import Answer
+from chalicelib.api.idempotency import METHODS as KEY_METHODS
+from chalicelib.api.operation import Handler, Operation, Refusals
+from chalicelib.api.requests import Request
+from chalicelib.deployments import errors, spec
+
+DEPLOYMENT = "/deployments/{deployment}"
+POLLED = ("ETag", "Retry-After")
+
+
+def _change(
+    name: str,
+    path: str,
+    handler: Handler,
+    summary: str,
+    *,
+    method: str = "POST",
+    body: type[BaseModel] | None = None,
+    partial: bool = False,
+    conditions: tuple[str, ...] = (),
+    also: Refusals = (errors.InvalidState, errors.OperationInProgress),
+) -> Operation:
+    """A change of one deployment: 202 with the deployment, whose operation has begun."""
+    return Operation(
+        name,
+        method,
+        DEPLOYMENT + path,
+        "deploy",
+        handler,
+        summary,
+        {202: answers.Deployment},
+        body=body,
+        partial=partial,
+        takes_key=method in KEY_METHODS,
+        conditions=conditions,
+        headers=POLLED,
+        also=also,
+    )
+
+
+def _look(
+    name: str,
+    path: str,
+    handler: Handler,
+    summary: str,
+    model: type[BaseModel],
+    query: type[parameters.Parameters] | None = None,
+) -> Operation:
+    """A look at one deployment."""
+    return Operation(
+        name, "GET", DEPLOYMENT + path, "read", handler, summary, {200: model}, parameters=query
+    )
+
+
+def _health(request: Request) -> Answer:
+    return Answer(200, answers.Health(status="ok", version=__version__).document())
+
+
+def _openapi(request: Request) -> Answer:
+    return Answer(200, document())
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document of the table; the same one at each call, not to be changed."""
+    # Nobody else pays for the import, nor for the making.
+    from chalicelib.api import openapi
+
+    return openapi.document(OPERATIONS)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "create_deployment",
+        "POST",
+        "/deployments",
+        "deploy",
+        deployments.create,
+        "Deploy an image",
+        {202: answers.Deployment, 200: answers.Validation},
+        parameters=parameters.CreateParameters,
+        body=spec.Spec,
+        takes_key=True,
+        headers=("Location", *POLLED),
+        also=(errors.NameTaken,),
+    ),
+    Operation(
+        "list_deployments",
+        "GET",
+        "/deployments",
+        "read",
+        deployments.list_all,
+        "List deployments, newest first; an admin sees every owner's",
+        {200: answers.Deployments},
+        parameters=parameters.ListParameters,
+    ),
+    Operation(
+        "get_deployment",
+        "GET",
+        DEPLOYMENT,
+        "read",
+        deployments.get,
+        "Look at a deployment",
+        {200: answers.Deployment, 304: None},
+        conditions=("If-None-Match",),
+        headers=POLLED,
+    ),
+    _change(
+        "update_deployment",
+        "",
+        deployments.update,
+        "Change a deployment; it is rolled out without dropping requests",
+        method="PATCH",
+        body=spec.Spec,
+        partial=True,
+        conditions=("If-Match",),
+    ),
+    _change(
+        "delete_deployment",
+        "",
+        deployments.delete,
+        "Take a deployment away, at any moment, and again when it is gone",
+        method="DELETE",
+        conditions=("If-Match",),
+        also=(),
+    ),
+    _change("retry_deployment", "/retry", deployments.retry, "Go on with one that failed"),
+    _change(
+        "rollback_deployment",
+        "/rollback",
+        deployments.rollback,
+        "Go back to what served before the present version",
+    ),
+    Operation(
+        "extend_deployment",
+        "POST",
+        f"{DEPLOYMENT}/extend",
+        "deploy",
+        deployments.extend,
+        "Let a deployment live longer, counted from now",
+        {200: answers.Deployment},
+        body=spec.Extension,
+        takes_key=True,
+        headers=POLLED,
+        also=(errors.InvalidState, errors.OperationInProgress),
+    ),
+    _look(
+        "list_events",
+        "/events",
+        deployments.events,
+        "Every change of status and step, oldest first",
+        answers.Events,
+        parameters.EventsParameters,
+    ),
+    _look("list_tasks", "/tasks", deployments.tasks, "The tasks, live from ECS", answers.Tasks),
+    _look(
+        "list_log_lines",
+        "/logs",
+        observation.logs,
+        "What the tasks wrote, oldest first",
+        answers.Logs,
+        parameters.LogsParameters,
+    ),
+    _look(
+        "get_metrics",
+        "/metrics",
+        observation.metrics,
+        "Requests, latency, errors and load per period",
+        answers.Metrics,
+        parameters.MetricsParameters,
+    ),
+    Operation(
+        "create_token",
+        "POST",
+        "/tokens",
+        "admin",
+        tokens.create,
+        "Make a token; it is shown here and never again",
+        {201: answers.IssuedToken},
+        body=tokens.TokenRequest,
+    ),
+    Operation(
+        "list_tokens",
+        "GET",
+        "/tokens",
+        "admin",
+        tokens.list_all,
+        "List every owner's tokens, without the tokens themselves",
+        {200: answers.Tokens},
+    ),
+    Operation(
+        "revoke_token",
+        "DELETE",
+        "/tokens/{token_id}",
+        "admin",
+        tokens.revoke,
+        "Revoke a token",
+        {204: None},
+    ),
+    Operation(
+        "get_health",
+        "GET",
+        "/health",
+        None,
+        _health,
+        "Whether the API answers",
+        {200: answers.Health},
+    ),
+    Operation(
+        "get_openapi",
+        "GET",
+        "/openapi.json",
+        None,
+        _openapi,
+        "This description of the API",
+        {200: answers.Document},
+    ),
+)

@@ -1,0 +1,186 @@
+"""Query parameters: a model for each endpoint that has some, and how their text is read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic_core import core_schema
+
+from chalicelib.deployments.record import Status
+
+# CloudWatch Logs keeps no line longer, but where it keeps all.
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+OLDEST_LINE = timedelta(days=3653)
+OLDEST_POINT = timedelta(days=7)
+PERIODS = (60, 300, 3600)
+
+DURATION = r"([1-9][0-9]{0,8})([smhd])"
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+# RFC 3339, section 5.6; `fromisoformat` alone takes much that is none.
+TIME = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+# A task id is 32 hexadecimal digits, or in the old form 36 characters with hyphens.
+TASK = r"[0-9a-f][0-9a-f-]{7,35}"
+
+
+@dataclass(frozen=True)
+class WholeNumber:
+    """Annotates an integer parameter with its bounds.
+
+    Not pydantic's own reading of text: it takes " 7", "+7" and "1_0".
+    """
+
+    least: int
+    most: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        bounded = core_schema.int_schema(ge=self.least, le=self.most)
+        return core_schema.no_info_before_validator_function(self._read, bounded)
+
+    def _read(self, text: str) -> int:
+        number = int(text) if is_number(text) else -1
+        if not self.least <= number <= self.most:
+            raise ValueError(f"must be a whole number from {self.least} to {self.most}")
+        return number
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Annotates a text parameter with its pattern, and the words for what does not match."""
+
+    pattern: str
+    rule: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, core_schema.str_schema())
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core), "pattern": f"^({self.pattern})$"}
+
+    def _check(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(self.rule)
+        return text
+
+
+@dataclass(frozen=True)
+class Since:
+    """Annotates a parameter that is a time, or how long ago it was, at most `most` back.
+
+    The context of the validation holds the `moment` that it counts from.
+    """
+
+    most: timedelta
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^({DURATION}|{TIME})$"}
+
+    def _read(self, text: str, info: ValidationInfo) -> datetime:
+        moment: datetime = (info.context or {})["moment"]
+        since = _time(text, moment)
+        if since is None or not moment - self.most <= since <= moment:
+            raise ValueError(
+                "must be a time such as 2026-11-24T09:30:00Z or a duration such as 15m, 2h or 3d, "
+                f"at most {self.most.days} days back and not in the future"
+            )
+        return since
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is one to nine plain digits."""
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def _statuses(text: str) -> tuple[Status, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not set(parts) <= set(Status):
+        raise ValueError(f"must be some of {', '.join(Status)}")
+    return tuple(map(Status, parts))
+
+
+def _period(text: str) -> int:
+    if text not in map(str, PERIODS):
+        raise ValueError(f"must be one of {', '.join(map(str, PERIODS))}")
+    return int(text)
+
+
+def _time(text: str, moment: datetime) -> datetime | None:
+    duration = re.fullmatch(DURATION, text)
+    try:
+        if duration:
+            return moment - timedelta(**{UNITS[duration[2]]: int(duration[1])})
+        if re.fullmatch(TIME, text):
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):  # a thirteenth month, a year before the first
+        pass
+    return None
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Cursor = Annotated[str | None, Field(description="`next_cursor` of the page before.")]
+
+
+class Parameters(BaseModel):
+    """The query parameters of an endpoint; this one has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class CreateParameters(Parameters):
+    validate_only: Flag = Field(
+        False, description="Answer the checks and the cost with 200, and make nothing."
+    )
+
+
+class ListParameters(Parameters):
+    status: Annotated[tuple[Status, ...], BeforeValidator(_statuses)] = Field(
+        (), min_length=1, description="Only deployments in one of these, comma-separated."
+    )
+    name: str | None = Field(None, description="Only deployments of this name.")
+    limit: Annotated[int, WholeNumber(1, 100)] = 20
+    cursor: Cursor = None
+    show_deleted: Flag = Field(False, description="Those that are DELETED, too.")
+
+
+class EventsParameters(Parameters):
+    limit: Annotated[int, WholeNumber(1, 1000)] = 100
+    cursor: Cursor = None
+
+
+class LogsParameters(Parameters):
+    since: Annotated[datetime | None, Since(OLDEST_LINE)] = Field(
+        None,
+        description="A time, or how long ago: `15m`, `2h`, `3d`. By default the deployment's "
+        "creation. Without effect beside a cursor.",
+    )
+    task: Annotated[
+        str | None,
+        Matching(TASK, "must be a task id, or 8 characters or more of how one begins"),
+    ] = Field(None, description="Only lines of this task: its id, or how that begins.")
+    limit: Annotated[int, WholeNumber(1, 1000)] = 100
+    cursor: Cursor = None
+
+
+class MetricsParameters(Parameters):
+    since: Annotated[datetime | None, Since(OLDEST_POINT)] = Field(
+        None,
+        description="A time, or how long ago: `15m`, `2h`, at most `7d`; `1h` by default.",
+    )
+    period: Annotated[Literal[60, 300, 3600] | None, BeforeValidator(_period)] = Field(
+        None, description="Seconds from point to point; by default such that there are some 200."
+    )
