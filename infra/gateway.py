@@ -9,20 +9,23 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-set-up-
 import copy
 from typing import Any
 
-ANY_METHOD = "x-amazon-apigateway-any-method"
+# Each by its name and not as one ANY, which the emulator's CloudFormation leaves out.
+METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 # A greedy path takes what no other path does, except the root.
 OTHER_PATHS = ("/", "/{proxy+}")
+OPEN_PATH = "/health"
 
 
 def hand_on_everything(template: dict[str, Any]) -> None:
     """Add the other methods and paths to the `RestAPI` of a SAM template."""
     paths = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
-    for path in paths.values():
+    for path in OTHER_PATHS:
+        paths[path] = copy.deepcopy(paths[OPEN_PATH])
+    for path, methods in paths.items():
         # With the authorizer of the others: who has no token learns nothing.
-        path[ANY_METHOD] = copy.deepcopy(next(iter(path.values())))
-    for other in OTHER_PATHS:
-        method = copy.deepcopy(paths["/health"][ANY_METHOD])
-        if "{" in other:
-            name = {"name": "proxy", "in": "path", "required": True, "type": "string"}
-            method["parameters"] = [name]
-        paths[other] = {ANY_METHOD: method}
+        known = next(iter(methods.values()))
+        for method in METHODS:
+            methods.setdefault(method, copy.deepcopy(known))
+            if "+" in path:
+                name = {"name": "proxy", "in": "path", "required": True, "type": "string"}
+                methods[method]["parameters"] = [name]
