@@ -104,7 +104,9 @@ def _fault(error: Any, model: type[BaseModel]) -> dict[str, str]:
 
 
 def _parsed(text: str) -> Any:
-    value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    value = json.loads(
+        text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_number
+    )
     if "\\u" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()
@@ -112,6 +114,12 @@ def _parsed(text: str) -> Any:
             # RFC 8259, section 8.2: what becomes of it is anybody's guess; UTF-8 cannot say it.
             raise ValueError("it has half of a surrogate pair") from None
     return value
+
+
+def _number(text: str) -> int | float:
+    """JSON knows no integers: 80.0 is the number 80, as JSON Schema has it."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

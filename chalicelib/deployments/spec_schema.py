@@ -76,9 +76,7 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "description": "One real prediction before the deployment is called ACTIVE."
         },
         "load_balancer": {"description": "One of its own."},
-        "ingress_cidrs": {
-            "description": "Who may reach it.",
-        },
+        "ingress_cidrs": {"description": "Who may reach it.", "enum": [spec.EVERYONE]},
         "ttl": {
             "description": f"Torn down by itself when it has passed; {time_to_live.RULE}.",
         },

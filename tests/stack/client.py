@@ -76,7 +76,7 @@ class Client:
 
     def __init__(self, stack: Stack, token: str | None = None) -> None:
         self._url = stack.api_url
-        self._token = stack.token if token is None else token
+        self.token = stack.token if token is None else token
         self._image = stack.sample_image
 
     def send(
@@ -90,8 +90,8 @@ class Client:
     ) -> Answer:
         """A request with a JSON body, or with `data` as it is; `If_Match` is If-Match."""
         own = {"Content-Type": "application/json"}
-        if self._token:
-            own["Authorization"] = f"Bearer {self._token}"
+        if self.token:
+            own["Authorization"] = f"Bearer {self.token}"
         own |= {name.replace("_", "-"): value for name, value in headers.items()}
         if data is None and body is not None:
             data = json.dumps(body).encode()
