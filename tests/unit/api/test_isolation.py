@@ -1,0 +1,166 @@
+"""One owner can neither see nor touch another's deployment, by any operation of the table.
+
+A new endpoint is held to this by its row alone; it has to say here what a request of it looks like.
+"""
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.api.operation import Operation
+from chalicelib.api.operations import OPERATIONS
+from tests.unit import aws_says
+from tests.unit.builders import body_of
+from tests.unit.gateway import Answered, Gateway, call, proxy_event
+
+# A body that the operation takes, by its name.
+BODIES: dict[str, Any] = {
+    "create_deployment": body_of(name="theirs"),
+    "update_deployment": {"count": 2},
+    "extend_deployment": {"ttl": "8h"},
+    "create_token": {"owner": "team-b", "scopes": ["read"]},
+}
+# What an operation that names no deployment may tell to another owner.
+SEES_NOTHING = {"list_deployments"}
+ADMINS = {"create_token", "list_tokens", "revoke_token"}
+OPEN = {"get_health", "get_openapi"}
+OWN = {"create_deployment"}
+
+OF_ONE = pytest.mark.parametrize(
+    "operation",
+    [each for each in OPERATIONS if "{deployment}" in each.path],
+    ids=lambda each: each.name,
+)
+WITH_TOKEN = [each for each in OPERATIONS if each.scope]
+
+
+def path_of(operation: Operation, deployment: str = "x-aaaaaa") -> str:
+    return operation.path.format(deployment=deployment, token_id="tok_0123456789abcdef")
+
+
+def ask(gateway: Gateway, operation: Operation, path: str, caller: str) -> Answered:
+    return gateway.send(operation.method, path, BODIES.get(operation.name), caller=caller)
+
+
+def everything() -> str:
+    """All that the table holds but the tokens, whose last use is noted, and every execution."""
+    items = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
+    kept = [item for item in items if not item["pk"]["S"].startswith("TOKEN")]
+    states = aws.client("stepfunctions")
+    [machine] = states.list_state_machines()["stateMachines"]
+    started = states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    names = sorted(each["name"] for each in started)
+    return json.dumps([sorted(kept, key=json.dumps), names], sort_keys=True)
+
+
+@pytest.fixture
+def owned(gateway: Gateway) -> dict[str, Any]:
+    """A deployment of team-a."""
+    made: dict[str, Any] = gateway.post("/deployments", body_of()).json
+    return made
+
+
+def test_every_operation_is_tested_here() -> None:
+    apart = SEES_NOTHING | ADMINS | OPEN | OWN
+    elsewhere = {each.name for each in OPERATIONS if "{deployment}" not in each.path}
+    assert elsewhere == apart
+    assert {each.name for each in OPERATIONS if each.body} == set(BODIES)
+
+
+@OF_ONE
+@pytest.mark.parametrize("reference", ["id", "name"])
+def test_anothers_deployment_is_not_found_and_not_touched(
+    gateway: Gateway, owned: dict[str, Any], operation: Operation, reference: str
+) -> None:
+    unknown = ask(gateway, operation, path_of(operation), "team-b")
+    gateway.authorize("team-b")
+    before, calls = everything(), aws_says.watch("ecs", "ListTasks")
+
+    answer = ask(gateway, operation, path_of(operation, owned[reference]), "team-b")
+
+    assert (answer.status, answer.code) == (404, "NOT_FOUND")
+    assert everything() == before
+    assert calls == []
+    # As where there is none: nobody learns that it exists.
+    told = answer.text.replace(owned[reference], "x-aaaaaa")
+    assert told == unknown.text
+    assert answer.headers == unknown.headers
+
+
+@OF_ONE
+def test_the_owner_finds_it(gateway: Gateway, owned: dict[str, Any], operation: Operation) -> None:
+    """Else the 404 of the others would say nothing."""
+    aws_says.answer("cloudwatch", "GetMetricData", {"MetricDataResults": []})
+    answer = ask(gateway, operation, path_of(operation, owned["id"]), "team-a")
+    assert answer.status in (200, 202, 409), answer.text
+
+
+def test_a_list_has_ones_own_alone(gateway: Gateway, owned: dict[str, Any]) -> None:
+    for query in ({}, {"name": owned["name"]}, {"show_deleted": "true"}, {"status": "CREATING"}):
+        answer = gateway.get("/deployments", caller="team-b", query=query)
+        assert answer.json == {"deployments": [], "next_cursor": None}
+
+
+def test_a_cursor_of_another_owner_gives_nothing_of_theirs(
+    gateway: Gateway, owned: dict[str, Any]
+) -> None:
+    gateway.post("/deployments", body_of(name="second"))
+    cursor = gateway.get("/deployments", query={"limit": "1"}).json["next_cursor"]
+    answer = gateway.get("/deployments", caller="team-b", query={"cursor": cursor})
+    assert answer.status == 422 or answer.json["deployments"] == []
+
+
+def test_the_same_name_and_key_are_each_owners_own(gateway: Gateway, owned: dict[str, Any]) -> None:
+    key = {"Idempotency-Key": "k"}
+    body = body_of(name="both")
+    first = gateway.post("/deployments", body, headers=key)
+    theirs = gateway.post("/deployments", body, headers=key, caller="team-b")
+    assert theirs.status == 202
+    assert theirs.json["id"] != first.json["id"]
+    assert theirs.json["owner"] == "team-b"
+
+
+def test_without_a_token_each_is_401(gateway: Gateway) -> None:
+    for operation in WITH_TOKEN:
+        body = BODIES.get(operation.name)
+        sent = {"Content-Type": "application/json"} if body else {}
+        raw = json.dumps(body) if body else None
+        answer = call(proxy_event(operation.method, path_of(operation), raw, {}, sent))
+        told = (answer.status, answer.code, answer.headers.get("www-authenticate"))
+        assert told == (401, "UNAUTHENTICATED", "Bearer"), operation.name
+
+
+def test_without_its_scope_each_is_403(gateway: Gateway, owned: dict[str, Any]) -> None:
+    without = {"read": "deployer", "deploy": "reader", "admin": "team-a"}
+    before = everything()
+    for operation in WITH_TOKEN:
+        caller = without[operation.scope or ""]
+        answer = ask(gateway, operation, path_of(operation, owned["id"]), caller)
+        assert (answer.status, answer.code) == (403, "FORBIDDEN"), operation.name
+    assert everything() == before
+
+
+def test_each_refuses_a_parameter_that_it_does_not_know(
+    gateway: Gateway, owned: dict[str, Any]
+) -> None:
+    for operation in OPERATIONS:
+        answer = ask_with(gateway, operation, owned["id"], {"colour": "red"})
+        assert (answer.status, answer.fields) == (422, ["colour"]), operation.name
+
+
+def test_each_reads_the_parameters_that_the_table_names(
+    gateway: Gateway, owned: dict[str, Any]
+) -> None:
+    for operation in OPERATIONS:
+        for name in operation.parameters.model_fields if operation.parameters else ():
+            answer = ask_with(gateway, operation, owned["id"], {name: ["1", "2"]})
+            assert (answer.status, answer.fields) == (422, [name]), operation.name
+
+
+def ask_with(
+    gateway: Gateway, operation: Operation, deployment: str, query: dict[str, Any]
+) -> Answered:
+    path, body = path_of(operation, deployment), BODIES.get(operation.name)
+    return gateway.send(operation.method, path, body, caller="admin", query=query)
