@@ -1,0 +1,160 @@
+"""The document says what the API does: from one table and the models that validate."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from chalicelib.api.operations import OPERATIONS, document
+from chalicelib.deployments import spec as specs
+from chalicelib.deployments.errors import ValidationFailed
+from chalicelib.deployments.fargate import MEMORY_BY_CPU
+from infra import api_reference
+from tests.unit.builders import ACCOUNT, DIGEST, LIMITS, PARAMETER, REGION, SECRET, body_of, spec_of
+from tests.unit.gateway import Gateway, call, proxy_event
+
+ROOT = Path(__file__).parents[3]
+SCHEMAS: dict[str, Any] = document()["components"]["schemas"]
+
+
+def is_valid(name: str, body: Any) -> bool:
+    """Whether a body is one of the document."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document()["components"]}
+    return Draft202012Validator(schema).is_valid(body)
+
+
+def is_accepted(body: Any) -> bool:
+    try:
+        specs.parse(body, **LIMITS)
+    except ValidationFailed:
+        return False
+    return True
+
+
+def test_it_is_valid_openapi_3_1() -> None:
+    validate(document())
+    assert document()["openapi"].startswith("3.1.")
+
+
+def test_it_is_answered_without_a_token() -> None:
+    answer = call(proxy_event("GET", "/openapi.json", None, {}, {}))
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json == document()
+
+
+def test_it_has_each_operation_of_the_table() -> None:
+    found = {
+        (path, method.upper()): operation["operationId"]
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert found == {(each.path, each.method): each.name for each in OPERATIONS}
+
+
+def test_no_other_request_pays_for_it() -> None:
+    code = "import app, sys; print([m for m in sys.modules if 'openapi' in m or '_schema' in m])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "chalicelib.api.openapi" not in loaded.stdout
+    assert "chalicelib.deployments.spec_schema" not in loaded.stdout
+    assert "pydantic.json_schema" not in loaded.stdout
+
+
+def test_every_field_that_a_caller_may_send_is_described() -> None:
+    bare = [
+        f"{name}.{field}"
+        for name in SCHEMAS
+        if name.endswith(("Input", "Change"))
+        for field, rules in SCHEMAS[name]["properties"].items()
+        if "description" not in rules and name != "TokenRequestInput"
+    ]
+    assert bare == []
+
+
+def test_a_change_has_every_field_but_those_that_cannot_be_changed() -> None:
+    fields = set(SCHEMAS["SpecInput"]["properties"])
+    assert set(SCHEMAS["SpecChange"]["properties"]) == fields - specs.UNCHANGEABLE
+    assert is_valid("SpecChange", {"count": 2})
+    assert not is_valid("SpecChange", {})
+    assert not is_valid("SpecChange", {"name": "x"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"image": f"{LIMITS['allowed_registries'][0]}/a/b-c_d.e@{DIGEST}"},
+        {"cpu": 1024, "memory": 8192},
+        {"memory": 2048},
+        {"secrets": {"KEY": SECRET, "OTHER": PARAMETER}},
+        {"secrets": {"KEY": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/a:k::"}},
+        {"health_check": {"path": "/health?x=1", "status": "200,204-299"}},
+        {"ttl": "90m", "command": ["a"], "tags": {"equipe": "modèles"}},
+    ],
+)
+def test_what_is_accepted_is_of_the_schema(fields: dict[str, Any]) -> None:
+    body = body_of(**fields)
+    assert is_accepted(body)
+    assert is_valid("SpecInput", body)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "internal-x"},
+        {"name": "a" * 25},
+        {"image": "nginx"},
+        {"cpu": 300},
+        {"cpu": 1024},
+        {"memory": 4096},
+        {"cpu": 256, "memory": 8192},
+        {"port": 0},
+        {"colour": "red"},
+        {"scaling": {}},
+        {"environment": {"1": "x"}},
+        {"secrets": {"KEY": "hunter2"}},
+        {"health_check": {"path": "//x"}},
+        {"health_check": {"status": "500"}},
+        {"smoke_test": {"path": "http://x"}},
+        {"ttl": "1w"},
+        {"tags": {"AWS:x": "y"}},
+        {"load_balancer": "none"},
+    ],
+)
+def test_what_the_schema_refuses_is_refused(fields: dict[str, Any]) -> None:
+    body = body_of(**fields)
+    assert not is_valid("SpecInput", body)
+    assert not is_accepted(body)
+
+
+def test_the_sizes_are_those_of_fargate() -> None:
+    sizes = {512, 1024, 3000, *(size for each in MEMORY_BY_CPU.values() for size in each)}
+    for cpu in (*MEMORY_BY_CPU, 100):
+        for memory in sizes:
+            body = body_of(cpu=cpu, memory=memory)
+            assert is_valid("SpecInput", body) == is_accepted(body), (cpu, memory)
+
+
+def test_an_answer_is_of_its_schema(gateway: Gateway) -> None:
+    answer = gateway.post("/deployments", body_of())
+    assert is_valid("Deployment", answer.json)
+    assert set(SCHEMAS["Deployment"]["required"]) == set(answer.json)
+    problem = gateway.get("/deployments/nothing").json
+    assert is_valid("Problem", problem)
+
+
+def test_the_shape_of_a_spec_is_the_same_in_and_out() -> None:
+    assert set(SCHEMAS["Spec"]["properties"]) == set(SCHEMAS["SpecInput"]["properties"])
+    assert is_valid("Spec", json.loads(spec_of().model_dump_json()))
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert api_reference.PAGE.read_text() == api_reference.page(), (
+        "docs/api-reference.md is out of date: python -m infra.api_reference"
+    )
