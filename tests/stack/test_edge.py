@@ -24,9 +24,27 @@ def test_no_token_and_an_unknown_token(stack: Stack, token: str) -> None:
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("PUT", "/deployments")])
-def test_an_unknown_path_or_method(api: Client, method: str, path: str) -> None:
-    check_problem(api.send(method, path), 404, "NOT_FOUND")
+@pytest.mark.parametrize("path", ["/nothing", "/", "/deployments/a/b/c"])
+def test_an_unknown_path(api: Client, path: str) -> None:
+    check_problem(api.send("GET", path), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_a_method_that_a_path_does_not_have(api: Client, method: str) -> None:
+    answer = api.send(method, "/deployments")
+
+    check_problem(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["Allow"] == "POST, GET, HEAD"
+
+
+def test_a_wrong_method_without_a_token_tells_nothing(stack: Stack) -> None:
+    check_problem(Client(stack, "").send("PUT", "/deployments"), 401, "UNAUTHENTICATED")
+
+
+def test_head_is_get_without_the_body(api: Client) -> None:
+    answer = api.send("HEAD", "/deployments")
+
+    assert (answer.status, answer.text) == (200, "")
 
 
 def test_health_needs_no_token(stack: Stack) -> None:
@@ -60,13 +78,32 @@ def test_an_image_of_a_foreign_registry(api: Client) -> None:
     assert [fault["field"] for fault in answer.json["errors"]] == ["image"]
 
 
-def test_a_wrong_content_type(api: Client) -> None:
-    answer = api.send("POST", "/deployments", data=b"name=x", Content_Type="text/plain")
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/octet-stream", "application/json; charset=latin-1", "x", ""],
+)
+def test_a_wrong_content_type(api: Client, content_type: str) -> None:
+    answer = api.send("POST", "/deployments", data=b"\x00\xff", Content_Type=content_type)
 
     check_problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-@pytest.mark.parametrize("data", [b"{", b"", b'{"name": "a", "name": "b"}', b"\xff"])
+def test_an_odd_content_type_of_a_look_does_not_matter(api: Client) -> None:
+    assert api.send("GET", "/deployments", Content_Type="text/odd").status == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{",
+        b"",
+        b'{"name": "a", "name": "b"}',
+        b"\xff",
+        b'{"port": NaN}',
+        b'{"name": "\\ud800"}',
+        b"[" * 30_000,
+    ],
+)
 def test_malformed_json(api: Client, data: bytes) -> None:
     check_problem(api.send("POST", "/deployments", data=data), 400, "MALFORMED_JSON")
 
@@ -92,7 +129,9 @@ def test_escapes_in_a_path_are_the_same_name(api: Client, escaped: str) -> None:
     assert answer.json["detail"] == "There is no deployment not-there"
 
 
-@pytest.mark.parametrize("escaped", ["%00", "%C3%A9", "%F0%9F%9A%A2", "%ff", "a%23b", "%25"])
+@pytest.mark.parametrize(
+    "escaped", ["%00", "%C3%A9", "%F0%9F%9A%A2", "%ff", "a%23b", "%25", "a%2Fb", "%20", "x" * 4000]
+)
 def test_odd_names_are_not_found(api: Client, escaped: str) -> None:
     check_problem(api.send("GET", f"/deployments/{escaped}"), 404, "NOT_FOUND")
 
