@@ -21,11 +21,11 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.record import Status
 from tests.faults import invariants
 from tests.faults.environment import image, opened
-from tests.faults.summary import LINES
 from tests.faults.world import OWNERS, Point, World
 from tests.simulated_aws import containers
 from tests.simulated_aws.states import Killed
 from tests.simulated_aws.weather import Fault, Kind
+from tests.summary import LINES
 
 # More of them with SLIPWAY_PROPERTY_RUNS=1000, say, on a machine that has the time.
 RUNS = int(os.environ.get("SLIPWAY_PROPERTY_RUNS", "30"))
