@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import store
+from chalicelib import store, usage
 from chalicelib.clock import now
-from chalicelib.deployments import naming
+from chalicelib.deployments import naming, quota
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed
+from chalicelib.deployments.errors import DeploymentFailed, QuotaExceeded
 from chalicelib.deployments.pricing import BASIS
 from chalicelib.deployments.spec import Spec
 from chalicelib.preflight import preflight
@@ -21,11 +21,12 @@ def validate(owner: str, spec: Spec) -> dict[str, Any]:
     """`{valid, checks: [{name, status, code, message, hint}], cost, image, spec}`.
 
     A check's `status` is `passed`, `failed`, `not_known` where AWS does not tell, or `skipped`
-    where there is nothing to check. `valid` is false as soon as one failed.
+    where there is nothing to check. `valid` is false as soon as one failed. The check `quota` has
+    the limits besides, as the refusal of a create has them.
     """
     # As a create would make it, and never stored.
     deployment = Deployment.create(naming.new_id(spec.name), owner, spec, now())
-    checks = [_name(owner, spec.name), _image(deployment)]
+    checks = [_name(owner, spec.name), _quota(deployment), _image(deployment)]
     checks += map(_shown, preflight.examine(deployment))
     return {
         "valid": all(check["status"] != "failed" for check in checks),
@@ -46,6 +47,20 @@ def _name(owner: str, name: str) -> dict[str, Any]:
         "code": "NAME_TAKEN",
         "message": f"{owner} has a live deployment named {name}: {taken_by}.",
         "hint": "Delete it first or choose another name.",
+    }
+
+
+def _quota(deployment: Deployment) -> dict[str, Any]:
+    found = usage.exceeded(deployment)
+    if not found:
+        return _shown(Finding("quota", "passed"))
+    return {
+        "name": "quota",
+        "status": "failed",
+        "code": QuotaExceeded.code,
+        "message": quota.told(deployment.owner, found),
+        "hint": quota.fix(found, usage.limits()),
+        **quota.members(found),
     }
 
 

@@ -25,7 +25,16 @@ from tests.simulated_aws.account import REPOSITORY, Account
 from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
 SERVICES = ("dynamodb", "ec2", "ecr", "ecs", "elbv2", "logs", "stepfunctions")
-UNSET = ("VPC_ID", "SUBNET_IDS", "ASSIGN_PUBLIC_IP", "MAX_TASKS", "AWS_PROFILE")
+UNSET = (
+    "VPC_ID",
+    "SUBNET_IDS",
+    "ASSIGN_PUBLIC_IP",
+    "MAX_TASKS",
+    "MAX_DEPLOYMENTS_PER_OWNER",
+    "MAX_TASKS_PER_OWNER",
+    "MAX_VCPU_PER_OWNER",
+    "AWS_PROFILE",
+)
 ID_ALPHABET = naming.ID_ALPHABET
 
 

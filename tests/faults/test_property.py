@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,6 +20,7 @@ from hypothesis.stateful import (
 
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.record import Status
+from chalicelib.settings import settings as stack_settings
 from tests.faults import invariants
 from tests.faults.environment import image, opened
 from tests.faults.world import OWNERS, Point, World
@@ -32,6 +34,8 @@ RUNS = int(os.environ.get("SLIPWAY_PROPERTY_RUNS", "30"))
 STEPS = 16
 NAMES = ("alpha", "beta")
 MOST_LIVE = 3
+# Of one owner: few enough that callers meet the limit.
+MOST_TASKS = "4"
 SERVES, SERVES_TOO, CRASHES, MISSING = "1", "2", "crashes", "missing"
 PATTERNS = (
     "ec2.*",
@@ -85,6 +89,9 @@ class Slipway(RuleBasedStateMachine):
         """A world of its own for each run, with a deployment in it."""
         self.stack = contextlib.ExitStack()
         self.world: World = self.stack.enter_context(opened(seed))
+        patch = self.stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("MAX_TASKS_PER_OWNER", MOST_TASKS)
+        stack_settings.cache_clear()
         self.world.account.push(CRASHES, containers.exits(after=2.0))
         self.world.interference = self._meet
         self.plans: list[tuple[int, Callable[[Point], None]]] = []
