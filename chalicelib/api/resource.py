@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from chalicelib import rates
 from chalicelib.clock import rfc3339
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import Operation, Step
 from chalicelib.deployments.parts import Event, Resource
-from chalicelib.deployments.pricing import BASIS
 
 POLL_SECONDS = 5
 
@@ -34,7 +34,7 @@ def render(deployment: Deployment, now: datetime) -> dict[str, Any]:
         "cost": {
             "usd_per_hour": deployment.meter.usd_per_hour,
             "accrued_usd": accrued(deployment, now),
-            "basis": BASIS,
+            "basis": rates.basis(),
         },
         "created_at": rfc3339(deployment.created_at),
         "updated_at": rfc3339(deployment.updated_at),

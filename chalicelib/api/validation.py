@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import store, usage
+from chalicelib import rates, store, usage
 from chalicelib.clock import now
 from chalicelib.deployments import naming, quota
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, QuotaExceeded
-from chalicelib.deployments.pricing import BASIS
 from chalicelib.deployments.spec import Spec
 from chalicelib.preflight import preflight
 from chalicelib.preflight.preflight import Finding
-from chalicelib.rates import hourly_rate
 from chalicelib.workflow import image
 
 
@@ -31,7 +29,7 @@ def validate(owner: str, spec: Spec) -> dict[str, Any]:
     return {
         "valid": all(check["status"] != "failed" for check in checks),
         "checks": checks,
-        "cost": {"usd_per_hour": hourly_rate(spec), "basis": BASIS},
+        "cost": {"usd_per_hour": rates.hourly_rate(spec), "basis": rates.basis()},
         "image": deployment.image.model_dump(),
         "spec": spec.model_dump(),
     }

@@ -23,7 +23,7 @@ from chalicelib.deployments.record import Status
 from chalicelib.settings import settings as stack_settings
 from tests.faults import invariants
 from tests.faults.environment import image, opened
-from tests.faults.world import OWNERS, Point, World
+from tests.faults.world import OWNERS, Invocation, Point, World
 from tests.simulated_aws import containers
 from tests.simulated_aws.states import Killed
 from tests.simulated_aws.weather import Fault, Kind
@@ -95,6 +95,7 @@ class Slipway(RuleBasedStateMachine):
         self.world.account.push(CRASHES, containers.exits(after=2.0))
         self.world.interference = self._meet
         self.plans: list[tuple[int, Callable[[Point], None]]] = []
+        self.stalled: list[Invocation] = []
         self.weather = self.world.account.weather
         self.world.create(OWNERS[0], name=NAMES[0], image=image(tag))
         self.world.run_for(after)
@@ -233,7 +234,13 @@ class Slipway(RuleBasedStateMachine):
         point.invocation.again = True
 
     def _stall(self, point: Point) -> None:
-        """The function takes almost all of its 30 s, and everything else goes on meanwhile."""
+        """The function takes almost all of its 30 s, and everything else goes on meanwhile.
+
+        Once: at a second stall it would be ended, and here it would go on.
+        """
+        if any(stalled is point.invocation for stalled in self.stalled):
+            return
+        self.stalled.append(point.invocation)
         self.world.run_for(STALL)
 
     def _delete(self, point: Point) -> None:
