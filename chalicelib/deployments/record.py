@@ -63,6 +63,8 @@ class Record(BaseModel):
     last_active: Snapshot | None = None
     # What served before that: where a rollback on request goes.
     active_before: Snapshot | None = None
+    # Keys of the caller's tags that have changed since: the resources may be as before or after.
+    retagged: list[str] = []
     expires_at: datetime | None = None
     expiry_told: bool = False
     # Invocations that may touch AWS this very moment: key -> when its function is dead for sure.

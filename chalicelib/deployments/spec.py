@@ -27,8 +27,6 @@ from chalicelib.deployments.naming import NAME_PATTERN
 # Of the HTTP contract, but not built yet: refused, never silently accepted.
 NOT_YET = {"scaling", "certificate_arn", "domain", "callback_url"}
 FIXED = {"name", "load_balancer", "architecture"}
-# Tags are put on at creation only, so far.
-NOT_CHANGEABLE_YET = {"tags"}
 EVERYONE = ["0.0.0.0/0"]
 
 _PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
@@ -249,7 +247,7 @@ def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
             [faults.fault("", "name at least one field to change, such as count or image")]
         )
     merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
-    return _validate(merged, FIXED | NOT_CHANGEABLE_YET | NOT_YET, limits, patch=True, sent=body)
+    return _validate(merged, FIXED | NOT_YET, limits, patch=True, sent=body)
 
 
 def _validate(
@@ -278,6 +276,4 @@ def _validate(
 def _refusal(field: str, patch: bool) -> str:
     if patch and field in FIXED:
         return "cannot be changed: delete this deployment and make another"
-    if patch and field not in NOT_YET:
-        return "cannot be changed yet: delete this deployment and make another"
     return "is not available yet: leave it out"

@@ -10,7 +10,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import network, security_groups, target_group, task_definition
-from chalicelib.resources.tagging import lower, tags_of
+from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 from chalicelib.settings import settings
 
 KIND = "service"
@@ -86,6 +86,8 @@ def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> s
     if given_up and "taskDefinition" not in changes:
         # The circuit breaker starts no more tasks until it is told to begin anew.
         changes["forceNewDeployment"] = True
+    # First, for tasks take the service's tags when they start. Those that run keep theirs.
+    retag_ecs(deployment, found["serviceArn"])
     ecs = aws.client("ecs")
     try:
         if changes:

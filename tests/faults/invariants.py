@@ -132,6 +132,10 @@ def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
         yield f"{told}: {answers.digests} serve, not {record.image.digest}"
     if not record.url:
         yield f"{told}: without a URL"
+    tags = world.account.inventory.own_tags(record.id)
+    wrong = {name: found for name, found in tags.items() if found != record.spec.tags}
+    if wrong:
+        yield f"{told}: tagged {wrong}, not {record.spec.tags}"
     if record.leftovers:
         yield f"{told}: with leftovers {record.leftovers}"
 

@@ -27,6 +27,7 @@ def _create(world: World) -> Reply:
     spec = {
         "name": NAME,
         "image": image("1"),
+        "tags": {"team": "a", "stage": "dev"},
         "smoke_test": {"path": "/?uid=20", "json_has": ["recommendations"]},
     }
     return world.create(**spec)
@@ -35,7 +36,7 @@ def _create(world: World) -> Reply:
 OPERATIONS = {
     "deploy": Operation(_create, Status.ACTIVE),
     "update": Operation(
-        lambda world: world.update(NAME, image=image("2"), count=2),
+        lambda world: world.update(NAME, image=image("2"), count=2, tags={"team": "b"}),
         Status.ACTIVE,
         on="deploy",
         tag="2",

@@ -56,6 +56,7 @@ owners = st.sampled_from(OWNERS)
 names = st.sampled_from(NAMES)
 # What fails at once is seldom of interest.
 tags = st.sampled_from((SERVES, SERVES, SERVES_TOO, SERVES_TOO, CRASHES, MISSING))
+own_tags = st.dictionaries(st.sampled_from(("a", "b")), st.sampled_from(("1", "2")))
 patterns = st.sampled_from(PATTERNS)
 # Seconds: within a step, within a deploy, past the deadlines of the reconciler's patience.
 spans = st.sampled_from((0.5, 3.0, 20.0, 90.0, 400.0, 2000.0))
@@ -140,6 +141,17 @@ class Slipway(RuleBasedStateMachine):
         self._plan(trouble)
         record = self._chosen(which)
         self.world.update(record.id, record.owner, count=count)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, tags=own_tags, tag=tags, after=spans, trouble=maybe)
+    def retag(
+        self, which: int, tags: dict[str, str], tag: str, after: float, trouble: Trouble | None
+    ) -> None:
+        """Other tags, along with an image that may fail: then they go back."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        self.world.update(record.id, record.owner, tags=tags, image=image(tag))
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())

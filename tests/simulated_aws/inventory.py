@@ -12,6 +12,8 @@ from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.load_balancers import ACTIVE, LoadBalancers
 
 Tags = dict[str, str]
+OWN = "slipway:"
+TAGGED = {"cluster", "service", "load_balancer", "target_group", "security_group", "log_group"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,19 @@ class Inventory:
             for item in self._items()
             if item.tags.get(TAG_STACK) == stack
         )
+
+    def own_tags(self, deployment_id: str) -> dict[str, Tags]:
+        """ "kind name" -> tags beside the stack's own, of all of a deployment that was made with
+        tags: tasks keep those they were started with."""
+        return {
+            f"{item.kind} {item.name}": {
+                key: value
+                for key, value in item.tags.items()
+                if not key.startswith(OWN) and key != "Name"
+            }
+            for item in self._items()
+            if item.belongs_to(deployment_id) and item.kind in TAGGED
+        }
 
     def serving(self, deployment_id: str) -> Serving:
         """Who answers the deployment's URL now."""

@@ -46,6 +46,7 @@ def test_a_security_group_is_not_in_lists_and_not_to_be_used(site: Site) -> None
     for ask in (
         lambda: ec2.describe_security_groups(GroupIds=[group]),
         lambda: ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission]),
+        lambda: ec2.create_tags(Resources=[group], Tags=[{"Key": "a", "Value": "1"}]),
     ):
         with pytest.raises(ClientError) as error:
             ask()
@@ -152,6 +153,27 @@ def test_a_service_is_told_missing_at_first(account: Account, site: Site) -> Non
     later(site)
 
     assert site.service()["status"] == "ACTIVE"
+
+
+def test_what_is_not_seen_cannot_be_tagged(site: Site) -> None:
+    ecs, elbv2 = site.client("ecs"), site.client("elbv2")
+    arn = ecs.create_cluster(clusterName="new")["cluster"]["clusterArn"]
+    group = elbv2.create_target_group(
+        Name="new", Protocol="HTTP", Port=80, VpcId=site.vpc, TargetType="ip"
+    )["TargetGroups"][0]["TargetGroupArn"]
+    tag = {"key": "a", "value": "1"}
+    for ask, code in (
+        (lambda: ecs.tag_resource(resourceArn=arn, tags=[tag]), "ResourceNotFoundException"),
+        (
+            lambda: elbv2.add_tags(ResourceArns=[group], Tags=[{"Key": "a", "Value": "1"}]),
+            "TargetGroupNotFound",
+        ),
+    ):
+        with pytest.raises(ClientError) as error:
+            ask()
+        assert code_of(error) == code
+        later(site)
+        ask()
 
 
 def test_an_account_is_eventual_unless_it_is_told_not_to_be(account: Account) -> None:

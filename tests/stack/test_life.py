@@ -4,11 +4,13 @@ The tests of this module are one life: they share a deployment, each begins wher
 before ended, and the last deletes it.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from local.emulator import client
 from local.inspection import leftovers, transitions
 from local.stack import Stack
 from tests.stack.client import (
@@ -132,6 +134,30 @@ def test_a_new_image_fails_no_request(made: dict[str, Any], api: Client, stack: 
     assert changed["image"]["digest"] != made["image"]["digest"]
     assert not tasks & before
     assert caller.answered and caller.failed == []
+
+
+def test_a_change_of_tags_reaches_aws_and_restarts_no_task(
+    made: dict[str, Any], api: Client, stack: Stack
+) -> None:
+    before = live_tasks(api, made["id"])
+
+    changed = api.change(made["id"], tags={"team": "b"})
+
+    assert (changed["status"], changed["operation"]["status"]) == ("ACTIVE", "succeeded")
+    assert live_tasks(api, made["id"]) == before
+    tagging = client("resourcegroupstaggingapi", stack.aws_endpoint_url)
+    found = tagging.get_resources(TagFilters=[{"Key": "team", "Values": ["b"]}])
+    arns = [entry["ResourceARN"] for entry in found["ResourceTagMappingList"]]
+    assert {re.split("[:/]", arn)[5] for arn in arns} == {
+        "cluster",
+        "listener",
+        "loadbalancer",
+        "log-group",
+        "security-group",
+        "service",
+        "targetgroup",
+        "task-definition",
+    }
 
 
 def test_an_update_to_a_missing_image_is_rolled_back(

@@ -112,6 +112,9 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     deployment = world.deploy()
     world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:2"))
     world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:none"))
+    for tags in ({"team": "a", "stage": "dev"}, {"team": "b"}):
+        world.execute(world.accept_update(deployment, tags=tags))
+        assert world.read(deployment).status == "ACTIVE"
     world.execute(world.accept_delete(deployment))
     world.execute(world.accept(name="failing", smoke_test={"path": "/", "json_has": ["nope"]}))
 

@@ -362,9 +362,10 @@ def test_fixed_fields_can_never_be_patched(field: str) -> None:
     assert told == {field: "cannot be changed: delete this deployment and make another"}
 
 
-def test_tags_cannot_be_patched_yet() -> None:
-    told = patch_faults({"tags": {"team": "b"}})
-    assert told == {"tags": "cannot be changed yet: delete this deployment and make another"}
+def test_tags_are_patched_as_a_whole() -> None:
+    spec = spec_of(tags={"team": "a", "stage": "dev"})
+    assert specs.patched(spec, {"tags": {"team": "b"}}, **LIMITS).tags == {"team": "b"}
+    assert specs.patched(spec, {"tags": {}}, **LIMITS).tags == {}
 
 
 @pytest.mark.parametrize(
