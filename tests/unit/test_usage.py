@@ -16,7 +16,14 @@ from chalicelib.deployments.quota import Use
 from chalicelib.deployments.record import Status
 from chalicelib.settings import settings
 from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, OWNER, deployment_of, failed, spec_of
+from tests.unit.builders import (
+    ID,
+    MOMENT,
+    OWNER,
+    deployment_of,
+    spec_of,
+    tearing_down_failed_create,
+)
 
 pytestmark = pytest.mark.usefixtures("table")
 # As many as ask at once.
@@ -191,8 +198,10 @@ def test_a_teardown_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made(3)
     limit(monkeypatch, deployments=1)
     assert store.update("da-abcdef", lambda d: d.delete(MOMENT)).status is Status.DELETING
+    torn_down = tearing_down_failed_create()
+    torn_down.end_torn_down(MOMENT)
+    store.adopt(torn_down)
     left = [Leftover(kind="service", name="x", reason="found")]
-    store.adopt(failed())
     assert store.update(ID, lambda d: d.tell_leftovers(left, MOMENT)).leftovers == left
 
 

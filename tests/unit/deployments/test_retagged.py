@@ -54,6 +54,15 @@ def test_a_retry_after_a_failed_way_back_still_knows_them() -> None:
     assert (deployment.spec.tags, deployment.retagged) == (V1, ["a", "b"])
 
 
+def test_keys_of_two_changes_are_all_kept() -> None:
+    deployment = active(tags=V1)
+    patch(deployment, tags={})
+    assert deployment.last_active
+    deployment._go_back_to(deployment.last_active)
+    deployment._go_back_to(deployment.last_active)
+    assert deployment.retagged == ["a", "b"]
+
+
 def test_a_rollback_on_request_too() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags={"a": "1"})
