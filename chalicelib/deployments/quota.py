@@ -71,7 +71,7 @@ def held(deployment: Deployment) -> Use:
 
     All it was accepted with, until AWS says that it is gone: FAILED after its teardown and DELETED
     hold nothing, a kept FAILED holds everything. Of a DELETE_FAILED AWS has told what is left: its
-    tasks count as long as its service does. While an operation runs, the version that a failure
+    tasks count as long as its service does. One that scales holds the most that it may have. While an operation runs, the version that a failure
     goes back to counts as well, the larger of the two: the way back is never refused.
     """
     operation = deployment.operation
@@ -81,10 +81,10 @@ def held(deployment: Deployment) -> Use:
     left = {item.kind for item in deployment.leftovers}
     if left and not left & RUNS_TASKS:
         return Use(deployments=1)
-    sizes = [(deployment.wanted_tasks, deployment.spec.cpu)]
+    sizes = [(deployment.most_tasks, deployment.spec.cpu)]
     if deployment.is_running and deployment.last_active:
         before = deployment.last_active.spec
-        sizes.append((before.count, before.cpu))
+        sizes.append((before.most_tasks, before.cpu))
     tasks = max(count for count, _ in sizes)
     return Use(deployments=1, tasks=tasks, cpu=max(count * cpu for count, cpu in sizes))
 

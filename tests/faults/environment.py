@@ -24,7 +24,16 @@ from tests.in_process import ENVIRONMENT, REGISTRY, make_table
 from tests.simulated_aws.account import REPOSITORY, Account
 from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
-SERVICES = ("dynamodb", "ec2", "ecr", "ecs", "elbv2", "logs", "stepfunctions")
+SERVICES = (
+    "application-autoscaling",
+    "dynamodb",
+    "ec2",
+    "ecr",
+    "ecs",
+    "elbv2",
+    "logs",
+    "stepfunctions",
+)
 UNSET = (
     "VPC_ID",
     "SUBNET_IDS",

@@ -126,9 +126,9 @@ def _is_torn_down(record: Deployment) -> bool:
 
 def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
     answers = world.account.answers(record.id)
-    if record.spec.count and not answers:
+    if record.wanted_tasks and not answers:
         yield f"{told}: its URL does not answer"
-    if record.spec.count and answers and set(answers.digests) != {record.image.digest}:
+    if record.wanted_tasks and answers and set(answers.digests) != {record.image.digest}:
         yield f"{told}: {answers.digests} serve, not {record.image.digest}"
     if not record.url:
         yield f"{told}: without a URL"
@@ -138,6 +138,20 @@ def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
         yield f"{told}: tagged {wrong}, not {record.spec.tags}"
     if record.leftovers:
         yield f"{told}: with leftovers {record.leftovers}"
+    yield from _scales(world, record, told)
+
+
+def _scales(world: World, record: Deployment, told: str) -> Iterator[str]:
+    """AWS scales it as the spec says, or not at all."""
+    bounds, scaling = world.account.scaling.bounds(record.id), record.scaling
+    if bounds != ((scaling.min, scaling.max) if scaling else None):
+        yield f"{told}: scales within {bounds}, not {scaling}"
+    live = [r for r in record.resources if r.kind == "scalable_target" and not r.verified_gone]
+    if len(live) != bool(scaling):
+        yield f"{told}: its resources tell of {len(live)} scalable targets"
+    desired = world.account.desired_tasks(record.id)
+    if not record.wanted_tasks <= desired <= record.most_tasks:
+        yield f"{told}: the service wants {desired} tasks"
 
 
 def _is_gone(record: Deployment, left: list[str], told: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from chalicelib.deployments.naming import TAG_DEPLOYMENT, TAG_STACK
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.load_balancers import ACTIVE, LoadBalancers
+from tests.simulated_aws.scaling import Scaling
 
 Tags = dict[str, str]
 OWN = "slipway:"
@@ -62,9 +63,11 @@ class Inventory:
         interfaces: NetworkInterfaces,
         load_balancers: LoadBalancers,
         fargate: Fargate,
+        scaling: Scaling,
     ) -> None:
         self._raw, self._interfaces = raw, interfaces
         self._balancers, self._fargate = load_balancers, fargate
+        self._scaling = scaling
 
     def left(self, deployment_id: str) -> list[str]:
         """All that is left of a deployment, as "kind name"."""
@@ -126,6 +129,8 @@ class Inventory:
         yield from self._of_load_balancing()
         yield from self._of_network()
         yield from self._of_logs()
+        for name, target in self._scaling.targets.items():
+            yield Item("scalable_target", name, target.tags)
 
     def _of_ecs(self) -> Iterator[Item]:
         ecs = self._raw("ecs")

@@ -306,7 +306,7 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
         group = target_group.get_arn(ID)
         assert [entry["targetGroupArn"] for entry in rolled[0]["loadBalancers"]] == [group]
     else:
-        assert drift.find(repairing) == ""
+        assert drift.find(repairing, service.find(ID)) == ""
 
 
 def test_a_new_version_of_slipway_rolls_no_service_by_itself(
