@@ -61,6 +61,7 @@ def ensure(deployment: Deployment) -> list[Resource]:
         if any(words in message for words in _PASSING):
             raise NotReady(f"{deployment.id} cannot be scaled yet: {message}") from None
         raise
+    _delete_policies(deployment.id, but=deployment.id)
     return [Resource(kind=KIND, name=deployment.id, arn=arn)]
 
 
@@ -177,18 +178,25 @@ def delete(deployment_id: str) -> None:
 
     AWS deletes the policies along with the target, but only those that it knows of by then.
     """
-    client = aws.client("application-autoscaling")
-    for policy in find_policies(deployment_id):
-        try:
-            client.delete_scaling_policy(**_names(deployment_id), PolicyName=policy["PolicyName"])
-        except client.exceptions.ObjectNotFoundException:
-            continue
+    _delete_policies(deployment_id)
     if find_target(deployment_id) is None:
         return
+    client = aws.client("application-autoscaling")
     try:
         client.deregister_scalable_target(**_names(deployment_id))
     except client.exceptions.ObjectNotFoundException:
         return
+
+
+def _delete_policies(deployment_id: str, but: str = "") -> None:
+    """Policies of other names were added by hand, and would scale the service as well."""
+    client = aws.client("application-autoscaling")
+    names = [policy["PolicyName"] for policy in find_policies(deployment_id)]
+    for name in (name for name in names if name != but):
+        try:
+            client.delete_scaling_policy(**_names(deployment_id), PolicyName=name)
+        except client.exceptions.ObjectNotFoundException:
+            continue
 
 
 def exists(deployment_id: str) -> list[str]:
