@@ -68,9 +68,13 @@ def ensure(deployment: Deployment) -> list[Resource]:
 def _register(deployment: Deployment, scaling: Scaling) -> str | None:
     """Makes the scalable target with its tags, or changes the present one; its ARN.
 
-    AWS refuses tags for one that exists, though they be the same.
+    AWS refuses tags for one that exists, though they be the same. So where they have changed it is
+    made anew: nothing scales for a moment, and the count stays.
     """
     found = find_target(deployment.id)
+    if found and deployment.retagged:
+        delete(deployment.id)
+        found = None
     tags = {} if found else {"Tags": tags_of(deployment)}
     answer = aws.client("application-autoscaling").register_scalable_target(
         **_names(deployment.id),

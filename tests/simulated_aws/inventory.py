@@ -14,7 +14,15 @@ from tests.simulated_aws.scaling import Scaling
 
 Tags = dict[str, str]
 OWN = "slipway:"
-TAGGED = {"cluster", "service", "load_balancer", "target_group", "security_group", "log_group"}
+TAGGED = {
+    "cluster",
+    "service",
+    "scalable_target",
+    "load_balancer",
+    "target_group",
+    "security_group",
+    "log_group",
+}
 
 
 @dataclass(frozen=True)

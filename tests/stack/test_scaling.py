@@ -68,7 +68,7 @@ def test_it_scales_is_changed_while_it_does_and_leaves_nothing(api: Client, stac
 
 def test_what_the_functions_do_is_traced(stack: Stack, api: Client) -> None:
     """X-Ray's SDK reports each AWS call; nothing of that is switched off here."""
-    api.get(api.send("GET", "/deployments?show_deleted=true").json["deployments"][0]["id"])
+    assert api.send("GET", "/deployments").status == 200
     xray = moto(stack, "xray")
     span = {"StartTime": "2020-01-01T00:00:00Z", "EndTime": "2100-01-01T00:00:00Z"}
 

@@ -81,6 +81,14 @@ def test_tags_are_sent_when_it_is_made_and_never_again(deployed: Deployment) -> 
     assert "Tags" not in changed
 
 
+def test_other_tags_are_put_on_another_target(scaled: Deployment) -> None:
+    calls = aws_says.watch(AUTOSCALING, "RegisterScalableTarget")
+    scaled.retagged = ["team"]
+    scaling.ensure(scaled)
+    assert [call["Tags"]["team"] for call in calls] == ["a"]
+    assert scaling.difference(scaled) == ""
+
+
 @pytest.mark.parametrize(
     ("operation", "code", "message"),
     [
