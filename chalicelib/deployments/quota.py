@@ -71,7 +71,7 @@ def held(deployment: Deployment) -> Use:
 
     All it was accepted with, until AWS says that it is gone: FAILED after its teardown and DELETED
     hold nothing, a kept FAILED holds everything. Of a DELETE_FAILED AWS has told what is left: its
-    tasks count as long as its service does. One that scales holds the most that it may have. While an operation runs, the version that a failure
+    tasks count as long as its service does. One that scales holds the most it may have. While an operation runs, the version that a failure
     goes back to counts as well, the larger of the two: the way back is never refused.
     """
     operation = deployment.operation

@@ -38,9 +38,7 @@ def _create(world: World) -> Reply:
 OPERATIONS = {
     "deploy": Operation(_create, Status.ACTIVE),
     "update": Operation(
-        lambda world: world.update(
-            NAME, image=image("2"), scaling=BY_REQUESTS, tags={"team": "b"}
-        ),
+        lambda world: world.update(NAME, image=image("2"), scaling=BY_REQUESTS, tags={"team": "b"}),
         Status.ACTIVE,
         on="deploy",
         tag="2",

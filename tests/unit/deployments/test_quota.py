@@ -51,6 +51,14 @@ def test_all_is_held_until_aws_says_that_it_is_gone(status: Status) -> None:
     assert held(in_status(status)) == size()
 
 
+def test_what_scales_holds_the_most_that_it_may_have() -> None:
+    scaling = {"min": 1, "max": 5, "metric": "cpu", "target": 60}
+    assert quota.held(active(scaling=scaling)) == size(5)
+    back = active(scaling=scaling)
+    back.update(spec_of(count=2), MOMENT, new_image=False)
+    assert quota.held(back) == size(5)  # a failure goes back to it
+
+
 def test_a_deleted_one_holds_nothing() -> None:
     assert held(in_status(Status.DELETED)) == NONE
 
