@@ -70,8 +70,8 @@ def held(deployment: Deployment) -> Use:
     """What the deployment holds of its owner's quota.
 
     All it was accepted with, until AWS says that it is gone: FAILED after its teardown and DELETED
-    hold nothing, a kept FAILED holds everything. One that scales holds the most that it may have. Of
-    a DELETE_FAILED AWS has told what is left: its tasks count as long as its service does. While an
+    hold nothing, a kept FAILED holds everything. One that scales holds the most it may have. Of a
+    DELETE_FAILED AWS has told what is left: its tasks count as long as its service does. While an
     operation runs, the version that a failure goes back to counts as well, the larger of the two:
     the way back is never refused.
     """
