@@ -39,8 +39,8 @@ up: $(READY) ## start the local stack and leave it running
 down: ## end the local stack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; else echo "No local stack is running."; fi
 
-test: $(READY) ## all tests
-	@$(BIN)/python -m pytest
+test: $(READY) ## all tests, a process for each core
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(READY) ## formatter, linter, types, template and state machine
 	@$(BIN)/ruff format --check $(SOURCES)

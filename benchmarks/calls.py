@@ -1,4 +1,4 @@
-"""How many AWS calls and state transitions one deploy and one teardown take.
+"""How many AWS calls one deploy, one look and one teardown make, and how long a look takes.
 
     python -m benchmarks.calls
 
@@ -9,6 +9,7 @@ import collections
 import http.client
 import json
 import os
+import statistics
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from local import stack
 
 Counter = collections.Counter[str]
+LOOKS = 40
 
 
 class Proxy(BaseHTTPRequestHandler):
@@ -66,6 +68,34 @@ def ask(running: stack.Stack, method: str, path: str, body: Any = None) -> dict[
         return dict(json.load(answer))
 
 
+def polled(running: stack.Stack, path: str) -> dict[str, str]:
+    """What one look takes beside `GET /health`, which does nothing, in the same run.
+
+    They take turns, so that what else the machine does meets all alike.
+    """
+    parts = urlsplit(running.api_url)
+    token = {"Authorization": f"Bearer {running.token}"}
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+
+    def look(path: str, headers: dict[str, str], expected: int) -> tuple[float, str]:
+        started = time.perf_counter()
+        connection.request("GET", parts.path + path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == expected, answer.status
+        return time.perf_counter() - started, answer.headers.get("ETag", "")
+
+    took: dict[str, list[float]] = {"health": [], "200": [], "304": []}
+    for _ in range(LOOKS):
+        took["health"].append(look("/health", {}, 200)[0])
+        seconds, etag = look(path, token, 200)
+        took["200"].append(seconds)
+        took["304"].append(look(path, {**token, "If-None-Match": etag}, 304)[0])
+    connection.close()
+    usual = statistics.median(took["health"])
+    return {name: f"{statistics.median(took[name]) / usual:.2f}" for name in ("200", "304")}
+
+
 def settled(running: stack.Stack, path: str) -> dict[str, Any]:
     """The deployment when its operation has ended."""
     while True:
@@ -106,6 +136,10 @@ def main() -> None:
             one_get = Proxy.counted - polls
             show("deploy, with the polls of its status", polls)
             show("one GET of the status", one_get)
+            Proxy.counted.clear()
+            ratios = polled(running, path)
+            show(f"{LOOKS} GETs that answer 200 and {LOOKS} that answer 304", Proxy.counted)
+            print(f"  a 200 takes {ratios['200']} times GET /health, a 304 {ratios['304']} times")
             Proxy.counted.clear()
             ask(running, "DELETE", path)
             print(settled(running, path)["status"])

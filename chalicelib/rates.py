@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from chalicelib.deployments.pricing import usd_per_hour
+from chalicelib.deployments import pricing
 from chalicelib.deployments.spec import Spec
 from chalicelib.settings import settings
 
 
-def hourly_rate(spec: Spec) -> float:
-    """USD per hour while it serves, with the public addresses that this stack's network gives."""
+def hourly_rate(spec: Spec, tasks: int | None = None) -> float:
+    """USD per hour while it serves, in this region and with the public addresses that this stack's
+    network gives.
+
+    `tasks`: how many run, where it scales by itself; by default the fewest.
+    """
     own = settings()
-    return usd_per_hour(spec, own.assign_public_ip, own.load_balancer_zones)
+    return pricing.usd_per_hour(
+        spec, own.assign_public_ip, own.load_balancer_zones, own.aws_region, tasks
+    )
+
+
+def basis() -> str:
+    """What it rests on, in words."""
+    return pricing.basis(settings().aws_region)

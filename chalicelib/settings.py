@@ -28,6 +28,9 @@ class Settings(BaseModel):
     allowed_secrets: tuple[str, ...] = ()
     load_balancer_url: str = "http://{dns_name}"
     max_tasks: int = 10
+    max_deployments_per_owner: int = 20
+    max_tasks_per_owner: int = 50
+    max_vcpu_per_owner: float = 32
     log_retention_days: int = 30
 
     @property

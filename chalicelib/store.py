@@ -10,8 +10,10 @@ One table, two keys (`pk`, `sk`):
 | token           | `TOKEN#<hash>`    | `TOKEN`         |
 | idempotency key | `OWNER#<owner>`   | `IDEMPOTENCY#<key>` |
 | token, listed   | `TOKENS`          | `<token id>`    |
+| guard of a quota | `OWNER#<owner>`  | `QUOTA`         |
 
-The items of tokens are `tokens.py`'s, those of idempotency keys `api/idempotency.py`'s.
+The items of tokens are `tokens.py`'s, those of idempotency keys `api/idempotency.py`'s, and the
+guard is `usage.py`'s.
 
 Records and events are JSON text in one attribute, `document`: as nested attributes each read and
 write would walk the whole record in Python, which took most of a step's time.
@@ -27,11 +29,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from chalicelib import table
+from chalicelib import table, usage
 from chalicelib.clock import rfc3339
+from chalicelib.deployments import quota
 from chalicelib.deployments.deployment import DELETED_EVENT, Deployment
-from chalicelib.deployments.errors import NameTaken, NotFound, Retryable
+from chalicelib.deployments.errors import NameTaken, NotFound, QuotaExceeded, Retryable
 from chalicelib.deployments.parts import Event
+from chalicelib.deployments.quota import Use
 from chalicelib.deployments.record import Status
 
 WRITE_ATTEMPTS = 12
@@ -55,23 +59,34 @@ def id_of_name(owner: str, name: str) -> str | None:
 def create(deployment: Deployment) -> Deployment:
     """Writes a new record, its name and its events at once.
 
-    Raises `NameTaken` where the owner has a live deployment of that name.
+    Raises `NameTaken` where the owner has a live deployment of that name, `QuotaExceeded` where it
+    has as much as it may.
     """
     pk, sk = _name_key(deployment.owner, deployment.name)
     name = table.put(
         {"pk": pk, "sk": sk, "deployment_id": deployment.id},
         "attribute_not_exists(pk)",
     )
-    try:
-        return _write(deployment, expected_version=None, also=[name])
-    except table.Conflict:
-        taken_by = id_of_name(deployment.owner, deployment.name)
-        if taken_by and taken_by != deployment.id:
-            raise NameTaken(
-                f"{deployment.owner} has a live deployment named {deployment.name}: {taken_by}. "
-                "Delete it first or choose another name"
-            ) from None
-        raise Retryable(f"{deployment.id} could not be recorded") from None
+    for attempt in range(WRITE_ATTEMPTS):
+        try:
+            return _write(deployment, None, [name, *usage.claim(deployment, Use())])
+        except QuotaExceeded:
+            _refuse_taken(deployment)  # that one needs no more of the quota, only its id
+            raise
+        except table.Conflict:
+            _refuse_taken(deployment)
+            # Another request of this owner got through meanwhile: is there room still?
+            _wait(attempt)
+    raise Retryable(f"{deployment.id} could not be recorded")
+
+
+def _refuse_taken(deployment: Deployment) -> None:
+    taken_by = id_of_name(deployment.owner, deployment.name)
+    if taken_by and taken_by != deployment.id:
+        raise NameTaken(
+            f"{deployment.owner} has a live deployment named {deployment.name}: {taken_by}. "
+            "Delete it first or choose another name"
+        )
 
 
 def adopt(deployment: Deployment) -> Deployment | None:
@@ -89,19 +104,25 @@ def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deploy
     """Reads the record, lets `change` alter it, and writes it with its new events.
 
     On a conflicting write it begins again with the newer record; what `change` raises ends it
-    with nothing written. Raises `NotFound` where there is no such deployment.
+    with nothing written. Raises `NotFound` where there is no such deployment, and `QuotaExceeded`
+    where it would hold more than its owner may have.
     """
     for attempt in range(WRITE_ATTEMPTS):
         deployment = get(deployment_id)
         if deployment is None:
             raise NotFound(f"There is no deployment {deployment_id}")
+        before = quota.held(deployment)
         change(deployment)
         try:
-            return _write(deployment, expected_version=deployment.version)
+            return _write(deployment, deployment.version, usage.claim(deployment, before))
         except table.Conflict:
-            # Steps of parallel branches meet here; the jitter is so that they do not meet again.
-            time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 5)))
+            _wait(attempt)  # steps of parallel branches meet here
     raise Retryable(f"{deployment_id} is written by too many at once")
+
+
+def _wait(attempt: int) -> None:
+    """Longer each time, with a jitter so that those who met do not meet again."""
+    time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 5)))
 
 
 def discard(deployment: Deployment) -> None:
@@ -211,6 +232,7 @@ def _write(
 ) -> Deployment:
     """One transaction: the record if its version is the expected one, and its new events."""
     events = deployment.new_events
+    before = deployment.version, deployment.events_written
     deployment.version += 1
     deployment.events_written += len(events)
     pk = f"DEPLOYMENT#{deployment.id}"
@@ -236,7 +258,11 @@ def _write(
     ]
     if any(event.type == DELETED_EVENT for event in events):
         items += _release_name(deployment)
-    table.transact(items)
+    try:
+        table.transact(items)
+    except table.Conflict:
+        deployment.version, deployment.events_written = before  # a create is tried again
+        raise
     deployment.new_events.clear()
     return deployment
 

@@ -15,6 +15,10 @@ from chalicelib import aws
 from chalicelib.deployments.errors import Throttled
 from chalicelib.settings import settings
 
+# The most keys of one BatchGetItem, and how often what it left out is asked for again.
+BATCH = 100
+BATCH_ATTEMPTS = 5
+
 
 class Conflict(Exception):
     """Somebody else wrote between our read and our write."""
@@ -26,6 +30,26 @@ def get_item(pk: str, sk: str) -> dict[str, Any] | None:
         TableName=settings().table_name, Key=key(pk, sk), ConsistentRead=True
     )
     return deserialized(answer["Item"]) if "Item" in answer else None
+
+
+def get_items(keys: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The items of these (pk, sk) by consistent reads, in no order; those that are not there are
+    left out. Raises `Throttled`.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+    """
+    found: list[dict[str, Any]] = []
+    left = [key(*pair) for pair in keys]
+    for _ in range(BATCH_ATTEMPTS + len(left) // BATCH):
+        if not left:
+            return found
+        asked = {"Keys": left[:BATCH], "ConsistentRead": True}
+        answer = aws.client("dynamodb").batch_get_item(RequestItems={settings().table_name: asked})
+        found += map(deserialized, answer["Responses"].get(settings().table_name, []))
+        # An answer ends at 16 MB, or where the table is throttled: the rest is asked for again.
+        rest = answer.get("UnprocessedKeys", {}).get(settings().table_name, {}).get("Keys", [])
+        left = rest + left[BATCH:]
+    raise Throttled("DynamoDB throttled the read of an owner's deployments")
 
 
 def put_item(item: dict[str, Any], condition: str, values: dict[str, Any]) -> None:

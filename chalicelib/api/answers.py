@@ -133,6 +133,9 @@ class Deployments(Shape):
 class Check(Shape):
     """One check of a spec; `skipped` where there is nothing to check, else what it came to."""
 
+    # The check of the quotas has their figures besides, as the refusal of a create has.
+    model_config = ConfigDict(extra="allow")
+
     name: str
     status: Literal["passed", "failed", "not_known", "skipped"]
     code: str | None

@@ -20,7 +20,7 @@ from chalicelib.api.operation import Operation
 from chalicelib.api.requests import MEDIA_TYPE
 from chalicelib.deployments import naming
 from chalicelib.deployments.errors import RequestRefused
-from chalicelib.deployments.spec import UNCHANGEABLE
+from chalicelib.deployments.spec import FIXED
 
 Schema = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
@@ -233,7 +233,7 @@ def _partial(schema: Schema) -> Schema:
     properties = {
         name: {key: rule for key, rule in field.items() if key != "default"}
         for name, field in schema["properties"].items()
-        if name not in UNCHANGEABLE
+        if name not in FIXED
     }
     pairs = [{"properties": pair["properties"]} for pair in schema["anyOf"]]
     return {

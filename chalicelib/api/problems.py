@@ -44,7 +44,8 @@ def document(
 
 def of_refusal(refused: RequestRefused, instance: str) -> dict[str, Any]:
     """The body for a request that was refused."""
-    return document(refused.status, refused.code, refused.detail, instance, refused.errors)
+    body = document(refused.status, refused.code, refused.detail, instance, refused.errors)
+    return {**body, **refused.extensions}
 
 
 def answer(refused: RequestRefused, instance: str) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from chalicelib import rates
 from chalicelib.api import answers
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import Operation
-from chalicelib.deployments.pricing import BASIS
 
 POLL_SECONDS = 5
 
@@ -38,7 +38,7 @@ def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
         cost=answers.Cost(
             usd_per_hour=deployment.meter.usd_per_hour,
             accrued_usd=accrued(deployment, now),
-            basis=BASIS,
+            basis=rates.basis(),
         ),
         created_at=deployment.created_at,
         updated_at=deployment.updated_at,

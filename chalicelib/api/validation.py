@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import store
+from chalicelib import rates, store, usage
 from chalicelib.api import answers
 from chalicelib.clock import now
-from chalicelib.deployments import naming
+from chalicelib.deployments import naming, quota
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed
-from chalicelib.deployments.pricing import BASIS
+from chalicelib.deployments.errors import DeploymentFailed, QuotaExceeded
 from chalicelib.deployments.spec import Spec
 from chalicelib.preflight import preflight
 from chalicelib.preflight.preflight import Finding
-from chalicelib.rates import hourly_rate
 from chalicelib.workflow import image
 
 
@@ -22,16 +20,17 @@ def validate(owner: str, spec: Spec) -> dict[str, Any]:
     """`answers.Validation` as a document.
 
     A check's `status` is `passed`, `failed`, `not_known` where AWS does not tell, or `skipped`
-    where there is nothing to check. `valid` is false as soon as one failed.
+    where there is nothing to check. `valid` is false as soon as one failed. The check `quota` has
+    the limits besides, as the refusal of a create has them.
     """
     # As a create would make it, and never stored.
     deployment = Deployment.create(naming.new_id(spec.name), owner, spec, now())
-    checks = [_name(owner, spec.name), _image(deployment)]
+    checks = [_name(owner, spec.name), _quota(deployment), _image(deployment)]
     checks += map(_shown, preflight.examine(deployment))
     found = answers.Validation(
         valid=all(check.status != "failed" for check in checks),
         checks=checks,
-        cost=answers.Price(usd_per_hour=hourly_rate(spec), basis=BASIS),
+        cost=answers.Price(usd_per_hour=rates.hourly_rate(spec), basis=rates.basis()),
         image=deployment.image,
         spec=spec,
     )
@@ -48,6 +47,20 @@ def _name(owner: str, name: str) -> answers.Check:
         code="NAME_TAKEN",
         message=f"{owner} has a live deployment named {name}: {taken_by}.",
         hint="Delete it first or choose another name.",
+    )
+
+
+def _quota(deployment: Deployment) -> answers.Check:
+    found = usage.exceeded(deployment)
+    if not found:
+        return _shown(Finding("quota", "passed"))
+    return answers.Check(
+        name="quota",
+        status="failed",
+        code=QuotaExceeded.code,
+        message=quota.told(deployment.owner, found),
+        hint=quota.fix(found, usage.limits()),
+        **quota.members(found),
     )
 
 

@@ -60,7 +60,7 @@ class Deployment(Record):
             self.image = Image(reference=spec.image)
         if spec.ttl != self.spec.ttl:
             self.live_for(spec.ttl, now)
-        self.spec = spec
+        self._take(spec)
         self._begin("update", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
 
     def roll_back(self, now: datetime) -> None:
@@ -83,8 +83,14 @@ class Deployment(Record):
 
     def _go_back_to(self, version: Snapshot) -> None:
         # Its time to live is no part of what serves.
-        self.spec = version.spec.model_copy(update={"ttl": self.spec.ttl})
+        self._take(version.spec.model_copy(update={"ttl": self.spec.ttl}))
         self.image = version.image
+
+    def _take(self, spec: Spec) -> None:
+        before, after = self.spec.tags, spec.tags
+        changed = {key for key in before | after if before.get(key) != after.get(key)}
+        self.retagged = sorted(changed.union(self.retagged))
+        self.spec = spec
 
     def retry(self, now: datetime) -> None:
         """Takes a failed deployment up from where it stands. Raises as `update` does.
@@ -117,6 +123,7 @@ class Deployment(Record):
         if self.generation != generation or begun or not self.is_running or not self.last_active:
             return
         self._go_back_to(self.last_active)
+        self.retagged = []
         self.status = Status.ACTIVE
         self._end("cancelled", now)
         self._note(now, "operation.cancelled", message="it could not be started")
@@ -148,6 +155,7 @@ class Deployment(Record):
         rolled_back = self.operation.path is Path.ROLLBACK
         self.status = Status.ACTIVE
         self.meter.set_rate(usd_per_hour, now)
+        self.retagged = []
         if not rolled_back:
             self.failure = None
         serving = Snapshot(spec=self.spec, image=self.image)

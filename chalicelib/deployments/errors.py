@@ -81,7 +81,10 @@ class DeploymentFailed(WorkflowError):
 
 
 class RequestRefused(Exception):
-    """A request that cannot be carried out; the subclasses give HTTP status and code."""
+    """A request that cannot be carried out; the subclasses give HTTP status and code.
+
+    `extensions` are further members of the problem (RFC 9457, section 3.2).
+    """
 
     status = 400
     code = "INVALID_REQUEST"
@@ -92,11 +95,13 @@ class RequestRefused(Exception):
         *,
         errors: list[dict[str, str]] | None = None,
         headers: dict[str, str] | None = None,
+        extensions: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors or []
         self.headers = headers or {}
+        self.extensions = extensions or {}
 
 
 class MalformedJson(RequestRefused):
@@ -153,6 +158,10 @@ class ValidationFailed(RequestRefused):
 
 class IdempotencyKeyReused(RequestRefused):
     status, code = 422, "IDEMPOTENCY_KEY_REUSED"
+
+
+class QuotaExceeded(RequestRefused):
+    status, code = 429, "QUOTA_EXCEEDED"
 
 
 class AwsUnavailable(RequestRefused):

@@ -34,9 +34,11 @@ CONVERGE_STEPS = (
     "create_service",
     "await_ready",
     "smoke_test",
+    "apply_scaling",
     "finish",
 )
 DESTROY_STEPS = (
+    "delete_scaling",
     "delete_service",
     "delete_load_balancer",
     "delete_target_group",

@@ -1,37 +1,88 @@
-"""What a deployment costs: list prices, and the meter that adds them up.
+"""What a deployment costs: list prices of its region, and the meter that adds them up.
 
-Prices of us-east-1 in USD as of 2026-11, from https://aws.amazon.com/fargate/pricing/,
-https://aws.amazon.com/elasticloadbalancing/pricing/ and https://aws.amazon.com/vpc/pricing/.
-Data transfer, load balancer capacity units and log storage are left out: they follow traffic.
+The prices are in `prices.json`, each region's with the month in which they were seen and where;
+`python -m infra.prices REGION ...` brings it up to date. Data transfer, load balancer capacity
+units and log storage are left out: they follow traffic.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from chalicelib.deployments.spec import Spec
 
-BASIS = "us-east-1 list prices of 2026-11, data transfer and LCUs left out"
-
-# (vCPU hour, GiB hour)
-FARGATE = {"X86_64": (0.04048, 0.004445), "ARM64": (0.03238, 0.00356)}
-LOAD_BALANCER_HOUR = 0.0225
-PUBLIC_IPV4_HOUR = 0.005
+TABLE = Path(__file__).with_name("prices.json")
+# What is reckoned with where a region's prices are not known, and said so.
+FALLBACK = "us-east-1"
 
 
-def usd_per_hour(spec: Spec, public_tasks: bool = True, load_balancer_zones: int = 2) -> float:
+class Prices(BaseModel):
+    """One region's list prices, in USD.
+
+    Attributes:
+        month: in which they were seen, such as `2026-11`.
+        sources: where.
+        vcpu_hour, gib_hour: of Linux tasks on Fargate, by architecture.
+        load_balancer_hour: of an application load balancer, without capacity units.
+        public_ipv4_hour: of one address in use.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    month: str
+    sources: tuple[str, ...]
+    vcpu_hour: dict[str, float]
+    gib_hour: dict[str, float]
+    load_balancer_hour: float
+    public_ipv4_hour: float
+
+
+@cache
+def table() -> dict[str, Prices]:
+    """Region -> prices, of all regions that are known."""
+    return {region: Prices(**found) for region, found in json.loads(TABLE.read_text()).items()}
+
+
+def prices_of(region: str) -> Prices:
+    """The region's prices, or those of us-east-1, as `basis` then says."""
+    return table().get(region) or table()[FALLBACK]
+
+
+def basis(region: str) -> str:
+    """What a cost in the region rests on, in words."""
+    known = region if region in table() else FALLBACK
+    unknown = "" if region == known else f"no prices known for {region}: "
+    month = table()[known].month
+    return f"{unknown}{known} list prices of {month}, data transfer and LCUs left out"
+
+
+def usd_per_hour(
+    spec: Spec,
+    public_tasks: bool = True,
+    load_balancer_zones: int = 2,
+    region: str = FALLBACK,
+    tasks: int | None = None,
+) -> float:
     """USD per hour of `spec` while it serves.
 
     Args:
         public_tasks: whether each task has a public address.
         load_balancer_zones: the load balancer has a public address in each of them.
+        region: where it runs.
+        tasks: how many run; by default as many as the spec asks for, at least.
     """
-    vcpu, gib = FARGATE[spec.architecture]
+    prices = prices_of(region)
+    vcpu, gib = prices.vcpu_hour[spec.architecture], prices.gib_hour[spec.architecture]
     task = spec.cpu / 1024 * vcpu + spec.memory / 1024 * gib
-    addresses = load_balancer_zones + (spec.count if public_tasks else 0)
-    return round(task * spec.count + LOAD_BALANCER_HOUR + addresses * PUBLIC_IPV4_HOUR, 6)
+    count = spec.least_tasks if tasks is None else tasks
+    addresses = load_balancer_zones + (count if public_tasks else 0)
+    fixed = prices.load_balancer_hour + addresses * prices.public_ipv4_hour
+    return round(task * count + fixed, 6)
 
 
 class Meter(BaseModel):

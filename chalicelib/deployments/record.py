@@ -25,6 +25,7 @@ from chalicelib.deployments.parts import (
     Snapshot,
 )
 from chalicelib.deployments.pricing import Meter
+from chalicelib.deployments.scaling import Scaling
 from chalicelib.deployments.spec import Spec
 
 
@@ -63,6 +64,8 @@ class Record(BaseModel):
     last_active: Snapshot | None = None
     # What served before that: where a rollback on request goes.
     active_before: Snapshot | None = None
+    # Keys of the caller's tags that have changed since: the resources may be as before or after.
+    retagged: list[str] = []
     expires_at: datetime | None = None
     expiry_told: bool = False
     # Invocations that may touch AWS this very moment: key -> when its function is dead for sure.
@@ -86,9 +89,19 @@ class Record(BaseModel):
         return self.operation.status == "running"
 
     @property
+    def scaling(self) -> Scaling | None:
+        """Within which bounds the service scales by itself; None while nothing may scale it."""
+        return self.spec.scaling
+
+    @property
     def wanted_tasks(self) -> int:
-        """How many tasks the service is to run."""
-        return self.spec.count
+        """How many tasks the service is to run; at least, where it scales by itself."""
+        return self.spec.least_tasks
+
+    @property
+    def most_tasks(self) -> int:
+        """How many tasks the service may run once a rollout has ended."""
+        return self.scaling.max if self.scaling else self.wanted_tasks
 
     # --- time to live ----------------------------------------------------------------------
 
@@ -160,6 +173,12 @@ class Record(BaseModel):
                 known.arn = resource.arn
                 return
         self.resources.append(resource.model_copy(update={"created_at": now}))
+
+    def removed(self, kind: str, now: datetime) -> None:
+        """Writes the receipt for a resource that a change has taken away."""
+        for resource in self.resources:
+            if resource.kind == kind and not resource.verified_gone:
+                resource.deleted_at, resource.verified_gone = now, True
 
     # --- inside --------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         "memory": {"description": "MiB; only what Fargate offers with `cpu`."},
         "architecture": {"description": "Of the image, and so of the machine."},
         "count": {"description": "Tasks; at most the stack's limit."},
+        "scaling": {"description": "Instead of `count`: the load decides, between bounds."},
         "command": {"description": "Instead of the image's own."},
         "environment": {
             "description": "At most 4 KiB in all; a name that looks like a secret's is refused.",

@@ -6,19 +6,32 @@ from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
-from chalicelib.resources.tagging import lower, tags_of
+from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 
 KIND = "cluster"
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Creates the cluster; ECS answers the existing one when it is there."""
+    """Creates the cluster; ECS answers the existing one when it is there.
+
+    It does not say what becomes of other tags in that call, so they are changed apart from it.
+    """
+    arn = _live_arn(deployment.id) if deployment.retagged else None
+    if arn:
+        retag_ecs(deployment, arn)
+        return Resource(kind=KIND, name=deployment.id, arn=arn)
     answer = aws.client("ecs").create_cluster(
         clusterName=deployment.id,
         tags=lower(tags_of(deployment)),
         settings=[{"name": "containerInsights", "value": "disabled"}],
     )
     return Resource(kind=KIND, name=deployment.id, arn=answer["cluster"]["clusterArn"])
+
+
+def _live_arn(deployment_id: str) -> str | None:
+    answer = aws.client("ecs").describe_clusters(clusters=[deployment_id])
+    live = (cluster for cluster in answer["clusters"] if cluster["status"] == "ACTIVE")
+    return next((str(cluster["clusterArn"]) for cluster in live), None)
 
 
 def exists(deployment_id: str) -> list[str]:

@@ -12,7 +12,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import load_balancer, target_group
-from chalicelib.resources.tagging import tags_of, upper
+from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = "listener"
 PORT = 80
@@ -43,6 +43,7 @@ def _ensure(deployment: Deployment) -> Resource:
     if found:
         if found["DefaultActions"][0].get("TargetGroupArn") != forward["TargetGroupArn"]:
             elbv2.modify_listener(ListenerArn=found["ListenerArn"], DefaultActions=[forward])
+        retag_elbv2(deployment, found["ListenerArn"])
         return _resource(deployment, found["ListenerArn"])
     try:
         answer = elbv2.create_listener(

@@ -10,7 +10,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import network, security_groups
-from chalicelib.resources.tagging import tags_of, upper
+from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 from chalicelib.settings import settings
 
 KIND = "load_balancer"
@@ -39,6 +39,8 @@ class LoadBalancer:
 def ensure(deployment: Deployment) -> Resource:
     """Creates the load balancer, or adopts the one of this name; does not wait for it."""
     found = find(deployment.id)
+    if found:
+        retag_elbv2(deployment, found.arn)
     arn = found.arn if found else _create(deployment)
     return Resource(kind=KIND, name=deployment.id, arn=arn)
 

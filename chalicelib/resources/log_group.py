@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from chalicelib import aws
 from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
-from chalicelib.resources.tagging import tags_of
+from chalicelib.resources.tagging import retag_logs, tags_of
 from chalicelib.settings import settings
 
 KIND = "log_group"
@@ -23,13 +24,31 @@ def name_of(deployment_id: str) -> str:
 def ensure(deployment: Deployment) -> Resource:
     """Creates the log group, or adopts the one of this name."""
     logs, name = aws.client("logs"), name_of(deployment.id)
-    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+    try:
         logs.create_log_group(logGroupName=name, tags=tags_of(deployment))
+    except logs.exceptions.ResourceAlreadyExistsException:
+        if deployment.retagged:
+            retag_logs(deployment, _arn(name))
     try:
         logs.put_retention_policy(logGroupName=name, retentionInDays=settings().log_retention_days)
     except logs.exceptions.ResourceNotFoundException:
         raise NotReady(f"log group {name} is not visible yet") from None
     return Resource(kind=KIND, name=name)
+
+
+def _arn(name: str) -> str:
+    """Without the `:*` that stands for its streams, as the tagging calls want it."""
+    found = [group for group in _named(name) if group["logGroupName"] == name]
+    if not found:
+        raise NotReady(f"log group {name} is not visible yet")
+    return str(found[0]["arn"]).removesuffix(":*")
+
+
+def _named(prefix: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = aws.client("logs").describe_log_groups(logGroupNamePrefix=prefix)[
+        "logGroups"
+    ]
+    return found
 
 
 def delete(deployment_id: str) -> None:
@@ -42,8 +61,7 @@ def delete(deployment_id: str) -> None:
 def exists(deployment_id: str) -> list[str]:
     """The name of the log group if AWS still knows it."""
     name = name_of(deployment_id)
-    answer = aws.client("logs").describe_log_groups(logGroupNamePrefix=name)
-    return [group["logGroupName"] for group in answer["logGroups"] if group["logGroupName"] == name]
+    return [group["logGroupName"] for group in _named(name) if group["logGroupName"] == name]
 
 
 def last_lines(deployment_id: str, stream: str, count: int = 20) -> list[str]:

@@ -10,7 +10,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import network
-from chalicelib.resources.tagging import tags_of, upper
+from chalicelib.resources.tagging import retag_ec2, tags_of, upper
 
 KIND = "security_group"
 HTTP = 80
@@ -117,6 +117,7 @@ def _ensure_group(deployment: Deployment, name: str, description: str, vpc_id: s
     groups = {group["GroupName"]: group["GroupId"] for group in _find(deployment.id)}
     if name not in groups:
         raise NotReady(f"security group {name} is not visible yet")
+    retag_ec2(deployment, groups[name], Name=name)
     return groups[name]
 
 

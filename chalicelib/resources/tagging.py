@@ -1,9 +1,17 @@
-"""The tags of a deployment's resources, in the forms that AWS services want."""
+"""The tags of a deployment's resources, in the forms that AWS services want.
+
+A resource is made with all its tags. When a PATCH or a rollback changes the caller's own, each
+module's `ensure` brings the resource that it finds up to date, with its service's function here.
+Only keys that changed are put on or taken off (`Record.retagged`): tags of others stay, and where
+nothing changed no call is made.
+"""
 
 from __future__ import annotations
 
+from chalicelib import aws
 from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
 from chalicelib.settings import settings
 
 
@@ -21,3 +29,76 @@ def upper(tags: dict[str, str]) -> list[dict[str, str]]:
 def lower(tags: dict[str, str]) -> list[dict[str, str]]:
     """`[{"key", "value"}]`, as ECS wants it."""
     return [{"key": key, "value": value} for key, value in tags.items()]
+
+
+def changes(
+    deployment: Deployment, keys: list[str] | None = None, **more: str
+) -> tuple[dict[str, str], list[str]]:
+    """(tags to put on, keys to take off), of `keys`, by default those that changed."""
+    wanted = tags_of(deployment, **more)
+    named = deployment.retagged if keys is None else keys
+    put = {key: wanted[key] for key in named if key in wanted}
+    return put, [key for key in named if key not in wanted]
+
+
+def retag_ec2(deployment: Deployment, resource_id: str, **more: str) -> None:
+    """Raises `NotReady` where EC2 does not know the resource."""
+    put, gone = changes(deployment, None, **more)
+    ec2 = aws.client("ec2")
+    try:
+        if put:
+            ec2.create_tags(Resources=[resource_id], Tags=upper(put))
+        if gone:
+            # Without a value: whatever it is.
+            # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
+            ec2.delete_tags(Resources=[resource_id], Tags=[{"Key": key} for key in gone])
+    except ec2.exceptions.ClientError as error:
+        if aws.code_of(error) not in ("InvalidGroup.NotFound", "InvalidID"):
+            raise
+        raise NotReady(f"{resource_id} is not visible yet") from None
+
+
+def retag_elbv2(deployment: Deployment, arn: str) -> None:
+    """Raises `NotReady` where Elastic Load Balancing does not know the resource."""
+    put, gone = changes(deployment)
+    elbv2 = aws.client("elbv2")
+    try:
+        if put:
+            elbv2.add_tags(ResourceArns=[arn], Tags=upper(put))
+        if gone:
+            elbv2.remove_tags(ResourceArns=[arn], TagKeys=gone)
+    except (
+        elbv2.exceptions.LoadBalancerNotFoundException,
+        elbv2.exceptions.TargetGroupNotFoundException,
+        elbv2.exceptions.ListenerNotFoundException,
+    ) as error:
+        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
+
+
+def retag_ecs(deployment: Deployment, arn: str, keys: list[str] | None = None) -> None:
+    """Raises `NotReady` where ECS does not know the resource. `keys` as in `changes`."""
+    put, gone = changes(deployment, keys)
+    ecs = aws.client("ecs")
+    try:
+        if put:
+            ecs.tag_resource(resourceArn=arn, tags=lower(put))
+        if gone:
+            ecs.untag_resource(resourceArn=arn, tagKeys=gone)
+    except (
+        ecs.exceptions.ResourceNotFoundException,
+        ecs.exceptions.ClusterNotFoundException,
+    ) as error:
+        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
+
+
+def retag_logs(deployment: Deployment, arn: str) -> None:
+    """Raises `NotReady` where CloudWatch Logs does not know the resource."""
+    put, gone = changes(deployment)
+    logs = aws.client("logs")
+    try:
+        if put:
+            logs.tag_resource(resourceArn=arn, tags=put)
+        if gone:
+            logs.untag_resource(resourceArn=arn, tagKeys=gone)
+    except logs.exceptions.ResourceNotFoundException as error:
+        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None

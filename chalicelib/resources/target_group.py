@@ -10,7 +10,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import network
-from chalicelib.resources.tagging import tags_of, upper
+from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = "target_group"
 # The default of 300 s keeps every stop and every teardown waiting; predictions are short.
@@ -35,6 +35,7 @@ def ensure(deployment: Deployment) -> Resource:
     try:
         if arn:
             elbv2.modify_target_group(TargetGroupArn=arn, **_health_check(deployment))
+            retag_elbv2(deployment, arn)
         else:
             arn = _create(deployment)
         elbv2.modify_target_group_attributes(

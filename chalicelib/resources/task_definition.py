@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import aws
@@ -13,7 +14,7 @@ from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.deployments.spec import Spec
 from chalicelib.resources import log_group
-from chalicelib.resources.tagging import lower, tags_of
+from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 from chalicelib.settings import settings
 
 KIND = "task_definition"
@@ -35,29 +36,60 @@ def log_stream(task_id: str) -> str:
     return f"{LOG_STREAM_PREFIX}/{naming.CONTAINER_NAME}/{task_id}"
 
 
+@dataclass(frozen=True)
+class Revision:
+    """A revision of a family, and the tags that it carries."""
+
+    arn: str
+    tags: dict[str, str]
+
+    @property
+    def spec_hash(self) -> str:
+        return self.tags.get(naming.TAG_SPEC, "")
+
+
 def ensure(deployment: Deployment) -> Resource:
     """Registers a revision for the spec, unless there is one that was registered for just that.
 
     RegisterTaskDefinition adds a revision at every call, so a hash of what it says is tagged on: a
-    step that runs again finds its own, and a rollback the one whose tasks are still serving.
+    step that runs again finds its own, and a rollback the one whose tasks are still serving. Tags
+    are no part of the hash: they change on the revision that there is, and no task is restarted.
     """
-    arn = find(deployment)
-    if arn is None:
-        wanted = _definition(deployment)
-        tags = lower(tags_of(deployment, **{naming.TAG_SPEC: _hash(wanted)}))
-        answer = aws.client("ecs").register_task_definition(**wanted, tags=tags)
-        arn = str(answer["taskDefinition"]["taskDefinitionArn"])
+    found = _find(deployment)
+    if found:
+        retag_ecs(deployment, found.arn, _outdated(deployment, found.tags))
+        return Resource(kind=KIND, name=deployment.id, arn=found.arn)
+    wanted = _definition(deployment)
+    tags = lower(tags_of(deployment, **{naming.TAG_SPEC: _hash(wanted)}))
+    answer = aws.client("ecs").register_task_definition(**wanted, tags=tags)
+    arn = str(answer["taskDefinition"]["taskDefinitionArn"])
     return Resource(kind=KIND, name=deployment.id, arn=arn)
+
+
+def _outdated(deployment: Deployment, carried: dict[str, str]) -> list[str]:
+    """Keys of own tags that a revision carries otherwise than wanted.
+
+    More than those that changed just now: it may be of some versions ago.
+    """
+    own, snapshots = deployment.spec.tags, (deployment.last_active, deployment.active_before)
+    earlier = (snapshot.spec.tags for snapshot in snapshots if snapshot)
+    known = {*own, *deployment.retagged}.union(*earlier)
+    return sorted(key for key in known if carried.get(key) != own.get(key))
 
 
 def find(deployment: Deployment) -> str | None:
     """The ARN of the newest active revision that was registered for the spec, or None."""
+    found = _find(deployment)
+    return found.arn if found else None
+
+
+def _find(deployment: Deployment) -> Revision | None:
     wanted = _hash(_definition(deployment))
     newest = _describe(deployment.id)
-    if newest is None or newest[1] == wanted:
-        return newest and newest[0]
-    older = (_describe(arn) for arn in _newest_revisions(deployment.id) if arn != newest[0])
-    return next((found[0] for found in older if found and found[1] == wanted), None)
+    if newest is None or newest.spec_hash == wanted:
+        return newest
+    older = (_describe(arn) for arn in _newest_revisions(deployment.id) if arn != newest.arn)
+    return next((found for found in older if found and found.spec_hash == wanted), None)
 
 
 def _hash(definition: dict[str, Any]) -> str:
@@ -118,15 +150,15 @@ def _environment(spec: Spec) -> list[dict[str, str]]:
     ]
 
 
-def _describe(name: str) -> tuple[str, str] | None:
-    """(ARN, spec hash) of a revision, or of a family's newest active one."""
+def _describe(name: str) -> Revision | None:
+    """A revision, or a family's newest active one."""
     ecs = aws.client("ecs")
     try:
         answer = ecs.describe_task_definition(taskDefinition=name, include=["TAGS"])
     except ecs.exceptions.ClientException:
         return None  # "Unable to describe task definition": there is no active revision
     tags = {tag["key"]: tag["value"] for tag in answer.get("tags", [])}
-    return answer["taskDefinition"]["taskDefinitionArn"], tags.get(naming.TAG_SPEC, "")
+    return Revision(answer["taskDefinition"]["taskDefinitionArn"], tags)
 
 
 def _newest_revisions(deployment_id: str) -> list[str]:

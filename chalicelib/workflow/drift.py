@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.resources import listener, load_balancer, service, target_group, task_definition
+from chalicelib.resources import (
+    listener,
+    load_balancer,
+    scaling,
+    service,
+    target_group,
+    task_definition,
+)
 
 
-def find(deployment: Deployment) -> str:
-    """How AWS differs from the record, in words; empty where it does not."""
-    found = service.find(deployment.id)
+def find(deployment: Deployment, found: dict[str, Any] | None) -> str:
+    """How AWS differs from the record, in words; empty where it does not.
+
+    `found` is the service as AWS describes it.
+    """
     if found is None or found["status"] != "ACTIVE":
         return "the service was deleted"
-    if found["desiredCount"] != deployment.wanted_tasks:
-        return f"the service wants {found['desiredCount']} tasks, not {deployment.wanted_tasks}"
+    least, most = deployment.wanted_tasks, deployment.most_tasks
+    if not least <= found["desiredCount"] <= most:
+        told = f"{least}" if least == most else f"{least} to {most}"
+        return f"the service wants {found['desiredCount']} tasks, not {told}"
     if found["taskDefinition"] != _recorded_revision(deployment):
         return f"the service runs {found['taskDefinition'].rsplit('/', 1)[-1]}"
     balancer = load_balancer.find(deployment.id)
@@ -28,7 +41,7 @@ def find(deployment: Deployment) -> str:
         return "the listener was deleted"
     if front["DefaultActions"][0].get("TargetGroupArn") != group:
         return "the listener forwards elsewhere"
-    return ""
+    return scaling.difference(deployment)
 
 
 def _recorded_revision(deployment: Deployment) -> str | None:

@@ -12,13 +12,15 @@ from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Leftover
 from chalicelib.observability import logger
 from chalicelib.rates import hourly_rate
+from chalicelib.resources import service
 from chalicelib.workflow import recovery, step, teardown
 from chalicelib.workflow.step import Outcome
 
 
 def finish(deployment: Deployment) -> Outcome:
     """The deployment serves: ACTIVE, at the rate that its size costs."""
-    rate = hourly_rate(deployment.spec)
+    found = service.find(deployment.id) if deployment.scaling else None
+    rate = hourly_rate(deployment.spec, found["desiredCount"] if found else None)
 
     def change(record: Deployment) -> None:
         record.activate(now(), rate)

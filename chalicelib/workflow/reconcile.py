@@ -20,6 +20,8 @@ from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Leftover
 from chalicelib.deployments.record import Status
 from chalicelib.observability import logger
+from chalicelib.rates import hourly_rate
+from chalicelib.resources import service
 from chalicelib.workflow import drift, executions, lifecycle, orphans, teardown
 
 # The API starts an execution right after it wrote the record: this long it may still be about to.
@@ -161,8 +163,11 @@ def _take_up(deployment: Deployment, reason: str) -> str:
 
 def _check_drift(deployment: Deployment) -> str:
     """Repairs an ACTIVE deployment of which somebody changed or deleted a part by hand."""
-    reason = drift.find(deployment)
+    found = service.find(deployment.id)
+    reason = drift.find(deployment, found)
     if not reason:
+        if found and deployment.scaling:
+            _follow_cost(deployment, found["desiredCount"])
         return ""
 
     def change(record: Deployment) -> None:
@@ -172,6 +177,20 @@ def _check_drift(deployment: Deployment) -> str:
 
     executions.start(store.update(deployment.id, change))
     return reason
+
+
+def _follow_cost(deployment: Deployment, tasks: int) -> None:
+    """Has the meter run at the rate of the tasks that the scaling wants by now."""
+    rate = hourly_rate(deployment.spec, tasks)
+    if rate == deployment.meter.usd_per_hour:
+        return
+
+    def change(record: Deployment) -> None:
+        if (record.generation, record.status) != (deployment.generation, Status.ACTIVE):
+            raise Superseded("it is being changed")
+        record.meter.set_rate(rate, now())
+
+    store.update(deployment.id, change)
 
 
 # --- what nobody knows of ------------------------------------------------------------------

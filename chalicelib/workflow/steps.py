@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.preflight import preflight
 from chalicelib.resources import (
@@ -12,6 +13,7 @@ from chalicelib.resources import (
     listener,
     load_balancer,
     log_group,
+    scaling,
     security_groups,
     service,
     target_group,
@@ -37,6 +39,18 @@ def _deletes(delete: Callable[[str], None]) -> Work:
     return work
 
 
+def _apply_scaling(deployment: Deployment) -> Outcome:
+    """A rollout may take the scaling away again: then the receipt for it is written here."""
+    made = scaling.ensure(deployment)
+    if made:
+        return Outcome(resources=made)
+
+    def change(record: Deployment) -> None:
+        record.removed(scaling.KIND, now())
+
+    return Outcome(message="no scaling asked for", change=change)
+
+
 NETWORK: dict[str, Work] = {
     "create_security_groups": _ensures(security_groups.ensure),
     "delete_security_groups": _deletes(security_groups.delete),
@@ -58,6 +72,8 @@ CLUSTER: dict[str, Work] = {
 }
 SERVICE: dict[str, Work] = {
     "create_service": _ensures(service.ensure),
+    "apply_scaling": _apply_scaling,
+    "delete_scaling": _deletes(scaling.delete),
     "delete_service": _deletes(service.delete),
     "drain_tasks": teardown.drain_tasks,
 }

@@ -24,8 +24,26 @@ from tests.in_process import ENVIRONMENT, REGISTRY, make_table
 from tests.simulated_aws.account import REPOSITORY, Account
 from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
-SERVICES = ("dynamodb", "ec2", "ecr", "ecs", "elbv2", "logs", "stepfunctions")
-UNSET = ("VPC_ID", "SUBNET_IDS", "ASSIGN_PUBLIC_IP", "MAX_TASKS", "AWS_PROFILE")
+SERVICES = (
+    "application-autoscaling",
+    "dynamodb",
+    "ec2",
+    "ecr",
+    "ecs",
+    "elbv2",
+    "logs",
+    "stepfunctions",
+)
+UNSET = (
+    "VPC_ID",
+    "SUBNET_IDS",
+    "ASSIGN_PUBLIC_IP",
+    "MAX_TASKS",
+    "MAX_DEPLOYMENTS_PER_OWNER",
+    "MAX_TASKS_PER_OWNER",
+    "MAX_VCPU_PER_OWNER",
+    "AWS_PROFILE",
+)
 ID_ALPHABET = naming.ID_ALPHABET
 
 

@@ -9,8 +9,11 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from chalicelib import usage
+from chalicelib.deployments import quota
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import Path
+from chalicelib.deployments.quota import Use
 from chalicelib.deployments.record import Status
 from chalicelib.settings import settings
 from tests.faults.world import World
@@ -38,6 +41,7 @@ def broken(world: World, *, on_time: bool = True) -> list[str]:
         found += [text for record in table.records.values() for text in _is_late(record)]
     found += _orphans(world, table)
     found += _names(table)
+    found += _quotas(table)
     found += [text for record in table.records.values() for text in _events(record, table)]
     found += _running(world)
     found += _order(world)
@@ -59,14 +63,14 @@ class Table:
         self.names: dict[tuple[str, str], str] = {}
         self.sequences: dict[str, list[int]] = {}
         for item in _items(world):
-            kind, _, value = item["pk"].partition("#")
+            value = item["pk"].partition("#")[2]
             if item["sk"] == "RECORD":
                 record = Deployment.model_validate_json(item["document"])
                 self.records[record.id] = record
             elif item["sk"].startswith("EVENT#"):
                 number = json.loads(item["document"])["sequence"]
                 self.sequences.setdefault(value, []).append(number)
-            elif kind == "OWNER":
+            elif item["sk"].startswith("NAME#"):
                 self.names[value, item["sk"].removeprefix("NAME#")] = item["deployment_id"]
 
 
@@ -122,14 +126,32 @@ def _is_torn_down(record: Deployment) -> bool:
 
 def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
     answers = world.account.answers(record.id)
-    if record.spec.count and not answers:
+    if record.wanted_tasks and not answers:
         yield f"{told}: its URL does not answer"
-    if record.spec.count and answers and set(answers.digests) != {record.image.digest}:
+    if record.wanted_tasks and answers and set(answers.digests) != {record.image.digest}:
         yield f"{told}: {answers.digests} serve, not {record.image.digest}"
     if not record.url:
         yield f"{told}: without a URL"
+    tags = world.account.inventory.own_tags(record.id)
+    wrong = {name: found for name, found in tags.items() if found != record.spec.tags}
+    if wrong:
+        yield f"{told}: tagged {wrong}, not {record.spec.tags}"
     if record.leftovers:
         yield f"{told}: with leftovers {record.leftovers}"
+    yield from _scales(world, record, told)
+
+
+def _scales(world: World, record: Deployment, told: str) -> Iterator[str]:
+    """AWS scales it as the spec says, or not at all."""
+    bounds, scaling = world.account.scaling.bounds(record.id), record.scaling
+    if bounds != ((scaling.min, scaling.max) if scaling else None):
+        yield f"{told}: scales within {bounds}, not {scaling}"
+    live = [r for r in record.resources if r.kind == "scalable_target" and not r.verified_gone]
+    if len(live) != bool(scaling):
+        yield f"{told}: its resources tell of {len(live)} scalable targets"
+    desired = world.account.desired_tasks(record.id)
+    if not record.wanted_tasks <= desired <= record.most_tasks:
+        yield f"{told}: the service wants {desired} tasks"
 
 
 def _is_gone(record: Deployment, left: list[str], told: str) -> Iterator[str]:
@@ -184,6 +206,17 @@ def _names(table: Table) -> Iterator[str]:
             continue
         if table.names.get((record.owner, record.name)) != record.id:
             yield f"{record.id} is {record.status} without its name"
+
+
+def _quotas(table: Table) -> Iterator[str]:
+    """No owner has more than it may, but for what the reconciler found and told."""
+    used: dict[str, Use] = {}
+    for record in table.records.values():
+        if record.status is not Status.DELETE_FAILED:
+            used[record.owner] = used.get(record.owner, Use()) + quota.held(record)
+    for owner, use in used.items():
+        over = quota.exceeded(usage.limits(), use, Use(), Use(1, 1, 1))
+        yield from (f"{owner} is over its quota: {item}" for item in over if item.used > item.limit)
 
 
 def _events(record: Deployment, table: Table) -> Iterator[str]:

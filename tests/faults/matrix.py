@@ -21,6 +21,7 @@ from chalicelib.deployments.record import Status
 from tests.faults import invariants
 from tests.faults.disturbance import (
     AT_A_CALL,
+    AT_A_CHANGE_OF_TAGS,
     AT_A_WRITE_OF_THE_RECORD,
     AT_AN_INVOCATION,
     DELETED,
@@ -71,11 +72,13 @@ def cases() -> Iterator[Case]:
 
 
 def _kinds_at(point: Point) -> tuple[str, ...]:
-    """Two thirds of the calls write the record, all in one way: those meet every kind of fault only
-    in a full run, which takes some minutes more."""
-    if point.call.service == "dynamodb" and not os.environ.get("SLIPWAY_FULL_MATRIX"):
+    """Two thirds of the calls write the record, all in one way, and those that change tags are
+    alike, too: they meet every kind of fault only in a full run, which takes some minutes more."""
+    if os.environ.get("SLIPWAY_FULL_MATRIX"):
+        return AT_A_CALL
+    if point.call.service == "dynamodb":
         return AT_A_WRITE_OF_THE_RECORD
-    return AT_A_CALL
+    return AT_A_CHANGE_OF_TAGS if "Tag" in point.call.operation else AT_A_CALL
 
 
 def run(wanted: Iterable[Case]) -> dict[Case, Result]:

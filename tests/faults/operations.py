@@ -11,6 +11,7 @@ from tests.faults.environment import image
 from tests.faults.world import Reply, World
 
 NAME = "recommender"
+BY_REQUESTS = {"min": 2, "max": 4, "metric": "requests_per_target", "target": 600}
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ def _create(world: World) -> Reply:
     spec = {
         "name": NAME,
         "image": image("1"),
+        "tags": {"team": "a", "stage": "dev"},
         "smoke_test": {"path": "/?uid=20", "json_has": ["recommendations"]},
+        "scaling": {"min": 1, "max": 3, "metric": "cpu", "target": 60},
     }
     return world.create(**spec)
 
@@ -35,7 +38,7 @@ def _create(world: World) -> Reply:
 OPERATIONS = {
     "deploy": Operation(_create, Status.ACTIVE),
     "update": Operation(
-        lambda world: world.update(NAME, image=image("2"), count=2),
+        lambda world: world.update(NAME, image=image("2"), scaling=BY_REQUESTS, tags={"team": "b"}),
         Status.ACTIVE,
         on="deploy",
         tag="2",

@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,25 +20,29 @@ from hypothesis.stateful import (
 
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.record import Status
+from chalicelib.settings import settings as stack_settings
 from tests.faults import invariants
 from tests.faults.environment import image, opened
-from tests.faults.summary import LINES
-from tests.faults.world import OWNERS, Point, World
+from tests.faults.world import OWNERS, Invocation, Point, World
 from tests.simulated_aws import containers
 from tests.simulated_aws.states import Killed
 from tests.simulated_aws.weather import Fault, Kind
+from tests.summary import LINES
 
 # More of them with SLIPWAY_PROPERTY_RUNS=1000, say, on a machine that has the time.
 RUNS = int(os.environ.get("SLIPWAY_PROPERTY_RUNS", "30"))
 STEPS = 16
 NAMES = ("alpha", "beta")
 MOST_LIVE = 3
+# Of one owner: few enough that callers meet the limit.
+MOST_TASKS = "4"
 SERVES, SERVES_TOO, CRASHES, MISSING = "1", "2", "crashes", "missing"
 PATTERNS = (
     "ec2.*",
     "elbv2.*",
     "ecs.*",
     "logs.*",
+    "application-autoscaling.*",
     "dynamodb.*",
     "stepfunctions.*",
     "elbv2.Create*",
@@ -52,7 +57,10 @@ owners = st.sampled_from(OWNERS)
 names = st.sampled_from(NAMES)
 # What fails at once is seldom of interest.
 tags = st.sampled_from((SERVES, SERVES, SERVES_TOO, SERVES_TOO, CRASHES, MISSING))
+own_tags = st.dictionaries(st.sampled_from(("a", "b")), st.sampled_from(("1", "2")))
 patterns = st.sampled_from(PATTERNS)
+bounds = st.lists(st.integers(1, 3), min_size=2, max_size=2)
+metrics = st.sampled_from(("cpu", "requests_per_target"))
 # Seconds: within a step, within a deploy, past the deadlines of the reconciler's patience.
 spans = st.sampled_from((0.5, 3.0, 20.0, 90.0, 400.0, 2000.0))
 which = st.integers(0, MOST_LIVE - 1)
@@ -85,9 +93,13 @@ class Slipway(RuleBasedStateMachine):
         """A world of its own for each run, with a deployment in it."""
         self.stack = contextlib.ExitStack()
         self.world: World = self.stack.enter_context(opened(seed))
+        patch = self.stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("MAX_TASKS_PER_OWNER", MOST_TASKS)
+        stack_settings.cache_clear()
         self.world.account.push(CRASHES, containers.exits(after=2.0))
         self.world.interference = self._meet
         self.plans: list[tuple[int, Callable[[Point], None]]] = []
+        self.stalled: list[Invocation] = []
         self.weather = self.world.account.weather
         self.world.create(OWNERS[0], name=NAMES[0], image=image(tag))
         self.world.run_for(after)
@@ -131,7 +143,37 @@ class Slipway(RuleBasedStateMachine):
         """More tasks, fewer, or none."""
         self._plan(trouble)
         record = self._chosen(which)
-        self.world.update(record.id, record.owner, count=count)
+        self.world.update(record.id, record.owner, count=count, scaling=None)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, bounds=bounds, metric=metrics, after=spans, trouble=maybe)
+    def scale_by_load(
+        self, which: int, bounds: list[int], metric: str, after: float, trouble: Trouble | None
+    ) -> None:
+        """From now on AWS sets the number of tasks."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        scaling = {"min": min(bounds), "max": max(bounds), "metric": metric, "target": 50}
+        self.world.update(record.id, record.owner, scaling=scaling)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, count=st.integers(0, 4), after=spans)
+    def meet_load(self, which: int, count: int, after: float) -> None:
+        """The load asks for so many tasks."""
+        self.world.account.scaling.ask_for(self._chosen(which).id, count)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, tags=own_tags, tag=tags, after=spans, trouble=maybe)
+    def retag(
+        self, which: int, tags: dict[str, str], tag: str, after: float, trouble: Trouble | None
+    ) -> None:
+        """Other tags, along with an image that may fail: then they go back."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        self.world.update(record.id, record.owner, tags=tags, image=image(tag))
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
@@ -226,7 +268,13 @@ class Slipway(RuleBasedStateMachine):
         point.invocation.again = True
 
     def _stall(self, point: Point) -> None:
-        """The function takes almost all of its 30 s, and everything else goes on meanwhile."""
+        """The function takes almost all of its 30 s, and everything else goes on meanwhile.
+
+        Once: at a second stall it would be ended, and here it would go on.
+        """
+        if any(stalled is point.invocation for stalled in self.stalled):
+            return
+        self.stalled.append(point.invocation)
         self.world.run_for(STALL)
 
     def _delete(self, point: Point) -> None:

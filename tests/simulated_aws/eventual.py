@@ -15,6 +15,7 @@ NO_GROUP = "InvalidGroup.NotFound"
 NO_BALANCER = ("LoadBalancerNotFound", "One or more load balancers not found")
 NO_TARGET_GROUP = ("TargetGroupNotFound", "One or more target groups not found")
 NO_CLUSTER = ("ClusterNotFoundException", "Cluster not found.")
+NO_RESOURCE = ("ResourceNotFoundException", "The specified resource could not be found.")
 NO_SERVICE = ("ServiceNotFoundException", "Service not found.")
 # Creates answer for themselves: a name that is taken is known to be taken.
 MADE: dict[str, Callable[[Answer], str]] = {
@@ -101,6 +102,8 @@ def _named(call: Call) -> Iterator[tuple[str, tuple[str, str]]]:
     params = call.params
     if call.service == "ec2" and "GroupId" in params:
         yield params["GroupId"], _no_group(params["GroupId"])
+    if call.name == "ec2.CreateTags":
+        yield from ((group, _no_group(group)) for group in params["Resources"])
     if call.service == "elbv2":
         yield from _named_to_elb(params)
     if call.service == "ecs" and "cluster" in params and call.operation != "CreateCluster":
@@ -109,6 +112,8 @@ def _named(call: Call) -> Iterator[tuple[str, tuple[str, str]]]:
         if call.operation == "UpdateService":
             name = params["service"].rsplit("/", 1)[-1]
             yield f"service/{cluster}/{name}", NO_SERVICE
+    if call.name in ("ecs.TagResource", "ecs.UntagResource"):
+        yield params["resourceArn"], NO_RESOURCE
 
 
 def _named_to_elb(params: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -116,6 +121,8 @@ def _named_to_elb(params: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str]
         yield params["LoadBalancerArn"], NO_BALANCER
     if "TargetGroupArn" in params:
         yield params["TargetGroupArn"], NO_TARGET_GROUP
+    for arn in params.get("ResourceArns", []):
+        yield arn, NO_BALANCER if ":loadbalancer/" in arn else NO_TARGET_GROUP
     for group in params.get("SecurityGroups", []):
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
         yield group, ("InvalidSecurityGroup", f"Security group '{group}' does not exist")

@@ -172,6 +172,24 @@ class Fargate(ServiceRule):
             self.scheduler.look_soon(service, 0.0)
         return {**answer, "service": self._described(service)}
 
+    def _after_TagResource(self, params: Answer, answer: Answer) -> None:
+        """Of a service: its next tasks take the tags, those that run keep theirs.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html
+        """
+        put = {tag["key"] for tag in params["tags"]}
+        for service in self.scheduler.services:
+            if service.arn == params["resourceArn"]:
+                kept = [t for t in service.params.get("tags", []) if t["key"] not in put]
+                service.params = {**service.params, "tags": kept + params["tags"]}
+
+    def _after_UntagResource(self, params: Answer, answer: Answer) -> None:
+        for service in self.scheduler.services:
+            if service.arn == params["resourceArn"]:
+                tags = service.params.get("tags", [])
+                kept = [tag for tag in tags if tag["key"] not in params["tagKeys"]]
+                service.params = {**service.params, "tags": kept}
+
     def _before_DescribeServices(self, params: Answer) -> Answer:
         tags = "TAGS" in params.get("include", [])
         shown, failures = [], []

@@ -10,8 +10,19 @@ from chalicelib.deployments.naming import TAG_DEPLOYMENT, TAG_STACK
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.load_balancers import ACTIVE, LoadBalancers
+from tests.simulated_aws.scaling import Scaling
 
 Tags = dict[str, str]
+OWN = "slipway:"
+TAGGED = {
+    "cluster",
+    "service",
+    "scalable_target",
+    "load_balancer",
+    "target_group",
+    "security_group",
+    "log_group",
+}
 
 
 @dataclass(frozen=True)
@@ -60,9 +71,11 @@ class Inventory:
         interfaces: NetworkInterfaces,
         load_balancers: LoadBalancers,
         fargate: Fargate,
+        scaling: Scaling,
     ) -> None:
         self._raw, self._interfaces = raw, interfaces
         self._balancers, self._fargate = load_balancers, fargate
+        self._scaling = scaling
 
     def left(self, deployment_id: str) -> list[str]:
         """All that is left of a deployment, as "kind name"."""
@@ -77,6 +90,19 @@ class Inventory:
             for item in self._items()
             if item.tags.get(TAG_STACK) == stack
         )
+
+    def own_tags(self, deployment_id: str) -> dict[str, Tags]:
+        """ "kind name" -> tags beside the stack's own, of all of a deployment that was made with
+        tags: tasks keep those they were started with."""
+        return {
+            f"{item.kind} {item.name}": {
+                key: value
+                for key, value in item.tags.items()
+                if not key.startswith(OWN) and key != "Name"
+            }
+            for item in self._items()
+            if item.belongs_to(deployment_id) and item.kind in TAGGED
+        }
 
     def serving(self, deployment_id: str) -> Serving:
         """Who answers the deployment's URL now."""
@@ -111,6 +137,8 @@ class Inventory:
         yield from self._of_load_balancing()
         yield from self._of_network()
         yield from self._of_logs()
+        for name, target in self._scaling.targets.items():
+            yield Item("scalable_target", name, target.tags)
 
     def _of_ecs(self) -> Iterator[Item]:
         ecs = self._raw("ecs")

@@ -46,6 +46,7 @@ def test_a_security_group_is_not_in_lists_and_not_to_be_used(site: Site) -> None
     for ask in (
         lambda: ec2.describe_security_groups(GroupIds=[group]),
         lambda: ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission]),
+        lambda: ec2.create_tags(Resources=[group], Tags=[{"Key": "a", "Value": "1"}]),
     ):
         with pytest.raises(ClientError) as error:
             ask()
@@ -152,6 +153,32 @@ def test_a_service_is_told_missing_at_first(account: Account, site: Site) -> Non
     later(site)
 
     assert site.service()["status"] == "ACTIVE"
+
+
+def test_a_cluster_that_is_not_seen_cannot_be_tagged(site: Site) -> None:
+    ecs = site.client("ecs")
+    arn = ecs.create_cluster(clusterName="new")["cluster"]["clusterArn"]
+    tags = [{"key": "a", "value": "1"}]
+    with pytest.raises(ClientError) as error:
+        ecs.tag_resource(resourceArn=arn, tags=tags)
+    assert code_of(error) == "ResourceNotFoundException"
+    later(site)
+
+    ecs.tag_resource(resourceArn=arn, tags=tags)
+
+
+def test_a_target_group_that_is_not_seen_cannot_be_tagged(site: Site) -> None:
+    elbv2 = site.client("elbv2")
+    arn = elbv2.create_target_group(
+        Name="new", Protocol="HTTP", Port=80, VpcId=site.vpc, TargetType="ip"
+    )["TargetGroups"][0]["TargetGroupArn"]
+    tags = [{"Key": "a", "Value": "1"}]
+    with pytest.raises(ClientError) as error:
+        elbv2.add_tags(ResourceArns=[arn], Tags=tags)
+    assert code_of(error) == "TargetGroupNotFound"
+    later(site)
+
+    elbv2.add_tags(ResourceArns=[arn], Tags=tags)
 
 
 def test_an_account_is_eventual_unless_it_is_told_not_to_be(account: Account) -> None:

@@ -282,6 +282,22 @@ def test_tags_of_the_service_go_to_its_tasks_and_are_shown_when_asked_for(site: 
     assert site.service()["tags"] == []
 
 
+def test_a_change_of_the_services_tags_reaches_the_tasks_that_come_after(site: Site) -> None:
+    site.create_service(propagateTags="SERVICE", tags=[{"key": "a", "value": "1"}])
+    site.pass_time(60)
+    ecs, first = site.client("ecs"), site.tasks()[0]["taskArn"]
+    arn = site.service()["serviceArn"]
+    ecs.tag_resource(resourceArn=arn, tags=[{"key": "b", "value": "2"}])
+    ecs.untag_resource(resourceArn=arn, tagKeys=["a"])
+    site.update(desiredCount=2)
+    site.pass_time(60)
+    arns = [task["taskArn"] for task in site.tasks()]
+    shown = ecs.describe_tasks(cluster=NAME, tasks=arns, include=["TAGS"])["tasks"]
+
+    tags = {task["taskArn"] == first: task["tags"] for task in shown}
+    assert tags == {True: [{"key": "a", "value": "1"}], False: [{"key": "b", "value": "2"}]}
+
+
 def _image(site: Site) -> str:
     task = site.client("ecs").describe_task_definition(taskDefinition=NAME)["taskDefinition"]
     return str(task["containerDefinitions"][0]["image"]).rpartition(":")[0]

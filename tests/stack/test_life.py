@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.emulator import client
 from local.inspection import leftovers, transitions
 from local.stack import Stack
 from tests.stack.client import (
@@ -132,6 +133,32 @@ def test_a_new_image_fails_no_request(made: dict[str, Any], api: Client, stack: 
     assert changed["image"]["digest"] != made["image"]["digest"]
     assert not tasks & before
     assert caller.answered and caller.failed == []
+
+
+def test_a_change_of_tags_reaches_aws_and_restarts_no_task(
+    made: dict[str, Any], api: Client, stack: Stack
+) -> None:
+    before = live_tasks(api, made["id"])
+
+    changed = api.change(made["id"], tags={"team": "b"})
+
+    assert (changed["status"], changed["operation"]["status"]) == ("ACTIVE", "succeeded")
+    assert live_tasks(api, made["id"]) == before
+    arns = {r["arn"]: r["kind"] for r in changed["resources"] if r["arn"]}
+    assert {kind for arn, kind in arns.items() if "b" in team_of(stack, arn)} == set(arns.values())
+
+
+def team_of(stack: Stack, arn: str) -> list[str]:
+    """The values of the tag `team` on a resource; a security group is known by its id."""
+    url = stack.aws_endpoint_url
+    if arn.startswith("sg-"):
+        groups = client("ec2", url).describe_security_groups(GroupIds=[arn])["SecurityGroups"]
+        return [tag["Value"] for tag in groups[0]["Tags"] if tag["Key"] == "team"]
+    if ":ecs:" in arn:
+        told = client("ecs", url).list_tags_for_resource(resourceArn=arn)["tags"]
+        return [tag["value"] for tag in told if tag["key"] == "team"]
+    told = client("elbv2", url).describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    return [tag["Value"] for tag in told if tag["Key"] == "team"]
 
 
 def test_an_update_to_a_missing_image_is_rolled_back(

@@ -3,10 +3,9 @@ cannot serve, not while that is rolled back."""
 
 from __future__ import annotations
 
-import pytest
-
 from tests.stack.client import Client, asking, predict
 from tests.stack.simulated import Simulated
+from tests.summary import LINES
 
 PATIENT = {"path": "/health", "grace": 300}
 FEWEST = 20
@@ -17,9 +16,7 @@ def tag(simulated: Simulated, name: str) -> str:
     return f"{simulated.stack.sample_image.rsplit(':', 1)[0]}:{name}"
 
 
-def test_updates_good_and_bad_fail_no_request(
-    harsh: Client, simulated: Simulated, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_updates_good_and_bad_fail_no_request(harsh: Client, simulated: Simulated) -> None:
     made = harsh.deploy("steady", health_check=PATIENT)
     assert made["status"] == "ACTIVE", made["failure"]
 
@@ -29,11 +26,10 @@ def test_updates_good_and_bad_fail_no_request(
         bad = harsh.change(made["id"], image=tag(simulated, "crash"))
         after_bad = caller.answered
 
-    with capsys.disabled():
-        print(
-            f"\n{after_bad} requests sent in a good update, a bad one and its rollback: "
-            f"{len(caller.failed)} failed"
-        )
+    LINES.append(
+        f"{after_bad} requests sent in a good update, a bad one and its rollback: "
+        f"{len(caller.failed)} failed"
+    )
     assert (good["status"], good["operation"]["status"]) == ("ACTIVE", "succeeded")
     assert (bad["status"], bad["operation"]["status"]) == ("ACTIVE", "rolled_back")
     assert bad["failure"]["code"] == "CONTAINER_EXITED"

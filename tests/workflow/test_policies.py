@@ -29,6 +29,24 @@ STAGES: dict[str, Any] = json.loads((ROOT / ".chalice/config.json").read_text())
 # Where the name of the API and the name of the action are not the same.
 SERVICES = {"monitoring": "cloudwatch", "tagging": "tag"}
 ACTIONS: dict[str, set[str]] = {
+    # AWS holds these against what its own service-linked role then does.
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/auto-scaling-IAM.html
+    "application-autoscaling:RegisterScalableTarget": {
+        "application-autoscaling:RegisterScalableTarget",
+        "application-autoscaling:TagResource",
+        "ecs:DescribeServices",
+        "ecs:UpdateService",
+        "iam:CreateServiceLinkedRole",
+    },
+    "application-autoscaling:PutScalingPolicy": {
+        "application-autoscaling:PutScalingPolicy",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:PutMetricAlarm",
+    },
+    "application-autoscaling:DeleteScalingPolicy": {
+        "application-autoscaling:DeleteScalingPolicy",
+        "cloudwatch:DeleteAlarms",
+    },
     "dynamodb:TransactWriteItems": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
     "ec2:CreateSecurityGroup": {"ec2:CreateSecurityGroup", "ec2:CreateTags"},
     "ecs:CreateCluster": {"ecs:CreateCluster", "ecs:TagResource"},
@@ -112,10 +130,25 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     deployment = world.deploy()
     world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:2"))
     world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:none"))
+    for tags in ({"team": "a", "stage": "dev"}, {"team": "b"}):
+        world.execute(world.accept_update(deployment, tags=tags))
+        assert world.read(deployment).status == "ACTIVE"
     world.execute(world.accept_delete(deployment))
     world.execute(world.accept(name="failing", smoke_test={"path": "/", "json_has": ["nope"]}))
 
     check(world, *(f.name for f in app.app.pure_lambda_functions))
+
+
+def test_a_deployment_that_scales_may_be_made_changed_and_removed(world: World) -> None:
+    scaling = {"min": 1, "max": 3, "metric": "requests_per_target", "target": 600}
+    deployment = world.deploy(name="scaled", scaling=scaling)
+    world.execute(world.accept_update(deployment, scaling={**scaling, "max": 4}))
+    world.record_as("reconciler")
+    reconcile.run({"source": "aws.events", "detail": {}})
+    world.execute(world.accept_delete(deployment))
+
+    assert "application-autoscaling:DeleteScalingPolicy" in needed(world.calls["service"])
+    check(world, "service", "verification", "lifecycle", "reconciler")
 
 
 def test_all_may_be_looked_at_before_anything_is_made(

@@ -1,7 +1,10 @@
+import re
 from datetime import timedelta
 
 import pytest
 
+from chalicelib.deployments import pricing
+from chalicelib.deployments.fargate import PLATFORMS
 from chalicelib.deployments.pricing import Meter, usd_per_hour
 from tests.unit.builders import MOMENT, spec_of
 
@@ -27,6 +30,38 @@ def test_without_tasks_the_load_balancer_still_costs() -> None:
 
 def test_arm_is_cheaper() -> None:
     assert usd_per_hour(spec_of(architecture="ARM64")) < usd_per_hour(spec_of())
+
+
+def test_a_region_has_its_own_prices() -> None:
+    # 0.25 x 0.05056 + 0.5 x 0.00553 + load balancer 0.0243 + three addresses 0.015
+    assert usd_per_hour(spec_of(), region="ap-northeast-1") == pytest.approx(0.054705, abs=1e-6)
+
+
+def test_the_basis_names_region_and_month() -> None:
+    assert (
+        pricing.basis("us-east-1")
+        == "us-east-1 list prices of 2026-11, data transfer and LCUs left out"
+    )
+    assert pricing.basis("eu-west-1").startswith("eu-west-1 list prices of 2026-05, ")
+
+
+def test_a_region_without_known_prices_says_whose_it_reckons_with() -> None:
+    assert usd_per_hour(spec_of(), region="xx-north-1") == usd_per_hour(spec_of())
+    assert (
+        pricing.basis("xx-north-1")
+        == "no prices known for xx-north-1: us-east-1 list prices of 2026-11, "
+        "data transfer and LCUs left out"
+    )
+
+
+@pytest.mark.parametrize("region", pricing.table())
+def test_the_table_is_whole_and_dated(region: str) -> None:
+    prices = pricing.table()[region]
+    assert re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", prices.month)
+    assert prices.sources
+    assert set(prices.vcpu_hour) == set(prices.gib_hour) == set(PLATFORMS)
+    assert 0.03 < prices.vcpu_hour["X86_64"] < 0.1
+    assert 0.01 < prices.load_balancer_hour < 0.05
 
 
 def test_a_meter_that_never_ran_has_nothing() -> None:

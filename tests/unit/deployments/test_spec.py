@@ -63,6 +63,7 @@ def test_defaults() -> None:
         "cpu": 256,
         "memory": 512,
         "architecture": "X86_64",
+        "scaling": None,
         "count": 1,
         "command": None,
         "environment": {},
@@ -322,7 +323,7 @@ def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
 
 
-@pytest.mark.parametrize("field", ["scaling", "certificate_arn", "domain", "callback_url"])
+@pytest.mark.parametrize("field", ["certificate_arn", "domain", "callback_url"])
 def test_fields_that_are_not_built_yet_are_refused(field: str) -> None:
     assert faults(body_of(**{field: "x"})) == {field: "is not available yet: leave it out"}
 
@@ -362,9 +363,10 @@ def test_fixed_fields_can_never_be_patched(field: str) -> None:
     assert told == {field: "cannot be changed: delete this deployment and make another"}
 
 
-def test_tags_cannot_be_patched_yet() -> None:
-    told = patch_faults({"tags": {"team": "b"}})
-    assert told == {"tags": "cannot be changed yet: delete this deployment and make another"}
+def test_tags_are_patched_as_a_whole() -> None:
+    spec = spec_of(tags={"team": "a", "stage": "dev"})
+    assert specs.patched(spec, {"tags": {"team": "b"}}, **LIMITS).tags == {"team": "b"}
+    assert specs.patched(spec, {"tags": {}}, **LIMITS).tags == {}
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from chalicelib import aws, store
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.record import Status
+from chalicelib.rates import hourly_rate
 from chalicelib.resources import (
     cluster,
     listener,
     load_balancer,
     log_group,
     network,
+    scaling,
     security_groups,
     service,
     target_group,
@@ -306,7 +308,7 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
         group = target_group.get_arn(ID)
         assert [entry["targetGroupArn"] for entry in rolled[0]["loadBalancers"]] == [group]
     else:
-        assert drift.find(repairing) == ""
+        assert drift.find(repairing, service.find(ID)) == ""
 
 
 def test_a_new_version_of_slipway_rolls_no_service_by_itself(
@@ -315,6 +317,68 @@ def test_a_new_version_of_slipway_rolls_no_service_by_itself(
     serving()
     monkeypatch.setattr(task_definition, "STOP_TIMEOUT_SECONDS", 20)
     assert run() == {}
+
+
+SCALING = {"min": 2, "max": 4, "metric": "cpu", "target": 60}
+
+
+def scaled() -> Deployment:
+    """What serves with 2 to 4 tasks, and costs as much as 2 of them by now."""
+    deployment = active(scaling=SCALING)
+    make_resources(deployment)
+    scaling.ensure(deployment)
+    deployment.created(task_definition.ensure(deployment), MOMENT)
+    deployment.meter.set_rate(hourly_rate(deployment.spec), MOMENT)
+    return store.create(deployment)
+
+
+def scale_to(count: int) -> None:
+    """As Application Auto Scaling does."""
+    aws.client("ecs").update_service(cluster=ID, service=ID, desiredCount=count)
+
+
+def test_the_meter_follows_what_scales_within_its_bounds(clock: Clock) -> None:
+    before = scaled()
+    scale_to(4)
+    clock.advance(hours=1)
+
+    assert run() == {}
+
+    after = record()
+    assert after.meter.usd_per_hour == hourly_rate(after.spec, 4)
+    assert after.meter.accrued_usd == pytest.approx(before.meter.usd_per_hour)
+    assert (started(), after.events_written) == ([], before.events_written)
+    assert run() == {}
+    assert record().version == after.version  # nothing is written while nothing changes
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_is_out_of_its_bounds_is_repaired(count: int) -> None:
+    deployment = scaled()
+    scale_to(count)
+    assert run() == {ID: f"the service wants {count} tasks, not 2 to 4"}
+    assert record().meter == deployment.meter
+
+
+def test_a_scalable_target_that_was_deleted_is_repaired() -> None:
+    scaled()
+    scaling.delete(ID)
+    assert run() == {ID: "the scalable target was deleted"}
+    repairing = record()
+    make_resources(repairing)
+    scaling.ensure(repairing)
+    assert drift.find(repairing, service.find(ID)) == ""
+
+
+def test_the_meter_of_what_is_being_changed_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = scaled()
+    scale_to(4)
+    changed = store.update(ID, lambda d: d.update(seen.spec, MOMENT, new_image=False))
+    monkeypatch.setattr(store, "all_deployments", lambda: iter([seen]))
+    assert run() == {}
+    assert record().meter == changed.meter
 
 
 # --- what nobody knows of ------------------------------------------------------------------

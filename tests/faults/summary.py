@@ -1,3 +1,0 @@
-"""What the tests of this directory want to be told at the end of a run."""
-
-LINES: list[str] = []

@@ -1,0 +1,193 @@
+"""A change of tags reaches every resource, touches nobody else's, and makes no call in vain."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import (
+    cluster,
+    listener,
+    load_balancer,
+    log_group,
+    security_groups,
+    service,
+    target_group,
+    task_definition,
+)
+from tests.unit import aws_says
+from tests.unit.builders import ID, MOMENT, deployment_of, spec_of
+from tests.unit.resources.conftest import IN_ORDER, Ensure
+
+BEFORE = {"team": "a", "stage": "dev", "old": "1"}
+AFTER = {"team": "b", "stage": "dev", "new": "2"}
+# Put on by somebody else, such as a company's own tagger.
+FOREIGN = "CreatedBy"
+RETAGGING = {"CreateTags", "DeleteTags", "AddTags", "RemoveTags", "TagResource", "UntagResource"}
+
+Tags = dict[str, str]
+
+
+@pytest.fixture
+def deployment(cloud: None) -> Deployment:
+    return deployment_of(tags=BEFORE)
+
+
+@pytest.fixture
+def tagged(deployed: Deployment) -> Deployment:
+    """An ACTIVE deployment of which each resource carries a tag of somebody else's, too."""
+    deployed.activate(MOMENT, 0.04)
+    tag = {"Key": FOREIGN, "Value": "them"}
+    ec2, elbv2, ecs, logs = map(aws.client, ("ec2", "elbv2", "ecs", "logs"))
+    ec2.create_tags(Resources=list(security_groups.ids(ID)), Tags=[tag])
+    elbv2.add_tags(ResourceArns=list(balancing().values()), Tags=[tag])
+    for arn in containers().values():
+        ecs.tag_resource(resourceArn=arn, tags=[{"key": FOREIGN, "value": "them"}])
+    logs.tag_resource(resourceArn=log_arn(), tags={FOREIGN: "them"})
+    return deployed
+
+
+def balancing() -> dict[str, str]:
+    balancer = load_balancer.get(ID).arn
+    front = listener.find(balancer)
+    assert front
+    return {
+        "load_balancer": balancer,
+        "target_group": target_group.get_arn(ID),
+        "listener": front["ListenerArn"],
+    }
+
+
+def containers() -> dict[str, str]:
+    ecs = aws.client("ecs")
+    found = ecs.describe_services(cluster=ID, services=[ID])["services"][0]
+    return {
+        "cluster": found["clusterArn"],
+        "service": found["serviceArn"],
+        "task_definition": found["taskDefinition"],
+    }
+
+
+def log_arn() -> str:
+    groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=log_group.name_of(ID))
+    return groups["logGroups"][0]["arn"].removesuffix(":*")
+
+
+def everywhere() -> dict[str, Tags]:
+    """Resource -> its tags beside the stack's own."""
+    ec2, elbv2, ecs, logs = map(aws.client, ("ec2", "elbv2", "ecs", "logs"))
+    found: dict[str, Any] = {}
+    for group in ec2.describe_security_groups(GroupIds=list(security_groups.ids(ID)))[
+        "SecurityGroups"
+    ]:
+        found[group["GroupName"]] = {tag["Key"]: tag["Value"] for tag in group["Tags"]}
+        assert found[group["GroupName"]].pop("Name") == group["GroupName"]
+    for name, arn in balancing().items():
+        told = elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+        found[name] = {tag["Key"]: tag["Value"] for tag in told}
+    for name, arn in containers().items():
+        told = ecs.list_tags_for_resource(resourceArn=arn)["tags"]
+        found[name] = {tag["key"]: tag["value"] for tag in told}
+    found["log_group"] = logs.list_tags_for_resource(resourceArn=log_arn())["tags"]
+    for tags in found.values():
+        assert tags["slipway:deployment"] == ID
+    return {
+        name: {key: value for key, value in tags.items() if not key.startswith("slipway:")}
+        for name, tags in found.items()
+    }
+
+
+def patch(deployment: Deployment, **fields: Any) -> None:
+    deployment.update(spec_of(**fields), MOMENT, new_image=False)
+
+
+def converge(deployment: Deployment) -> None:
+    for ensure in IN_ORDER:
+        ensure(deployment)
+
+
+def test_every_resource_has_the_tags_of_the_spec(tagged: Deployment) -> None:
+    found = everywhere()
+    assert len(found) == 9
+    assert all(tags == {**BEFORE, FOREIGN: "them"} for tags in found.values()), found
+
+
+def test_a_patch_adds_changes_and_removes_and_leaves_others(tagged: Deployment) -> None:
+    patch(tagged, tags=AFTER)
+    converge(tagged)
+    converge(tagged)
+    found = everywhere()
+    assert all(tags == {**AFTER, FOREIGN: "them"} for tags in found.values()), found
+
+
+def test_a_patch_of_tags_alone_restarts_no_task(tagged: Deployment) -> None:
+    converge(tagged)
+    before = containers()
+    registered = aws_says.watch("ecs", "RegisterTaskDefinition")
+    found = aws.client("ecs").describe_services(cluster=ID, services=[ID])["services"]
+    shown = {**found[0], "healthCheckGracePeriodSeconds": 60}
+    aws_says.answer("ecs", "DescribeServices", {"services": [shown]})
+    updated = aws_says.watch("ecs", "UpdateService")
+    patch(tagged, tags=AFTER)
+    converge(tagged)
+    assert (registered, updated) == ([], [])
+    assert containers() == before
+
+
+def test_a_failed_update_brings_the_tags_back(tagged: Deployment) -> None:
+    patch(tagged, tags=AFTER, cpu=512, memory=1024)
+    converge(tagged)
+    assert tagged.last_active
+    tagged._go_back_to(tagged.last_active)
+    converge(tagged)
+    tagged.activate(MOMENT, 0.04)
+    found = everywhere()
+    assert all(tags == {**BEFORE, FOREIGN: "them"} for tags in found.values()), found
+
+
+def test_no_call_is_made_where_no_tag_changed(tagged: Deployment, aws_calls: list[str]) -> None:
+    for fields in ({"tags": AFTER}, {"tags": AFTER, "count": 2}):
+        aws_calls.clear()
+        patch(tagged, **fields)
+        converge(tagged)
+        tagged.activate(MOMENT, 0.04)
+        made = {call.rpartition(".")[2] for call in aws_calls} & RETAGGING
+        assert made == (RETAGGING if "count" not in fields else set())
+
+
+def test_a_revision_of_some_versions_ago_gets_the_tags_of_now(tagged: Deployment) -> None:
+    for fields in (
+        {"tags": BEFORE, "cpu": 512, "memory": 1024},
+        {"tags": AFTER, "cpu": 512, "memory": 1024},
+        {"tags": AFTER},
+    ):
+        patch(tagged, **fields)
+        converge(tagged)
+        tagged.activate(MOMENT, 0.04)
+    assert containers()["task_definition"].endswith(":1")
+    assert everywhere()["task_definition"] == {**AFTER, FOREIGN: "them"}
+
+
+@pytest.mark.parametrize(
+    ("ensure", "api", "operation", "code"),
+    [
+        (security_groups.ensure, "ec2", "CreateTags", "InvalidGroup.NotFound"),
+        (load_balancer.ensure, "elbv2", "AddTags", "LoadBalancerNotFound"),
+        (target_group.ensure, "elbv2", "RemoveTags", "TargetGroupNotFound"),
+        (listener.ensure, "elbv2", "AddTags", "ListenerNotFound"),
+        (cluster.ensure, "ecs", "TagResource", "ClusterNotFoundException"),
+        (task_definition.ensure, "ecs", "TagResource", "ResourceNotFoundException"),
+        (service.ensure, "ecs", "UntagResource", "ResourceNotFoundException"),
+        (log_group.ensure, "logs", "TagResource", "ResourceNotFoundException"),
+    ],
+)
+def test_what_is_gone_meanwhile_is_looked_for_again(
+    tagged: Deployment, ensure: Ensure, api: str, operation: str, code: str
+) -> None:
+    patch(tagged, tags=AFTER)
+    aws_says.refuse(api, operation, code, times=1)
+    with pytest.raises(NotReady):
+        ensure(tagged)
+    ensure(tagged)
