@@ -28,8 +28,9 @@ RUNS = {
     "good bodies": ("positive", BODY_PHASES, 25, "--include", SPECS),
     "changes": ("all", "coverage,fuzzing", 5, "--include", CHANGES),
     "looks": ("all", "coverage,fuzzing", 5, "--exclude", f"{SPECS}|{CHANGES}|{TOKENS}"),
-    "one after another": ("positive", "stateful", 10, "--exclude", TOKENS),
 }
+# Of another owner: two creates of one name at the same moment may be 503, to be sent again.
+OTHERS_RUNS = {"one after another": ("positive", "stateful", 10, "--exclude", TOKENS)}
 # Over the document as it is: what `narrowed` adds is no rule that a request could break.
 PLAIN_RUNS = {"bad bodies": ("negative", BODY_PHASES, 25, "--include", SPECS)}
 # Not one after another: it would find the token that it is sent with, and revoke it.
@@ -40,7 +41,7 @@ Options = tuple[str, str, int, str, str]
 def start(
     url: str, token: str, document: dict[str, Any], folder: Path, options: Options
 ) -> "subprocess.Popen[str]":
-    """One run of schemathesis over a document, with every check on."""
+    """One run of schemathesis over a document, with every check on but one."""
     mode, phases, examples, which, operations = options
     folder.mkdir()
     described = folder / "openapi.json"
@@ -61,6 +62,8 @@ def start(
     command += ["--max-examples", str(examples), f"{which}-operation-id-regex", operations]
     command += ["--header", f"Authorization: Bearer {token}", "--continue-on-failure"]
     command += ["--generation-deterministic"]
+    # The contract has a deleted deployment stay readable for 30 days, with its receipt.
+    command += ["--exclude-checks", "use_after_free"]
     output = (folder / "output.txt").open("w")
     return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, text=True)
 
@@ -111,7 +114,9 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
 
 def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path) -> None:
     owner = "schemathesis"
-    api = Client(stack, issue_token(stack, owner, "read", "deploy"))
+    api, other = (
+        Client(stack, issue_token(stack, name, "read", "deploy")) for name in (owner, "other")
+    )
     image = stack.sample_image.rpartition(":")[0] + ":none"
     failed = api.deploy("asked", image=image)
     plain = api.send("GET", "/openapi.json").json
@@ -121,6 +126,7 @@ def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path) -> None:
         name: start(stack.api_url, token, document, tmp_path / name, options)
         for token, document, group in (
             (api.token, known, RUNS),
+            (other.token, known, OTHERS_RUNS),
             (api.token, plain, PLAIN_RUNS),
             (admin, known, ADMIN_RUNS),
         )
@@ -131,7 +137,8 @@ def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path) -> None:
     finally:
         for run in runs.values():
             run.kill()
-        for each in api.send("GET", "/deployments?limit=100").json["deployments"]:
-            api.delete(each["id"])
+        for client in (api, other):
+            for each in client.send("GET", "/deployments?limit=100").json["deployments"]:
+                client.delete(each["id"])
     found = [(tmp_path / name / "output.txt").read_text() for name, code in codes.items() if code]
     assert not found, "\n".join(found)
