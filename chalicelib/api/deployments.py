@@ -224,6 +224,7 @@ def _limits() -> specs.Limits:
     return {
         "allowed_registries": settings().allowed_registries,
         "allowed_secrets": settings().allowed_secrets,
+        "allowed_domains": settings().allowed_domains,
         "region": settings().aws_region,
         "max_tasks": settings().max_tasks,
     }

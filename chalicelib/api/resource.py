@@ -24,6 +24,7 @@ def render(deployment: Deployment, now: datetime) -> dict[str, Any]:
         "status": deployment.status,
         "generation": deployment.generation,
         "url": deployment.url,
+        "dns": deployment.dns.model_dump() if deployment.dns else None,
         "spec": deployment.spec.model_dump(),
         "image": deployment.image.model_dump(),
         "operation": _operation(deployment.operation),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import rates, store, usage
+from chalicelib import domains, rates, store, usage
 from chalicelib.clock import now
 from chalicelib.deployments import naming, quota
 from chalicelib.deployments.deployment import Deployment
@@ -24,7 +24,12 @@ def validate(owner: str, spec: Spec) -> dict[str, Any]:
     """
     # As a create would make it, and never stored.
     deployment = Deployment.create(naming.new_id(spec.name), owner, spec, now())
-    checks = [_name(owner, spec.name), _quota(deployment), _image(deployment)]
+    checks = [
+        _name(owner, spec.name),
+        *_domain(spec.domain),
+        _quota(deployment),
+        _image(deployment),
+    ]
     checks += map(_shown, preflight.examine(deployment))
     return {
         "valid": all(check["status"] != "failed" for check in checks),
@@ -60,6 +65,22 @@ def _quota(deployment: Deployment) -> dict[str, Any]:
         "hint": quota.fix(found, usage.limits()),
         **quota.members(found),
     }
+
+
+def _domain(domain: str | None) -> list[dict[str, Any]]:
+    if domain is None:
+        return []
+    if domains.holder(domain) is None:
+        return [_shown(Finding("domain", "passed"))]
+    return [
+        {
+            "name": "domain",
+            "status": "failed",
+            "code": "NAME_TAKEN",
+            "message": f"{domain} belongs to another live deployment.",
+            "hint": "Delete that one first or choose another domain.",
+        }
+    ]
 
 
 def _image(deployment: Deployment) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Deployment(Record):
             status=Status.CREATING,
             spec=spec,
             image=Image(reference=spec.image),
+            domains=[spec.domain] if spec.domain else [],
             operation=operations.begin(
                 "create", 1, Path.CONVERGE, CONVERGE_STEPS, spec.health_check.grace, now
             ),
@@ -87,9 +88,13 @@ class Deployment(Record):
         self.image = version.image
 
     def _take(self, spec: Spec) -> None:
+        """What is wanted from now on. Its domain is noted with it, and the one before stays noted
+        until its record has gone."""
         before, after = self.spec.tags, spec.tags
         changed = {key for key in before | after if before.get(key) != after.get(key)}
         self.retagged = sorted(changed.union(self.retagged))
+        if spec.domain and spec.domain not in self.domains:
+            self.domains = [*self.domains, spec.domain]
         self.spec = spec
 
     def retry(self, now: datetime) -> None:
@@ -124,6 +129,7 @@ class Deployment(Record):
             return
         self._go_back_to(self.last_active)
         self.retagged = []
+        self.domains = [domain for domain in self.domains if domain == self.spec.domain]
         self.status = Status.ACTIVE
         self._end("cancelled", now)
         self._note(now, "operation.cancelled", message="it could not be started")

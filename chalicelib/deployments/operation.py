@@ -34,10 +34,12 @@ CONVERGE_STEPS = (
     "create_service",
     "await_ready",
     "smoke_test",
+    "create_dns_record",
     "finish",
 )
 DESTROY_STEPS = (
     "delete_service",
+    "delete_dns_record",
     "delete_load_balancer",
     "delete_target_group",
     "drain_tasks",

@@ -58,6 +58,19 @@ class Resource(BaseModel):
     verified_gone: bool = False
 
 
+class Dns(BaseModel):
+    """The record by which `domain` leads to the load balancer.
+
+    `managed`: Slipway wrote it, into a hosted zone of this account; otherwise it is the caller's to
+    set with whoever holds the zone.
+    """
+
+    name: str
+    type: str
+    value: str
+    managed: bool
+
+
 class Leftover(BaseModel):
     """Something that a teardown could not remove, and why."""
 

@@ -20,12 +20,20 @@ from pydantic import (
     field_validator,
 )
 
-from chalicelib.deployments import faults, image_reference, time_to_live, variables
+from chalicelib.deployments import (
+    certificate_reference,
+    domain_name,
+    faults,
+    image_reference,
+    ingress,
+    time_to_live,
+    variables,
+)
 from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.deployments.naming import NAME_PATTERN
 
 # Of the HTTP contract, but not built yet: refused, never silently accepted.
-NOT_YET = {"scaling", "certificate_arn", "domain", "callback_url"}
+NOT_YET = {"scaling", "callback_url"}
 FIXED = {"name", "load_balancer", "architecture"}
 EVERYONE = ["0.0.0.0/0"]
 
@@ -104,6 +112,8 @@ class Spec(_Strict):
     smoke_test: SmokeTest = Field(SmokeTest(), validate_default=True)
     load_balancer: Literal["dedicated"] = "dedicated"
     ingress_cidrs: list[str] = EVERYONE
+    certificate_arn: str | None = None
+    domain: str | None = None
     ttl: str | None = None
     on_failure: Literal["teardown", "keep"] = "teardown"
     tags: dict[str, str] = Field({}, max_length=40)
@@ -179,11 +189,21 @@ class Spec(_Strict):
     @field_validator("ingress_cidrs")
     @classmethod
     def _ingress_cidrs(cls, value: list[str]) -> list[str]:
-        # The smoke test calls through the load balancer from outside, from no address known before.
-        if value != EVERYONE:
-            raise ValueError(
-                "cannot be narrowed yet: leave it out, everyone reaches the load balancer"
-            )
+        ingress.check(value)
+        return value
+
+    @field_validator("certificate_arn")
+    @classmethod
+    def _certificate_arn(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            certificate_reference.check(value, (info.context or {}).get("region"))
+        return value
+
+    @field_validator("domain")
+    @classmethod
+    def _domain(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            domain_name.check(value, (info.context or {}).get("allowed_domains"))
         return value
 
     @field_validator("ttl")
@@ -213,6 +233,7 @@ class Limits(TypedDict):
     max_tasks: int
     region: NotRequired[str]
     allowed_secrets: NotRequired[tuple[str, ...]]
+    allowed_domains: NotRequired[tuple[str, ...]]
 
 
 def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
@@ -257,7 +278,7 @@ def _validate(
         raise faults.refused([faults.fault("", "the body must be a JSON object")])
     named = set(sent) if patch else set(body)
     found = [faults.fault(field, _refusal(field, patch)) for field in sorted(refused & named)]
-    context = {"region": "", "allowed_secrets": (), **limits}
+    context = {"region": "", "allowed_secrets": (), "allowed_domains": (), **limits}
     try:
         known = {field: value for field, value in body.items() if field not in refused or patch}
         spec = Spec.model_validate(known, context=context)

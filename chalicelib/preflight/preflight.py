@@ -13,7 +13,7 @@ from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, Retryable, Throttled
 from chalicelib.deployments.operation import Path
-from chalicelib.preflight import image_platform, quotas, routes, secret_lookup
+from chalicelib.preflight import address, image_platform, quotas, routes, secret_lookup
 from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.workflow.step import Outcome
 
@@ -27,6 +27,8 @@ Check = Callable[[Subject], bool]
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("architecture", image_platform.check),
     ("secrets", secret_lookup.check),
+    ("certificate", address.check_certificate),
+    ("DNS record", address.check_domain),
     ("subnets and routes", routes.check_routes),
     ("free addresses", routes.check_room),
     ("load balancer quota", quotas.check_load_balancers),

@@ -23,12 +23,7 @@ def find(deployment: Deployment) -> str:
         return "the target group was deleted"
     if service.target_groups(found) != [group]:
         return "the service registers its tasks elsewhere"
-    front = listener.find(balancer.arn)
-    if front is None:
-        return "the listener was deleted"
-    if front["DefaultActions"][0].get("TargetGroupArn") != group:
-        return "the listener forwards elsewhere"
-    return ""
+    return listener.drift(deployment, balancer.arn, group)
 
 
 def _recorded_revision(deployment: Deployment) -> str | None:

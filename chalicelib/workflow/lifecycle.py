@@ -68,7 +68,8 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
     }
     leftovers: list[Leftover] = []
     if failed_path is Path.DESTROY:
-        leftovers = teardown.told_leftovers(deployment_id)
+        known = store.get(deployment_id)
+        leftovers = teardown.told_leftovers(deployment_id, known.domains if known else ())
 
     def change(record: Deployment) -> None:
         if record.operation.path is not failed_path and record.generation == generation:

@@ -49,7 +49,8 @@ def await_ready(deployment: Deployment) -> Outcome:
         raise NotReady(waiting, evidence=evidence)
 
     def change(record: Deployment) -> None:
-        record.url = balancer.url
+        if record.spec.domain is None:  # else it is told when the domain leads here
+            record.url = balancer.url(record.spec)
 
     return Outcome(message=f"{deployment.wanted_tasks} healthy", change=change)
 

@@ -136,7 +136,8 @@ def _check_execution(deployment: Deployment) -> str:
 def _take_up(deployment: Deployment, reason: str) -> str:
     """Lets another execution go on, on the way out where the operation can no longer succeed."""
     generation, path = deployment.generation, deployment.operation.path
-    left = teardown.told_leftovers(deployment.id) if path is Path.DESTROY else []
+    destroying = path is Path.DESTROY
+    left = teardown.told_leftovers(deployment.id, deployment.domains) if destroying else []
 
     def change(record: Deployment) -> None:
         operation = record.operation
@@ -196,7 +197,7 @@ def _check_orphan(orphan: orphans.Orphan) -> str:
     if record and (not torn_down or now() - record.updated_at < ORPHAN_PATIENCE):
         return ""
     # The tagging API goes on listing what was deleted.
-    left = teardown.find_leftovers(orphan.id)
+    left = teardown.find_leftovers(orphan.id, record.domains if record else ())
     if not left:
         return ""
     told = "AWS has " + ", ".join(f"{item.kind} {item.name}" for item in left)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from chalicelib.deployments import ingress
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
 from chalicelib.deployments.parts import Prediction
 from chalicelib.resources import load_balancer
-from chalicelib.workflow import diagnosis
+from chalicelib.workflow import diagnosis, https
 from chalicelib.workflow.step import Outcome
 
 TIMEOUT_SECONDS = 25
@@ -26,12 +28,20 @@ ATTEMPTS = 5
 def run(deployment: Deployment) -> Outcome:
     """Asks `smoke_test.path` once and holds the answer against the spec.
 
+    It goes to the load balancer by its own name, as a request for the domain where there is one:
+    whether the domain leads there yet does not matter. It comes from an address that nobody knows
+    before, so where `ingress_cidrs` is not everyone it is skipped, and healthy targets are the
+    proof.
+
     Answers that a load balancer gives for itself are asked again (`NotReady`) a few times. Raises
     `DeploymentFailed` (`SMOKE_TEST_FAILED`) with the answer as evidence.
     """
     test = deployment.spec.smoke_test
     if deployment.wanted_tasks == 0:
         return Outcome(message="no task wanted, nothing to ask", status="skipped")
+    if not ingress.is_everyone(deployment.spec.ingress_cidrs):
+        message = "ingress_cidrs lets only some callers in, and this one has no fixed address"
+        return Outcome(message=message, status="skipped")
     path = test.path or "/"
     attempts = next(
         s.attempts
@@ -39,7 +49,8 @@ def run(deployment: Deployment) -> Outcome:
         if s.attempts and s.name.endswith("smoke_test")
     )
     try:
-        answer, body = _get(load_balancer.get(deployment.id).url, path)
+        url = load_balancer.get(deployment.id).url(deployment.spec)
+        answer, body, note = _ask(url, path, deployment.spec.domain)
     except (OSError, http.client.HTTPException) as error:
         if attempts < ATTEMPTS:
             raise NotReady(f"GET {path}: {type(error).__name__}: {error}") from None
@@ -49,18 +60,37 @@ def run(deployment: Deployment) -> Outcome:
     fault = _fault(deployment, answer, body)
     if fault:
         raise _failed(deployment, f"GET {path} {fault}", answer)
-    return Outcome(message=f"{answer.status} in {answer.latency_ms} ms", prediction=answer)
+    message = f"{answer.status} in {answer.latency_ms} ms{note}"
+    return Outcome(message=message, prediction=answer)
 
 
-def _get(url: str, path: str) -> tuple[Prediction, bytes]:
+def _ask(url: str, path: str, domain: str | None) -> tuple[Prediction, bytes, str]:
+    """The answer, its body, and what is to be said of the certificate.
+
+    With a domain the certificate is held against it. An issuer that only the caller's own
+    machines trust (a private CA) is told and refused nothing: Slipway does not know whom they
+    trust. Without a domain there is no name to hold it against.
+    """
+    try:
+        return *_get(url, path, domain, verified=domain is not None), ""
+    except ssl.SSLCertVerificationError as error:
+        if not https.is_unknown_issuer(error):
+            raise
+        note = f" (the certificate's issuer is not known here: {error.verify_message})"
+        return *_get(url, path, domain, verified=False), note
+
+
+def _get(url: str, path: str, domain: str | None, *, verified: bool) -> tuple[Prediction, bytes]:
     parts = urlsplit(url)
-    connection_type = (
-        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    )
-    connection = connection_type(parts.netloc, timeout=TIMEOUT_SECONDS)
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        connection = https.connection(parts.netloc, domain, TIMEOUT_SECONDS, verified=verified)
+    else:
+        connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
+    headers = {"User-Agent": "slipway-smoke-test", **({"Host": domain} if domain else {})}
     started = time.monotonic()
     try:
-        connection.request("GET", parts.path + path, headers={"User-Agent": "slipway-smoke-test"})
+        connection.request("GET", parts.path + path, headers=headers)
         response = connection.getresponse()
         body = response.read(MOST_BYTES)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.preflight import preflight
 from chalicelib.resources import (
@@ -17,7 +18,7 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
-from chalicelib.workflow import image, readiness, smoke_test, step, teardown
+from chalicelib.workflow import domain_binding, image, readiness, smoke_test, step, teardown
 from chalicelib.workflow.step import Outcome, Work
 
 
@@ -37,6 +38,17 @@ def _deletes(delete: Callable[[str], None]) -> Work:
     return work
 
 
+def _listeners(deployment: Deployment) -> Outcome:
+    """The one on 443 goes when HTTPS is turned off, and is told so."""
+    made = listener.ensure(deployment)
+    names = {resource.name for resource in made}
+
+    def change(record: Deployment) -> None:
+        record.keep_only(listener.KIND, names, now())
+
+    return Outcome(resources=made, change=change)
+
+
 NETWORK: dict[str, Work] = {
     "create_security_groups": _ensures(security_groups.ensure),
     "delete_security_groups": _deletes(security_groups.delete),
@@ -44,7 +56,9 @@ NETWORK: dict[str, Work] = {
 LOAD_BALANCING: dict[str, Work] = {
     "create_load_balancer": _ensures(load_balancer.ensure),
     "create_target_group": _ensures(target_group.ensure),
-    "create_listener": _ensures(listener.ensure),
+    "create_listener": _listeners,
+    "create_dns_record": domain_binding.bind,
+    "delete_dns_record": domain_binding.unbind,
     "delete_load_balancer": _deletes(load_balancer.delete),
     "delete_target_group": _deletes(target_group.delete),
 }

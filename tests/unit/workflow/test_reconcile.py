@@ -254,8 +254,7 @@ def _delete_load_balancer() -> None:
 
 
 def _delete_listener() -> None:
-    balancer = load_balancer.get(ID)
-    found = listener.find(balancer.arn)
+    found = listener.serving(deployment_of())
     assert found
     aws.client("elbv2").delete_listener(ListenerArn=found["ListenerArn"])
 
@@ -270,7 +269,7 @@ def _forward_elsewhere() -> None:
     other = elbv2.create_target_group(
         Name="other", Protocol="HTTP", Port=1, VpcId=network.find().vpc_id
     )
-    found = listener.find(load_balancer.get(ID).arn)
+    found = listener.serving(deployment_of())
     assert found
     arn = other["TargetGroups"][0]["TargetGroupArn"]
     elbv2.modify_listener(
