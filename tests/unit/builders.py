@@ -20,12 +20,15 @@ ID = "recommender-abcdef"
 OWNER = "team-a"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/hub-AbCdEf"
 PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/hub"
+CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0123-abcd"
+DOMAIN = "recommend.example.com"
 LIMITS: dict[str, Any] = {
     "allowed_registries": (REGISTRY,),
     "allowed_secrets": (
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/*",
         f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/*",
     ),
+    "allowed_domains": ("*.example.com",),
     "max_tasks": 10,
     "region": REGION,
 }

@@ -80,6 +80,7 @@ def test_a_create_is_accepted_with_the_whole_resource(gateway: Gateway) -> None:
         "status",
         "generation",
         "url",
+        "dns",
         "spec",
         "image",
         "operation",

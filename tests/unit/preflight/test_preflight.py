@@ -13,7 +13,17 @@ from chalicelib.deployments.parts import Image
 from chalicelib.preflight import preflight
 from local.network import open_default_vpc
 from tests.unit import aws_says
-from tests.unit.builders import IMAGE, MOMENT, SECRET, active, deployment_of, rolling_back, spec_of
+from tests.unit.builders import (
+    CERTIFICATE,
+    DOMAIN,
+    IMAGE,
+    MOMENT,
+    SECRET,
+    active,
+    deployment_of,
+    rolling_back,
+    spec_of,
+)
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 
@@ -103,13 +113,16 @@ def test_what_aws_refuses_to_tell_stops_nothing(code: str, status: int) -> None:
     refused = (
         ("ecr", "BatchGetImage"),
         ("secretsmanager", "DescribeSecret"),
+        ("acm", "DescribeCertificate"),
+        ("route53", "ListHostedZones"),
         ("ec2", "DescribeSubnets"),
         ("elbv2", "DescribeAccountLimits"),
         ("service-quotas", "GetServiceQuota"),
     )
     for service, operation in refused:
         aws_says.refuse(service, operation, code, status=status)
-    outcome = preflight.check(resolved(secrets={"TOKEN": SECRET}))
+    fields = {"secrets": {"TOKEN": SECRET}, "certificate_arn": CERTIFICATE, "domain": DOMAIN}
+    outcome = preflight.check(resolved(**fields))
     assert outcome.status == "succeeded"
     for name, _ in preflight.CHECKS:
         assert f"{name} not known" in outcome.message
