@@ -121,6 +121,18 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     check(world, *(f.name for f in app.app.pure_lambda_functions))
 
 
+def test_the_steps_may_do_what_an_address_takes(world: World) -> None:
+    world.make_zone()
+    certificate = world.make_certificate()
+    deployment = world.deploy(certificate_arn=certificate, domain="a.example.com")
+    world.execute(world.accept_update(deployment, domain="b.example.com"))
+    world.execute(world.accept_update(deployment, certificate_arn=None))
+    world.execute(world.accept_delete(deployment))
+
+    assert ("route53", "GetChange") in world.calls["load_balancing"]
+    check(world, "network", "load_balancing", "verification")
+
+
 def test_all_may_be_looked_at_before_anything_is_made(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

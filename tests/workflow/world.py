@@ -15,12 +15,19 @@ from chalicelib.deployments import spec as specs
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.record import Status
 from chalicelib.resources import service, tasks
+from tests import certificates
 from tests.in_process import ACCOUNT, REGION, REGISTRY
 from tests.workflow import machine
 
 OWNER = "team-a"
 REPOSITORY = "recommend"
 ADDRESS = "172.31.0.10"
+LIMITS: specs.Limits = {
+    "allowed_registries": (REGISTRY,),
+    "allowed_domains": ("*.example.com",),
+    "region": REGION,
+    "max_tasks": 10,
+}
 
 
 class Clients:
@@ -82,7 +89,7 @@ class World:
             "smoke_test": {"path": "/?uid=20", "json_has": ["recommendations"]},
             **spec,
         }
-        parsed = specs.parse(body, allowed_registries=(REGISTRY,), max_tasks=10)
+        parsed = specs.parse(body, **LIMITS)
         deployment = Deployment.create(naming.new_id(parsed.name), OWNER, parsed, now())
         return store.create(deployment)
 
@@ -90,7 +97,7 @@ class World:
         """The record as PATCH leaves it."""
 
         def change(record: Deployment) -> None:
-            spec = specs.patched(record.spec, changes, allowed_registries=(REGISTRY,), max_tasks=10)
+            spec = specs.patched(record.spec, changes, **LIMITS)
             record.update(spec, now(), new_image="image" in changes)
 
         return store.update(deployment.id, change)
@@ -118,6 +125,26 @@ class World:
         record = self.read(deployment)
         assert record.status is Status.ACTIVE, record.failure
         return record
+
+    def make_zone(self) -> str:
+        """A hosted zone for example.com; its id."""
+        route53 = self.client("route53")
+        return str(
+            route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+        )
+
+    def records(self, zone: str) -> dict[str, str]:
+        """Name -> where it leads, of the aliases in a hosted zone."""
+        found = self.client("route53").list_resource_record_sets(HostedZoneId=zone)
+        return {
+            record["Name"].rstrip("."): record["AliasTarget"]["DNSName"].rstrip(".")
+            for record in found["ResourceRecordSets"]
+            if "AliasTarget" in record
+        }
+
+    def make_certificate(self, name: str = "*.example.com") -> str:
+        """An issued certificate; its ARN."""
+        return certificates.put(self.client("acm"), name)
 
     def make_state_machine(self) -> None:
         """Creates a state machine that does nothing, for starting and stopping."""

@@ -1,6 +1,5 @@
 """The smoke test through HTTPS, in the name of a domain, and where only some callers get in."""
 
-import datetime
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -9,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.settings import settings
 from chalicelib.workflow import https, smoke_test
+from tests import certificates
 from tests.unit.builders import CERTIFICATE, DOMAIN, MOMENT, deployment_of
 
 pytestmark = pytest.mark.usefixtures("world")
@@ -56,7 +52,7 @@ def serve(
 
     def start(name: str, *, trusted: bool = False) -> None:
         path = tmp_path / "certificate.pem"
-        path.write_bytes(certificate(name))
+        path.write_bytes(b"".join(certificates.make(name)))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         context.sni_callback = lambda _, asked, __: heard.update(name=asked)
@@ -76,31 +72,6 @@ def serve(
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def certificate(name: str) -> bytes:
-    """A key and a certificate for `name` that its own issuer signed, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    moment = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - datetime.timedelta(days=1))
-        .not_valid_after(moment + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return private + made.public_bytes(serialization.Encoding.PEM)
 
 
 def test_it_asks_the_load_balancer_in_the_domains_name(serve: Serve, heard: dict[str, Any]) -> None:
