@@ -24,7 +24,7 @@ from tests.in_process import ENVIRONMENT, REGISTRY, make_table
 from tests.simulated_aws.account import REPOSITORY, Account
 from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
-SERVICES = ("dynamodb", "ec2", "ecr", "ecs", "elbv2", "logs", "stepfunctions")
+SERVICES = ("acm", "dynamodb", "ec2", "ecr", "ecs", "elbv2", "logs", "route53", "stepfunctions")
 UNSET = (
     "VPC_ID",
     "SUBNET_IDS",
@@ -47,7 +47,8 @@ def image(tag: str) -> str:
 def opened(seed: int = 0) -> Iterator[World]:
     """An AWS account with Slipway in it and the images 1 and 2, at the start of simulated time."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**ENVIRONMENT, "LOAD_BALANCER_URL": "http://{name}"}.items():
+        own = {"LOAD_BALANCER_URL": "http://{name}", "ALLOWED_DOMAINS": "*.example.com"}
+        for name, value in {**ENVIRONMENT, **own}.items():
             patch.setenv(name, value)
         for name in UNSET:
             patch.delenv(name, raising=False)
@@ -70,7 +71,7 @@ def opened(seed: int = 0) -> Iterator[World]:
                 make_table(account.raw("dynamodb"))
                 for tag in ("1", "2"):
                     account.push(tag)
-                yield World(account, time, seed=seed)
+                yield World(account, time, seed=seed, certificate=account.furnish_address())
         finally:
             logging.disable(disabled)
             settings.cache_clear()

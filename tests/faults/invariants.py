@@ -138,6 +138,20 @@ def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
         yield f"{told}: tagged {wrong}, not {record.spec.tags}"
     if record.leftovers:
         yield f"{told}: with leftovers {record.leftovers}"
+    yield from _address(world, record, told)
+
+
+def _address(world: World, record: Deployment, told: str) -> Iterator[str]:
+    """The listeners are those of the spec, and just its domain leads to the deployment."""
+    secure = {443: "forward", 80: "redirect"}
+    listeners = world.account.inventory.listeners(record.id)
+    if listeners != (secure if record.spec.certificate_arn else {80: "forward"}):
+        yield f"{told}: listens with {listeners}"
+    aliases = world.account.inventory.aliases().items()
+    leading = [name for name, target in aliases if target.startswith(f"{record.id}-")]
+    wanted = [record.spec.domain] if record.spec.domain else []
+    if leading != wanted or record.domains != wanted:
+        yield f"{told}: {leading} leads there, of {record.domains}, not {wanted}"
 
 
 def _is_gone(record: Deployment, left: list[str], told: str) -> Iterator[str]:

@@ -29,6 +29,8 @@ def _create(world: World) -> Reply:
         "image": image("1"),
         "tags": {"team": "a", "stage": "dev"},
         "smoke_test": {"path": "/?uid=20", "json_has": ["recommendations"]},
+        "certificate_arn": world.certificate,
+        "domain": "recommend.example.com",
     }
     return world.create(**spec)
 
@@ -36,7 +38,13 @@ def _create(world: World) -> Reply:
 OPERATIONS = {
     "deploy": Operation(_create, Status.ACTIVE),
     "update": Operation(
-        lambda world: world.update(NAME, image=image("2"), count=2, tags={"team": "b"}),
+        lambda world: world.update(
+            NAME,
+            image=image("2"),
+            count=2,
+            tags={"team": "b"},
+            domain="moved.example.com",
+        ),
         Status.ACTIVE,
         on="deploy",
         tag="2",

@@ -89,6 +89,7 @@ class World:
     """One account with Slipway in it; for the moment between `mock_aws` and its end.
 
     Attributes:
+        certificate: the ARN of one for every domain that may be bound.
         interference: called at every point of the product's own calls.
         touched: what was changed beside the record, in order: by which invocation, and the call's
             parameters as text.
@@ -96,8 +97,10 @@ class World:
         troubles: what runs of the reconciler ended with.
     """
 
-    def __init__(self, account: Account, clock: SimulatedClock, *, seed: int = 0) -> None:
-        self.account, self.clock = account, clock
+    def __init__(
+        self, account: Account, clock: SimulatedClock, *, seed: int = 0, certificate: str = ""
+    ) -> None:
+        self.account, self.clock, self.certificate = account, clock, certificate
         self.schedule = Schedule(clock)
         self.states = StepFunctions(self.schedule, machine.DEFINITION, self._step, seed=seed)
         # Behind the weather, which meets calls to Step Functions as well.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.deployments.naming import TAG_DEPLOYMENT, TAG_STACK
+from tests.simulated_aws.addresses import Addresses
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.load_balancers import ACTIVE, LoadBalancers
@@ -62,9 +63,11 @@ class Inventory:
         interfaces: NetworkInterfaces,
         load_balancers: LoadBalancers,
         fargate: Fargate,
+        addresses: Addresses,
     ) -> None:
         self._raw, self._interfaces = raw, interfaces
         self._balancers, self._fargate = load_balancers, fargate
+        self._addresses = addresses
 
     def left(self, deployment_id: str) -> list[str]:
         """All that is left of a deployment, as "kind name"."""
@@ -126,6 +129,19 @@ class Inventory:
         yield from self._of_load_balancing()
         yield from self._of_network()
         yield from self._of_logs()
+        for name, target in self.aliases().items():
+            yield Item("dns_record", f"{name} {target}", {TAG_DEPLOYMENT: _deployment(target)})
+
+    def aliases(self) -> dict[str, str]:
+        """Domain -> the load balancer's own name that it leads to."""
+        return dict(self._addresses.aliases())
+
+    def listeners(self, deployment_id: str) -> dict[int, str]:
+        """Port -> what its listener does, of the deployment's load balancer."""
+        elbv2 = self._raw("elbv2")
+        arn = next(b.arn for b in self._balancers.balancers.values() if b.name == deployment_id)
+        found = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+        return {entry["Port"]: entry["DefaultActions"][0]["Type"] for entry in found}
 
     def _of_ecs(self) -> Iterator[Item]:
         ecs = self._raw("ecs")
@@ -179,6 +195,11 @@ class Inventory:
             name = group["logGroupName"]
             tags = logs.list_tags_log_group(logGroupName=name).get("tags", {})
             yield Item("log_group", name, tags)
+
+
+def _deployment(target: str) -> str:
+    """The id in a load balancer's DNS name, which begins with its name and a number."""
+    return target.partition(".")[0].rpartition("-")[0]
 
 
 def _tags(listed: list[dict[str, str]]) -> Tags:
