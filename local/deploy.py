@@ -16,6 +16,8 @@ ALLOWED_SECRETS = (
     f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:slipway/*",
     f"arn:aws:ssm:{REGION}:{ACCOUNT_ID}:parameter/slipway/*",
 )
+# All below the domain that is kept for examples: RFC 2606.
+ALLOWED_DOMAINS = "*.example.com"
 
 
 class DeployError(Exception):
@@ -52,6 +54,7 @@ def deploy(template: dict[str, Any], archive: Path, url: str) -> Deployed:
     parameters = {
         "LoadBalancerUrl": f"{url}/_alb/{{name}}",
         "AllowedSecrets": ",".join(ALLOWED_SECRETS),
+        "AllowedDomains": ALLOWED_DOMAINS,
     }
     outputs = _create_stack(template, parameters, url)
     try:

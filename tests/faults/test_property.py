@@ -42,6 +42,7 @@ PATTERNS = (
     "elbv2.*",
     "ecs.*",
     "logs.*",
+    "route53.*",
     "dynamodb.*",
     "stepfunctions.*",
     "elbv2.Create*",
@@ -57,6 +58,8 @@ names = st.sampled_from(NAMES)
 # What fails at once is seldom of interest.
 tags = st.sampled_from((SERVES, SERVES, SERVES_TOO, SERVES_TOO, CRASHES, MISSING))
 own_tags = st.dictionaries(st.sampled_from(("a", "b")), st.sampled_from(("1", "2")))
+# None, or one of two that are fought for.
+domains = st.sampled_from((None, "a.example.com", "b.example.com"))
 patterns = st.sampled_from(PATTERNS)
 # Seconds: within a step, within a deploy, past the deadlines of the reconciler's patience.
 spans = st.sampled_from((0.5, 3.0, 20.0, 90.0, 400.0, 2000.0))
@@ -152,6 +155,18 @@ class Slipway(RuleBasedStateMachine):
         self._plan(trouble)
         record = self._chosen(which)
         self.world.update(record.id, record.owner, tags=tags, image=image(tag))
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, secure=st.booleans(), domain=domains, after=spans, trouble=maybe)
+    def move(
+        self, which: int, secure: bool, domain: str | None, after: float, trouble: Trouble | None
+    ) -> None:
+        """To another address; a domain that another deployment has is refused."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        certificate = self.world.certificate if secure else None
+        self.world.update(record.id, record.owner, certificate_arn=certificate, domain=domain)
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
