@@ -13,7 +13,8 @@ from chalicelib.deployments import ingress
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
 from chalicelib.deployments.parts import Prediction
-from chalicelib.resources import load_balancer
+from chalicelib.deployments.spec import Spec
+from chalicelib.resources import listener, load_balancer
 from chalicelib.workflow import diagnosis, https
 from chalicelib.workflow.step import Outcome
 
@@ -50,7 +51,7 @@ def run(deployment: Deployment) -> Outcome:
     )
     try:
         url = load_balancer.get(deployment.id).url(deployment.spec)
-        answer, body, note = _ask(url, path, deployment.spec.domain)
+        answer, body, note = _ask(url, path, deployment.spec)
     except (OSError, http.client.HTTPException) as error:
         if attempts < ATTEMPTS:
             raise NotReady(f"GET {path}: {type(error).__name__}: {error}") from None
@@ -64,7 +65,7 @@ def run(deployment: Deployment) -> Outcome:
     return Outcome(message=message, prediction=answer)
 
 
-def _ask(url: str, path: str, domain: str | None) -> tuple[Prediction, bytes, str]:
+def _ask(url: str, path: str, spec: Spec) -> tuple[Prediction, bytes, str]:
     """The answer, its body, and what is to be said of the certificate.
 
     With a domain the certificate is held against it. An issuer that only the caller's own
@@ -72,22 +73,23 @@ def _ask(url: str, path: str, domain: str | None) -> tuple[Prediction, bytes, st
     trust. Without a domain there is no name to hold it against.
     """
     try:
-        return *_get(url, path, domain, verified=domain is not None), ""
+        return *_get(url, path, spec, verified=spec.domain is not None), ""
     except ssl.SSLCertVerificationError as error:
         if not https.is_unknown_issuer(error):
             raise
         note = f" (the certificate's issuer is not known here: {error.verify_message})"
-        return *_get(url, path, domain, verified=False), note
+        return *_get(url, path, spec, verified=False), note
 
 
-def _get(url: str, path: str, domain: str | None, *, verified: bool) -> tuple[Prediction, bytes]:
+def _get(url: str, path: str, spec: Spec, *, verified: bool) -> tuple[Prediction, bytes]:
     parts = urlsplit(url)
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        connection = https.connection(parts.netloc, domain, TIMEOUT_SECONDS, verified=verified)
+        connection = https.connection(parts.netloc, spec.domain, TIMEOUT_SECONDS, verified=verified)
     else:
         connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
-    headers = {"User-Agent": "slipway-smoke-test", **({"Host": domain} if domain else {})}
+    host = _host(parts.scheme, parts.hostname, spec)
+    headers = {"User-Agent": "slipway-smoke-test", **({"Host": host} if host else {})}
     started = time.monotonic()
     try:
         connection.request("GET", parts.path + path, headers=headers)
@@ -98,6 +100,18 @@ def _get(url: str, path: str, domain: str | None, *, verified: bool) -> tuple[Pr
     latency_ms = round((time.monotonic() - started) * 1000)
     sample = body[:SAMPLE_BYTES].decode("utf-8", errors="replace")
     return Prediction(path=path, status=response.status, latency_ms=latency_ms, sample=sample), body
+
+
+def _host(scheme: str, hostname: str | None, spec: Spec) -> str | None:
+    """Whom the request is for; None for the host that it goes to.
+
+    With its port where that is not the scheme's own: an emulator serves HTTPS listeners without
+    TLS, and tells them apart by that.
+    """
+    port = listener.serving_port(spec)
+    if port == (listener.HTTPS if scheme == "https" else listener.HTTP):
+        return spec.domain
+    return f"{spec.domain or hostname}:{port}"
 
 
 def _fault(deployment: Deployment, answer: Prediction, body: bytes) -> str:

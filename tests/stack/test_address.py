@@ -13,7 +13,6 @@ import pytest
 from local.emulator import client
 from local.inspection import leftovers
 from local.stack import Stack
-from tests import certificates
 from tests.stack.client import Client
 
 FIRST, SECOND = "first.example.com", "second.example.com"
@@ -42,7 +41,8 @@ def through(stack: Stack, name: str, port: int) -> tuple[int, str]:
 
 @pytest.mark.usefixtures("zone")
 def test_a_life_with_an_address(api: Client, stack: Stack) -> None:
-    certificate = certificates.put(client("acm", stack.aws_endpoint_url), "*.example.com")
+    acm = client("acm", stack.aws_endpoint_url)
+    certificate = acm.request_certificate(DomainName="*.example.com")["CertificateArn"]
 
     made = api.deploy("address", certificate_arn=certificate, domain=FIRST)
     assert made["status"] == "ACTIVE", made["failure"]
