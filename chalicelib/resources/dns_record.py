@@ -174,10 +174,10 @@ def _change(zone: Zone, changes: list[dict[str, Any]]) -> str:
 def _is_own(record: dict[str, Any], deployment_id: str) -> bool:
     """Whether it leads to a load balancer of the deployment, the present one or one before.
 
-    A load balancer's DNS name begins with its name and a number, or hexadecimal digits.
+    A load balancer's DNS name begins with its name, a hyphen, and letters or digits up to the dot.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
     """
-    form = rf"{re.escape(deployment_id)}-[0-9a-f]+\.[a-z0-9.-]+\.amazonaws\.com(\.cn)?"
+    form = rf"{re.escape(deployment_id)}-[0-9a-z]+\.[a-z0-9.-]+\.amazonaws\.com(\.cn)?"
     return record["Type"] == ALIAS and re.fullmatch(form, _target(record)) is not None
 
 
