@@ -29,10 +29,10 @@ def zone(stack: Stack) -> Iterator[None]:
 
 
 def through(stack: Stack, name: str, port: int) -> tuple[int, str]:
-    """Status and Location of what the listener on `port` answers to /health?x=1."""
+    """Status and Location of what the listener on `port` answers to /?uid=20."""
     connection = http.client.HTTPConnection(stack.aws_endpoint_url.removeprefix("http://"))
     try:
-        connection.request("GET", "/health?x=1", headers={"Host": f"{name}:{port}"})
+        connection.request("GET", "/?uid=20", headers={"Host": f"{name}:{port}"})
         answer = connection.getresponse()
         return answer.status, answer.headers.get("Location", "")
     finally:
@@ -54,7 +54,7 @@ def test_a_life_with_an_address(api: Client, stack: Stack) -> None:
     assert through(stack, name, 443)[0] == 200
     status, location = through(stack, name, 80)
     assert (status, location.split(":", 1)[0]) == (301, "https")
-    assert location.endswith("/health?x=1")
+    assert location.endswith("/?uid=20")
 
     moved = api.change(made["id"], domain=SECOND, ingress_cidrs=NARROW)
     assert (moved["url"], moved["dns"]["name"]) == (f"https://{SECOND}", SECOND)
