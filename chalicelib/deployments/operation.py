@@ -33,6 +33,7 @@ CONVERGE_STEPS = (
     "register_task_definition",
     "create_service",
     "await_ready",
+    "route_traffic",
     "smoke_test",
     "apply_scaling",
     "finish",

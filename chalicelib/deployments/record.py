@@ -58,6 +58,8 @@ class Record(BaseModel):
     operation: Operation
     failure: Failure | None = None
     prediction: Prediction | None = None
+    # What is wanted: no task runs, and the URL answers that it is paused.
+    paused: bool = False
     resources: list[Resource] = []
     leftovers: list[Leftover] = []
     meter: Meter = Field(default_factory=Meter)
@@ -91,12 +93,12 @@ class Record(BaseModel):
     @property
     def scaling(self) -> Scaling | None:
         """Within which bounds the service scales by itself; None while nothing may scale it."""
-        return self.spec.scaling
+        return None if self.paused else self.spec.scaling
 
     @property
     def wanted_tasks(self) -> int:
         """How many tasks the service is to run; at least, where it scales by itself."""
-        return self.spec.least_tasks
+        return 0 if self.paused else self.spec.least_tasks
 
     @property
     def most_tasks(self) -> int:
@@ -186,7 +188,7 @@ class Record(BaseModel):
         """Writes the receipt: gone is what AWS says it no longer has."""
         names, kinds = {item.name for item in left}, {item.kind for item in left}
         if "load_balancer" in kinds:
-            kinds.add("listener")  # it goes with its load balancer
+            kinds |= {"listener", "listener_rule"}  # they go with their load balancer
         for resource in self.resources:
             # There are two security groups; of the other kinds there is one of each.
             told = resource.name in names if resource.kind == "security_group" else True

@@ -64,5 +64,12 @@ def find(load_balancer_arn: str) -> dict[str, Any] | None:
     return next((found for found in answer["Listeners"] if found["Port"] == PORT), None)
 
 
+def serving(deployment_id: str) -> dict[str, Any] | None:
+    """The listener that forwards callers to the tasks, or None where it or its load balancer is not
+    there (yet)."""
+    balancer = load_balancer.find(deployment_id)
+    return find(balancer.arn) if balancer else None
+
+
 def _resource(deployment: Deployment, arn: str) -> Resource:
     return Resource(kind=KIND, name=f"{deployment.id}:{PORT}", arn=arn)

@@ -18,9 +18,10 @@ from chalicelib.workflow.step import Outcome
 
 
 def finish(deployment: Deployment) -> Outcome:
-    """The deployment serves: ACTIVE, at the rate that its size costs."""
+    """The deployment serves: ACTIVE, or is PAUSED, at the rate that its tasks cost."""
     found = service.find(deployment.id) if deployment.scaling else None
-    rate = hourly_rate(deployment.spec, found["desiredCount"] if found else None)
+    tasks = found["desiredCount"] if found else deployment.wanted_tasks
+    rate = hourly_rate(deployment.spec, tasks)
 
     def change(record: Deployment) -> None:
         record.activate(now(), rate)

@@ -80,6 +80,8 @@ def _waiting_for_tasks(
     if serving < wanted:
         reasons = ", ".join(sorted({target.reason for target in targets if target.reason}))
         return f"{serving} of {wanted} tasks healthy" + (f" ({reasons})" if reasons else "")
+    if not wanted and (left := tasks.unstopped(deployment.id)):
+        return f"{len(left)} task(s) still to stop"
     if extra := max(len(healthy) - min(serving, most), 0):
         return f"{extra} target(s) still to leave"
     return ""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
 from chalicelib.deployments.parts import Prediction
-from chalicelib.resources import load_balancer
+from chalicelib.resources import load_balancer, pause_rule
 from chalicelib.workflow import diagnosis
 from chalicelib.workflow.step import Outcome
 
@@ -24,32 +24,61 @@ ATTEMPTS = 5
 
 
 def run(deployment: Deployment) -> Outcome:
-    """Asks `smoke_test.path` once and holds the answer against the spec.
+    """Asks `smoke_test.path` once and holds the answer against the spec; while it is paused,
+    against what the listener is to answer then.
 
     Answers that a load balancer gives for itself are asked again (`NotReady`) a few times. Raises
     `DeploymentFailed` (`SMOKE_TEST_FAILED`) with the answer as evidence.
     """
     test = deployment.spec.smoke_test
+    if deployment.paused:
+        return _ask_while_paused(deployment)
     if deployment.wanted_tasks == 0:
         return Outcome(message="no task wanted, nothing to ask", status="skipped")
-    path = test.path or "/"
+    answer, body = _ask(deployment)
+    is_passing = answer.status in PASSING and answer.status != test.status
+    if is_passing or pause_rule.is_its_answer(answer.status, body):
+        _ask_again(deployment, f"GET {answer.path} answered {answer.status}")
+    fault = _fault(deployment, answer, body)
+    if fault:
+        raise _failed(deployment, f"GET {answer.path} {fault}", answer)
+    return Outcome(message=f"{answer.status} in {answer.latency_ms} ms", prediction=answer)
+
+
+def _ask_while_paused(deployment: Deployment) -> Outcome:
+    """The record keeps the last prediction: this is none."""
+    answer, body = _ask(deployment)
+    told = f"GET {answer.path} answered {answer.status}"
+    if pause_rule.is_its_answer(answer.status, body):
+        return Outcome(message=f"{told}: it is paused")
+    _ask_again(deployment, told)
+    raise DeploymentFailed(
+        FailureCode.SMOKE_TEST_FAILED,
+        f"{told}, and not {pause_rule.STATUS} that it is paused.",
+        hint="Pause it again; if it stays so, pass the id of the deployment on to the platform "
+        "team.",
+        evidence={"answer": answer.model_dump()},
+    )
+
+
+def _ask(deployment: Deployment) -> tuple[Prediction, bytes]:
+    path = deployment.spec.smoke_test.path or "/"
+    try:
+        return _get(load_balancer.get(deployment.id).url, path)
+    except (OSError, http.client.HTTPException) as error:
+        _ask_again(deployment, f"GET {path}: {type(error).__name__}: {error}")
+        raise _failed(deployment, f"GET {path} had no answer: {error}", None) from None
+
+
+def _ask_again(deployment: Deployment, reason: str) -> None:
+    """Raises `NotReady` unless it was asked often enough."""
     attempts = next(
         s.attempts
         for s in deployment.operation.steps[::-1]
         if s.attempts and s.name.endswith("smoke_test")
     )
-    try:
-        answer, body = _get(load_balancer.get(deployment.id).url, path)
-    except (OSError, http.client.HTTPException) as error:
-        if attempts < ATTEMPTS:
-            raise NotReady(f"GET {path}: {type(error).__name__}: {error}") from None
-        raise _failed(deployment, f"GET {path} had no answer: {error}", None) from None
-    if answer.status in PASSING and answer.status != test.status and attempts < ATTEMPTS:
-        raise NotReady(f"GET {path} answered {answer.status}")
-    fault = _fault(deployment, answer, body)
-    if fault:
-        raise _failed(deployment, f"GET {path} {fault}", answer)
-    return Outcome(message=f"{answer.status} in {answer.latency_ms} ms", prediction=answer)
+    if attempts < ATTEMPTS:
+        raise NotReady(reason)
 
 
 def _get(url: str, path: str) -> tuple[Prediction, bytes]:

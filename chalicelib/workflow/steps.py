@@ -10,7 +10,6 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.preflight import preflight
 from chalicelib.resources import (
     cluster,
-    listener,
     load_balancer,
     log_group,
     scaling,
@@ -19,7 +18,7 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
-from chalicelib.workflow import image, readiness, smoke_test, step, teardown
+from chalicelib.workflow import image, readiness, smoke_test, step, teardown, traffic
 from chalicelib.workflow.step import Outcome, Work
 
 
@@ -58,7 +57,8 @@ NETWORK: dict[str, Work] = {
 LOAD_BALANCING: dict[str, Work] = {
     "create_load_balancer": _ensures(load_balancer.ensure),
     "create_target_group": _ensures(target_group.ensure),
-    "create_listener": _ensures(listener.ensure),
+    "create_listener": traffic.create_listener,
+    "route_traffic": traffic.route_traffic,
     "delete_load_balancer": _deletes(load_balancer.delete),
     "delete_target_group": _deletes(target_group.delete),
 }

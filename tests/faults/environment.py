@@ -102,9 +102,12 @@ def _http(account: Account) -> SimpleNamespace:
 
         def getresponse(self) -> http.client.HTTPResponse:
             self._far.recv(65536)
-            answers = bool(account.answers(self.host))
+            answers = account.answers(self.host)
             body = json.dumps({"recommendations": ["Heat"]} if answers else {}).encode()
             status = b"200 OK" if answers else b"503 Service Unavailable"
+            if answers.fixed:
+                body = answers.fixed["MessageBody"].encode()
+                status = f"{answers.fixed['StatusCode']} Fixed".encode()
             length = f"Content-Length: {len(body)}\r\n\r\n".encode()
             self._far.sendall(b"HTTP/1.1 " + status + b"\r\n" + length + body)
             return super().getresponse()

@@ -15,12 +15,14 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.quota import Use
 from chalicelib.deployments.record import Status
+from chalicelib.resources import pause_rule
 from chalicelib.settings import settings
 from tests.faults.world import World
 
 # Status of the deployment -> how the operation that led there may have ended.
 LEGAL = {
     Status.ACTIVE: {"succeeded", "rolled_back", "cancelled"},
+    Status.PAUSED: {"succeeded", "rolled_back", "cancelled"},
     Status.FAILED: {"failed"},
     Status.DELETED: {"succeeded"},
     Status.DELETE_FAILED: {"failed"},
@@ -107,6 +109,8 @@ def _of_record(world: World, record: Deployment) -> Iterator[str]:
     left = world.account.left(record.id)
     if record.status is Status.ACTIVE:
         yield from _serves(world, record, told)
+    elif record.status is Status.PAUSED:
+        yield from _is_paused(world, record, left, told)
     elif record.status is Status.DELETED or _is_torn_down(record):
         yield from _is_gone(record, left, told)
     elif record.status is Status.DELETE_FAILED:
@@ -130,6 +134,20 @@ def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
         yield f"{told}: its URL does not answer"
     if record.wanted_tasks and answers and set(answers.digests) != {record.image.digest}:
         yield f"{told}: {answers.digests} serve, not {record.image.digest}"
+    if answers.fixed:
+        yield f"{told}: its URL answers {answers.fixed}"
+    if not record.url:
+        yield f"{told}: without a URL"
+    if record.leftovers:
+        yield f"{told}: with leftovers {record.leftovers}"
+
+
+def _is_paused(world: World, record: Deployment, left: list[str], told: str) -> Iterator[str]:
+    fixed = world.account.answers(record.id).fixed or {"StatusCode": "0", "MessageBody": ""}
+    if not pause_rule.is_its_answer(int(fixed["StatusCode"]), fixed["MessageBody"]):
+        yield f"{told}: its URL does not answer that it is paused, but {fixed}"
+    if tasks := [item for item in left if item.startswith("task ")]:
+        yield f"{told}: {tasks} still run"
     if not record.url:
         yield f"{told}: without a URL"
     tags = world.account.inventory.own_tags(record.id)

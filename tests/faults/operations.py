@@ -1,4 +1,4 @@
-"""The operations that the fault matrix disturbs: deploy, update, teardown."""
+"""The operations that the fault matrix disturbs: deploy, update, pause, resume, teardown."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ OPERATIONS = {
         on="deploy",
         tag="2",
     ),
+    "pause": Operation(lambda world: world.pause(NAME), Status.PAUSED, on="deploy"),
+    "resume": Operation(lambda world: world.resume(NAME), Status.ACTIVE, on="pause"),
     "teardown": Operation(lambda world: world.delete(NAME), Status.DELETED, on="deploy"),
 }
 
@@ -51,6 +53,7 @@ def prepare(world: World, operation: Operation) -> None:
     """Brings the world to where the operation begins."""
     if operation.on:
         before = OPERATIONS[operation.on]
+        prepare(world, before)
         assert before.ask(world).status == 202
         assert world.run_until_idle(), "not idle"
         assert ended_well(world, before), invariants.Table(world).records

@@ -194,6 +194,24 @@ class Slipway(RuleBasedStateMachine):
         self.world.retry(record.id, record.owner)
         self.world.run_for(after)
 
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, after=spans, trouble=maybe)
+    def pause(self, which: int, after: float, trouble: Trouble | None) -> None:
+        """Of what is ACTIVE; refused for anything else."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        self.world.pause(record.id, record.owner)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, after=spans, trouble=maybe)
+    def resume(self, which: int, after: float, trouble: Trouble | None) -> None:
+        """Of what is PAUSED; refused for anything else."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        self.world.resume(record.id, record.owner)
+        self.world.run_for(after)
+
     # --- what goes wrong -----------------------------------------------------------------
 
     @rule(trouble=troubles)

@@ -19,6 +19,7 @@ from tests.simulated_aws.eventual import Eventual
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.inventory import Inventory, Serving
+from tests.simulated_aws.listener_rules import ListenerRules
 from tests.simulated_aws.load_balancers import LoadBalancers
 from tests.simulated_aws.order import Order
 from tests.simulated_aws.scaling import Scaling
@@ -91,12 +92,13 @@ class Account:
         running = [self.interfaces, self.load_balancers, self.fargate]
         within = Layer(running)
         order = Order(lambda call: within.handle(call, self._ask_emulator))
+        rules = ListenerRules(lambda call: within.handle(call, self._ask_emulator))
         self.scaling = Scaling(lambda call: within.handle(call, self._ask_emulator))
         before = [self.weather, self.throttling]
         if self.eventual:
             self.visibility = Eventual(self.clock, times)
             before.append(self.visibility)
-        self.layer = Layer([*before, order, self.scaling, *running])
+        self.layer = Layer([*before, order, rules, self.scaling, *running])
         self._validator = ParamValidator()
         self._layered: dict[tuple[str, str], Any] = {}
         self.inventory = Inventory(

@@ -33,14 +33,16 @@ class Serving:
         up: the load balancer is active and has a healthy target behind its listener.
         digests: image digests (or references) of the tasks that are in rotation and answer.
         failing: targets in rotation that do not answer 2xx or 3xx: requests to them are lost.
+        fixed: what a rule of the listener answers in the targets' stead: FixedResponseConfig.
     """
 
     up: bool
     digests: frozenset[str]
     failing: int
+    fixed: dict[str, str] | None = None
 
     def __bool__(self) -> bool:
-        return self.up and not self.failing
+        return self.up and not self.failing and not self.fixed
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class Inventory:
                     digests.add(self._image(target.address))
                 else:
                     failing += 1
-        return Serving(up, frozenset(digests), failing)
+        fixed = next((answer for b in balancers for answer in b.fixed.values()), None)
+        return Serving(up, frozenset(digests), failing, fixed)
 
     def _image(self, address: str) -> str:
         tasks = self._fargate.tasks.all.values()

@@ -1,0 +1,33 @@
+"""What the URL leads to: the tasks, or while the deployment is paused the answer that it is.
+
+The answer stands before the tasks go, and goes when they are healthy again, so that a caller never
+meets the load balancer's own 502 or 503.
+"""
+
+from __future__ import annotations
+
+from chalicelib.clock import now
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.resources import listener, pause_rule
+from chalicelib.workflow.step import Outcome
+
+
+def create_listener(deployment: Deployment) -> Outcome:
+    """The listener, and where it is to be paused the rule before it: the step of the service, which
+    takes the tasks away, comes after this one."""
+    made = [listener.ensure(deployment)]
+    if deployment.paused:
+        made.append(pause_rule.ensure(deployment))
+    return Outcome(resources=made)
+
+
+def route_traffic(deployment: Deployment) -> Outcome:
+    """Lets callers through to the tasks, which are healthy by now."""
+    if deployment.paused:
+        return Outcome(message="paused: the listener answers itself", status="skipped")
+    pause_rule.delete(deployment)
+
+    def change(record: Deployment) -> None:
+        record.removed(pause_rule.KIND, now())
+
+    return Outcome(change=change)
