@@ -8,9 +8,10 @@ import pytest
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import InvalidState, OperationInProgress
 from chalicelib.deployments.operation import CONVERGE_STEPS, Path
+from chalicelib.deployments.parts import Leftover, Resource
 from chalicelib.deployments.record import Status
 from chalicelib.workflow import recovery
-from tests.unit.builders import MOMENT, active, failure_of, in_status, spec_of
+from tests.unit.builders import ID, MOMENT, active, failure_of, in_status, spec_of
 
 LATER = MOMENT + timedelta(minutes=5)
 
@@ -173,3 +174,11 @@ def test_the_time_to_live_goes_on_while_paused() -> None:
     assert deployment.expires_at == expires_at
     deployment.extend("10h", LATER)
     assert deployment.status is Status.PAUSED
+
+
+@pytest.mark.parametrize("left", ["load_balancer", "cluster"])
+def test_the_rule_is_gone_when_its_load_balancer_is(left: str) -> None:
+    deployment = paused()
+    deployment.created(Resource(kind="listener_rule", name=f"{ID}:pause", arn="arn:rule"), LATER)
+    deployment.settle([Leftover(kind=left, name=ID, reason="AWS still has it")], LATER)
+    assert deployment.resources[-1].verified_gone is (left == "cluster")
