@@ -15,7 +15,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import listener
-from chalicelib.resources.tagging import tags_of, upper
+from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = "listener_rule"
 # Before every other. Slipway makes no other, and takes what stands here for its own.
@@ -75,8 +75,10 @@ def ensure(deployment: Deployment) -> Resource:
                 Tags=upper(tags_of(deployment)),
                 **wanted,
             )["Rules"][0]
-        elif not (_is_for_every_path(found) and _answer(found) == _answer(wanted)):
-            elbv2.modify_rule(RuleArn=found["RuleArn"], **wanted)
+        else:
+            retag_elbv2(deployment, found["RuleArn"])
+            if not (_is_for_every_path(found) and _answer(found) == _answer(wanted)):
+                elbv2.modify_rule(RuleArn=found["RuleArn"], **wanted)
     except elbv2.exceptions.PriorityInUseException:
         raise NotReady(f"the rule of {deployment.id} exists but is not visible yet") from None
     except (

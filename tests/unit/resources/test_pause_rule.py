@@ -77,6 +77,16 @@ def test_one_that_was_changed_by_hand_is_brought_back(
     assert pause_rule.is_in_force(rules()[0])
 
 
+def test_tags_that_changed_while_paused_are_its_own_too(deployed: Deployment) -> None:
+    arn = pause_rule.ensure(deployed).arn
+    deployed.activate(MOMENT, 0.03)
+    changed = deployed.spec.model_copy(update={"tags": {"team": "b"}})
+    deployed.update(changed, MOMENT, new_image=False)
+    pause_rule.ensure(deployed)
+    told = aws.client("elbv2").describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    assert {"Key": "team", "Value": "b"} in told
+
+
 def test_the_words_of_another_version_of_slipway_are_in_force(
     deployed: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
