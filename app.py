@@ -96,6 +96,28 @@ def rollback_deployment(request: Request, deployment: str) -> Answer:
 
 
 @app.route(
+    "/deployments/{deployment}/pause",
+    methods=["POST"],
+    authorizer=authorizer,
+    content_types=ANY_TYPE,
+)
+@endpoint(app, "deploy")
+def pause_deployment(request: Request, deployment: str) -> Answer:
+    return deployments.pause(request, deployment)
+
+
+@app.route(
+    "/deployments/{deployment}/resume",
+    methods=["POST"],
+    authorizer=authorizer,
+    content_types=ANY_TYPE,
+)
+@endpoint(app, "deploy")
+def resume_deployment(request: Request, deployment: str) -> Answer:
+    return deployments.resume(request, deployment)
+
+
+@app.route(
     "/deployments/{deployment}/extend",
     methods=["POST"],
     authorizer=authorizer,

@@ -38,7 +38,11 @@ QUOTA = {
     "ResourceLimitExceeded",
 }
 # Two runs of one step met: the later one finds what the other made.
-CONCURRENT = {"OperationAbortedException", "ConcurrentModificationException"}
+CONCURRENT = {
+    "OperationAbortedException",
+    "ConcurrentModificationException",
+    "ConcurrentUpdateException",
+}
 # The first ECS or ELB call of an account makes the service-linked role and may fail meanwhile.
 SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
 

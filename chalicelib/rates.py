@@ -7,11 +7,16 @@ from chalicelib.deployments.spec import Spec
 from chalicelib.settings import settings
 
 
-def hourly_rate(spec: Spec) -> float:
+def hourly_rate(spec: Spec, tasks: int | None = None) -> float:
     """USD per hour while it serves, in this region and with the public addresses that this stack's
-    network gives."""
+    network gives.
+
+    `tasks`: how many run, where it scales by itself; by default the fewest.
+    """
     own = settings()
-    return pricing.usd_per_hour(spec, own.assign_public_ip, own.load_balancer_zones, own.aws_region)
+    return pricing.usd_per_hour(
+        spec, own.assign_public_ip, own.load_balancer_zones, own.aws_region, tasks
+    )
 
 
 def basis() -> str:

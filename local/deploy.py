@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,16 @@ class Deployed:
     state_machine_arn: str
 
 
-def deploy(template: dict[str, Any], archive: Path, url: str) -> Deployed:
+def deploy(
+    template: dict[str, Any], archive: Path, url: str, environment: Mapping[str, str]
+) -> Deployed:
     """Create the stack from `template` with the functions' code in `archive`.
 
     Args:
         template: a SAM template; its functions' `CodeUri` is changed to the emulator's S3.
         archive: the zip that all functions share.
         url: the emulator's endpoint.
+        environment: what the functions get beside the template's own variables.
 
     Raises:
         DeployError: a resource failed, or the outputs are not the expected ones.
@@ -48,8 +52,11 @@ def deploy(template: dict[str, Any], archive: Path, url: str) -> Deployed:
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key=archive.name, Body=archive.read_bytes())
     for resource in template["Resources"].values():
-        if "CodeUri" in resource.get("Properties", {}):
-            resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/{archive.name}"
+        properties = resource.get("Properties", {})
+        if "CodeUri" in properties:
+            properties["CodeUri"] = f"s3://{BUCKET}/{archive.name}"
+            variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
+            variables.update(environment)
     # On AWS a load balancer answers under its DNS name, here under a path of the emulator.
     parameters = {
         "LoadBalancerUrl": f"{url}/_alb/{{name}}",

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local"
 STOP_SECONDS = 40.0
 DETACH = b"detach"
-OWN_FILES = {"mark", "supervisor.log", "emulator.log", "stack.json", "tmp"}
+OWN_FILES = {"mark", "supervisor.log", "emulator.log", "moto.log", "stack.json", "tmp"}
 
 
 class StackError(Exception):
@@ -35,7 +35,7 @@ class Stack:
         admin_token: one of owner `admin` with all scopes.
         aws_endpoint_url: the emulator, for all services and load balancers.
         sample_image: the reference of the sample model's image.
-        pids: process ids by name: supervisor and emulator.
+        pids: process ids by name: supervisor, emulator and moto.
     """
 
     api_url: str

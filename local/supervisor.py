@@ -24,6 +24,7 @@ from local import processes, sample
 from local.deploy import Deployed, DeployError, deploy
 from local.emulator import ACCOUNT_ID, REGION, Emulator, EmulatorError, client, open_url
 from local.fargate_agent import Agent
+from local.moto_server import MotoServer
 from local.network import open_default_vpc
 from local.packaging import package_locally
 from local.stack import DETACH
@@ -45,23 +46,27 @@ class Supervisor:
         self._state = state
         self._report = report
         self._emulator: Emulator | None = None
+        self._moto: MotoServer | None = None
         self._agent: Agent | None = None
 
     def run(self) -> None:
         """Start everything, say so, and hold until the emulator ends or `Stopped` is raised."""
         with ThreadPoolExecutor() as pool:
-            self._say("phase", "starting the emulator, packaging, training the sample model")
+            self._say("phase", "starting the emulators, packaging, training the sample model")
+            self._moto = MotoServer(self._state)
             emulator = pool.submit(Emulator, self._state)
             packaged = pool.submit(package_locally, Path.cwd(), STAGE, self._state / "package")
             model = pool.submit(sample.train)
             self._emulator = emulator.result()
             pushed = pool.submit(sample.push_images, self._emulator.url)
+            connected = pool.submit(self._moto.connect, self._emulator.url)
             opened = pool.submit(open_default_vpc, client("ec2", self._emulator.url))
             template = packaged.result()
             self._say("phase", "creating the CloudFormation stack")
             archive = self._state / "package" / "deployment.zip"
-            deployed = deploy(template, archive, self._emulator.url)
+            deployed = deploy(template, archive, self._emulator.url, self._moto.environment)
             pushed.result()
+            connected.result()
             opened.result()
             if "DOCKER_HOST" not in os.environ:  # with an engine MiniStack runs the real images
                 self._agent = Agent(self._emulator.url, model.result(), self._state / "agent.log")
@@ -70,9 +75,10 @@ class Supervisor:
         self._await_api(deployed)
         self._write_stack_file(deployed)
         self._say("ready", "")
-        while not self._emulator.ended:
+        while not self._emulator.ended and not self._moto.ended:
             time.sleep(0.5)
-        print("the emulator ended by itself", processes.tail(self._state / "emulator.log"))
+        name = "emulator" if self._emulator.ended else "moto"
+        print(f"{name} ended by itself", processes.tail(self._state / f"{name}.log"))
 
     def _await_api(self, deployed: Deployed) -> None:
         deadline = time.monotonic() + HEALTH_SECONDS
@@ -90,7 +96,7 @@ class Supervisor:
     def _write_stack_file(self, deployed: Deployed) -> None:
         from chalicelib import tokens  # of the project in the working directory
 
-        assert self._emulator
+        assert self._emulator and self._moto
         dynamodb = client("dynamodb", self._emulator.url)
 
         def issue(owner: str, *scopes: str) -> str:
@@ -109,7 +115,11 @@ class Supervisor:
             "sample_image": sample.IMAGE,
             "slack_signing_secret": None,
             "webhook_secret": None,
-            "pids": {"supervisor": os.getpid(), "emulator": self._emulator.pid},
+            "pids": {
+                "supervisor": os.getpid(),
+                "emulator": self._emulator.pid,
+                "moto": self._moto.pid,
+            },
         }
         unfinished = self._state / "stack.json.unfinished"
         unfinished.touch(mode=0o600)  # it holds tokens
@@ -130,6 +140,8 @@ class Supervisor:
             self._agent.stop()
         if self._emulator:
             self._emulator.stop()
+        if self._moto:
+            self._moto.stop()
         processes.end_marked(os.environ[processes.MARK], grace=5)
         shutil.rmtree(self._state, ignore_errors=True)
 

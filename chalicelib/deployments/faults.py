@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -55,7 +55,8 @@ def from_pydantic(error: Any, model: type[BaseModel]) -> dict[str, str]:
 def _siblings(location: list[str], model: type[BaseModel]) -> list[str]:
     """The fields beside the one at `location`, in `model` or in the model of its field."""
     field = model.model_fields.get(location[0])
-    inner = field.annotation if field else None
-    if inspect.isclass(inner) and issubclass(inner, BaseModel):
-        model = inner
+    annotation = field.annotation if field else None
+    for inner in (annotation, *get_args(annotation)):  # as it is, or optional
+        if inspect.isclass(inner) and issubclass(inner, BaseModel):
+            model = inner
     return list(model.model_fields)

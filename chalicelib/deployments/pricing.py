@@ -66,20 +66,23 @@ def usd_per_hour(
     public_tasks: bool = True,
     load_balancer_zones: int = 2,
     region: str = FALLBACK,
+    tasks: int | None = None,
 ) -> float:
-    """USD per hour of `spec` while it serves.
+    """USD per hour of `spec` while it serves, or is paused.
 
     Args:
         public_tasks: whether each task has a public address.
         load_balancer_zones: the load balancer has a public address in each of them.
         region: where it runs.
+        tasks: how many run; by default as many as the spec asks for, at least.
     """
     prices = prices_of(region)
     vcpu, gib = prices.vcpu_hour[spec.architecture], prices.gib_hour[spec.architecture]
     task = spec.cpu / 1024 * vcpu + spec.memory / 1024 * gib
-    addresses = load_balancer_zones + (spec.count if public_tasks else 0)
+    count = spec.least_tasks if tasks is None else tasks
+    addresses = load_balancer_zones + (count if public_tasks else 0)
     fixed = prices.load_balancer_hour + addresses * prices.public_ipv4_hour
-    return round(task * spec.count + fixed, 6)
+    return round(task * count + fixed, 6)
 
 
 class Meter(BaseModel):

@@ -26,6 +26,7 @@ from chalicelib.deployments.parts import (
     Snapshot,
 )
 from chalicelib.deployments.pricing import Meter
+from chalicelib.deployments.scaling import Scaling
 from chalicelib.deployments.spec import Spec
 
 
@@ -62,6 +63,8 @@ class Record(BaseModel):
     operation: Operation
     failure: Failure | None = None
     prediction: Prediction | None = None
+    # What is wanted: no task runs, and the URL answers that it is paused.
+    paused: bool = False
     resources: list[Resource] = []
     leftovers: list[Leftover] = []
     meter: Meter = Field(default_factory=Meter)
@@ -93,9 +96,19 @@ class Record(BaseModel):
         return self.operation.status == "running"
 
     @property
+    def scaling(self) -> Scaling | None:
+        """Within which bounds the service scales by itself; None while nothing may scale it."""
+        return None if self.paused else self.spec.scaling
+
+    @property
     def wanted_tasks(self) -> int:
-        """How many tasks the service is to run."""
-        return self.spec.count
+        """How many tasks the service is to run; at least, where it scales by itself."""
+        return 0 if self.paused else self.spec.least_tasks
+
+    @property
+    def most_tasks(self) -> int:
+        """How many tasks the service may run once a rollout has ended."""
+        return self.scaling.max if self.scaling else self.wanted_tasks
 
     # --- time to live ----------------------------------------------------------------------
 
@@ -180,7 +193,7 @@ class Record(BaseModel):
         """Writes the receipt: gone is what AWS says it no longer has."""
         names, kinds = {item.name for item in left}, {item.kind for item in left}
         if "load_balancer" in kinds:
-            kinds.add("listener")  # it goes with its load balancer
+            kinds |= {"listener", "listener_rule"}  # they go with their load balancer
         for resource in self.resources:
             # There are two security groups, and there may be two DNS records while a domain
             # changes; the others are told by their kind.

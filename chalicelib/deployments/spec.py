@@ -26,14 +26,16 @@ from chalicelib.deployments import (
     faults,
     image_reference,
     ingress,
+    scaling,
     time_to_live,
     variables,
 )
 from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.deployments.naming import NAME_PATTERN
+from chalicelib.deployments.scaling import Scaling
 
 # Of the HTTP contract, but not built yet: refused, never silently accepted.
-NOT_YET = {"scaling", "callback_url"}
+NOT_YET = {"callback_url"}
 FIXED = {"name", "load_balancer", "architecture"}
 EVERYONE = ["0.0.0.0/0"]
 
@@ -104,7 +106,9 @@ class Spec(_Strict):
     cpu: int = 256
     memory: int = Field(512, validate_default=True)
     architecture: Literal["X86_64", "ARM64"] = "X86_64"
-    count: int = Field(1, ge=0)
+    scaling: Scaling | None = None
+    # None where `scaling` replaces it.
+    count: int | None = Field(1, ge=0, validate_default=True)
     command: list[str] | None = Field(None, min_length=1, max_length=64)
     environment: dict[str, str] = Field({}, max_length=64)
     secrets: dict[str, str] = Field({}, max_length=64)
@@ -117,6 +121,16 @@ class Spec(_Strict):
     ttl: str | None = None
     on_failure: Literal["teardown", "keep"] = "teardown"
     tags: dict[str, str] = Field({}, max_length=40)
+
+    @property
+    def least_tasks(self) -> int:
+        """How many tasks there are, or at least are where the spec says how they scale."""
+        return self.scaling.min if self.scaling else self.count or 0
+
+    @property
+    def most_tasks(self) -> int:
+        """How many tasks there may be, however they scale."""
+        return self.scaling.max if self.scaling else self.count or 0
 
     @field_validator("name")
     @classmethod
@@ -157,9 +171,13 @@ class Spec(_Strict):
 
     @field_validator("count")
     @classmethod
-    def _count(cls, value: int, info: ValidationInfo) -> int:
+    def _count(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if info.data.get("scaling") is not None:
+            return None
+        if value is None and "scaling" in info.data:
+            raise ValueError("must be a number of tasks, such as 1, where there is no scaling")
         most = (info.context or {}).get("max_tasks")
-        if most is not None and value > most:
+        if most is not None and value is not None and value > most:
             raise ValueError(f"must be at most {most}, the limit of tasks for one deployment")
         return value
 
@@ -276,8 +294,11 @@ def _validate(
 ) -> Spec:
     if not isinstance(body, dict):
         raise faults.refused([faults.fault("", "the body must be a JSON object")])
-    named = set(sent) if patch else set(body)
-    found = [faults.fault(field, _refusal(field, patch)) for field in sorted(refused & named)]
+    named = sent if patch else body
+    found = [faults.fault(field, _refusal(field, patch)) for field in sorted(refused & set(named))]
+    if clash := scaling.conflict(body, named):
+        found.append(faults.fault("count", clash))
+    body = scaling.without_count(body, named)
     context = {"region": "", "allowed_secrets": (), "allowed_domains": (), **limits}
     try:
         known = {field: value for field, value in body.items() if field not in refused or patch}

@@ -67,6 +67,8 @@ def check(deployment: Deployment) -> Outcome:
     Raises the first fault as `DeploymentFailed`, with the others in `evidence["also"]`. What AWS
     refuses to tell stops nothing; where it throttles or fails, the step is to be tried again.
     """
+    if deployment.operation.kind == "pause":
+        return Outcome(message="a pause needs nothing of the account", status="skipped")
     if deployment.operation.path is Path.ROLLBACK or deployment.operation.kind == "repair":
         return Outcome(
             message="the way back to what served before is not held up", status="skipped"

@@ -73,7 +73,22 @@ def check_fargate(subject: Subject) -> bool:
     used, counted_at = _used(quota.get("UsageMetric") or FARGATE_USAGE)
     evidence = {"counted_at": counted_at, "quota": FARGATE_QUOTA}
     _hold("Fargate vCPU", quota["Value"], used, needed, evidence)
+    _look_further(subject, quota["Value"], used + needed)
     return True
+
+
+def _look_further(subject: Subject, limit: float, used: float) -> None:
+    """A deployment that scales begins with the fewest tasks: that there is no room for the most is
+    no reason to refuse it, for others may be gone by then."""
+    scaling, cpu = subject.deployment.scaling, subject.deployment.spec.cpu
+    if scaling is None:
+        return
+    most = used + (scaling.max - scaling.min) * cpu / CPU_UNITS
+    if most > limit:
+        raise NotKnown(
+            f"there is room for {scaling.min} task(s), but not for the {scaling.max} that it may "
+            f"scale to: they would take {most:g} of {limit:g} vCPU"
+        )
 
 
 def _used(metric: dict[str, Any]) -> tuple[float, str | None]:

@@ -49,6 +49,13 @@ def serving(deployment: Deployment) -> dict[str, Any] | None:
     return _by_port(balancer.arn).get(serving_port(deployment.spec)) if balancer else None
 
 
+def arns(deployment_id: str) -> list[str]:
+    """Of every listener of the load balancer; none where that is not there."""
+    balancer = load_balancer.find(deployment_id)
+    found = _by_port(balancer.arn).values() if balancer else ()
+    return [listener["ListenerArn"] for listener in found]
+
+
 def ensure(deployment: Deployment) -> list[Resource]:
     """Creates the listeners that the spec asks for, brings those that are there to it, and
     deletes the one on 443 where no certificate is named any more.

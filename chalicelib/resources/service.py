@@ -1,4 +1,4 @@
-"""The ECS service: it keeps `count` tasks of a task definition running behind the target group."""
+"""The ECS service: it keeps the wanted number of tasks running behind the target group."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chalicelib.deployments import naming
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
-from chalicelib.resources import network, security_groups, target_group, task_definition
+from chalicelib.resources import network, scaling, security_groups, target_group, task_definition
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 from chalicelib.settings import settings
 
@@ -73,9 +73,10 @@ def _create(deployment: Deployment, definition: str) -> str:
 
 
 def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> str:
+    scaling.release(deployment)
     wanted = {
         "taskDefinition": definition,
-        "desiredCount": deployment.wanted_tasks,
+        "desiredCount": _count(deployment, found),
         "healthCheckGracePeriodSeconds": deployment.spec.health_check.grace,
     }
     changes: dict[str, Any] = {k: value for k, value in wanted.items() if found.get(k) != value}
@@ -95,6 +96,13 @@ def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> s
     except (ecs.exceptions.ServiceNotActiveException, ecs.exceptions.ServiceNotFoundException):
         raise NotReady(f"service {deployment.id} is being deleted") from None
     return found["serviceArn"]
+
+
+def _count(deployment: Deployment, found: dict[str, Any]) -> int:
+    """Where the service scales by itself, a rollout must not throw its live count back."""
+    if deployment.scaling:
+        return deployment.scaling.hold(found["desiredCount"])
+    return deployment.wanted_tasks
 
 
 def _load_balancers(deployment: Deployment) -> list[dict[str, Any]]:

@@ -12,13 +12,16 @@ from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Leftover
 from chalicelib.observability import logger
 from chalicelib.rates import hourly_rate
+from chalicelib.resources import service
 from chalicelib.workflow import recovery, step, teardown
 from chalicelib.workflow.step import Outcome
 
 
 def finish(deployment: Deployment) -> Outcome:
-    """The deployment serves: ACTIVE, at the rate that its size costs."""
-    rate = hourly_rate(deployment.spec)
+    """The deployment serves: ACTIVE, or is PAUSED, at the rate that its tasks cost."""
+    found = service.find(deployment.id) if deployment.scaling else None
+    tasks = found["desiredCount"] if found else deployment.wanted_tasks
+    rate = hourly_rate(deployment.spec, tasks)
 
     def change(record: Deployment) -> None:
         record.activate(now(), rate)

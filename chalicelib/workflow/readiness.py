@@ -63,14 +63,15 @@ def _waiting_for_tasks(
     Targets are held against the tasks of this version, and those of the version before must
     have gone: what answers must be what was asked for.
     """
-    wanted = deployment.wanted_tasks
+    # Where the service scales by itself, that it does so meanwhile makes it no less ready.
+    wanted, most = deployment.wanted_tasks, deployment.most_tasks
     if found is None or found["status"] != "ACTIVE":
         return "the service is not there yet"
     running = next((d["runningCount"] for d in found["deployments"] if d["status"] == "PRIMARY"), 0)
     if running < wanted:
         return f"{running} of {wanted} tasks running"
-    if found["runningCount"] > wanted:
-        return f"{found['runningCount'] - wanted} task(s) still to stop"
+    if extra := max(found["runningCount"] - min(running, most), 0):
+        return f"{extra} task(s) still to stop"
     healthy = {target.address for target in targets if target.state == "healthy"}
     serving = sum(
         tasks.address(task) in healthy
@@ -80,8 +81,10 @@ def _waiting_for_tasks(
     if serving < wanted:
         reasons = ", ".join(sorted({target.reason for target in targets if target.reason}))
         return f"{serving} of {wanted} tasks healthy" + (f" ({reasons})" if reasons else "")
-    if len(healthy) > wanted:
-        return f"{len(healthy) - wanted} target(s) still to leave"
+    if not wanted and (left := tasks.unstopped(deployment.id)):
+        return f"{len(left)} task(s) still to stop"
+    if extra := max(len(healthy) - min(serving, most), 0):
+        return f"{extra} target(s) still to leave"
     return ""
 
 

@@ -14,12 +14,14 @@ from typing import Any
 from chalicelib import store
 from chalicelib.clock import now
 from chalicelib.deployments import naming, time_to_live
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.deployment import SETTLED, Deployment
 from chalicelib.deployments.errors import Superseded
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Leftover
 from chalicelib.deployments.record import Status
 from chalicelib.observability import logger
+from chalicelib.rates import hourly_rate
+from chalicelib.resources import service
 from chalicelib.workflow import drift, executions, lifecycle, orphans, teardown
 
 # The API starts an execution right after it wrote the record: this long it may still be about to.
@@ -81,7 +83,7 @@ def _check(deployment: Deployment) -> str:
         return expired
     if deployment.is_running:
         return _check_execution(deployment)
-    if deployment.status is Status.ACTIVE:
+    if deployment.status in SETTLED:
         return _check_drift(deployment)
     return ""
 
@@ -161,18 +163,38 @@ def _take_up(deployment: Deployment, reason: str) -> str:
 
 
 def _check_drift(deployment: Deployment) -> str:
-    """Repairs an ACTIVE deployment of which somebody changed or deleted a part by hand."""
-    reason = drift.find(deployment)
+    """Repairs an ACTIVE or PAUSED deployment of which somebody changed or deleted a part by hand.
+
+    It stays what it is.
+    """
+    found = service.find(deployment.id)
+    reason = drift.find(deployment, found)
     if not reason:
+        if found and deployment.scaling:
+            _follow_cost(deployment, found["desiredCount"])
         return ""
 
     def change(record: Deployment) -> None:
-        if (record.generation, record.status) != (deployment.generation, Status.ACTIVE):
+        if (record.generation, record.status) != (deployment.generation, deployment.status):
             raise Superseded("it is being changed")
         record.repair(reason, now())
 
     executions.start(store.update(deployment.id, change))
     return reason
+
+
+def _follow_cost(deployment: Deployment, tasks: int) -> None:
+    """Has the meter run at the rate of the tasks that the scaling wants by now."""
+    rate = hourly_rate(deployment.spec, tasks)
+    if rate == deployment.meter.usd_per_hour:
+        return
+
+    def change(record: Deployment) -> None:
+        if (record.generation, record.status) != (deployment.generation, Status.ACTIVE):
+            raise Superseded("it is being changed")
+        record.meter.set_rate(rate, now())
+
+    store.update(deployment.id, change)
 
 
 # --- what nobody knows of ------------------------------------------------------------------

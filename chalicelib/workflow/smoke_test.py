@@ -14,7 +14,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
 from chalicelib.deployments.parts import Prediction
 from chalicelib.deployments.spec import Spec
-from chalicelib.resources import listener, load_balancer
+from chalicelib.resources import listener, load_balancer, pause_rule
 from chalicelib.workflow import diagnosis, https
 from chalicelib.workflow.step import Outcome
 
@@ -27,7 +27,8 @@ ATTEMPTS = 5
 
 
 def run(deployment: Deployment) -> Outcome:
-    """Asks `smoke_test.path` once and holds the answer against the spec.
+    """Asks `smoke_test.path` once and holds the answer against the spec; while it is paused,
+    against what the listener is to answer then.
 
     It goes to the load balancer by its own name, as a request for the domain where there is one:
     whether the domain leads there yet does not matter. It comes from an address that nobody knows
@@ -37,38 +38,64 @@ def run(deployment: Deployment) -> Outcome:
     Answers that a load balancer gives for itself are asked again (`NotReady`) a few times. Raises
     `DeploymentFailed` (`SMOKE_TEST_FAILED`) with the answer as evidence.
     """
-    test = deployment.spec.smoke_test
-    if deployment.wanted_tasks == 0:
-        return Outcome(message="no task wanted, nothing to ask", status="skipped")
     if not ingress.is_everyone(deployment.spec.ingress_cidrs):
         message = "ingress_cidrs lets only some callers in, and this one has no fixed address"
         return Outcome(message=message, status="skipped")
-    path = test.path or "/"
+    if deployment.paused:
+        return _ask_while_paused(deployment)
+    if deployment.wanted_tasks == 0:
+        return Outcome(message="no task wanted, nothing to ask", status="skipped")
+    answer, body, note = _ask(deployment)
+    is_passing = answer.status in PASSING and answer.status != deployment.spec.smoke_test.status
+    if is_passing or pause_rule.is_its_answer(answer.status, body):
+        _ask_again(deployment, f"GET {answer.path} answered {answer.status}")
+    fault = _fault(deployment, answer, body)
+    if fault:
+        raise _failed(deployment, f"GET {answer.path} {fault}", answer)
+    message = f"{answer.status} in {answer.latency_ms} ms{note}"
+    return Outcome(message=message, prediction=answer)
+
+
+def _ask_while_paused(deployment: Deployment) -> Outcome:
+    """The record keeps the last prediction: this is none."""
+    answer, body, note = _ask(deployment)
+    told = f"GET {answer.path} answered {answer.status}"
+    if pause_rule.is_its_answer(answer.status, body):
+        return Outcome(message=f"{told}: it is paused{note}")
+    _ask_again(deployment, told)
+    raise DeploymentFailed(
+        FailureCode.SMOKE_TEST_FAILED,
+        f"{told}, and not {pause_rule.STATUS} that it is paused.",
+        hint="Pause it again; if it stays so, pass the id of the deployment on to the platform "
+        "team.",
+        evidence={"answer": answer.model_dump()},
+    )
+
+
+def _ask_again(deployment: Deployment, reason: str) -> None:
+    """Raises `NotReady` unless it was asked often enough."""
     attempts = next(
         s.attempts
         for s in deployment.operation.steps[::-1]
         if s.attempts and s.name.endswith("smoke_test")
     )
+    if attempts < ATTEMPTS:
+        raise NotReady(reason)
+
+
+def _ask(deployment: Deployment) -> tuple[Prediction, bytes, str]:
+    """The answer, its body, and what is to be said of the certificate."""
+    spec = deployment.spec
+    path = spec.smoke_test.path or "/"
     try:
-        url = load_balancer.get(deployment.id).url(deployment.spec)
-        answer, body, note = _ask(url, path, deployment.spec)
+        return _ask_verified(load_balancer.get(deployment.id).url(spec), path, spec)
     except (OSError, http.client.HTTPException) as error:
-        if attempts < ATTEMPTS:
-            raise NotReady(f"GET {path}: {type(error).__name__}: {error}") from None
+        _ask_again(deployment, f"GET {path}: {type(error).__name__}: {error}")
         raise _failed(deployment, f"GET {path} had no answer: {error}", None) from None
-    if answer.status in PASSING and answer.status != test.status and attempts < ATTEMPTS:
-        raise NotReady(f"GET {path} answered {answer.status}")
-    fault = _fault(deployment, answer, body)
-    if fault:
-        raise _failed(deployment, f"GET {path} {fault}", answer)
-    message = f"{answer.status} in {answer.latency_ms} ms{note}"
-    return Outcome(message=message, prediction=answer)
 
 
-def _ask(url: str, path: str, spec: Spec) -> tuple[Prediction, bytes, str]:
-    """The answer, its body, and what is to be said of the certificate.
-
-    With a domain the certificate is held against it. An issuer that only the caller's own
+def _ask_verified(url: str, path: str, spec: Spec) -> tuple[Prediction, bytes, str]:
+    """With a domain the certificate is held against it. An issuer that only the caller's own
     machines trust (a private CA) is told and refused nothing: Slipway does not know whom they
     trust. Without a domain there is no name to hold it against.
     """

@@ -10,15 +10,23 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.preflight import preflight
 from chalicelib.resources import (
     cluster,
-    listener,
     load_balancer,
     log_group,
+    scaling,
     security_groups,
     service,
     target_group,
     task_definition,
 )
-from chalicelib.workflow import domain_binding, image, readiness, smoke_test, step, teardown
+from chalicelib.workflow import (
+    domain_binding,
+    image,
+    readiness,
+    smoke_test,
+    step,
+    teardown,
+    traffic,
+)
 from chalicelib.workflow.step import Outcome, Work
 
 
@@ -38,15 +46,16 @@ def _deletes(delete: Callable[[str], None]) -> Work:
     return work
 
 
-def _listeners(deployment: Deployment) -> Outcome:
-    """The one on 443 goes when HTTPS is turned off, and is told so."""
-    made = listener.ensure(deployment)
-    names = {resource.name for resource in made}
+def _apply_scaling(deployment: Deployment) -> Outcome:
+    """A rollout may take the scaling away again: then the receipt for it is written here."""
+    made = scaling.ensure(deployment)
+    if made:
+        return Outcome(resources=made)
 
     def change(record: Deployment) -> None:
-        record.keep_only(listener.KIND, names, now())
+        record.keep_only(scaling.KIND, set(), now())
 
-    return Outcome(resources=made, change=change)
+    return Outcome(message="no scaling asked for", change=change)
 
 
 NETWORK: dict[str, Work] = {
@@ -56,7 +65,8 @@ NETWORK: dict[str, Work] = {
 LOAD_BALANCING: dict[str, Work] = {
     "create_load_balancer": _ensures(load_balancer.ensure),
     "create_target_group": _ensures(target_group.ensure),
-    "create_listener": _listeners,
+    "create_listener": traffic.create_listener,
+    "route_traffic": traffic.route_traffic,
     "create_dns_record": domain_binding.bind,
     "delete_dns_record": domain_binding.unbind,
     "delete_load_balancer": _deletes(load_balancer.delete),
@@ -72,6 +82,8 @@ CLUSTER: dict[str, Work] = {
 }
 SERVICE: dict[str, Work] = {
     "create_service": _ensures(service.ensure),
+    "apply_scaling": _apply_scaling,
+    "delete_scaling": _deletes(scaling.delete),
     "delete_service": _deletes(service.delete),
     "drain_tasks": teardown.drain_tasks,
 }

@@ -16,6 +16,7 @@ from chalicelib.resources import (
     dns_record,
     load_balancer,
     log_group,
+    scaling,
     security_groups,
     service,
     target_group,
@@ -28,6 +29,7 @@ from chalicelib.workflow.step import Outcome
 # (kind, what AWS knows of it, the step that removes it), in the order in which they are asked; a
 # listener is gone with its load balancer. DNS records are asked for by their domains beside these.
 KINDS: tuple[tuple[str, Callable[[str], list[str]], str], ...] = (
+    (scaling.KIND, scaling.exists, "delete_scaling"),
     (service.KIND, service.exists, "delete_service"),
     (load_balancer.KIND, load_balancer.exists, "delete_load_balancer"),
     (target_group.KIND, target_group.exists, "delete_target_group"),
@@ -137,4 +139,6 @@ def _is_covered(arn: str, deployment_id: str) -> bool:
     resource = arn.split(":", 5)[-1]
     if resource.startswith("security-group/"):
         return True  # asked for by tag as well as by name
+    if resource.startswith("scalable-target/"):
+        return True  # its ARN does not tell whose it is
     return resource.startswith(kinds) and deployment_id in resource

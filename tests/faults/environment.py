@@ -24,7 +24,18 @@ from tests.in_process import ENVIRONMENT, REGISTRY, make_table
 from tests.simulated_aws.account import REPOSITORY, Account
 from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
-SERVICES = ("acm", "dynamodb", "ec2", "ecr", "ecs", "elbv2", "logs", "route53", "stepfunctions")
+SERVICES = (
+    "acm",
+    "application-autoscaling",
+    "dynamodb",
+    "ec2",
+    "ecr",
+    "ecs",
+    "elbv2",
+    "logs",
+    "route53",
+    "stepfunctions",
+)
 UNSET = (
     "VPC_ID",
     "SUBNET_IDS",
@@ -94,9 +105,12 @@ def _http(account: Account) -> SimpleNamespace:
 
         def getresponse(self) -> http.client.HTTPResponse:
             self._far.recv(65536)
-            answers = bool(account.answers(self.host))
+            answers = account.answers(self.host)
             body = json.dumps({"recommendations": ["Heat"]} if answers else {}).encode()
             status = b"200 OK" if answers else b"503 Service Unavailable"
+            if answers.fixed:
+                body = answers.fixed["MessageBody"].encode()
+                status = f"{answers.fixed['StatusCode']} Fixed".encode()
             length = f"Content-Length: {len(body)}\r\n\r\n".encode()
             self._far.sendall(b"HTTP/1.1 " + status + b"\r\n" + length + body)
             return super().getresponse()

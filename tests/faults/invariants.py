@@ -15,12 +15,14 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.quota import Use
 from chalicelib.deployments.record import Status
+from chalicelib.resources import pause_rule
 from chalicelib.settings import settings
 from tests.faults.world import World
 
 # Status of the deployment -> how the operation that led there may have ended.
 LEGAL = {
     Status.ACTIVE: {"succeeded", "rolled_back", "cancelled"},
+    Status.PAUSED: {"succeeded", "rolled_back", "cancelled"},
     Status.FAILED: {"failed"},
     Status.DELETED: {"succeeded"},
     Status.DELETE_FAILED: {"failed"},
@@ -107,6 +109,8 @@ def _of_record(world: World, record: Deployment) -> Iterator[str]:
     left = world.account.left(record.id)
     if record.status is Status.ACTIVE:
         yield from _serves(world, record, told)
+    elif record.status is Status.PAUSED:
+        yield from _is_paused(world, record, left, told)
     elif record.status is Status.DELETED or _is_torn_down(record):
         yield from _is_gone(record, left, told)
     elif record.status is Status.DELETE_FAILED:
@@ -126,10 +130,26 @@ def _is_torn_down(record: Deployment) -> bool:
 
 def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
     answers = world.account.answers(record.id)
-    if record.spec.count and not answers:
+    if record.wanted_tasks and not answers:
         yield f"{told}: its URL does not answer"
-    if record.spec.count and answers and set(answers.digests) != {record.image.digest}:
+    if record.wanted_tasks and answers and set(answers.digests) != {record.image.digest}:
         yield f"{told}: {answers.digests} serve, not {record.image.digest}"
+    if answers.fixed:
+        yield f"{told}: its URL answers {answers.fixed}"
+    yield from _stands(world, record, told)
+
+
+def _is_paused(world: World, record: Deployment, left: list[str], told: str) -> Iterator[str]:
+    fixed = world.account.answers(record.id).fixed or {"StatusCode": "0", "MessageBody": ""}
+    if not pause_rule.is_its_answer(int(fixed["StatusCode"]), fixed["MessageBody"]):
+        yield f"{told}: its URL does not answer that it is paused, but {fixed}"
+    if tasks := [item for item in left if item.startswith("task ")]:
+        yield f"{told}: {tasks} still run"
+    yield from _stands(world, record, told)
+
+
+def _stands(world: World, record: Deployment, told: str) -> Iterator[str]:
+    """What holds of one that serves and of one that is paused."""
     if not record.url:
         yield f"{told}: without a URL"
     tags = world.account.inventory.own_tags(record.id)
@@ -139,6 +159,7 @@ def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
     if record.leftovers:
         yield f"{told}: with leftovers {record.leftovers}"
     yield from _address(world, record, told)
+    yield from _scales(world, record, told)
 
 
 def _address(world: World, record: Deployment, told: str) -> Iterator[str]:
@@ -152,6 +173,19 @@ def _address(world: World, record: Deployment, told: str) -> Iterator[str]:
     wanted = [record.spec.domain] if record.spec.domain else []
     if leading != wanted or record.domains != wanted:
         yield f"{told}: {leading} leads there, of {record.domains}, not {wanted}"
+
+
+def _scales(world: World, record: Deployment, told: str) -> Iterator[str]:
+    """AWS scales it as the spec says, or not at all."""
+    bounds, scaling = world.account.scaling.bounds(record.id), record.scaling
+    if bounds != ((scaling.min, scaling.max) if scaling else None):
+        yield f"{told}: scales within {bounds}, not {scaling}"
+    live = [r for r in record.resources if r.kind == "scalable_target" and not r.verified_gone]
+    if len(live) != bool(scaling):
+        yield f"{told}: its resources tell of {len(live)} scalable targets"
+    desired = world.account.desired_tasks(record.id)
+    if not record.wanted_tasks <= desired <= record.most_tasks:
+        yield f"{told}: the service wants {desired} tasks"
 
 
 def _is_gone(record: Deployment, left: list[str], told: str) -> Iterator[str]:

@@ -43,6 +43,7 @@ PATTERNS = (
     "ecs.*",
     "logs.*",
     "route53.*",
+    "application-autoscaling.*",
     "dynamodb.*",
     "stepfunctions.*",
     "elbv2.Create*",
@@ -61,6 +62,8 @@ own_tags = st.dictionaries(st.sampled_from(("a", "b")), st.sampled_from(("1", "2
 # None, or one of two that are fought for.
 domains = st.sampled_from((None, "a.example.com", "b.example.com"))
 patterns = st.sampled_from(PATTERNS)
+bounds = st.lists(st.integers(1, 3), min_size=2, max_size=2)
+metrics = st.sampled_from(("cpu", "requests_per_target"))
 # Seconds: within a step, within a deploy, past the deadlines of the reconciler's patience.
 spans = st.sampled_from((0.5, 3.0, 20.0, 90.0, 400.0, 2000.0))
 which = st.integers(0, MOST_LIVE - 1)
@@ -143,7 +146,26 @@ class Slipway(RuleBasedStateMachine):
         """More tasks, fewer, or none."""
         self._plan(trouble)
         record = self._chosen(which)
-        self.world.update(record.id, record.owner, count=count)
+        self.world.update(record.id, record.owner, count=count, scaling=None)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, bounds=bounds, metric=metrics, after=spans, trouble=maybe)
+    def scale_by_load(
+        self, which: int, bounds: list[int], metric: str, after: float, trouble: Trouble | None
+    ) -> None:
+        """From now on AWS sets the number of tasks."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        scaling = {"min": min(bounds), "max": max(bounds), "metric": metric, "target": 50}
+        self.world.update(record.id, record.owner, scaling=scaling)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, count=st.integers(0, 4), after=spans)
+    def meet_load(self, which: int, count: int, after: float) -> None:
+        """The load asks for so many tasks."""
+        self.world.account.scaling.ask_for(self._chosen(which).id, count)
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
@@ -185,6 +207,24 @@ class Slipway(RuleBasedStateMachine):
         self._plan(trouble)
         record = self._chosen(which)
         self.world.retry(record.id, record.owner)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, after=spans, trouble=maybe)
+    def pause(self, which: int, after: float, trouble: Trouble | None) -> None:
+        """Of what is ACTIVE; refused for anything else."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        self.world.pause(record.id, record.owner)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, after=spans, trouble=maybe)
+    def resume(self, which: int, after: float, trouble: Trouble | None) -> None:
+        """Of what is PAUSED; refused for anything else."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        self.world.resume(record.id, record.owner)
         self.world.run_for(after)
 
     # --- what goes wrong -----------------------------------------------------------------

@@ -135,6 +135,14 @@ class World:
         """`POST /deployments/{reference}/retry`."""
         return self.ask("retry", owner, reference)
 
+    def pause(self, reference: str, owner: str = OWNERS[0]) -> Reply:
+        """`POST /deployments/{reference}/pause`."""
+        return self.ask("pause", owner, reference)
+
+    def resume(self, reference: str, owner: str = OWNERS[0]) -> Reply:
+        """`POST /deployments/{reference}/resume`."""
+        return self.ask("resume", owner, reference)
+
     def ask(self, what: str, owner: str, *references: str, body: Any = None) -> Reply:
         """One request, carried out at this simulated moment."""
         reply = self._ask(what, owner, *references, body=body)

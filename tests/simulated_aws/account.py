@@ -21,8 +21,10 @@ from tests.simulated_aws.eventual import Eventual
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.inventory import Inventory, Serving
+from tests.simulated_aws.listener_rules import ListenerRules
 from tests.simulated_aws.load_balancers import LoadBalancers
 from tests.simulated_aws.order import Order
+from tests.simulated_aws.scaling import Scaling
 from tests.simulated_aws.throttling import Throttling
 from tests.simulated_aws.timeline import Timeline
 from tests.simulated_aws.times import Times
@@ -93,15 +95,22 @@ class Account:
         running = [self.interfaces, self.load_balancers, self.fargate, self.addresses]
         within = Layer(running)
         order = Order(lambda call: within.handle(call, self._ask_emulator))
+        rules = ListenerRules(lambda call: within.handle(call, self._ask_emulator))
+        self.scaling = Scaling(lambda call: within.handle(call, self._ask_emulator))
         before = [self.weather, self.throttling]
         if self.eventual:
             self.visibility = Eventual(self.clock, times)
             before.append(self.visibility)
-        self.layer = Layer([*before, order, *running])
+        self.layer = Layer([*before, order, rules, self.scaling, *running])
         self._validator = ParamValidator()
         self._layered: dict[tuple[str, str], Any] = {}
         self.inventory = Inventory(
-            self.raw, self.interfaces, self.load_balancers, self.fargate, self.addresses
+            self.raw,
+            self.interfaces,
+            self.load_balancers,
+            self.fargate,
+            self.addresses,
+            self.scaling,
         )
         if self.furnish:
             self._furnish()
@@ -212,6 +221,12 @@ class Account:
         """ARNs and ids of all that carry the stack's tag and are not gone."""
         self.timeline.catch_up()
         return self.inventory.of_stack(stack)
+
+    def desired_tasks(self, deployment_id: str) -> int:
+        """How many tasks the deployment's service wants; 0 where there is none."""
+        services = self.fargate.scheduler.services
+        live = (s for s in services if s.name == deployment_id and s.status == "ACTIVE")
+        return next((s.desired for s in live), 0)
 
     def answers(self, deployment_id: str) -> Serving:
         """Whether the deployment's URL would answer now, and which images do."""

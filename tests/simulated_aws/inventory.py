@@ -11,10 +11,19 @@ from tests.simulated_aws.addresses import Addresses
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.load_balancers import ACTIVE, LoadBalancers
+from tests.simulated_aws.scaling import Scaling
 
 Tags = dict[str, str]
 OWN = "slipway:"
-TAGGED = {"cluster", "service", "load_balancer", "target_group", "security_group", "log_group"}
+TAGGED = {
+    "cluster",
+    "service",
+    "scalable_target",
+    "load_balancer",
+    "target_group",
+    "security_group",
+    "log_group",
+}
 
 
 @dataclass(frozen=True)
@@ -25,14 +34,16 @@ class Serving:
         up: the load balancer is active and has a healthy target behind its listener.
         digests: image digests (or references) of the tasks that are in rotation and answer.
         failing: targets in rotation that do not answer 2xx or 3xx: requests to them are lost.
+        fixed: what a rule of the listener answers in the targets' stead: FixedResponseConfig.
     """
 
     up: bool
     digests: frozenset[str]
     failing: int
+    fixed: dict[str, str] | None = None
 
     def __bool__(self) -> bool:
-        return self.up and not self.failing
+        return self.up and not self.failing and not self.fixed
 
 
 @dataclass(frozen=True)
@@ -64,10 +75,11 @@ class Inventory:
         load_balancers: LoadBalancers,
         fargate: Fargate,
         addresses: Addresses,
+        scaling: Scaling,
     ) -> None:
         self._raw, self._interfaces = raw, interfaces
         self._balancers, self._fargate = load_balancers, fargate
-        self._addresses = addresses
+        self._addresses, self._scaling = addresses, scaling
 
     def left(self, deployment_id: str) -> list[str]:
         """All that is left of a deployment, as "kind name"."""
@@ -116,7 +128,8 @@ class Inventory:
                     digests.add(self._image(target.address))
                 else:
                     failing += 1
-        return Serving(up, frozenset(digests), failing)
+        fixed = next((answer for b in balancers for answer in b.fixed.values()), None)
+        return Serving(up, frozenset(digests), failing, fixed)
 
     def _image(self, address: str) -> str:
         tasks = self._fargate.tasks.all.values()
@@ -129,8 +142,12 @@ class Inventory:
         yield from self._of_load_balancing()
         yield from self._of_network()
         yield from self._of_logs()
-        for name, target in self.aliases().items():
-            yield Item("dns_record", f"{name} {target}", {TAG_DEPLOYMENT: _deployment(target)})
+        for name, arn_target in self.aliases().items():
+            yield Item(
+                "dns_record", f"{name} {arn_target}", {TAG_DEPLOYMENT: _deployment(arn_target)}
+            )
+        for name, target in self._scaling.targets.items():
+            yield Item("scalable_target", name, target.tags)
 
     def aliases(self) -> dict[str, str]:
         """Domain -> the load balancer's own name that it leads to."""

@@ -34,6 +34,7 @@ SERVER_ERROR: dict[str, tuple[str, str, int]] = {
     "ec2": ("InternalError", "An internal error has occurred", 500),
     "elbv2": ("InternalFailure", "The request processing has failed.", 500),
     "dynamodb": ("InternalServerError", "Internal server error", 500),
+    "application-autoscaling": ("InternalServiceException", "Please try again later.", 500),
     "logs": ("ServiceUnavailableException", "The service cannot complete the request.", 503),
 }
 DENIED_CODES = {"ec2": ("UnauthorizedOperation", 403), "elbv2": ("AccessDenied", 403)}

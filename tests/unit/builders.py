@@ -76,7 +76,8 @@ def in_status(status: Status) -> Deployment:
     if status is Status.UPDATING:
         deployment.update(spec_of(count=2), MOMENT, new_image=False)
     elif status is Status.PAUSED:
-        deployment.status = status
+        deployment.pause(MOMENT)
+        deployment.activate(MOMENT, 0.03)
     elif status in (Status.DELETING, Status.DELETED, Status.DELETE_FAILED):
         deployment.delete(MOMENT)
     if status is Status.DELETED:

@@ -16,6 +16,8 @@ ROUTES = (
     "/deployments/{deployment}",
     "/deployments/{deployment}/retry",
     "/deployments/{deployment}/rollback",
+    "/deployments/{deployment}/pause",
+    "/deployments/{deployment}/resume",
     "/deployments/{deployment}/extend",
     "/deployments/{deployment}/events",
     "/deployments/{deployment}/tasks",

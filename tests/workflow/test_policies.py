@@ -15,7 +15,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed
 from chalicelib.deployments.spec import Spec
 from chalicelib.preflight import preflight, quotas
-from chalicelib.resources import cluster, log_lines, service, tasks
+from chalicelib.resources import cluster, log_lines, pause_rule, service, tasks
 from chalicelib.resources.log_lines import Position
 from chalicelib.settings import settings
 from chalicelib.tokens import Caller
@@ -29,6 +29,24 @@ STAGES: dict[str, Any] = json.loads((ROOT / ".chalice/config.json").read_text())
 # Where the name of the API and the name of the action are not the same.
 SERVICES = {"monitoring": "cloudwatch", "tagging": "tag"}
 ACTIONS: dict[str, set[str]] = {
+    # AWS holds these against what its own service-linked role then does.
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/auto-scaling-IAM.html
+    "application-autoscaling:RegisterScalableTarget": {
+        "application-autoscaling:RegisterScalableTarget",
+        "application-autoscaling:TagResource",
+        "ecs:DescribeServices",
+        "ecs:UpdateService",
+        "iam:CreateServiceLinkedRole",
+    },
+    "application-autoscaling:PutScalingPolicy": {
+        "application-autoscaling:PutScalingPolicy",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:PutMetricAlarm",
+    },
+    "application-autoscaling:DeleteScalingPolicy": {
+        "application-autoscaling:DeleteScalingPolicy",
+        "cloudwatch:DeleteAlarms",
+    },
     "dynamodb:TransactWriteItems": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
     "ec2:CreateSecurityGroup": {"ec2:CreateSecurityGroup", "ec2:CreateTags"},
     "ecs:CreateCluster": {"ecs:CreateCluster", "ecs:TagResource"},
@@ -44,6 +62,10 @@ ACTIONS: dict[str, set[str]] = {
     },
     "elasticloadbalancing:CreateLoadBalancer": {
         "elasticloadbalancing:CreateLoadBalancer",
+        "elasticloadbalancing:AddTags",
+    },
+    "elasticloadbalancing:CreateRule": {
+        "elasticloadbalancing:CreateRule",
         "elasticloadbalancing:AddTags",
     },
     "elasticloadbalancing:CreateTargetGroup": {
@@ -115,6 +137,13 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     for tags in ({"team": "a", "stage": "dev"}, {"team": "b"}):
         world.execute(world.accept_update(deployment, tags=tags))
         assert world.read(deployment).status == "ACTIVE"
+    rule = next(r.arn for r in world.pause(deployment).resources if r.kind == pause_rule.KIND)
+    conditions = [{"Field": "path-pattern", "Values": ["/changed-by-hand"]}]
+    world.client("elbv2").modify_rule(RuleArn=rule, Conditions=conditions)
+    world.execute(world.accept_update(deployment, environment={"A": "1"}))
+    world.execute(world.accept_resume(deployment))
+    rules = {f"elasticloadbalancing:{verb}Rule" for verb in ("Create", "Modify", "Delete")}
+    assert rules <= needed(world.calls["load_balancing"])
     world.execute(world.accept_delete(deployment))
     world.execute(world.accept(name="failing", smoke_test={"path": "/", "json_has": ["nope"]}))
 
@@ -131,6 +160,18 @@ def test_the_steps_may_do_what_an_address_takes(world: World) -> None:
 
     assert ("route53", "GetChange") in world.calls["load_balancing"]
     check(world, "network", "load_balancing", "verification")
+
+
+def test_a_deployment_that_scales_may_be_made_changed_and_removed(world: World) -> None:
+    scaling = {"min": 1, "max": 3, "metric": "requests_per_target", "target": 600}
+    deployment = world.deploy(name="scaled", scaling=scaling)
+    world.execute(world.accept_update(deployment, scaling={**scaling, "max": 4}))
+    world.record_as("reconciler")
+    reconcile.run({"source": "aws.events", "detail": {}})
+    world.execute(world.accept_delete(deployment))
+
+    assert "application-autoscaling:DeleteScalingPolicy" in needed(world.calls["service"])
+    check(world, "service", "verification", "lifecycle", "reconciler")
 
 
 def test_all_may_be_looked_at_before_anything_is_made(

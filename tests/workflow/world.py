@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+from moto.elbv2.models import elbv2_backends
 
 from chalicelib import store
 from chalicelib.clock import now
@@ -28,6 +29,15 @@ LIMITS: specs.Limits = {
     "region": REGION,
     "max_tasks": 10,
 }
+
+
+def fixed_response() -> dict[str, str] | None:
+    """What a listener rule of the account answers itself: read past the clients, whose calls are
+    counted."""
+    balancers = elbv2_backends[ACCOUNT][REGION].load_balancers.values()
+    listeners = [listener for balancer in balancers for listener in balancer.listeners.values()]
+    actions = [a.data for each in listeners for r in each.rules.values() for a in r.actions]
+    return next((a["FixedResponseConfig"] for a in actions if "FixedResponseConfig" in a), None)
 
 
 class Clients:
@@ -101,6 +111,21 @@ class World:
             record.update(spec, now(), new_image="image" in changes)
 
         return store.update(deployment.id, change)
+
+    def accept_pause(self, deployment: Deployment) -> Deployment:
+        """The record as `POST .../pause` leaves it."""
+        return store.update(deployment.id, lambda record: record.pause(now()))
+
+    def accept_resume(self, deployment: Deployment) -> Deployment:
+        """The record as `POST .../resume` leaves it."""
+        return store.update(deployment.id, lambda record: record.resume(now()))
+
+    def pause(self, deployment: Deployment) -> Deployment:
+        """A PAUSED deployment."""
+        self.execute(self.accept_pause(deployment))
+        record = self.read(deployment)
+        assert record.status is Status.PAUSED, record.failure
+        return record
 
     def accept_delete(self, deployment: Deployment) -> Deployment:
         """The record as DELETE leaves it."""
@@ -179,12 +204,16 @@ class World:
             self.calls[self._caller].add((service, operation))
 
     def _register_target(self, deployment_id: str) -> None:
-        """What ECS does for a task that runs; moto's services have no tasks."""
-        elbv2 = self.client("elbv2")
+        """What ECS does for a task that runs, or runs no more; moto's services have no tasks."""
+        elbv2, live = self.client("elbv2"), service.find(deployment_id)
         group = elbv2.describe_target_groups(Names=[deployment_id])["TargetGroups"][0]
-        elbv2.register_targets(
-            TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": ADDRESS, "Port": 80}]
-        )
+        entry = {
+            "TargetGroupArn": group["TargetGroupArn"],
+            "Targets": [{"Id": ADDRESS, "Port": 80}],
+        }
+        elbv2.register_targets(**entry)
+        if live and not live["desiredCount"]:
+            elbv2.deregister_targets(**entry)
 
     def describe_tasks(
         self, deployment_id: str, *, desired: tuple[str, ...] = ("RUNNING", "STOPPED")
@@ -195,7 +224,7 @@ class World:
         """
         found = self._describe_tasks(deployment_id, desired=desired)
         live = service.find(deployment_id) if desired == ("RUNNING",) else None
-        if live and live["status"] == "ACTIVE":
+        if live and live["status"] == "ACTIVE" and live["desiredCount"]:
             details = [{"name": "privateIPv4Address", "value": ADDRESS}]
             found.append(
                 {

@@ -65,6 +65,7 @@ def test_defaults() -> None:
         "cpu": 256,
         "memory": 512,
         "architecture": "X86_64",
+        "scaling": None,
         "count": 1,
         "command": None,
         "environment": {},
@@ -331,7 +332,7 @@ def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
 
 
-@pytest.mark.parametrize("field", ["scaling", "callback_url"])
+@pytest.mark.parametrize("field", ["callback_url"])
 def test_fields_that_are_not_built_yet_are_refused(field: str) -> None:
     assert faults(body_of(**{field: "x"})) == {field: "is not available yet: leave it out"}
 

@@ -133,6 +133,28 @@ def test_the_newest_count_holds() -> None:
     assert quotas.check_fargate(with_new_tasks(4, cpu=1024, memory=2048))
 
 
+def scaling_from_two_to_eight() -> Subject:
+    scaling = {"min": 2, "max": 8, "metric": "cpu", "target": 60}
+    return with_new_tasks(2, cpu=1024, memory=2048, scaling=scaling)
+
+
+def test_room_for_the_most_is_well() -> None:
+    vcpu(10, 2)
+    assert quotas.check_fargate(scaling_from_two_to_eight())
+
+
+def test_room_for_the_fewest_alone_is_told() -> None:
+    vcpu(9, 2)
+    with pytest.raises(NotKnown, match=r"for 2 task.*the 8 that it may.*10 of 9 vCPU"):
+        quotas.check_fargate(scaling_from_two_to_eight())
+
+
+def test_no_room_for_the_fewest_is_a_failure() -> None:
+    vcpu(3, 2)
+    told = failure(quotas.check_fargate, scaling_from_two_to_eight())
+    assert "needs 2 more" in told.message
+
+
 def test_nothing_counted_is_nothing_used() -> None:
     vcpu(6)
     assert quotas.check_fargate(with_new_tasks(6, cpu=1024, memory=2048))

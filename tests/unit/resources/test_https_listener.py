@@ -8,7 +8,13 @@ import pytest
 from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
-from chalicelib.resources import listener, load_balancer, security_groups, target_group
+from chalicelib.resources import (
+    listener,
+    load_balancer,
+    pause_rule,
+    security_groups,
+    target_group,
+)
 from tests.unit import aws_says
 from tests.unit.builders import ID, deployment_of
 
@@ -154,3 +160,18 @@ def test_drift_is_told_in_words(plain: Deployment, certificates: list[str]) -> N
     listener.ensure(deployment)
     elbv2.modify_listener(ListenerArn=found()[80]["ListenerArn"], DefaultActions=forward)
     assert drift() == "the listener forwards elsewhere"
+
+
+def test_the_answer_that_it_is_paused_follows_the_listener_that_serves(
+    plain: Deployment, certificates: list[str]
+) -> None:
+    secure = secured(certificates[0])
+    for deployment, port in ((plain, 80), (secure, 443), (plain, 80)):
+        listener.ensure(deployment)
+        pause_rule.ensure(deployment)
+        ruled = [at for at, front in found().items() if pause_rule.find(front["ListenerArn"])]
+        assert ruled == [port]
+
+    listener.ensure(secure)
+    pause_rule.delete(secure)  # as a resume does, with HTTPS turned on while it was paused
+    assert not any(pause_rule.find(front["ListenerArn"]) for front in found().values())

@@ -51,6 +51,22 @@ def test_finish_makes_it_active_at_the_rate_of_its_size() -> None:
     assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=2))
 
 
+def test_what_scales_is_active_at_the_rate_of_the_tasks_that_it_has_by_now() -> None:
+    scaling = {"min": 1, "max": 4, "metric": "cpu", "target": 60}
+    store.create(deployment_of(scaling=scaling))
+    aws_says.answer("ecs", "DescribeServices", {"services": [{"desiredCount": 3}]})
+    run("finish", "converge")
+    assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=3))
+
+
+def test_a_pause_ends_at_the_rate_of_the_load_balancer_alone() -> None:
+    store.create(active(count=2))
+    store.update(ID, lambda deployment: deployment.pause(MOMENT))
+    run("finish", "converge", 2)
+    assert record().status is Status.PAUSED
+    assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=0))
+
+
 def test_finishing_twice_finishes_once() -> None:
     store.create(deployment_of())
     run("finish", "converge")

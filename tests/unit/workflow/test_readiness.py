@@ -43,6 +43,17 @@ def test_no_wanted_tasks_are_ready_at_once(world: World) -> None:
     assert readiness.await_ready(waiting(count=0)).message == "0 healthy"
 
 
+def test_with_no_task_wanted_the_old_ones_have_to_be_gone(world: World) -> None:
+    world.service, world.targets = service(0, 0), []
+    world.tasks = [{**running_task(), "desiredStatus": "STOPPED", "lastStatus": "DEACTIVATING"}]
+    paused = waiting()
+    paused.paused = True
+    with pytest.raises(NotReady, match=r"1 task\(s\) still to stop"):
+        readiness.await_ready(paused)
+    world.tasks[0]["lastStatus"] = "STOPPED"
+    assert readiness.await_ready(paused).message == "0 healthy"
+
+
 def test_a_young_load_balancer_is_looked_at_rarely(world: World, clock: Clock) -> None:
     world.state = "provisioning"
     clock.advance(seconds=84)
@@ -167,3 +178,47 @@ def test_a_way_back_is_not_failed_by_the_tasks_that_made_it_needed(
     }
     world.tasks = [running_task(1, 3), *(stopped_task(n, **crashed) for n in range(3))]
     assert readiness.await_ready(deployment).message == "1 healthy"
+
+
+# --- a service that scales by itself -------------------------------------------------------
+
+SCALING = {"min": 2, "max": 4, "metric": "cpu", "target": 60}
+
+
+def scaled_to(world: World, count: int) -> Deployment:
+    """A deployment of 2 to 4 tasks whose service runs `count` of them, all well."""
+    numbers = range(1, count + 1)
+    world.service = service(count, count, desiredCount=count)
+    world.targets = [target("healthy", n=n) for n in numbers]
+    world.tasks = [running_task(n) for n in numbers]
+    return waiting(scaling=SCALING)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_it_is_ready_with_whatever_runs_within_the_bounds(world: World, count: int) -> None:
+    readiness.await_ready(scaled_to(world, count))
+
+
+def test_that_it_scales_out_meanwhile_makes_it_no_less_ready(world: World) -> None:
+    deployment = scaled_to(world, 3)
+    assert world.service
+    world.service["desiredCount"] = 4
+    world.targets[2] = target("initial", n=3)
+    readiness.await_ready(deployment)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 of 2 tasks running"), (5, "1 task.* to stop")])
+def test_out_of_the_bounds_it_is_not_ready(world: World, count: int, words: str) -> None:
+    with pytest.raises(NotReady, match=words):
+        readiness.await_ready(scaled_to(world, count))
+
+
+def test_the_version_before_must_have_gone_though_the_bounds_have_room(world: World) -> None:
+    deployment = scaled_to(world, 2)
+    world.service = service(2, 3)
+    with pytest.raises(NotReady, match=r"1 task.* to stop"):
+        readiness.await_ready(deployment)
+    world.service = service(2, 2)
+    world.targets.append(target("healthy", n=3))
+    with pytest.raises(NotReady, match=r"1 target.* to leave"):
+        readiness.await_ready(deployment)

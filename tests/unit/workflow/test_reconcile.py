@@ -8,18 +8,21 @@ from chalicelib import aws, store
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.record import Status
+from chalicelib.rates import hourly_rate
 from chalicelib.resources import (
     cluster,
     listener,
     load_balancer,
     log_group,
     network,
+    pause_rule,
+    scaling,
     security_groups,
     service,
     target_group,
     task_definition,
 )
-from chalicelib.workflow import drift, executions, orphans, reconcile
+from chalicelib.workflow import drift, executions, orphans, reconcile, traffic
 from tests.unit import aws_says
 from tests.unit.builders import ID, MOMENT, OWNER, Clock, active, deployment_of, failed, failure_of
 from tests.unit.conftest import STATE_MACHINE
@@ -305,7 +308,67 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
         group = target_group.get_arn(ID)
         assert [entry["targetGroupArn"] for entry in rolled[0]["loadBalancers"]] == [group]
     else:
-        assert drift.find(repairing) == ""
+        assert drift.find(repairing, service.find(ID)) == ""
+
+
+def paused() -> Deployment:
+    """A PAUSED deployment as it is at AWS."""
+    serving()
+    deployment = store.update(ID, lambda d: (d.pause(MOMENT), d.activate(MOMENT, 0.03)))
+    service.ensure(deployment)
+    pause_rule.ensure(deployment)
+    return deployment
+
+
+def _delete_rule() -> None:
+    pause_rule.delete(record())
+
+
+def _let_some_through() -> None:
+    rule = pause_rule.ensure(record()).arn
+    conditions = [{"Field": "path-pattern", "Values": ["/health"]}]
+    aws.client("elbv2").modify_rule(RuleArn=rule, Conditions=conditions)
+
+
+def test_what_is_paused_as_it_should_be_is_left_alone() -> None:
+    paused()
+    assert run() == {}
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "words"),
+    [
+        (_delete_rule, "does not answer that it is paused"),
+        (_let_some_through, "does not answer that it is paused"),
+        (_scale_by_hand, "wants 5 tasks, not 0"),
+        (_delete_service, "service was deleted"),
+        (_delete_listener, "listener was deleted"),
+    ],
+)
+def test_what_is_paused_is_repaired_and_stays_paused(by_hand: Any, words: str) -> None:
+    paused()
+    by_hand()
+    assert words in run()[ID]
+    repairing = record()
+    assert (repairing.status, repairing.operation.kind) == (Status.UPDATING, "repair")
+    assert repairing.wanted_tasks == 0
+    make_resources(repairing)  # as the steps of the repair do
+    traffic.create_listener(repairing)
+    assert drift.find(repairing, service.find(ID)) == ""
+
+
+def test_a_rule_that_keeps_callers_from_the_tasks_is_taken_away() -> None:
+    pause_rule.ensure(serving())
+    assert run() == {ID: "a rule of the listener stands before the tasks"}
+    traffic.route_traffic(record())
+    assert drift.find(record(), service.find(ID)) == ""
+
+
+def test_what_is_paused_is_torn_down_when_its_time_has_passed(clock: Clock) -> None:
+    store.create(active(ttl="10m"))
+    store.update(ID, lambda d: (d.pause(MOMENT), d.activate(MOMENT, 0.03)))
+    clock.advance(minutes=10)
+    assert run() == {ID: reconcile.EXPIRED}
 
 
 def test_a_new_version_of_slipway_rolls_no_service_by_itself(
@@ -314,6 +377,68 @@ def test_a_new_version_of_slipway_rolls_no_service_by_itself(
     serving()
     monkeypatch.setattr(task_definition, "STOP_TIMEOUT_SECONDS", 20)
     assert run() == {}
+
+
+SCALING = {"min": 2, "max": 4, "metric": "cpu", "target": 60}
+
+
+def scaled() -> Deployment:
+    """What serves with 2 to 4 tasks, and costs as much as 2 of them by now."""
+    deployment = active(scaling=SCALING)
+    make_resources(deployment)
+    scaling.ensure(deployment)
+    deployment.created(task_definition.ensure(deployment), MOMENT)
+    deployment.meter.set_rate(hourly_rate(deployment.spec), MOMENT)
+    return store.create(deployment)
+
+
+def scale_to(count: int) -> None:
+    """As Application Auto Scaling does."""
+    aws.client("ecs").update_service(cluster=ID, service=ID, desiredCount=count)
+
+
+def test_the_meter_follows_what_scales_within_its_bounds(clock: Clock) -> None:
+    before = scaled()
+    scale_to(4)
+    clock.advance(hours=1)
+
+    assert run() == {}
+
+    after = record()
+    assert after.meter.usd_per_hour == hourly_rate(after.spec, 4)
+    assert after.meter.accrued_usd == pytest.approx(before.meter.usd_per_hour)
+    assert (started(), after.events_written) == ([], before.events_written)
+    assert run() == {}
+    assert record().version == after.version  # nothing is written while nothing changes
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_is_out_of_its_bounds_is_repaired(count: int) -> None:
+    deployment = scaled()
+    scale_to(count)
+    assert run() == {ID: f"the service wants {count} tasks, not 2 to 4"}
+    assert record().meter == deployment.meter
+
+
+def test_a_scalable_target_that_was_deleted_is_repaired() -> None:
+    scaled()
+    scaling.delete(ID)
+    assert run() == {ID: "the scalable target was deleted"}
+    repairing = record()
+    make_resources(repairing)
+    scaling.ensure(repairing)
+    assert drift.find(repairing, service.find(ID)) == ""
+
+
+def test_the_meter_of_what_is_being_changed_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = scaled()
+    scale_to(4)
+    changed = store.update(ID, lambda d: d.update(seen.spec, MOMENT, new_image=False))
+    monkeypatch.setattr(store, "all_deployments", lambda: iter([seen]))
+    assert run() == {}
+    assert record().meter == changed.meter
 
 
 # --- what nobody knows of ------------------------------------------------------------------

@@ -8,6 +8,7 @@ from chalicelib.resources import (
     listener,
     load_balancer,
     log_group,
+    scaling,
     security_groups,
     service,
     target_group,
@@ -30,7 +31,7 @@ def tagged(*arns: str) -> None:
 @pytest.fixture
 def deployed(cloud: None) -> Deployment:
     tagged()
-    deployment = deployment_of()
+    deployment = deployment_of(scaling={"min": 1, "max": 2, "metric": "cpu", "target": 50})
     security_groups.ensure(deployment)
     load_balancer.ensure(deployment)
     target_group.ensure(deployment)
@@ -39,6 +40,7 @@ def deployed(cloud: None) -> Deployment:
     log_group.ensure(deployment)
     task_definition.ensure(deployment)
     service.ensure(deployment)
+    scaling.ensure(deployment)
     return deployment
 
 
@@ -58,6 +60,7 @@ def test_everything_that_is_left_is_named(deployed: Deployment) -> None:
 
 
 def test_the_teardown_leaves_nothing(deployed: Deployment) -> None:
+    scaling.delete(ID)
     service.delete(ID)
     load_balancer.delete(ID)
     target_group.delete(ID)

@@ -1,0 +1,89 @@
+"""moto's server beside MiniStack: it scales the services of the other, and keeps traces."""
+
+import json
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.emulator import Emulator, EmulatorError, client
+from local.moto_server import MotoServer
+from local.processes import wait_until
+
+SECONDS = 20.0
+
+
+@pytest.fixture(scope="module")
+def moto(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
+    """A moto server that knows where the emulator is."""
+    running = MotoServer(tmp_path_factory.mktemp("moto"))
+    running.connect(emulator.url)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def service(emulator: Emulator) -> str:
+    """An ECS service in MiniStack, without tasks; its name and its cluster's."""
+    ecs, name = client("ecs", emulator.url), "scaled"
+    ecs.create_cluster(clusterName=name)
+    ecs.register_task_definition(
+        family=name, containerDefinitions=[{"name": "app", "image": "a", "memory": 64}]
+    )
+    ecs.create_service(cluster=name, serviceName=name, taskDefinition=name, desiredCount=0)
+    return name
+
+
+def register(moto: MotoServer, name: str) -> Any:
+    return client("application-autoscaling", moto.url).register_scalable_target(
+        ServiceNamespace="ecs",
+        ResourceId=f"service/{name}/{name}",
+        ScalableDimension="ecs:service:DesiredCount",
+        MinCapacity=1,
+        MaxCapacity=3,
+    )
+
+
+def test_a_service_of_the_emulator_can_be_scaled(moto: MotoServer, service: str) -> None:
+    assert register(moto, service)["ScalableTargetARN"]
+
+
+def test_a_service_that_the_emulator_has_not_cannot(moto: MotoServer, service: str) -> None:
+    for name in ("missing", f"{service}-not"):
+        with pytest.raises(ClientError):
+            register(moto, name)
+
+
+def test_what_the_functions_trace_is_kept(moto: MotoServer) -> None:
+    """A datagram as the X-Ray SDK sends it."""
+    host, port = moto.environment["AWS_XRAY_DAEMON_ADDRESS"].split(":")
+    moment = datetime.now(UTC)
+    segment = {
+        "id": "53995c3f42cd8ad8",
+        "trace_id": f"1-{int(moment.timestamp()):08x}-3faa8d9c4dfbd4f4a2f0aa1e",
+        "name": "slipway",
+        "start_time": moment.timestamp(),
+        "end_time": moment.timestamp() + 1,
+    }
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        text = f"{json.dumps({'format': 'json', 'version': 1})}\n{json.dumps(segment)}"
+        sender.sendto(text.encode(), (host, int(port)))
+    xray, span = client("xray", moto.url), timedelta(minutes=5)
+
+    def kept() -> list[str]:
+        found = xray.get_trace_summaries(StartTime=moment - span, EndTime=moment + span)
+        return [summary["Id"] for summary in found["TraceSummaries"]]
+
+    wait_until(lambda: kept() == [segment["trace_id"]], SECONDS, "no trace")
+
+
+def test_one_that_has_ended_is_told(tmp_path: Path) -> None:
+    dead = MotoServer(tmp_path)
+    dead.stop()
+    with pytest.raises(EmulatorError, match="moto server does not answer"):
+        dead.connect("http://127.0.0.1:1")
+    assert dead.ended
