@@ -26,7 +26,8 @@ class Settings(BaseModel):
     assign_public_ip: bool = True
     allowed_registries: tuple[str, ...] = ()
     allowed_secrets: tuple[str, ...] = ()
-    load_balancer_url: str = "http://{dns_name}"
+    allowed_domains: tuple[str, ...] = ()
+    load_balancer_url: str = "{scheme}://{dns_name}"
     max_tasks: int = 10
     max_deployments_per_owner: int = 20
     max_tasks_per_owner: int = 50
@@ -38,7 +39,9 @@ class Settings(BaseModel):
         """How many zones a load balancer has an address in: one a subnet, two by default."""
         return len(self.subnet_ids) or 2
 
-    @field_validator("subnet_ids", "allowed_registries", "allowed_secrets", mode="before")
+    @field_validator(
+        "subnet_ids", "allowed_registries", "allowed_secrets", "allowed_domains", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """CloudFormation passes a list as `a,b`."""

@@ -7,13 +7,14 @@ One table, two keys (`pk`, `sk`):
 | deployment      | `DEPLOYMENT#<id>` | `RECORD`        |
 | event           | `DEPLOYMENT#<id>` | `EVENT#<00000001>` |
 | name, while live| `OWNER#<owner>`   | `NAME#<name>`   |
+| domain, while live| `DOMAIN#<domain>` | `DOMAIN`      |
 | token           | `TOKEN#<hash>`    | `TOKEN`         |
 | idempotency key | `OWNER#<owner>`   | `IDEMPOTENCY#<key>` |
 | token, listed   | `TOKENS`          | `<token id>`    |
 | guard of a quota | `OWNER#<owner>`  | `QUOTA`         |
 
-The items of tokens are `tokens.py`'s, those of idempotency keys `api/idempotency.py`'s, and the
-guard is `usage.py`'s.
+The items of tokens are `tokens.py`'s, those of domains `domains.py`'s, those of idempotency keys
+`api/idempotency.py`'s, and the guard is `usage.py`'s.
 
 Records and events are JSON text in one attribute, `document`: as nested attributes each read and
 write would walk the whole record in Python, which took most of a step's time.
@@ -29,7 +30,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from chalicelib import table, usage
+from chalicelib import domains, table, usage
 from chalicelib.clock import rfc3339
 from chalicelib.deployments import quota
 from chalicelib.deployments.deployment import DELETED_EVENT, Deployment
@@ -59,22 +60,24 @@ def id_of_name(owner: str, name: str) -> str | None:
 def create(deployment: Deployment) -> Deployment:
     """Writes a new record, its name and its events at once.
 
-    Raises `NameTaken` where the owner has a live deployment of that name, `QuotaExceeded` where it
-    has as much as it may.
+    Raises `NameTaken` where the owner has a live deployment of that name, or anybody one of that
+    domain, `QuotaExceeded` where the owner has as much as it may.
     """
     pk, sk = _name_key(deployment.owner, deployment.name)
     name = table.put(
         {"pk": pk, "sk": sk, "deployment_id": deployment.id},
         "attribute_not_exists(pk)",
     )
+    taken = domains.changes(deployment, frozenset())
     for attempt in range(WRITE_ATTEMPTS):
         try:
-            return _write(deployment, None, [name, *usage.claim(deployment, Use())])
+            return _write(deployment, None, [name, *usage.claim(deployment, Use()), *taken])
         except QuotaExceeded:
             _refuse_taken(deployment)  # that one needs no more of the quota, only its id
             raise
         except table.Conflict:
             _refuse_taken(deployment)
+            domains.refuse_taken(deployment, ())
             # Another request of this owner got through meanwhile: is there room still?
             _wait(attempt)
     raise Retryable(f"{deployment.id} could not be recorded")
@@ -111,11 +114,13 @@ def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deploy
         deployment = get(deployment_id)
         if deployment is None:
             raise NotFound(f"There is no deployment {deployment_id}")
-        before = quota.held(deployment)
+        before, held = quota.held(deployment), domains.held(deployment)
         change(deployment)
+        also = [*usage.claim(deployment, before), *domains.changes(deployment, held)]
         try:
-            return _write(deployment, deployment.version, usage.claim(deployment, before))
+            return _write(deployment, deployment.version, also)
         except table.Conflict:
+            domains.refuse_taken(deployment, held)
             _wait(attempt)  # steps of parallel branches meet here
     raise Retryable(f"{deployment_id} is written by too many at once")
 
@@ -135,7 +140,8 @@ def discard(deployment: Deployment) -> None:
     keys.append(_name_key(deployment.owner, deployment.name))
     unchanged = {":version": deployment.version}
     record = table.delete(pk, "RECORD", "version = :version", unchanged)
-    table.transact([record, *(table.delete(*key) for key in keys)])
+    given_back = domains.given_back(deployment)
+    table.transact([record, *(table.delete(*key) for key in keys), *given_back])
 
 
 def list_deployments(

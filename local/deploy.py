@@ -17,6 +17,8 @@ ALLOWED_SECRETS = (
     f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:slipway/*",
     f"arn:aws:ssm:{REGION}:{ACCOUNT_ID}:parameter/slipway/*",
 )
+# All below the domain that is kept for examples: RFC 2606.
+ALLOWED_DOMAINS = "*.example.com"
 
 
 class DeployError(Exception):
@@ -59,6 +61,7 @@ def deploy(
     parameters = {
         "LoadBalancerUrl": f"{url}/_alb/{{name}}",
         "AllowedSecrets": ",".join(ALLOWED_SECRETS),
+        "AllowedDomains": ALLOWED_DOMAINS,
     }
     outputs = _create_stack(template, parameters, url)
     try:

@@ -1,6 +1,7 @@
 """What the emulator itself says about a deployment, past Slipway: leftovers and transitions."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from local.emulator import client
@@ -45,10 +46,21 @@ def _everything(url: str, deployment_id: str) -> dict[str, list[str]]:
             item["TargetGroupName"] for item in elbv2.describe_target_groups()["TargetGroups"]
         ],
         "security group": [f"{deployment_id} {group['GroupId']}" for group in groups],
+        "DNS record": list(_aliases(url)),
         "log group": [
             item["logGroupName"] for item in client("logs", url).describe_log_groups()["logGroups"]
         ],
     }
+
+
+def _aliases(url: str) -> Iterator[str]:
+    """Every alias record, such as "recommend.example.com -> <load balancer's own name>"."""
+    route53 = client("route53", url)
+    for zone in route53.list_hosted_zones()["HostedZones"]:
+        found = route53.list_resource_record_sets(HostedZoneId=zone["Id"])
+        for record in found["ResourceRecordSets"]:
+            if "AliasTarget" in record:
+                yield f"{record['Name']} -> {record['AliasTarget']['DNSName']}"
 
 
 def transitions(url: str, deployment_id: str) -> dict[str, int]:

@@ -108,6 +108,7 @@ class Deployment(Shape):
     status: Status
     generation: int
     url: str | None
+    dns: parts.Dns | None
     spec: Spec
     image: parts.Image
     operation: Operation

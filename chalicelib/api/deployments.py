@@ -112,6 +112,18 @@ def rollback(request: Request, reference: str) -> Answer:
     return _rolled_out(store.update(found.id, lambda deployment: deployment.roll_back(now())))
 
 
+def pause(request: Request, reference: str) -> Answer:
+    """`POST /deployments/{deployment}/pause`: 202; no task is left, and its URL answers 503."""
+    found = find(request.caller, reference)
+    return _rolled_out(store.update(found.id, lambda deployment: deployment.pause(now())))
+
+
+def resume(request: Request, reference: str) -> Answer:
+    """`POST /deployments/{deployment}/resume`: 202; its tasks start and its URL serves again."""
+    found = find(request.caller, reference)
+    return _rolled_out(store.update(found.id, lambda deployment: deployment.resume(now())))
+
+
 def extend(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/extend`: 200; its time to live begins anew, now."""
     ttl = specs.parse_extension(request.json())
@@ -150,7 +162,7 @@ def retry(request: Request, reference: str) -> Answer:
     def change(deployment: Deployment) -> None:
         deployment.retry(now())
         if deployment.operation.path is Path.CONVERGE:
-            rate = hourly_rate(deployment.spec)
+            rate = hourly_rate(deployment.spec, deployment.wanted_tasks)
             deployment.meter.set_rate(rate, now())
 
     deployment = store.update(found.id, change)
@@ -213,6 +225,7 @@ def _limits() -> specs.Limits:
     return {
         "allowed_registries": settings().allowed_registries,
         "allowed_secrets": settings().allowed_secrets,
+        "allowed_domains": settings().allowed_domains,
         "region": settings().aws_region,
         "max_tasks": settings().max_tasks,
     }

@@ -147,6 +147,13 @@ OPERATIONS: tuple[Operation, ...] = (
         deployments.rollback,
         "Go back to what served before the present version",
     ),
+    _change(
+        "pause_deployment",
+        "/pause",
+        deployments.pause,
+        "Take all tasks away and keep the URL, which answers 503",
+    ),
+    _change("resume_deployment", "/resume", deployments.resume, "Let a paused one serve again"),
     Operation(
         "extend_deployment",
         "POST",

@@ -28,6 +28,7 @@ def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
         status=deployment.status,
         generation=deployment.generation,
         url=deployment.url,
+        dns=deployment.dns,
         spec=deployment.spec,
         image=deployment.image,
         operation=_operation(deployment.operation),

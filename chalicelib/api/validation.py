@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import rates, store, usage
+from chalicelib import domains, rates, store, usage
 from chalicelib.api import answers
 from chalicelib.clock import now
 from chalicelib.deployments import naming, quota
@@ -25,7 +25,12 @@ def validate(owner: str, spec: Spec) -> dict[str, Any]:
     """
     # As a create would make it, and never stored.
     deployment = Deployment.create(naming.new_id(spec.name), owner, spec, now())
-    checks = [_name(owner, spec.name), _quota(deployment), _image(deployment)]
+    checks = [
+        _name(owner, spec.name),
+        *_domain(spec.domain),
+        _quota(deployment),
+        _image(deployment),
+    ]
     checks += map(_shown, preflight.examine(deployment))
     found = answers.Validation(
         valid=all(check.status != "failed" for check in checks),
@@ -62,6 +67,22 @@ def _quota(deployment: Deployment) -> answers.Check:
         hint=quota.fix(found, usage.limits()),
         **quota.members(found),
     )
+
+
+def _domain(domain: str | None) -> list[answers.Check]:
+    if domain is None:
+        return []
+    if domains.holder(domain) is None:
+        return [_shown(Finding("domain", "passed"))]
+    return [
+        answers.Check(
+            name="domain",
+            status="failed",
+            code="NAME_TAKEN",
+            message=f"{domain} belongs to another live deployment.",
+            hint="Delete that one first or choose another domain.",
+        )
+    ]
 
 
 def _image(deployment: Deployment) -> answers.Check:

@@ -18,6 +18,8 @@ from chalicelib.deployments.parts import Failure, Image, Leftover, Snapshot
 from chalicelib.deployments.record import Record, Status
 from chalicelib.deployments.spec import Spec
 
+# Nothing is going on, and nothing is wrong.
+SETTLED = (Status.ACTIVE, Status.PAUSED)
 DELETED_EVENT = "deployment.deleted"
 KEPT_AFTER_DELETION = timedelta(days=30)
 
@@ -37,6 +39,7 @@ class Deployment(Record):
             status=Status.CREATING,
             spec=spec,
             image=Image(reference=spec.image),
+            domains=[spec.domain] if spec.domain else [],
             operation=operations.begin(
                 "create", 1, Path.CONVERGE, CONVERGE_STEPS, spec.health_check.grace, now
             ),
@@ -50,12 +53,15 @@ class Deployment(Record):
     def update(self, spec: Spec, now: datetime, *, new_image: bool) -> None:
         """Starts a rollout of `spec`. Raises `OperationInProgress` or `InvalidState`.
 
+        A PAUSED deployment stays so: what it is to serve is put in place and proven by its resume.
         `new_image`: the caller named an image, so its tag is looked up again even if it is the
         same; a change of `count` alone keeps the digest, whatever the tag points to by now.
         """
         self._refuse_while_running()
-        if self.status is not Status.ACTIVE:
-            raise InvalidState(f"{self.id} is {self.status}: only an ACTIVE deployment can change")
+        if self.status not in SETTLED:
+            raise InvalidState(
+                f"{self.id} is {self.status}: only an ACTIVE or PAUSED deployment can change"
+            )
         if new_image:
             self.image = Image(reference=spec.image)
         if spec.ttl != self.spec.ttl:
@@ -67,11 +73,32 @@ class Deployment(Record):
         """Starts a rollout of what served before the present version. Raises as `update` does."""
         self._refuse_while_running()
         if self.status is not Status.ACTIVE:
-            raise InvalidState(f"{self.id} is {self.status}: only an ACTIVE deployment rolls back")
+            hint = "; resume it first" if self.paused else ""
+            raise InvalidState(
+                f"{self.id} is {self.status}: only an ACTIVE deployment rolls back{hint}"
+            )
         if self.active_before is None:
             raise InvalidState(f"{self.id} has served no other version to go back to")
         self._go_back_to(self.active_before)
         self._begin("rollback", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+
+    def pause(self, now: datetime) -> None:
+        """Starts to take its tasks away and keep its URL. Raises as `update` does."""
+        self._refuse_while_running()
+        if self.status is not Status.ACTIVE:
+            told = "PAUSED already" if self.status is Status.PAUSED else self.status
+            raise InvalidState(f"{self.id} is {told}: only an ACTIVE deployment can be paused")
+        self.paused = True
+        self._begin("pause", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+
+    def resume(self, now: datetime) -> None:
+        """Starts its tasks again. Raises as `update` does."""
+        self._refuse_while_running()
+        if self.status is not Status.PAUSED:
+            told = "ACTIVE already" if self.status is Status.ACTIVE else self.status
+            raise InvalidState(f"{self.id} is {told}: only a PAUSED deployment can be resumed")
+        self.paused = False
+        self._begin("resume", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
 
     def extend(self, ttl: str, now: datetime) -> None:
         """Lets it live for `ttl` from `now` on. Raises `InvalidState` when it is going or gone."""
@@ -85,11 +112,16 @@ class Deployment(Record):
         # Its time to live is no part of what serves.
         self._take(version.spec.model_copy(update={"ttl": self.spec.ttl}))
         self.image = version.image
+        self.paused = version.paused
 
     def _take(self, spec: Spec) -> None:
+        """What is wanted from now on. Its domain is noted with it, and the one before stays noted
+        until its record has gone."""
         before, after = self.spec.tags, spec.tags
         changed = {key for key in before | after if before.get(key) != after.get(key)}
         self.retagged = sorted(changed.union(self.retagged))
+        if spec.domain and spec.domain not in self.domains:
+            self.domains = [*self.domains, spec.domain]
         self.spec = spec
 
     def retry(self, now: datetime) -> None:
@@ -124,7 +156,8 @@ class Deployment(Record):
             return
         self._go_back_to(self.last_active)
         self.retagged = []
-        self.status = Status.ACTIVE
+        self.domains = [domain for domain in self.domains if domain == self.spec.domain]
+        self.status = Status.PAUSED if self.paused else Status.ACTIVE
         self._end("cancelled", now)
         self._note(now, "operation.cancelled", message="it could not be started")
 
@@ -151,19 +184,27 @@ class Deployment(Record):
     # --- how operations end --------------------------------------------------------------
 
     def activate(self, now: datetime, usd_per_hour: float) -> None:
-        """The operation is done and the deployment serves."""
+        """The operation is done: the deployment serves, or is paused."""
         rolled_back = self.operation.path is Path.ROLLBACK
-        self.status = Status.ACTIVE
+        self.status = Status.PAUSED if self.paused else Status.ACTIVE
         self.meter.set_rate(usd_per_hour, now)
         self.retagged = []
         if not rolled_back:
             self.failure = None
-        serving = Snapshot(spec=self.spec, image=self.image)
-        if self.last_active and not serving.is_same_version(self.last_active):
-            self.active_before = self.last_active
-        self.last_active = serving
+        self._take_snapshot()
         self._end("rolled_back" if rolled_back else "succeeded", now)
-        self._note(now, "deployment.rolled_back" if rolled_back else "deployment.active")
+        reached = f"deployment.{self.status.lower()}"
+        self._note(now, "deployment.rolled_back" if rolled_back else reached)
+
+    def _take_snapshot(self) -> None:
+        """What stands now is where a failure goes back to, and what served before it a rollback."""
+        before = self.last_active
+        present = Snapshot(spec=self.spec, image=self.image, paused=self.paused)
+        is_same = before is not None and present.is_same_version(before)
+        if before and before.served and not is_same:
+            self.active_before = before.model_copy(update={"paused": False})
+        present.served = not self.paused or (is_same and before is not None and before.served)
+        self.last_active = present
 
     def turn_to(self, path: Path, steps: tuple[str, ...], now: datetime) -> None:
         """Takes a failed operation down its way out: what was pending will not be done."""

@@ -33,13 +33,16 @@ CONVERGE_STEPS = (
     "register_task_definition",
     "create_service",
     "await_ready",
+    "route_traffic",
     "smoke_test",
     "apply_scaling",
+    "create_dns_record",
     "finish",
 )
 DESTROY_STEPS = (
     "delete_scaling",
     "delete_service",
+    "delete_dns_record",
     "delete_load_balancer",
     "delete_target_group",
     "drain_tasks",

@@ -58,6 +58,19 @@ class Resource(BaseModel):
     verified_gone: bool = False
 
 
+class Dns(BaseModel):
+    """The record by which `domain` leads to the load balancer.
+
+    `managed`: Slipway wrote it, into a hosted zone of this account; otherwise it is the caller's to
+    set with whoever holds the zone.
+    """
+
+    name: str
+    type: str
+    value: str
+    managed: bool
+
+
 class Leftover(BaseModel):
     """Something that a teardown could not remove, and why."""
 
@@ -80,13 +93,18 @@ class Event(BaseModel):
 
 
 class Snapshot(BaseModel):
-    """What was serving when the deployment was last ACTIVE: where a failed update goes back to."""
+    """What stood when the deployment was last ACTIVE or PAUSED: where a failed operation goes back.
+
+    `served` is false for a version that was put in place while PAUSED and has not served since.
+    """
 
     spec: Spec
     image: Image
+    paused: bool = False
+    served: bool = True
 
     def is_same_version(self, other: Snapshot) -> bool:
-        """Whether both would serve the same: a time to live is no part of that."""
+        """Whether both would serve the same: a time to live and a pause are no part of that."""
         ttl = {"ttl": None}
         return self.image == other.image and (
             self.spec.model_copy(update=ttl) == other.spec.model_copy(update=ttl)

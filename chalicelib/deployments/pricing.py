@@ -68,7 +68,7 @@ def usd_per_hour(
     region: str = FALLBACK,
     tasks: int | None = None,
 ) -> float:
-    """USD per hour of `spec` while it serves.
+    """USD per hour of `spec` while it serves, or is paused.
 
     Args:
         public_tasks: whether each task has a public address.

@@ -70,10 +70,10 @@ def held(deployment: Deployment) -> Use:
     """What the deployment holds of its owner's quota.
 
     All it was accepted with, until AWS says that it is gone: FAILED after its teardown and DELETED
-    hold nothing, a kept FAILED holds everything. One that scales holds the most it may have. Of a
-    DELETE_FAILED AWS has told what is left: its tasks count as long as its service does. While an
-    operation runs, the version that a failure goes back to counts as well, the larger of the two:
-    the way back is never refused.
+    hold nothing, a kept FAILED holds everything, a PAUSED one no task. One that scales holds the
+    most it may have. Of a DELETE_FAILED AWS has told what is left: its tasks count as long as its
+    service does. While an operation runs, the version that a failure goes back to counts as well,
+    the larger of the two: the way back is never refused.
     """
     operation = deployment.operation
     torn_down = deployment.status is Status.FAILED and operation.path is Path.DESTROY
@@ -84,8 +84,8 @@ def held(deployment: Deployment) -> Use:
         return Use(deployments=1)
     sizes = [(deployment.most_tasks, deployment.spec.cpu)]
     if deployment.is_running and deployment.last_active:
-        before = deployment.last_active.spec
-        sizes.append((before.most_tasks, before.cpu))
+        before = deployment.last_active
+        sizes.append((0 if before.paused else before.spec.most_tasks, before.spec.cpu))
     tasks = max(count for count, _ in sizes)
     return Use(deployments=1, tasks=tasks, cpu=max(count * cpu for count, cpu in sizes))
 

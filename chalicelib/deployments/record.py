@@ -16,6 +16,7 @@ from chalicelib.deployments import time_to_live
 from chalicelib.deployments.errors import Superseded
 from chalicelib.deployments.operation import Operation, Path
 from chalicelib.deployments.parts import (
+    Dns,
     Event,
     Failure,
     Image,
@@ -53,11 +54,17 @@ class Record(BaseModel):
     version: int = 0
     events_written: int = 0
     url: str | None = None
+    dns: Dns | None = None
+    # Every domain that may lead here: noted before the first call about it, and until its record
+    # is proven gone. A domain is in one live deployment's list only (`domains.py`).
+    domains: list[str] = []
     spec: Spec
     image: Image
     operation: Operation
     failure: Failure | None = None
     prediction: Prediction | None = None
+    # What is wanted: no task runs, and the URL answers that it is paused.
+    paused: bool = False
     resources: list[Resource] = []
     leftovers: list[Leftover] = []
     meter: Meter = Field(default_factory=Meter)
@@ -91,12 +98,12 @@ class Record(BaseModel):
     @property
     def scaling(self) -> Scaling | None:
         """Within which bounds the service scales by itself; None while nothing may scale it."""
-        return self.spec.scaling
+        return None if self.paused else self.spec.scaling
 
     @property
     def wanted_tasks(self) -> int:
         """How many tasks the service is to run; at least, where it scales by itself."""
-        return self.spec.least_tasks
+        return 0 if self.paused else self.spec.least_tasks
 
     @property
     def most_tasks(self) -> int:
@@ -174,11 +181,11 @@ class Record(BaseModel):
                 return
         self.resources.append(resource.model_copy(update={"created_at": now}))
 
-    def removed(self, kind: str, now: datetime) -> None:
-        """Writes the receipt for a resource that a change has taken away."""
-        for resource in self.resources:
-            if resource.kind == kind and not resource.verified_gone:
-                resource.deleted_at, resource.verified_gone = now, True
+    def keep_only(self, kind: str, names: set[str], now: datetime) -> None:
+        """Those of the kind under other names are gone: AWS has just said so."""
+        for known in self.resources:
+            if known.kind == kind and known.name not in names and not known.deleted_at:
+                known.deleted_at, known.verified_gone = now, True
 
     # --- inside --------------------------------------------------------------------------
 
@@ -186,15 +193,17 @@ class Record(BaseModel):
         """Writes the receipt: gone is what AWS says it no longer has."""
         names, kinds = {item.name for item in left}, {item.kind for item in left}
         if "load_balancer" in kinds:
-            kinds.add("listener")  # it goes with its load balancer
+            kinds |= {"listener", "listener_rule"}  # they go with their load balancer
         for resource in self.resources:
-            # There are two security groups; of the other kinds there is one of each.
-            told = resource.name in names if resource.kind == "security_group" else True
+            # There are two security groups, and there may be two DNS records while a domain
+            # changes; the others are told by their kind.
+            several = resource.kind in ("security_group", "dns_record")
+            told = resource.name in names if several else True
             still_there = "unknown" in kinds or (resource.kind in kinds and told)
             if not resource.verified_gone and not still_there:
                 resource.deleted_at, resource.verified_gone = now, True
         if not kinds & {"load_balancer", "service", "unknown"}:
-            self.url = None
+            self.url = self.dns = None
             self.meter.set_rate(0.0, now)
         self.leftovers = left
 

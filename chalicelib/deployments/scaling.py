@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
+
+from chalicelib.deployments.strict import Strict
 
 Metric = Literal["requests_per_target", "cpu"]
 # What a target may be. Of CPU it is a percentage; of requests a task of Fargate's largest size does
@@ -14,7 +16,7 @@ BOUNDS: dict[str, tuple[int, int]] = {"requests_per_target": (1, 1_000_000), "cp
 UNITS = {"requests_per_target": "requests per task and minute", "cpu": "per cent of the tasks' CPU"}
 
 
-class Scaling(BaseModel):
+class Scaling(Strict):
     """AWS keeps the metric near `target` by running `min` to `max` tasks.
 
     `requests_per_target`: requests that one task gets per minute, as the load balancer counts them
@@ -22,8 +24,6 @@ class Scaling(BaseModel):
     (`ECSServiceAverageCPUUtilization`).
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/target-tracking-create-policy.html
     """
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     min: int = Field(ge=1)
     max: int = Field(ge=1)

@@ -12,26 +12,32 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDic
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
 
-from chalicelib.deployments import faults, image_reference, scaling, time_to_live, variables
+from chalicelib.deployments import (
+    certificate_reference,
+    domain_name,
+    faults,
+    image_reference,
+    ingress,
+    scaling,
+    time_to_live,
+    variables,
+)
 from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.deployments.naming import NAME_PATTERN
 from chalicelib.deployments.scaling import Scaling
+from chalicelib.deployments.strict import Strict
 
 if TYPE_CHECKING:
-    from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core import CoreSchema
+    pass
 
 # Of the HTTP contract, but not built yet: refused, never silently accepted.
-NOT_YET = {"certificate_arn", "domain", "callback_url"}
+NOT_YET = {"callback_url"}
 FIXED = {"name", "load_balancer", "architecture"}
 EVERYONE = ["0.0.0.0/0"]
 
@@ -49,21 +55,7 @@ def _http_path(value: str) -> str:
 HttpPath = Annotated[str, AfterValidator(_http_path)]
 
 
-class _Strict(BaseModel):
-    """No coercion and no unknown field: a caller's mistake is told, not guessed at."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        from chalicelib.deployments import spec_schema
-
-        return spec_schema.described(cls.__name__, handler.resolve_ref_schema(handler(core)))
-
-
-class HealthCheck(_Strict):
+class HealthCheck(Strict):
     """How the load balancer asks a task whether it is well; times in seconds."""
 
     path: HttpPath = "/"
@@ -89,7 +81,7 @@ class HealthCheck(_Strict):
         return value
 
 
-class SmokeTest(_Strict):
+class SmokeTest(Strict):
     """One real request through the load balancer before a deployment is called ACTIVE."""
 
     path: HttpPath | None = None
@@ -98,7 +90,7 @@ class SmokeTest(_Strict):
     max_latency_ms: int | None = Field(None, ge=1, le=25_000)
 
 
-class Spec(_Strict):
+class Spec(Strict):
     """What a caller sends to `POST /deployments`, with defaults filled in.
 
     Validate through `parse` or `patched`, which pass in the stack's allow-list and limits.
@@ -120,6 +112,8 @@ class Spec(_Strict):
     smoke_test: SmokeTest = Field(SmokeTest(), validate_default=True)
     load_balancer: Literal["dedicated"] = "dedicated"
     ingress_cidrs: list[str] = EVERYONE
+    certificate_arn: str | None = None
+    domain: str | None = None
     ttl: str | None = None
     on_failure: Literal["teardown", "keep"] = "teardown"
     tags: dict[str, str] = Field({}, max_length=40)
@@ -209,11 +203,21 @@ class Spec(_Strict):
     @field_validator("ingress_cidrs")
     @classmethod
     def _ingress_cidrs(cls, value: list[str]) -> list[str]:
-        # The smoke test calls through the load balancer from outside, from no address known before.
-        if value != EVERYONE:
-            raise ValueError(
-                "cannot be narrowed yet: leave it out, everyone reaches the load balancer"
-            )
+        ingress.check(value)
+        return value
+
+    @field_validator("certificate_arn")
+    @classmethod
+    def _certificate_arn(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            certificate_reference.check(value, (info.context or {}).get("region"))
+        return value
+
+    @field_validator("domain")
+    @classmethod
+    def _domain(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            domain_name.check(value, (info.context or {}).get("allowed_domains"))
         return value
 
     @field_validator("ttl")
@@ -243,6 +247,7 @@ class Limits(TypedDict):
     max_tasks: int
     region: NotRequired[str]
     allowed_secrets: NotRequired[tuple[str, ...]]
+    allowed_domains: NotRequired[tuple[str, ...]]
 
 
 def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
@@ -250,7 +255,7 @@ def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
     return _validate(body, NOT_YET, limits)
 
 
-class Extension(_Strict):
+class Extension(Strict):
     """The body of an extend."""
 
     ttl: str
@@ -290,7 +295,7 @@ def _validate(
     if clash := scaling.conflict(body, named):
         found.append(faults.fault("count", clash))
     body = scaling.without_count(body, named)
-    context = {"region": "", "allowed_secrets": (), **limits}
+    context = {"region": "", "allowed_secrets": (), "allowed_domains": (), **limits}
     try:
         known = {field: value for field, value in body.items() if field not in refused or patch}
         spec = Spec.model_validate(known, context=context)

@@ -10,8 +10,12 @@ import re
 from typing import Any
 
 from chalicelib.deployments import (
+    certificate_reference,
+    domain_name,
     image_reference,
+    ingress,
     naming,
+    scaling,
     secret_reference,
     spec,
     time_to_live,
@@ -77,7 +81,23 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "description": "One real prediction before the deployment is called ACTIVE."
         },
         "load_balancer": {"description": "One of its own."},
-        "ingress_cidrs": {"description": "Who may reach it.", "enum": [spec.EVERYONE]},
+        "ingress_cidrs": {
+            "description": "Who may reach it: IPv4 ranges.",
+            "minItems": 1,
+            "maxItems": ingress.MOST_CIDRS,
+            "uniqueItems": True,
+            "items": {"type": "string", "pattern": pattern(r"(\d{1,3}\.){3}\d{1,3}/\d{1,2}")},
+        },
+        "certificate_arn": {
+            "description": "A certificate of AWS Certificate Manager in the stack's region: port "
+            "443 serves then, and port 80 redirects to it.",
+            "pattern": pattern(certificate_reference.ARN),
+        },
+        "domain": {
+            "description": "A DNS name that the stack allows, to lead to the deployment.",
+            "pattern": pattern(rf"{domain_name.LABEL.pattern}(\.{domain_name.LABEL.pattern})+"),
+            "maxLength": domain_name.MOST_CHARACTERS,
+        },
         "ttl": {
             "description": f"Torn down by itself when it has passed; {time_to_live.RULE}.",
         },
@@ -94,6 +114,17 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
                 "pattern": "^(?!([aA][wW][sS]|[sS][lL][iI][pP][wW][aA][yY]):)",
             },
             "additionalProperties": {"type": "string", "maxLength": 256},
+        },
+    },
+    "Scaling": {
+        "min": {"description": "The fewest tasks."},
+        "max": {"description": "The most tasks; at most the stack's limit."},
+        "metric": {"description": "What is kept near `target`."},
+        "target": {
+            "description": "; ".join(f"{metric}: {unit}" for metric, unit in scaling.UNITS.items())
+            + ".",
+            "minimum": min(least for least, _ in scaling.BOUNDS.values()),
+            "maximum": max(most for _, most in scaling.BOUNDS.values()),
         },
     },
     "HealthCheck": {

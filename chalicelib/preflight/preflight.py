@@ -13,7 +13,7 @@ from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, Retryable, Throttled
 from chalicelib.deployments.operation import Path
-from chalicelib.preflight import image_platform, quotas, routes, secret_lookup
+from chalicelib.preflight import address, image_platform, quotas, routes, secret_lookup
 from chalicelib.preflight.subject import NotKnown, Subject
 from chalicelib.workflow.step import Outcome
 
@@ -27,6 +27,8 @@ Check = Callable[[Subject], bool]
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("architecture", image_platform.check),
     ("secrets", secret_lookup.check),
+    ("certificate", address.check_certificate),
+    ("DNS record", address.check_domain),
     ("subnets and routes", routes.check_routes),
     ("free addresses", routes.check_room),
     ("load balancer quota", quotas.check_load_balancers),
@@ -65,6 +67,8 @@ def check(deployment: Deployment) -> Outcome:
     Raises the first fault as `DeploymentFailed`, with the others in `evidence["also"]`. What AWS
     refuses to tell stops nothing; where it throttles or fails, the step is to be tried again.
     """
+    if deployment.operation.kind == "pause":
+        return Outcome(message="a pause needs nothing of the account", status="skipped")
     if deployment.operation.path is Path.ROLLBACK or deployment.operation.kind == "repair":
         return Outcome(
             message="the way back to what served before is not held up", status="skipped"

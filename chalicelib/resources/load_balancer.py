@@ -9,6 +9,7 @@ from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
+from chalicelib.deployments.spec import Spec
 from chalicelib.resources import network, security_groups
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 from chalicelib.settings import settings
@@ -23,17 +24,21 @@ class LoadBalancer:
     arn: str
     name: str
     dns_name: str
+    # Of Elastic Load Balancing itself, for an alias record.
+    zone_id: str
     state: str
     reason: str
 
-    @property
-    def url(self) -> str:
-        """Where callers reach it, without a slash at the end.
+    def url(self, spec: Spec) -> str:
+        """Where callers reach it by its own name, without a slash at the end.
 
         The template's `LoadBalancerUrl` says how a URL is made, for an emulator serves its load
         balancers under a path of its own.
         """
-        return settings().load_balancer_url.format(dns_name=self.dns_name, name=self.name)
+        scheme = "https" if spec.certificate_arn else "http"
+        return settings().load_balancer_url.format(
+            scheme=scheme, dns_name=self.dns_name, name=self.name
+        )
 
 
 def ensure(deployment: Deployment) -> Resource:
@@ -81,6 +86,7 @@ def find(deployment_id: str) -> LoadBalancer | None:
         arn=found[0]["LoadBalancerArn"],
         name=found[0]["LoadBalancerName"],
         dns_name=found[0]["DNSName"],
+        zone_id=found[0].get("CanonicalHostedZoneId", ""),
         state=state.get("Code", ""),
         reason=state.get("Reason", ""),
     )

@@ -13,23 +13,43 @@ from chalicelib.resources import network
 from chalicelib.resources.tagging import retag_ec2, tags_of, upper
 
 KIND = "security_group"
-HTTP = 80
+HTTP, HTTPS = 80, 443
+Rule = dict[str, Any]
 
 
 def ensure(deployment: Deployment) -> list[Resource]:
-    """Both groups, with the rules that the spec asks for."""
+    """Both groups, with the rules that the spec asks for.
+
+    Of the load balancer's group what is no longer asked for is revoked, after what is has been
+    allowed: a caller who may come before and after is never shut out.
+    """
     vpc_id = network.find().vpc_id
     front, back = _names(deployment.id)
-    front_id = _ensure_group(deployment, front, "Slipway load balancer", vpc_id)
-    back_id = _ensure_group(deployment, back, "Slipway tasks", vpc_id)
-    ranges = [{"CidrIp": cidr, "Description": "callers"} for cidr in deployment.spec.ingress_cidrs]
-    _authorize(front_id, {"FromPort": HTTP, "ToPort": HTTP, "IpRanges": ranges})
+    front_id, present = _ensure_group(deployment, front, "Slipway load balancer", vpc_id)
+    back_id, _ = _ensure_group(deployment, back, "Slipway tasks", vpc_id)
+    wanted = _callers(deployment)
+    _authorize(front_id, wanted)
+    _revoke(front_id, [rule for rule in _single(present) if _key(rule) not in map(_key, wanted)])
     pair = {"GroupId": front_id, "Description": "the load balancer"}
-    port = deployment.spec.port
-    _authorize(back_id, {"FromPort": port, "ToPort": port, "UserIdGroupPairs": [pair]})
+    _authorize(back_id, [_rule(deployment.spec.port, UserIdGroupPairs=[pair])])
     return [
         Resource(kind=KIND, name=front, arn=front_id),
         Resource(kind=KIND, name=back, arn=back_id),
+    ]
+
+
+def _callers(deployment: Deployment) -> list[Rule]:
+    """Who may reach the load balancer, on which ports.
+
+    Port 443 stays open through the update that turns HTTPS off, for the listener there goes later
+    than this; the next update closes it.
+    """
+    before = deployment.last_active
+    secure = deployment.spec.certificate_arn or (before and before.spec.certificate_arn)
+    return [
+        _rule(port, IpRanges=[{"CidrIp": cidr, "Description": "callers"}])
+        for port in ((HTTP, HTTPS) if secure else (HTTP,))
+        for cidr in deployment.spec.ingress_cidrs
     ]
 
 
@@ -53,7 +73,7 @@ def delete(deployment_id: str) -> None:
     held, refused = [], []
     for group in sorted(_find(deployment_id), key=lambda g: g["GroupName"], reverse=True):
         try:
-            _revoke(ec2, group)
+            _revoke(group["GroupId"], group.get("IpPermissions", []))
             ec2.delete_security_group(GroupId=group["GroupId"])
         except ec2.exceptions.ClientError as error:
             code = aws.code_of(error)
@@ -69,17 +89,18 @@ def delete(deployment_id: str) -> None:
         )
 
 
-def _revoke(ec2: Any, group: dict[str, Any]) -> None:
-    if not group.get("IpPermissions"):
+def _revoke(group_id: str, rules: list[Rule]) -> None:
+    if not rules:
         return
+    ec2 = aws.client("ec2")
     try:
-        ec2.revoke_security_group_ingress(
-            GroupId=group["GroupId"], IpPermissions=group["IpPermissions"]
-        )
+        ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=rules)
     except ec2.exceptions.ClientError as error:
-        # Another run of this step revoked them meanwhile; the group is still to be deleted.
+        # Another run of this step revoked one meanwhile, and AWS refuses the whole call for it.
         if aws.code_of(error) != "InvalidPermission.NotFound":
             raise
+        for rule in rules if len(rules) > 1 else []:
+            _revoke(group_id, [rule])
 
 
 def exists(deployment_id: str) -> list[str]:
@@ -103,36 +124,58 @@ def _find(deployment_id: str) -> list[dict[str, Any]]:
     return aws.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
 
 
-def _ensure_group(deployment: Deployment, name: str, description: str, vpc_id: str) -> str:
+def _ensure_group(
+    deployment: Deployment, name: str, description: str, vpc_id: str
+) -> tuple[str, list[Rule]]:
+    """The group's id, and the rules that it had before this."""
     ec2 = aws.client("ec2")
     tags = [{"ResourceType": "security-group", "Tags": upper(tags_of(deployment, Name=name))}]
     try:
         answer = ec2.create_security_group(
             GroupName=name, Description=description, VpcId=vpc_id, TagSpecifications=tags
         )
-        return answer["GroupId"]
+        return answer["GroupId"], []
     except ec2.exceptions.ClientError as error:
         if aws.code_of(error) != "InvalidGroup.Duplicate":
             raise
-    groups = {group["GroupName"]: group["GroupId"] for group in _find(deployment.id)}
+    groups = {group["GroupName"]: group for group in _find(deployment.id)}
     if name not in groups:
         raise NotReady(f"security group {name} is not visible yet")
-    retag_ec2(deployment, groups[name], Name=name)
-    return groups[name]
+    retag_ec2(deployment, groups[name]["GroupId"], Name=name)
+    return groups[name]["GroupId"], groups[name].get("IpPermissions", [])
 
 
-def _authorize(group_id: str, permission: dict[str, Any]) -> None:
+def _authorize(group_id: str, rules: list[Rule]) -> None:
+    """In one call; AWS refuses it whole for one rule that is there already, so then one by one."""
     ec2 = aws.client("ec2")
-    # One entry a call: AWS refuses a whole call for one rule that is there already.
-    key = "IpRanges" if "IpRanges" in permission else "UserIdGroupPairs"
-    for entry in permission[key]:
-        try:
-            ec2.authorize_security_group_ingress(
-                GroupId=group_id, IpPermissions=[{"IpProtocol": "tcp", **permission, key: [entry]}]
-            )
-        except ec2.exceptions.ClientError as error:
-            code = aws.code_of(error)
-            if code == "InvalidGroup.NotFound":
-                raise NotReady(f"security group {group_id} is not visible yet") from None
-            if code != "InvalidPermission.Duplicate":
-                raise
+    try:
+        ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=rules)
+    except ec2.exceptions.ClientError as error:
+        code = aws.code_of(error)
+        if code == "InvalidGroup.NotFound":
+            raise NotReady(f"security group {group_id} is not visible yet") from None
+        if code != "InvalidPermission.Duplicate":
+            raise
+        for rule in rules if len(rules) > 1 else []:
+            _authorize(group_id, [rule])
+
+
+def _rule(port: int, **who: Any) -> Rule:
+    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **who}
+
+
+def _single(permissions: list[Rule]) -> list[Rule]:
+    """Rules of one source each, from those that EC2 shows together."""
+    sources = ("IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs")
+    return [
+        {**{key: value for key, value in shown.items() if key not in sources}, source: [entry]}
+        for shown in permissions
+        for source in sources
+        for entry in shown.get(source, [])
+    ]
+
+
+def _key(rule: Rule) -> tuple[Any, ...]:
+    """What tells a rule from others, whatever is said about it."""
+    cidr = next((entry["CidrIp"] for entry in rule.get("IpRanges", [])), None)
+    return rule["IpProtocol"], rule.get("FromPort"), rule.get("ToPort"), cidr

@@ -8,6 +8,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.resources import (
     listener,
     load_balancer,
+    pause_rule,
     scaling,
     service,
     target_group,
@@ -20,6 +21,10 @@ def find(deployment: Deployment, found: dict[str, Any] | None) -> str:
 
     `found` is the service as AWS describes it.
     """
+    return _of_service(deployment, found) or _of_way_to_it(deployment, found)
+
+
+def _of_service(deployment: Deployment, found: dict[str, Any] | None) -> str:
     if found is None or found["status"] != "ACTIVE":
         return "the service was deleted"
     least, most = deployment.wanted_tasks, deployment.most_tasks
@@ -28,20 +33,31 @@ def find(deployment: Deployment, found: dict[str, Any] | None) -> str:
         return f"the service wants {found['desiredCount']} tasks, not {told}"
     if found["taskDefinition"] != _recorded_revision(deployment):
         return f"the service runs {found['taskDefinition'].rsplit('/', 1)[-1]}"
+    return ""
+
+
+def _of_way_to_it(deployment: Deployment, found: dict[str, Any] | None) -> str:
+    """Load balancer, target group, listener, and the rule while it is paused."""
     balancer = load_balancer.find(deployment.id)
     if balancer is None:
         return "the load balancer was deleted"
     group = target_group.find_arn(deployment.id)
     if group is None:
         return "the target group was deleted"
-    if service.target_groups(found) != [group]:
+    if service.target_groups(found or {}) != [group]:
         return "the service registers its tasks elsewhere"
-    front = listener.find(balancer.arn)
-    if front is None:
-        return "the listener was deleted"
-    if front["DefaultActions"][0].get("TargetGroupArn") != group:
-        return "the listener forwards elsewhere"
-    return scaling.difference(deployment)
+    changed = listener.drift(deployment, balancer.arn, group)
+    return changed or _of_rules(deployment) or scaling.difference(deployment)
+
+
+def _of_rules(deployment: Deployment) -> str:
+    front = listener.serving(deployment)
+    rule = pause_rule.find(front["ListenerArn"]) if front else None
+    if deployment.paused and not (rule and pause_rule.is_in_force(rule)):
+        return "the listener does not answer that it is paused"
+    if rule and not deployment.paused:
+        return "a rule of the listener stands before the tasks"
+    return ""
 
 
 def _recorded_revision(deployment: Deployment) -> str | None:

@@ -18,9 +18,10 @@ from chalicelib.workflow.step import Outcome
 
 
 def finish(deployment: Deployment) -> Outcome:
-    """The deployment serves: ACTIVE, at the rate that its size costs."""
+    """The deployment serves: ACTIVE, or is PAUSED, at the rate that its tasks cost."""
     found = service.find(deployment.id) if deployment.scaling else None
-    rate = hourly_rate(deployment.spec, found["desiredCount"] if found else None)
+    tasks = found["desiredCount"] if found else deployment.wanted_tasks
+    rate = hourly_rate(deployment.spec, tasks)
 
     def change(record: Deployment) -> None:
         record.activate(now(), rate)
@@ -70,7 +71,8 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
     }
     leftovers: list[Leftover] = []
     if failed_path is Path.DESTROY:
-        leftovers = teardown.told_leftovers(deployment_id)
+        known = store.get(deployment_id)
+        leftovers = teardown.told_leftovers(deployment_id, known.domains if known else ())
 
     def change(record: Deployment) -> None:
         if record.operation.path is not failed_path and record.generation == generation:

@@ -49,7 +49,8 @@ def await_ready(deployment: Deployment) -> Outcome:
         raise NotReady(waiting, evidence=evidence)
 
     def change(record: Deployment) -> None:
-        record.url = balancer.url
+        if record.spec.domain is None:  # else it is told when the domain leads here
+            record.url = balancer.url(record.spec)
 
     return Outcome(message=f"{deployment.wanted_tasks} healthy", change=change)
 
@@ -80,6 +81,8 @@ def _waiting_for_tasks(
     if serving < wanted:
         reasons = ", ".join(sorted({target.reason for target in targets if target.reason}))
         return f"{serving} of {wanted} tasks healthy" + (f" ({reasons})" if reasons else "")
+    if not wanted and (left := tasks.unstopped(deployment.id)):
+        return f"{len(left)} task(s) still to stop"
     if extra := max(len(healthy) - min(serving, most), 0):
         return f"{extra} target(s) still to leave"
     return ""

@@ -14,7 +14,7 @@ from typing import Any
 from chalicelib import store
 from chalicelib.clock import now
 from chalicelib.deployments import naming, time_to_live
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.deployment import SETTLED, Deployment
 from chalicelib.deployments.errors import Superseded
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Leftover
@@ -83,7 +83,7 @@ def _check(deployment: Deployment) -> str:
         return expired
     if deployment.is_running:
         return _check_execution(deployment)
-    if deployment.status is Status.ACTIVE:
+    if deployment.status in SETTLED:
         return _check_drift(deployment)
     return ""
 
@@ -138,7 +138,8 @@ def _check_execution(deployment: Deployment) -> str:
 def _take_up(deployment: Deployment, reason: str) -> str:
     """Lets another execution go on, on the way out where the operation can no longer succeed."""
     generation, path = deployment.generation, deployment.operation.path
-    left = teardown.told_leftovers(deployment.id) if path is Path.DESTROY else []
+    destroying = path is Path.DESTROY
+    left = teardown.told_leftovers(deployment.id, deployment.domains) if destroying else []
 
     def change(record: Deployment) -> None:
         operation = record.operation
@@ -162,7 +163,10 @@ def _take_up(deployment: Deployment, reason: str) -> str:
 
 
 def _check_drift(deployment: Deployment) -> str:
-    """Repairs an ACTIVE deployment of which somebody changed or deleted a part by hand."""
+    """Repairs an ACTIVE or PAUSED deployment of which somebody changed or deleted a part by hand.
+
+    It stays what it is.
+    """
     found = service.find(deployment.id)
     reason = drift.find(deployment, found)
     if not reason:
@@ -171,7 +175,7 @@ def _check_drift(deployment: Deployment) -> str:
         return ""
 
     def change(record: Deployment) -> None:
-        if (record.generation, record.status) != (deployment.generation, Status.ACTIVE):
+        if (record.generation, record.status) != (deployment.generation, deployment.status):
             raise Superseded("it is being changed")
         record.repair(reason, now())
 
@@ -215,7 +219,7 @@ def _check_orphan(orphan: orphans.Orphan) -> str:
     if record and (not torn_down or now() - record.updated_at < ORPHAN_PATIENCE):
         return ""
     # The tagging API goes on listing what was deleted.
-    left = teardown.find_leftovers(orphan.id)
+    left = teardown.find_leftovers(orphan.id, record.domains if record else ())
     if not left:
         return ""
     told = "AWS has " + ", ".join(f"{item.kind} {item.name}" for item in left)

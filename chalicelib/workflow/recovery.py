@@ -46,9 +46,12 @@ def recover(deployment: Deployment, error: dict[str, Any], now: datetime) -> Pat
 
 
 def _has_version_before(deployment: Deployment) -> bool:
+    """Whether there is something else to go back to: another version, or paused or not."""
     present = Snapshot(spec=deployment.spec, image=deployment.image)
     before = deployment.last_active
-    return before is not None and not before.is_same_version(present)
+    if before is None:
+        return False
+    return before.paused != deployment.paused or not before.is_same_version(present)
 
 
 def _running_step(deployment: Deployment) -> str:

@@ -10,7 +10,6 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.preflight import preflight
 from chalicelib.resources import (
     cluster,
-    listener,
     load_balancer,
     log_group,
     scaling,
@@ -19,7 +18,15 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
-from chalicelib.workflow import image, readiness, smoke_test, step, teardown
+from chalicelib.workflow import (
+    domain_binding,
+    image,
+    readiness,
+    smoke_test,
+    step,
+    teardown,
+    traffic,
+)
 from chalicelib.workflow.step import Outcome, Work
 
 
@@ -46,7 +53,7 @@ def _apply_scaling(deployment: Deployment) -> Outcome:
         return Outcome(resources=made)
 
     def change(record: Deployment) -> None:
-        record.removed(scaling.KIND, now())
+        record.keep_only(scaling.KIND, set(), now())
 
     return Outcome(message="no scaling asked for", change=change)
 
@@ -58,7 +65,10 @@ NETWORK: dict[str, Work] = {
 LOAD_BALANCING: dict[str, Work] = {
     "create_load_balancer": _ensures(load_balancer.ensure),
     "create_target_group": _ensures(target_group.ensure),
-    "create_listener": _ensures(listener.ensure),
+    "create_listener": traffic.create_listener,
+    "route_traffic": traffic.route_traffic,
+    "create_dns_record": domain_binding.bind,
+    "delete_dns_record": domain_binding.unbind,
     "delete_load_balancer": _deletes(load_balancer.delete),
     "delete_target_group": _deletes(target_group.delete),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from chalicelib import aws
 from chalicelib.clock import now
@@ -13,6 +13,7 @@ from chalicelib.deployments.parts import Leftover
 from chalicelib.observability import logger
 from chalicelib.resources import (
     cluster,
+    dns_record,
     load_balancer,
     log_group,
     scaling,
@@ -26,7 +27,7 @@ from chalicelib.settings import settings
 from chalicelib.workflow.step import Outcome
 
 # (kind, what AWS knows of it, the step that removes it), in the order in which they are asked; a
-# listener is gone with its load balancer.
+# listener is gone with its load balancer. DNS records are asked for by their domains beside these.
 KINDS: tuple[tuple[str, Callable[[str], list[str]], str], ...] = (
     (scaling.KIND, scaling.exists, "delete_scaling"),
     (service.KIND, service.exists, "delete_service"),
@@ -37,7 +38,7 @@ KINDS: tuple[tuple[str, Callable[[str], list[str]], str], ...] = (
     (cluster.KIND, cluster.exists, "delete_cluster"),
     (log_group.KIND, log_group.exists, "delete_log_group"),
 )
-STEP_OF_KIND = {kind: step for kind, _, step in KINDS}
+STEP_OF_KIND = {kind: step for kind, _, step in KINDS} | {dns_record.KIND: "delete_dns_record"}
 
 
 def drain_tasks(deployment: Deployment) -> Outcome:
@@ -54,7 +55,7 @@ def verify(deployment: Deployment) -> Outcome:
 
     The receipt is written here: each resource is told gone only because AWS said so.
     """
-    left = find_leftovers(deployment.id)
+    left = find_leftovers(deployment.id, deployment.domains)
     if left:
         told = ", ".join(f"{item.kind} {item.name}" for item in left)
         if deployment.operation.undone_deletes:
@@ -82,20 +83,21 @@ def with_reasons(left: list[Leftover], deployment: Deployment) -> list[Leftover]
     ]
 
 
-def find_leftovers(deployment_id: str) -> list[Leftover]:
-    """What AWS still knows of the deployment."""
+def find_leftovers(deployment_id: str, domains: Iterable[str] = ()) -> list[Leftover]:
+    """What AWS still knows of the deployment, and of those domains whatever leads to it."""
+    found = [(kind, name) for kind, exists, _ in KINDS for name in exists(deployment_id)]
+    found += [(dns_record.KIND, name) for name in dns_record.exists(deployment_id, domains)]
     by_name = [
         Leftover(kind=kind, name=name, reason="AWS still has it, by its name")
-        for kind, exists, _ in KINDS
-        for name in exists(deployment_id)
+        for kind, name in found
     ]
     return by_name + _found_by_tag(deployment_id)
 
 
-def told_leftovers(deployment_id: str) -> list[Leftover]:
+def told_leftovers(deployment_id: str, domains: Iterable[str] = ()) -> list[Leftover]:
     """What is left; that it cannot be looked for is told too, and holds nothing up."""
     try:
-        return find_leftovers(deployment_id)
+        return find_leftovers(deployment_id, domains)
     except Exception as error:
         logger.exception("leftovers not looked for", extra={"deployment": deployment_id})
         reason = f"AWS could not be asked what is left: {error}"

@@ -37,6 +37,7 @@ SERVER_ERRORS = 3
 # A client goes on asking as long as it gets no useful answer.
 TRIES, BETWEEN_TRIES = 10, 10.0
 LIMIT_HOURS = 8.0
+STAY_UP = [OPERATIONS[name] for name in ("update", "pause", "resume")]
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,14 @@ class Disturbed:
         raise Killed
 
     def _watch(self, point: Point) -> None:
-        """An update must not take down what serves."""
+        """An update must not take down what serves; a pause and a resume let a caller meet the
+        tasks or the answer that it is paused, and nothing between."""
         first = sum(point.invocation.counts.values()) == 1 and point.when == "before"
-        if self._operation is OPERATIONS["update"] and first and not self._down:
+        if self._operation in STAY_UP and first and not self._down:
             (record,) = invariants.Table(self._world).records.values()
-            if not self._world.account.answers(record.id):
+            answers = self._world.account.answers(record.id)
+            is_paused = answers.fixed and self._operation is not OPERATIONS["update"]
+            if not answers and not is_paused:
                 self._down.append(f"the URL does not answer during {point.invocation.label}")
 
     def result(self) -> Result:

@@ -25,6 +25,7 @@ from tests.simulated_aws.account import REPOSITORY, Account
 from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
 SERVICES = (
+    "acm",
     "application-autoscaling",
     "dynamodb",
     "ec2",
@@ -32,6 +33,7 @@ SERVICES = (
     "ecs",
     "elbv2",
     "logs",
+    "route53",
     "stepfunctions",
 )
 UNSET = (
@@ -56,7 +58,8 @@ def image(tag: str) -> str:
 def opened(seed: int = 0) -> Iterator[World]:
     """An AWS account with Slipway in it and the images 1 and 2, at the start of simulated time."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**ENVIRONMENT, "LOAD_BALANCER_URL": "http://{name}"}.items():
+        own = {"LOAD_BALANCER_URL": "http://{name}", "ALLOWED_DOMAINS": "*.example.com"}
+        for name, value in {**ENVIRONMENT, **own}.items():
             patch.setenv(name, value)
         for name in UNSET:
             patch.delenv(name, raising=False)
@@ -79,7 +82,7 @@ def opened(seed: int = 0) -> Iterator[World]:
                 make_table(account.raw("dynamodb"))
                 for tag in ("1", "2"):
                     account.push(tag)
-                yield World(account, time, seed=seed)
+                yield World(account, time, seed=seed, certificate=account.furnish_address())
         finally:
             logging.disable(disabled)
             settings.cache_clear()
@@ -102,9 +105,12 @@ def _http(account: Account) -> SimpleNamespace:
 
         def getresponse(self) -> http.client.HTTPResponse:
             self._far.recv(65536)
-            answers = bool(account.answers(self.host))
+            answers = account.answers(self.host)
             body = json.dumps({"recommendations": ["Heat"]} if answers else {}).encode()
             status = b"200 OK" if answers else b"503 Service Unavailable"
+            if answers.fixed:
+                body = answers.fixed["MessageBody"].encode()
+                status = f"{answers.fixed['StatusCode']} Fixed".encode()
             length = f"Content-Length: {len(body)}\r\n\r\n".encode()
             self._far.sendall(b"HTTP/1.1 " + status + b"\r\n" + length + body)
             return super().getresponse()

@@ -28,6 +28,8 @@ from tests.simulated_aws.weather import Fault
 
 PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
 MARK = "<!-- made by: python -m tests.faults.failure_codes -->\n"
+CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT_ID}:certificate/0123-abcd"
+DOMAIN = "recommend.example.com"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:slipway/api-key-AbCdEf"
 FOREIGN = "ghcr.io/team/model:1"
 TRACEBACK = (
@@ -116,6 +118,15 @@ def _no_route(world: World) -> None:
             ec2.delete_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
 
 
+def _taken_name(world: World) -> None:
+    route53 = world.account.raw("route53")
+    zone = route53.list_hosted_zones()["HostedZones"][0]["Id"]
+    values = [{"Value": "shop.example.net"}]
+    record = {"Name": DOMAIN, "Type": "CNAME", "TTL": 300, "ResourceRecords": values}
+    changes = [{"Action": "CREATE", "ResourceRecordSet": record}]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+
+
 def _never_active(world: World) -> None:
     _behaves(Behaviour(logs=("listening on 80",)))(world)
     world.account.load_balancers.hang_next()
@@ -173,6 +184,19 @@ CAUSES: tuple[Cause, ...] = (
         FailureCode.NETWORK_MISCONFIGURED,
         early=True,
         prepare=_no_route,
+    ),
+    Cause(
+        "the certificate does not exist",
+        FailureCode.NETWORK_MISCONFIGURED,
+        early=True,
+        spec={"certificate_arn": CERTIFICATE},
+    ),
+    Cause(
+        "the domain has a record that is somebody else's",
+        FailureCode.NETWORK_MISCONFIGURED,
+        early=True,
+        prepare=_taken_name,
+        spec={"domain": DOMAIN},
     ),
     Cause(
         "the task cannot reach the registry",
@@ -316,6 +340,7 @@ def row(each: Cause, told: Told) -> str:
         f"{told.failed_after:.0f} s",
     )
     line = "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    line = re.sub(r"\([0-9A-Z]{14,32}\)", "(Z...)", line)
     return re.sub(r"\b(subnet|rtb|sg)-[0-9a-f]+(, (subnet|rtb|sg)-[0-9a-f]+)*", r"\1-...", line)
 
 

@@ -15,12 +15,14 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import Path
 from chalicelib.deployments.quota import Use
 from chalicelib.deployments.record import Status
+from chalicelib.resources import pause_rule
 from chalicelib.settings import settings
 from tests.faults.world import World
 
 # Status of the deployment -> how the operation that led there may have ended.
 LEGAL = {
     Status.ACTIVE: {"succeeded", "rolled_back", "cancelled"},
+    Status.PAUSED: {"succeeded", "rolled_back", "cancelled"},
     Status.FAILED: {"failed"},
     Status.DELETED: {"succeeded"},
     Status.DELETE_FAILED: {"failed"},
@@ -107,6 +109,8 @@ def _of_record(world: World, record: Deployment) -> Iterator[str]:
     left = world.account.left(record.id)
     if record.status is Status.ACTIVE:
         yield from _serves(world, record, told)
+    elif record.status is Status.PAUSED:
+        yield from _is_paused(world, record, left, told)
     elif record.status is Status.DELETED or _is_torn_down(record):
         yield from _is_gone(record, left, told)
     elif record.status is Status.DELETE_FAILED:
@@ -130,6 +134,22 @@ def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
         yield f"{told}: its URL does not answer"
     if record.wanted_tasks and answers and set(answers.digests) != {record.image.digest}:
         yield f"{told}: {answers.digests} serve, not {record.image.digest}"
+    if answers.fixed:
+        yield f"{told}: its URL answers {answers.fixed}"
+    yield from _stands(world, record, told)
+
+
+def _is_paused(world: World, record: Deployment, left: list[str], told: str) -> Iterator[str]:
+    fixed = world.account.answers(record.id).fixed or {"StatusCode": "0", "MessageBody": ""}
+    if not pause_rule.is_its_answer(int(fixed["StatusCode"]), fixed["MessageBody"]):
+        yield f"{told}: its URL does not answer that it is paused, but {fixed}"
+    if tasks := [item for item in left if item.startswith("task ")]:
+        yield f"{told}: {tasks} still run"
+    yield from _stands(world, record, told)
+
+
+def _stands(world: World, record: Deployment, told: str) -> Iterator[str]:
+    """What holds of one that serves and of one that is paused."""
     if not record.url:
         yield f"{told}: without a URL"
     tags = world.account.inventory.own_tags(record.id)
@@ -138,7 +158,21 @@ def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
         yield f"{told}: tagged {wrong}, not {record.spec.tags}"
     if record.leftovers:
         yield f"{told}: with leftovers {record.leftovers}"
+    yield from _address(world, record, told)
     yield from _scales(world, record, told)
+
+
+def _address(world: World, record: Deployment, told: str) -> Iterator[str]:
+    """The listeners are those of the spec, and just its domain leads to the deployment."""
+    secure = {443: "forward", 80: "redirect"}
+    listeners = world.account.inventory.listeners(record.id)
+    if listeners != (secure if record.spec.certificate_arn else {80: "forward"}):
+        yield f"{told}: listens with {listeners}"
+    aliases = world.account.inventory.aliases().items()
+    leading = [name for name, target in aliases if target.startswith(f"{record.id}-")]
+    wanted = [record.spec.domain] if record.spec.domain else []
+    if leading != wanted or record.domains != wanted:
+        yield f"{told}: {leading} leads there, of {record.domains}, not {wanted}"
 
 
 def _scales(world: World, record: Deployment, told: str) -> Iterator[str]:

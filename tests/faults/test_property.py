@@ -42,6 +42,7 @@ PATTERNS = (
     "elbv2.*",
     "ecs.*",
     "logs.*",
+    "route53.*",
     "application-autoscaling.*",
     "dynamodb.*",
     "stepfunctions.*",
@@ -58,6 +59,8 @@ names = st.sampled_from(NAMES)
 # What fails at once is seldom of interest.
 tags = st.sampled_from((SERVES, SERVES, SERVES_TOO, SERVES_TOO, CRASHES, MISSING))
 own_tags = st.dictionaries(st.sampled_from(("a", "b")), st.sampled_from(("1", "2")))
+# None, or one of two that are fought for.
+domains = st.sampled_from((None, "a.example.com", "b.example.com"))
 patterns = st.sampled_from(PATTERNS)
 bounds = st.lists(st.integers(1, 3), min_size=2, max_size=2)
 metrics = st.sampled_from(("cpu", "requests_per_target"))
@@ -177,6 +180,18 @@ class Slipway(RuleBasedStateMachine):
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
+    @rule(which=which, secure=st.booleans(), domain=domains, after=spans, trouble=maybe)
+    def move(
+        self, which: int, secure: bool, domain: str | None, after: float, trouble: Trouble | None
+    ) -> None:
+        """To another address; a domain that another deployment has is refused."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        certificate = self.world.certificate if secure else None
+        self.world.update(record.id, record.owner, certificate_arn=certificate, domain=domain)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
     @rule(which=which, after=spans, trouble=maybe)
     def delete(self, which: int, after: float, trouble: Trouble | None) -> None:
         """At any moment."""
@@ -192,6 +207,24 @@ class Slipway(RuleBasedStateMachine):
         self._plan(trouble)
         record = self._chosen(which)
         self.world.retry(record.id, record.owner)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, after=spans, trouble=maybe)
+    def pause(self, which: int, after: float, trouble: Trouble | None) -> None:
+        """Of what is ACTIVE; refused for anything else."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        self.world.pause(record.id, record.owner)
+        self.world.run_for(after)
+
+    @precondition(lambda self: self._live_count())
+    @rule(which=which, after=spans, trouble=maybe)
+    def resume(self, which: int, after: float, trouble: Trouble | None) -> None:
+        """Of what is PAUSED; refused for anything else."""
+        self._plan(trouble)
+        record = self._chosen(which)
+        self.world.resume(record.id, record.owner)
         self.world.run_for(after)
 
     # --- what goes wrong -----------------------------------------------------------------

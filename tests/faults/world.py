@@ -89,6 +89,7 @@ class World:
     """One account with Slipway in it; for the moment between `mock_aws` and its end.
 
     Attributes:
+        certificate: the ARN of one for every domain that may be bound.
         interference: called at every point of the product's own calls.
         touched: what was changed beside the record, in order: by which invocation, and the call's
             parameters as text.
@@ -96,8 +97,10 @@ class World:
         troubles: what runs of the reconciler ended with.
     """
 
-    def __init__(self, account: Account, clock: SimulatedClock, *, seed: int = 0) -> None:
-        self.account, self.clock = account, clock
+    def __init__(
+        self, account: Account, clock: SimulatedClock, *, seed: int = 0, certificate: str = ""
+    ) -> None:
+        self.account, self.clock, self.certificate = account, clock, certificate
         self.schedule = Schedule(clock)
         self.states = StepFunctions(self.schedule, machine.DEFINITION, self._step, seed=seed)
         # Behind the weather, which meets calls to Step Functions as well.
@@ -131,6 +134,14 @@ class World:
     def retry(self, reference: str, owner: str = OWNERS[0]) -> Reply:
         """`POST /deployments/{reference}/retry`."""
         return self.ask("retry", owner, reference)
+
+    def pause(self, reference: str, owner: str = OWNERS[0]) -> Reply:
+        """`POST /deployments/{reference}/pause`."""
+        return self.ask("pause", owner, reference)
+
+    def resume(self, reference: str, owner: str = OWNERS[0]) -> Reply:
+        """`POST /deployments/{reference}/resume`."""
+        return self.ask("resume", owner, reference)
 
     def ask(self, what: str, owner: str, *references: str, body: Any = None) -> Reply:
         """One request, carried out at this simulated moment."""

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError
 from botocore.validate import ParamValidator
 
+from tests import certificates
+from tests.simulated_aws.addresses import Addresses
 from tests.simulated_aws.aws import Answer, AwsError, Call, ConnectionReset, Layer
 from tests.simulated_aws.clock import SimulatedClock
 from tests.simulated_aws.containers import Behaviour, Containers
@@ -19,6 +21,7 @@ from tests.simulated_aws.eventual import Eventual
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.inventory import Inventory, Serving
+from tests.simulated_aws.listener_rules import ListenerRules
 from tests.simulated_aws.load_balancers import LoadBalancers
 from tests.simulated_aws.order import Order
 from tests.simulated_aws.scaling import Scaling
@@ -88,19 +91,26 @@ class Account:
         self.fargate.use(self.load_balancers.targets)
         self.weather = Weather(self.seed)
         self.throttling = Throttling(self.clock)
-        running = [self.interfaces, self.load_balancers, self.fargate]
+        self.addresses = Addresses(self.raw, self.timeline, times)
+        running = [self.interfaces, self.load_balancers, self.fargate, self.addresses]
         within = Layer(running)
         order = Order(lambda call: within.handle(call, self._ask_emulator))
+        rules = ListenerRules(lambda call: within.handle(call, self._ask_emulator))
         self.scaling = Scaling(lambda call: within.handle(call, self._ask_emulator))
         before = [self.weather, self.throttling]
         if self.eventual:
             self.visibility = Eventual(self.clock, times)
             before.append(self.visibility)
-        self.layer = Layer([*before, order, self.scaling, *running])
+        self.layer = Layer([*before, order, rules, self.scaling, *running])
         self._validator = ParamValidator()
         self._layered: dict[tuple[str, str], Any] = {}
         self.inventory = Inventory(
-            self.raw, self.interfaces, self.load_balancers, self.fargate, self.scaling
+            self.raw,
+            self.interfaces,
+            self.load_balancers,
+            self.fargate,
+            self.addresses,
+            self.scaling,
         )
         if self.furnish:
             self._furnish()
@@ -123,6 +133,11 @@ class Account:
             GatewayId=gateway,
         )
         self.raw("ecr").create_repository(repositoryName=REPOSITORY)
+
+    def furnish_address(self) -> str:
+        """A hosted zone for example.com, and an issued certificate for all in it: its ARN."""
+        self.raw("route53").create_hosted_zone(Name="example.com", CallerReference="furnished")
+        return certificates.put(self.raw("acm"), "*.example.com", self.clock.now())
 
     def push(self, tag: str, behaviour: Behaviour | None = None) -> str:
         """Puts an image into the registry; its tasks behave so. Returns its digest."""

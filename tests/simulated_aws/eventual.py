@@ -22,6 +22,7 @@ MADE: dict[str, Callable[[Answer], str]] = {
     "ec2.CreateSecurityGroup": lambda answer: str(answer["GroupId"]),
     "elbv2.CreateLoadBalancer": lambda a: str(a["LoadBalancers"][0]["LoadBalancerArn"]),
     "elbv2.CreateTargetGroup": lambda a: str(a["TargetGroups"][0]["TargetGroupArn"]),
+    "elbv2.CreateRule": lambda a: str(a["Rules"][0]["RuleArn"]),
     "ecs.CreateCluster": lambda answer: str(answer["cluster"]["clusterArn"]),
     "ecs.CreateService": lambda answer: str(answer["service"]["serviceArn"]),
 }
@@ -30,6 +31,7 @@ SHOWN = {
     "ec2.DescribeSecurityGroups": ("SecurityGroups", "GroupId"),
     "elbv2.DescribeLoadBalancers": ("LoadBalancers", "LoadBalancerArn"),
     "elbv2.DescribeTargetGroups": ("TargetGroups", "TargetGroupArn"),
+    "elbv2.DescribeRules": ("Rules", "RuleArn"),
     "ecs.DescribeClusters": ("clusters", "clusterArn"),
     "ecs.DescribeServices": ("services", "serviceArn"),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.deployments.naming import TAG_DEPLOYMENT, TAG_STACK
+from tests.simulated_aws.addresses import Addresses
 from tests.simulated_aws.fargate import Fargate
 from tests.simulated_aws.interfaces import NetworkInterfaces
 from tests.simulated_aws.load_balancers import ACTIVE, LoadBalancers
@@ -33,14 +34,16 @@ class Serving:
         up: the load balancer is active and has a healthy target behind its listener.
         digests: image digests (or references) of the tasks that are in rotation and answer.
         failing: targets in rotation that do not answer 2xx or 3xx: requests to them are lost.
+        fixed: what a rule of the listener answers in the targets' stead: FixedResponseConfig.
     """
 
     up: bool
     digests: frozenset[str]
     failing: int
+    fixed: dict[str, str] | None = None
 
     def __bool__(self) -> bool:
-        return self.up and not self.failing
+        return self.up and not self.failing and not self.fixed
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,12 @@ class Inventory:
         interfaces: NetworkInterfaces,
         load_balancers: LoadBalancers,
         fargate: Fargate,
+        addresses: Addresses,
         scaling: Scaling,
     ) -> None:
         self._raw, self._interfaces = raw, interfaces
         self._balancers, self._fargate = load_balancers, fargate
-        self._scaling = scaling
+        self._addresses, self._scaling = addresses, scaling
 
     def left(self, deployment_id: str) -> list[str]:
         """All that is left of a deployment, as "kind name"."""
@@ -124,7 +128,8 @@ class Inventory:
                     digests.add(self._image(target.address))
                 else:
                     failing += 1
-        return Serving(up, frozenset(digests), failing)
+        fixed = next((answer for b in balancers for answer in b.fixed.values()), None)
+        return Serving(up, frozenset(digests), failing, fixed)
 
     def _image(self, address: str) -> str:
         tasks = self._fargate.tasks.all.values()
@@ -137,8 +142,23 @@ class Inventory:
         yield from self._of_load_balancing()
         yield from self._of_network()
         yield from self._of_logs()
+        for name, arn_target in self.aliases().items():
+            yield Item(
+                "dns_record", f"{name} {arn_target}", {TAG_DEPLOYMENT: _deployment(arn_target)}
+            )
         for name, target in self._scaling.targets.items():
             yield Item("scalable_target", name, target.tags)
+
+    def aliases(self) -> dict[str, str]:
+        """Domain -> the load balancer's own name that it leads to."""
+        return dict(self._addresses.aliases())
+
+    def listeners(self, deployment_id: str) -> dict[int, str]:
+        """Port -> what its listener does, of the deployment's load balancer."""
+        elbv2 = self._raw("elbv2")
+        arn = next(b.arn for b in self._balancers.balancers.values() if b.name == deployment_id)
+        found = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+        return {entry["Port"]: entry["DefaultActions"][0]["Type"] for entry in found}
 
     def _of_ecs(self) -> Iterator[Item]:
         ecs = self._raw("ecs")
@@ -192,6 +212,11 @@ class Inventory:
             name = group["logGroupName"]
             tags = logs.list_tags_log_group(logGroupName=name).get("tags", {})
             yield Item("log_group", name, tags)
+
+
+def _deployment(target: str) -> str:
+    """The id in a load balancer's DNS name, which begins with its name and a number."""
+    return target.partition(".")[0].rpartition("-")[0]
 
 
 def _tags(listed: list[dict[str, str]]) -> Tags:

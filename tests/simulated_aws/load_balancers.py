@@ -26,6 +26,7 @@ class Balancer:
 
     Attributes:
         forwards: listener or rule ARN -> the target groups that it forwards to.
+        fixed: rule ARN -> what it answers itself, before any target is asked.
     """
 
     arn: str
@@ -33,6 +34,7 @@ class Balancer:
     state: str = "provisioning"
     reason: str = ""
     forwards: dict[str, set[str]] = field(default_factory=dict)
+    fixed: dict[str, Answer] = field(default_factory=dict)
 
 
 class LoadBalancers(ServiceRule):
@@ -157,6 +159,17 @@ class LoadBalancers(ServiceRule):
     def _after_CreateRule(self, params: Answer, answer: Answer) -> None:
         for rule in answer["Rules"]:
             self._forward({"ListenerArn": params["ListenerArn"], **rule}, params["Actions"])
+            self._answer(rule["RuleArn"], params["Actions"])
+
+    def _after_ModifyRule(self, params: Answer, answer: Answer) -> None:
+        self._answer(params["RuleArn"], params.get("Actions", []))
+
+    def _answer(self, rule: str, actions: list[Answer]) -> None:
+        # As a listener's: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Rule.html
+        owner = rule.replace(":listener-rule/", ":loadbalancer/").rsplit("/", 2)[0]
+        for action in actions:
+            if owner in self.balancers and "FixedResponseConfig" in action:
+                self.balancers[owner].fixed[rule] = action["FixedResponseConfig"]
 
     def _forward(self, shown: Answer, actions: list[Answer]) -> None:
         # A listener's ARN is its load balancer's with one part more.
@@ -171,10 +184,12 @@ class LoadBalancers(ServiceRule):
     def _after_DeleteListener(self, params: Answer, answer: Answer) -> None:
         for balancer in self.balancers.values():
             balancer.forwards.pop(params["ListenerArn"], None)
+            balancer.fixed.clear()
 
     def _after_DeleteRule(self, params: Answer, answer: Answer) -> None:
         for balancer in self.balancers.values():
             balancer.forwards.pop(params["RuleArn"], None)
+            balancer.fixed.pop(params["RuleArn"], None)
 
     def _is_used(self, group: str) -> bool:
         return any(group in f for b in self.balancers.values() for f in b.forwards.values())

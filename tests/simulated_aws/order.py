@@ -40,13 +40,7 @@ class Order(Rule):
         return self._ask_for(Call(service, operation, params))
 
     def _find(self, service: str, operation: str, key: str, **params: Any) -> list[Answer]:
-        """The items of a describe; none where AWS says not found."""
-        try:
-            return list(self._ask(service, operation, **params).get(key, []))
-        except AwsError as error:
-            if "NotFound" not in error.code:
-                raise
-            return []
+        return ask_for_items(self._ask_for, service, operation, key, **params)
 
     # Services
 
@@ -246,6 +240,16 @@ class Order(Rule):
         naming = self._find("ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=filters)
         if any(other["GroupId"] != group for other in naming):
             raise AwsError("DependencyViolation", f"resource {group} has a dependent object")
+
+
+def ask_for_items(ask: Ask, service: str, operation: str, key: str, **params: Any) -> list[Answer]:
+    """The items of a describe; none where AWS says not found."""
+    try:
+        return list(ask(Call(service, operation, params)).get(key, []))
+    except AwsError as error:
+        if "NotFound" not in error.code:
+            raise
+        return []
 
 
 def groups_in(actions: list[dict[str, Any]]) -> set[str]:

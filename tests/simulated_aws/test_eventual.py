@@ -111,6 +111,34 @@ def test_a_listener_has_to_wait_for_its_target_group(site: Site) -> None:
     site.make_listener()
 
 
+def own_rules(site: Site) -> list[Any]:
+    """Of the listener, without the one that every listener has."""
+    rules = shown(site, "elbv2", "describe_rules", "Rules", ListenerArn=site.listener)
+    return [rule for rule in rules if not rule["IsDefault"]]
+
+
+def test_a_rule_is_not_in_the_list_and_its_place_is_taken(site: Site) -> None:
+    make_both(site)
+    later(site)
+    site.group = describe_group(site)["TargetGroupArn"]
+    site.make_listener()
+    elbv2 = site.client("elbv2")
+    rule: dict[str, Any] = {
+        "ListenerArn": site.listener,
+        "Priority": 1,
+        "Conditions": [{"Field": "path-pattern", "Values": ["/*"]}],
+        "Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}],
+    }
+    elbv2.create_rule(**rule)
+    assert own_rules(site) == []
+    with pytest.raises(ClientError) as error:
+        elbv2.create_rule(**rule)
+    assert code_of(error) == "PriorityInUse"
+    later(site)
+
+    assert len(own_rules(site)) == 1
+
+
 def test_a_cluster_is_told_missing_and_refuses_at_first(site: Site) -> None:
     ecs = site.client("ecs")
     ecs.create_cluster(clusterName=NAME)

@@ -41,6 +41,8 @@ LIMITS: tuple[Limit, ...] = (
     # https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
     Limit(("ec2.Describe*", "ec2.Get*", "ec2.List*"), burst=100, rate=20),
     Limit(("ec2.*",), burst=50, rate=5),
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/throttling-api-requests.html
+    Limit(("route53.*",), burst=50, rate=10),
     # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
     Limit(("stepfunctions.DescribeExecution",), burst=300, rate=15),
 )

@@ -22,6 +22,9 @@ INTERFACES_GONE = (17, 21, 51, 62, 62, 154)
 REGISTRATION = (1, 2, 2, 3, 5)
 # A read right after a create may say not found: seconds, seldom more than a few.
 VISIBLE_AFTER = (0, 0, 0, 0, 1, 2)
+# A change of DNS records until all servers know of it: "within 60 seconds under normal conditions".
+# https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html
+DNS_IN_SYNC = (20, 30, 40, 60)
 
 
 class Times:

@@ -19,6 +19,7 @@ from tests.simulated_aws.aws import Answer, Call, Layer, Rule, ask
 from tests.simulated_aws.clock import ScaledClock
 from tests.simulated_aws.eventual import Eventual
 from tests.simulated_aws.interfaces import NetworkInterfaces
+from tests.simulated_aws.listener_rules import ListenerRules
 from tests.simulated_aws.load_balancers import LoadBalancers
 from tests.simulated_aws.ministack import Ministack
 from tests.simulated_aws.order import Order
@@ -107,4 +108,5 @@ def _rules(emulator: Emulator) -> list[Rule]:
     kept: list[Rule] = [interfaces, balancers, tasks, Ministack(emulator.raw)]
     within = Layer(kept)
     order = Order(lambda call: within.handle(call, emulator.ask))
-    return [Throttling(clock, on=True), Eventual(clock, times), order, *kept]
+    rules = ListenerRules(lambda call: within.handle(call, emulator.ask))
+    return [Throttling(clock, on=True), Eventual(clock, times), order, rules, *kept]

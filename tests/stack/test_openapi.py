@@ -20,7 +20,7 @@ SECONDS = 400
 # Coverage of the two bodies that are specs is some 1500 requests more: in a full run only.
 IS_FULL = os.environ.get("SLIPWAY_FULL_SCHEMATHESIS") == "1"
 SPECS = "^(create|update)_deployment$"
-CHANGES = "^(delete|retry|rollback|extend)_deployment$"
+CHANGES = "^(delete|retry|rollback|pause|resume|extend)_deployment$"
 TOKENS = "_tokens?$"
 BODY_PHASES = "coverage,fuzzing" if IS_FULL else "fuzzing"
 # Mode, phases, examples an operation, and which operations.
@@ -35,6 +35,8 @@ OTHERS_RUNS = {"one after another": ("positive", "stateful", 10, "--exclude", TO
 PLAIN_RUNS = {"bad bodies": ("negative", BODY_PHASES, 25, "--include", SPECS)}
 # Not one after another: it would find the token that it is sent with, and revoke it.
 ADMIN_RUNS = {"tokens": ("all", "coverage,fuzzing", 5, "--include", TOKENS)}
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0123-abcd"
+SCALING = {"min": 1, "max": 2, "metric": "cpu", "target": 60}
 Options = tuple[str, str, int, str, str]
 
 
@@ -77,8 +79,9 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
     schemas = document["components"]["schemas"]
     for name in ("SpecInput", "SpecChange"):
         fields = schemas[name]["properties"]
-        if "count" in fields:
-            fields["count"]["maximum"] = 10
+        fields["domain"] = {"enum": [None]}
+        fields["certificate_arn"] = {"enum": [None, CERTIFICATE]}
+        fields["ingress_cidrs"] = {"enum": [["0.0.0.0/0"], ["203.0.113.0/24", "198.51.100.7/32"]]}
         fields["image"] = {"enum": [image]}
         fields["secrets"]["maxProperties"] = 0
         # 4 KiB in all, and no name that looks like a secret's.
@@ -87,6 +90,11 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
             "propertyNames": {"pattern": "^V[A-Z0-9]{0,9}$"},
             "additionalProperties": {"type": "string", "maxLength": 99},
         }
+    # One of the two, and bounds in order.
+    schemas["SpecInput"]["properties"].pop("count")
+    schemas["SpecInput"]["properties"]["scaling"] = {"enum": [None, SCALING]}
+    schemas["SpecChange"]["properties"]["count"]["maximum"] = 10
+    schemas["SpecChange"]["properties"].pop("scaling")
     # The letters of Unicode are more than a pattern can name everywhere.
     words = {"type": "string", "pattern": "^[a-z]{1,9}$"}
     tags = {"maxProperties": 3, "propertyNames": words, "additionalProperties": words}

@@ -20,12 +20,15 @@ ID = "recommender-abcdef"
 OWNER = "team-a"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/hub-AbCdEf"
 PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/hub"
+CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0123-abcd"
+DOMAIN = "recommend.example.com"
 LIMITS: dict[str, Any] = {
     "allowed_registries": (REGISTRY,),
     "allowed_secrets": (
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/*",
         f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/*",
     ),
+    "allowed_domains": ("*.example.com",),
     "max_tasks": 10,
     "region": REGION,
 }
@@ -73,7 +76,8 @@ def in_status(status: Status) -> Deployment:
     if status is Status.UPDATING:
         deployment.update(spec_of(count=2), MOMENT, new_image=False)
     elif status is Status.PAUSED:
-        deployment.status = status
+        deployment.pause(MOMENT)
+        deployment.activate(MOMENT, 0.03)
     elif status in (Status.DELETING, Status.DELETED, Status.DELETE_FAILED):
         deployment.delete(MOMENT)
     if status is Status.DELETED:

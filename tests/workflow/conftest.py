@@ -14,15 +14,19 @@ from chalicelib.resources import tasks
 from chalicelib.settings import settings
 from local.network import open_default_vpc
 from tests.in_process import ENVIRONMENT, make_table
-from tests.workflow.world import Clients, World
+from tests.workflow.world import Clients, World, fixed_response
 
 
 class Model(BaseHTTPRequestHandler):
-    """What the smoke test asks in place of the load balancer."""
+    """What the smoke test asks in place of the load balancer: a model behind a listener, or what a
+    rule of the listener answers itself."""
 
     def do_GET(self) -> None:
+        fixed = fixed_response()
         body = json.dumps({"recommendations": ["Heat"]}).encode()
-        self.send_response(200)
+        if fixed:
+            body = fixed["MessageBody"].encode()
+        self.send_response(int(fixed["StatusCode"]) if fixed else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -15,7 +15,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed
 from chalicelib.deployments.spec import Spec
 from chalicelib.preflight import preflight, quotas
-from chalicelib.resources import cluster, log_lines, service, tasks
+from chalicelib.resources import cluster, log_lines, pause_rule, service, tasks
 from chalicelib.resources.log_lines import Position
 from chalicelib.settings import settings
 from chalicelib.tokens import Caller
@@ -62,6 +62,10 @@ ACTIONS: dict[str, set[str]] = {
     },
     "elasticloadbalancing:CreateLoadBalancer": {
         "elasticloadbalancing:CreateLoadBalancer",
+        "elasticloadbalancing:AddTags",
+    },
+    "elasticloadbalancing:CreateRule": {
+        "elasticloadbalancing:CreateRule",
         "elasticloadbalancing:AddTags",
     },
     "elasticloadbalancing:CreateTargetGroup": {
@@ -133,10 +137,29 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     for tags in ({"team": "a", "stage": "dev"}, {"team": "b"}):
         world.execute(world.accept_update(deployment, tags=tags))
         assert world.read(deployment).status == "ACTIVE"
+    rule = next(r.arn for r in world.pause(deployment).resources if r.kind == pause_rule.KIND)
+    conditions = [{"Field": "path-pattern", "Values": ["/changed-by-hand"]}]
+    world.client("elbv2").modify_rule(RuleArn=rule, Conditions=conditions)
+    world.execute(world.accept_update(deployment, environment={"A": "1"}))
+    world.execute(world.accept_resume(deployment))
+    rules = {f"elasticloadbalancing:{verb}Rule" for verb in ("Create", "Modify", "Delete")}
+    assert rules <= needed(world.calls["load_balancing"])
     world.execute(world.accept_delete(deployment))
     world.execute(world.accept(name="failing", smoke_test={"path": "/", "json_has": ["nope"]}))
 
     check(world, *(f.name for f in app.app.pure_lambda_functions))
+
+
+def test_the_steps_may_do_what_an_address_takes(world: World) -> None:
+    world.make_zone()
+    certificate = world.make_certificate()
+    deployment = world.deploy(certificate_arn=certificate, domain="a.example.com")
+    world.execute(world.accept_update(deployment, domain="b.example.com"))
+    world.execute(world.accept_update(deployment, certificate_arn=None))
+    world.execute(world.accept_delete(deployment))
+
+    assert ("route53", "GetChange") in world.calls["load_balancing"]
+    check(world, "network", "load_balancing", "verification")
 
 
 def test_a_deployment_that_scales_may_be_made_changed_and_removed(world: World) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+from moto.elbv2.models import elbv2_backends
 
 from chalicelib import store
 from chalicelib.clock import now
@@ -15,12 +16,28 @@ from chalicelib.deployments import spec as specs
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.record import Status
 from chalicelib.resources import service, tasks
+from tests import certificates
 from tests.in_process import ACCOUNT, REGION, REGISTRY
 from tests.workflow import machine
 
 OWNER = "team-a"
 REPOSITORY = "recommend"
 ADDRESS = "172.31.0.10"
+LIMITS: specs.Limits = {
+    "allowed_registries": (REGISTRY,),
+    "allowed_domains": ("*.example.com",),
+    "region": REGION,
+    "max_tasks": 10,
+}
+
+
+def fixed_response() -> dict[str, str] | None:
+    """What a listener rule of the account answers itself: read past the clients, whose calls are
+    counted."""
+    balancers = elbv2_backends[ACCOUNT][REGION].load_balancers.values()
+    listeners = [listener for balancer in balancers for listener in balancer.listeners.values()]
+    actions = [a.data for each in listeners for r in each.rules.values() for a in r.actions]
+    return next((a["FixedResponseConfig"] for a in actions if "FixedResponseConfig" in a), None)
 
 
 class Clients:
@@ -82,7 +99,7 @@ class World:
             "smoke_test": {"path": "/?uid=20", "json_has": ["recommendations"]},
             **spec,
         }
-        parsed = specs.parse(body, allowed_registries=(REGISTRY,), max_tasks=10)
+        parsed = specs.parse(body, **LIMITS)
         deployment = Deployment.create(naming.new_id(parsed.name), OWNER, parsed, now())
         return store.create(deployment)
 
@@ -90,10 +107,25 @@ class World:
         """The record as PATCH leaves it."""
 
         def change(record: Deployment) -> None:
-            spec = specs.patched(record.spec, changes, allowed_registries=(REGISTRY,), max_tasks=10)
+            spec = specs.patched(record.spec, changes, **LIMITS)
             record.update(spec, now(), new_image="image" in changes)
 
         return store.update(deployment.id, change)
+
+    def accept_pause(self, deployment: Deployment) -> Deployment:
+        """The record as `POST .../pause` leaves it."""
+        return store.update(deployment.id, lambda record: record.pause(now()))
+
+    def accept_resume(self, deployment: Deployment) -> Deployment:
+        """The record as `POST .../resume` leaves it."""
+        return store.update(deployment.id, lambda record: record.resume(now()))
+
+    def pause(self, deployment: Deployment) -> Deployment:
+        """A PAUSED deployment."""
+        self.execute(self.accept_pause(deployment))
+        record = self.read(deployment)
+        assert record.status is Status.PAUSED, record.failure
+        return record
 
     def accept_delete(self, deployment: Deployment) -> Deployment:
         """The record as DELETE leaves it."""
@@ -118,6 +150,26 @@ class World:
         record = self.read(deployment)
         assert record.status is Status.ACTIVE, record.failure
         return record
+
+    def make_zone(self) -> str:
+        """A hosted zone for example.com; its id."""
+        route53 = self.client("route53")
+        return str(
+            route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+        )
+
+    def records(self, zone: str) -> dict[str, str]:
+        """Name -> where it leads, of the aliases in a hosted zone."""
+        found = self.client("route53").list_resource_record_sets(HostedZoneId=zone)
+        return {
+            record["Name"].rstrip("."): record["AliasTarget"]["DNSName"].rstrip(".")
+            for record in found["ResourceRecordSets"]
+            if "AliasTarget" in record
+        }
+
+    def make_certificate(self, name: str = "*.example.com") -> str:
+        """An issued certificate; its ARN."""
+        return certificates.put(self.client("acm"), name)
 
     def make_state_machine(self) -> None:
         """Creates a state machine that does nothing, for starting and stopping."""
@@ -152,12 +204,16 @@ class World:
             self.calls[self._caller].add((service, operation))
 
     def _register_target(self, deployment_id: str) -> None:
-        """What ECS does for a task that runs; moto's services have no tasks."""
-        elbv2 = self.client("elbv2")
+        """What ECS does for a task that runs, or runs no more; moto's services have no tasks."""
+        elbv2, live = self.client("elbv2"), service.find(deployment_id)
         group = elbv2.describe_target_groups(Names=[deployment_id])["TargetGroups"][0]
-        elbv2.register_targets(
-            TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": ADDRESS, "Port": 80}]
-        )
+        entry = {
+            "TargetGroupArn": group["TargetGroupArn"],
+            "Targets": [{"Id": ADDRESS, "Port": 80}],
+        }
+        elbv2.register_targets(**entry)
+        if live and not live["desiredCount"]:
+            elbv2.deregister_targets(**entry)
 
     def describe_tasks(
         self, deployment_id: str, *, desired: tuple[str, ...] = ("RUNNING", "STOPPED")
@@ -168,7 +224,7 @@ class World:
         """
         found = self._describe_tasks(deployment_id, desired=desired)
         live = service.find(deployment_id) if desired == ("RUNNING",) else None
-        if live and live["status"] == "ACTIVE":
+        if live and live["status"] == "ACTIVE" and live["desiredCount"]:
             details = [{"name": "privateIPv4Address", "value": ADDRESS}]
             found.append(
                 {

@@ -80,6 +80,7 @@ def test_a_create_is_accepted_with_the_whole_resource(gateway: Gateway) -> None:
         "status",
         "generation",
         "url",
+        "dns",
         "spec",
         "image",
         "operation",
@@ -450,6 +451,49 @@ def test_a_rollback_that_cannot_be_started_leaves_what_serves(gateway: Gateway) 
     assert gateway.post(f"/deployments/{deployment_id}/rollback").status == 503
     assert (record(deployment_id).status, record(deployment_id).spec.count) == ("ACTIVE", 2)
     assert gateway.post(f"/deployments/{deployment_id}/rollback").status == 202
+
+
+def test_a_pause_and_a_resume_are_operations(gateway: Gateway) -> None:
+    path = f"/deployments/{stored_active(gateway)}"
+    pausing = gateway.post(f"{path}/pause")
+    assert (pausing.status, pausing.json["status"]) == (202, "UPDATING")
+    assert pausing.json["operation"]["kind"] == "pause"
+    assert gateway.post(f"{path}/pause").code == "OPERATION_IN_PROGRESS"
+    store.update(pausing.json["id"], lambda d: d.activate(MOMENT, 0.03))
+    assert [found["status"] for found in listed(gateway, "PAUSED")] == ["PAUSED"]
+    again = gateway.post(f"{path}/pause")
+    assert (again.status, again.code) == (409, "INVALID_STATE")
+    assert "PAUSED already" in again.json["detail"]
+    resuming = gateway.post(f"{path}/resume")
+    assert (resuming.status, resuming.json["operation"]["kind"]) == (202, "resume")
+    assert sorted(executions())[1:] == [f"{pausing.json['id']}-{n}" for n in (2, 3)]
+
+
+def listed(gateway: Gateway, status: str) -> list[Any]:
+    return list(gateway.get("/deployments", query={"status": status}).json["deployments"])
+
+
+def test_a_pause_that_is_sent_again_with_its_key_is_answered_as_at_first(gateway: Gateway) -> None:
+    path, key = f"/deployments/{stored_active(gateway)}/pause", {"Idempotency-Key": "ci-1"}
+    first = gateway.post(path, headers=key)
+    store.update(first.json["id"], lambda d: d.activate(MOMENT, 0.03))
+    again = gateway.post(path, headers=key)
+    assert (again.status, again.json) == (202, first.json)
+
+
+@pytest.mark.parametrize("ending", ["pause", "resume"])
+def test_to_pause_takes_the_scope_deploy(gateway: Gateway, ending: str) -> None:
+    path = f"/deployments/{stored_active(gateway)}/{ending}"
+    assert gateway.post(path, caller="reader").code == "FORBIDDEN"
+    assert gateway.post(path, caller="team-b").code == "NOT_FOUND"
+
+
+def test_a_pause_that_cannot_be_started_leaves_what_serves(gateway: Gateway) -> None:
+    deployment_id = stored_active(gateway)
+    aws_says.refuse("stepfunctions", "StartExecution", "ThrottlingException", times=1)
+    assert gateway.post(f"/deployments/{deployment_id}/pause").status == 503
+    assert (record(deployment_id).status, record(deployment_id).paused) == ("ACTIVE", False)
+    assert gateway.post(f"/deployments/{deployment_id}/pause").status == 202
 
 
 def test_a_time_to_live_is_told_and_extended(gateway: Gateway) -> None:

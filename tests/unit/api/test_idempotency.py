@@ -304,7 +304,7 @@ def test_a_patch_sent_again_is_answered_as_at_first(gateway: Gateway) -> None:
     assert executions_started() == 2
 
 
-@pytest.mark.parametrize("ending", ["retry", "rollback", "extend"])
+@pytest.mark.parametrize("ending", ["retry", "rollback", "extend", "pause", "resume"])
 def test_a_refused_request_is_not_kept(gateway: Gateway, ending: str) -> None:
     path, body = f"/deployments/not-there/{ending}", {"ttl": "8h"}
     assert gateway.post(path, body, headers=KEY).status == 404

@@ -7,7 +7,7 @@ import pytest
 from chalicelib import aws
 from chalicelib.settings import settings
 from local.network import open_default_vpc
-from tests.unit.builders import IMAGE, REGISTRY, SECRET, body_of
+from tests.unit.builders import CERTIFICATE, DOMAIN, IMAGE, REGISTRY, SECRET, body_of
 from tests.unit.conftest import push_image
 from tests.unit.gateway import Answered, Gateway
 
@@ -59,17 +59,37 @@ def test_every_fault_is_told_at_once_with_its_hint(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLOWED_SECRETS", SECRET)
+    monkeypatch.setenv("ALLOWED_DOMAINS", "*.example.com")
     settings.cache_clear()
-    gateway.post("/deployments", body_of())
-    answer = validate(gateway, image=f"{REGISTRY}/recommend:none", secrets={"KEY": SECRET})
+    gateway.post("/deployments", body_of(domain=DOMAIN))
+    answer = validate(
+        gateway,
+        image=f"{REGISTRY}/recommend:none",
+        secrets={"KEY": SECRET},
+        certificate_arn=CERTIFICATE,
+        domain=DOMAIN,
+    )
     failed = {n: c["code"] for n, c in checks(answer).items() if c["status"] == "failed"}
     assert answer.json["valid"] is False
     assert failed == {
         "name": "NAME_TAKEN",
+        "domain": "NAME_TAKEN",
         "image": "IMAGE_NOT_FOUND",
         "secrets": "SECRET_UNAVAILABLE",
+        "certificate": "NETWORK_MISCONFIGURED",
     }
     assert all(c["message"] and c["hint"] for c in answer.json["checks"] if c["code"])
+
+
+def test_a_domain_that_nobody_has_is_well(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOWED_DOMAINS", "*.example.com")
+    settings.cache_clear()
+    answer = validate(gateway, domain=DOMAIN)
+    assert answer.json["valid"] is True
+    assert checks(answer)["domain"]["status"] == "passed"
+    assert checks(answer)["DNS record"]["status"] == "skipped"  # no zone of this account
 
 
 def test_a_bad_body_is_refused_as_ever(gateway: Gateway) -> None:

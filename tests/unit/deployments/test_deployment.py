@@ -218,9 +218,7 @@ def test_no_update_while_an_operation_runs(status: Status) -> None:
         in_status(status).update(spec_of(), LATER, new_image=False)
 
 
-@pytest.mark.parametrize(
-    "status", [Status.FAILED, Status.DELETED, Status.DELETE_FAILED, Status.PAUSED]
-)
+@pytest.mark.parametrize("status", [Status.FAILED, Status.DELETED, Status.DELETE_FAILED])
 def test_no_update_of_what_is_not_active(status: Status) -> None:
     with pytest.raises(InvalidState):
         in_status(status).update(spec_of(), LATER, new_image=False)

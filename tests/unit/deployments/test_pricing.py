@@ -28,6 +28,11 @@ def test_without_tasks_the_load_balancer_still_costs() -> None:
     assert usd_per_hour(spec_of(count=0)) == pytest.approx(0.0225 + 2 * 0.005)
 
 
+def test_it_costs_what_runs_and_not_what_the_spec_wants() -> None:
+    assert usd_per_hour(spec_of(count=3), tasks=0) == usd_per_hour(spec_of(count=0))
+    assert usd_per_hour(spec_of(count=1), tasks=3) == usd_per_hour(spec_of(count=3))
+
+
 def test_arm_is_cheaper() -> None:
     assert usd_per_hour(spec_of(architecture="ARM64")) < usd_per_hour(spec_of())
 

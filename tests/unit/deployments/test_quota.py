@@ -46,7 +46,10 @@ def left(kind: str) -> Deployment:
 # --- what is held --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [s for s in Status if s not in ("DELETED", "UPDATING")])
+NOT_ALL = (Status.DELETED, Status.UPDATING, Status.PAUSED)
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s not in NOT_ALL])
 def test_all_is_held_until_aws_says_that_it_is_gone(status: Status) -> None:
     assert held(in_status(status)) == size()
 
@@ -57,6 +60,16 @@ def test_what_scales_holds_the_most_that_it_may_have() -> None:
     back = active(scaling=scaling)
     back.update(spec_of(count=2), MOMENT, new_image=False)
     assert quota.held(back) == size(5)  # a failure goes back to it
+
+
+def test_a_paused_one_holds_no_task_as_soon_as_none_runs() -> None:
+    deployment = active(count=2)
+    deployment.pause(MOMENT)
+    assert quota.held(deployment) == size(2)  # a failure goes back to it
+    deployment.activate(MOMENT, 0.0)
+    assert quota.held(deployment) == size(0)
+    deployment.resume(MOMENT)
+    assert quota.held(deployment) == size(2)
 
 
 def test_a_deleted_one_holds_nothing() -> None:

@@ -7,7 +7,9 @@ from chalicelib.deployments import time_to_live
 from chalicelib.deployments.errors import ValidationFailed
 from tests.unit.builders import (
     ACCOUNT,
+    CERTIFICATE,
     DIGEST,
+    DOMAIN,
     IMAGE,
     LIMITS,
     PARAMETER,
@@ -78,6 +80,8 @@ def test_defaults() -> None:
         "smoke_test": {"path": "/", "status": 200, "json_has": [], "max_latency_ms": None},
         "load_balancer": "dedicated",
         "ingress_cidrs": ["0.0.0.0/0"],
+        "certificate_arn": None,
+        "domain": None,
         "ttl": None,
         "on_failure": "teardown",
         "tags": {},
@@ -128,6 +132,9 @@ def test_the_smoke_test_asks_the_path_of_the_health_check_by_default() -> None:
         {"smoke_test": {"path": "/?uid=20", "status": 404, "json_has": ["items"]}},
         {"smoke_test": {"max_latency_ms": 25_000}},
         {"ingress_cidrs": ["0.0.0.0/0"]},
+        {"ingress_cidrs": ["198.51.100.7/32", "203.0.113.0/24"]},
+        {"certificate_arn": CERTIFICATE},
+        {"domain": DOMAIN},
         {"on_failure": "keep"},
         {"tags": {"cost-centre": "42 / Zürich"}},
         {"tags": {"k" * 128: "v" * 256}},
@@ -210,7 +217,9 @@ def test_accepted(fields: dict[str, Any]) -> None:
         ({"load_balancer": "shared"}, "load_balancer"),
         ({"ingress_cidrs": []}, "ingress_cidrs"),
         ({"ingress_cidrs": ["10.0.0.1/8"]}, "ingress_cidrs"),
-        ({"ingress_cidrs": ["10.0.0.0/8"]}, "ingress_cidrs"),
+        ({"certificate_arn": CERTIFICATE.replace(REGION, "eu-west-1")}, "certificate_arn"),
+        ({"domain": "recommend.example.org"}, "domain"),
+        ({"domain": "Recommend.example.com"}, "domain"),
         ({"health_check": {"status": "399-200"}}, "health_check.status"),
         ({"ingress_cidrs": ["::/0"]}, "ingress_cidrs"),
         ({"ingress_cidrs": ["everyone"]}, "ingress_cidrs"),
@@ -323,13 +332,13 @@ def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
 
 
-@pytest.mark.parametrize("field", ["certificate_arn", "domain", "callback_url"])
+@pytest.mark.parametrize("field", ["callback_url"])
 def test_fields_that_are_not_built_yet_are_refused(field: str) -> None:
     assert faults(body_of(**{field: "x"})) == {field: "is not available yet: leave it out"}
 
 
 def test_fields_that_are_not_built_yet_are_told_beside_other_faults() -> None:
-    assert set(faults(body_of(domain="x", port=0))) == {"domain", "port"}
+    assert set(faults(body_of(scaling="x", port=0))) == {"scaling", "port"}
 
 
 def test_a_nested_unknown_field_is_told_with_its_neighbour() -> None:

@@ -11,9 +11,21 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
 from chalicelib.deployments.parts import Image
 from chalicelib.preflight import preflight
+from chalicelib.preflight.subject import Subject
+from chalicelib.resources import service as ecs_service
 from local.network import open_default_vpc
 from tests.unit import aws_says
-from tests.unit.builders import IMAGE, MOMENT, SECRET, active, deployment_of, rolling_back, spec_of
+from tests.unit.builders import (
+    CERTIFICATE,
+    DOMAIN,
+    IMAGE,
+    MOMENT,
+    SECRET,
+    active,
+    deployment_of,
+    rolling_back,
+    spec_of,
+)
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 
@@ -103,13 +115,16 @@ def test_what_aws_refuses_to_tell_stops_nothing(code: str, status: int) -> None:
     refused = (
         ("ecr", "BatchGetImage"),
         ("secretsmanager", "DescribeSecret"),
+        ("acm", "DescribeCertificate"),
+        ("route53", "ListHostedZones"),
         ("ec2", "DescribeSubnets"),
         ("elbv2", "DescribeAccountLimits"),
         ("service-quotas", "GetServiceQuota"),
     )
     for service, operation in refused:
         aws_says.refuse(service, operation, code, status=status)
-    outcome = preflight.check(resolved(secrets={"TOKEN": SECRET}))
+    fields = {"secrets": {"TOKEN": SECRET}, "certificate_arn": CERTIFICATE, "domain": DOMAIN}
+    outcome = preflight.check(resolved(**fields))
     assert outcome.status == "succeeded"
     for name, _ in preflight.CHECKS:
         assert f"{name} not known" in outcome.message
@@ -180,6 +195,23 @@ def test_a_check_that_gets_no_answer_holds_a_deploy_up_only_so_long() -> None:
             preflight.check(deployment)
     deployment.begin_step("preflight", "r", MOMENT, MOMENT)
     assert "Fargate vCPU quota not known" in preflight.check(deployment).message
+
+
+def test_a_pause_needs_nothing_of_the_account(cloud: None, aws_calls: list[str]) -> None:
+    deployment = active()
+    deployment.pause(MOMENT)
+    assert preflight.check(deployment).status == "skipped"
+    assert aws_calls == []
+
+
+def test_a_resume_finds_room_for_its_tasks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = active(count=3)
+    deployment.pause(MOMENT)
+    deployment.activate(MOMENT, 0.03)
+    deployment.resume(MOMENT)
+    paused = {"status": "ACTIVE", "runningCount": 0, "pendingCount": 0}
+    monkeypatch.setattr(ecs_service, "find", lambda _: paused)
+    assert Subject(deployment).new_tasks == 3
 
 
 def test_a_repair_is_not_held_up(cloud: None, aws_calls: list[str]) -> None:

@@ -24,7 +24,7 @@ def test_ensure_twice_is_one_listener_with_the_stacks_tags(balanced: Deployment)
     [found] = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
     assert (found["Port"], found["Protocol"]) == (80, "HTTP")
     assert found["DefaultActions"][0]["TargetGroupArn"] == target_group.get_arn(ID)
-    described = elbv2.describe_tags(ResourceArns=[first.arn])["TagDescriptions"][0]["Tags"]
+    described = elbv2.describe_tags(ResourceArns=[first[0].arn])["TagDescriptions"][0]["Tags"]
     assert {"Key": "slipway:deployment", "Value": ID} in described
 
 
@@ -47,7 +47,7 @@ def test_a_duplicate_that_is_not_visible_yet_is_waited_for(balanced: Deployment)
 
 
 def test_it_goes_with_its_load_balancer(balanced: Deployment) -> None:
-    arn = listener.ensure(balanced).arn
+    arn = listener.ensure(balanced)[0].arn
     load_balancer.delete(ID)
     elbv2 = aws.client("elbv2")
     with pytest.raises(elbv2.exceptions.ListenerNotFoundException):

@@ -70,11 +70,11 @@ def test_the_url_is_made_as_the_template_says(
     monkeypatch.setenv("LOAD_BALANCER_URL", "http://localhost:4566/lb/{name}")
     settings.cache_clear()
     load_balancer.ensure(deployment)
-    assert load_balancer.get(ID).url == f"http://localhost:4566/lb/{ID}"
+    assert load_balancer.get(ID).url(deployment.spec) == f"http://localhost:4566/lb/{ID}"
 
 
 def test_the_url_is_the_dns_name(deployment: Deployment) -> None:
     load_balancer.ensure(deployment)
     found = load_balancer.get(ID)
-    assert found.url == f"http://{found.dns_name}"
+    assert found.url(deployment.spec) == f"http://{found.dns_name}"
     assert found.dns_name

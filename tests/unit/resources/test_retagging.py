@@ -51,7 +51,7 @@ def tagged(deployed: Deployment) -> Deployment:
 
 def balancing() -> dict[str, str]:
     balancer = load_balancer.get(ID).arn
-    front = listener.find(balancer)
+    front = listener.serving(deployment_of())
     assert front
     return {
         "load_balancer": balancer,

@@ -9,7 +9,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.resources import security_groups
 from tests.unit import aws_says
-from tests.unit.builders import ID, deployment_of
+from tests.unit.builders import CERTIFICATE, ID, MOMENT, active, deployment_of, spec_of
 
 FRONT, BACK = f"slipway-{ID}-lb", f"slipway-{ID}-task"
 
@@ -123,3 +123,77 @@ def test_rules_that_another_run_revoked_meanwhile_do_not_keep_a_group(
     with contextlib.suppress(NotReady):  # moto holds a group that another's rule still names
         security_groups.delete(ID)
     assert BACK not in security_groups.exists(ID)
+
+
+def callers() -> set[tuple[int, str]]:
+    """(port, range) of everyone who may reach the load balancer."""
+    return {
+        (rule["FromPort"], entry["CidrIp"])
+        for rule in groups()[FRONT]["IpPermissions"]
+        for entry in rule["IpRanges"]
+    }
+
+
+def test_with_a_certificate_443_is_open_too_and_stays_so_while_it_is_turned_off(
+    deployment: Deployment,
+) -> None:
+    everyone = "0.0.0.0/0"
+    secure = active(certificate_arn=CERTIFICATE)
+    security_groups.ensure(deployment)
+    security_groups.ensure(secure)
+    assert callers() == {(80, everyone), (443, everyone)}
+    secure.update(spec_of(), MOMENT, new_image=False)
+    security_groups.ensure(secure)  # the listener on 443 goes after this
+    assert callers() == {(80, everyone), (443, everyone)}
+    security_groups.ensure(deployment)
+    assert callers() == {(80, everyone)}
+
+
+@pytest.mark.usefixtures("cloud")
+def test_ranges_are_changed_without_shutting_out_who_stays() -> None:
+    stays, goes, comes = "203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24"
+    security_groups.ensure(deployment_of(ingress_cidrs=[goes, stays]))
+    revoked = aws_says.watch("ec2", "RevokeSecurityGroupIngress")
+    allowed = aws_says.watch("ec2", "AuthorizeSecurityGroupIngress")
+    seen: list[bool] = []
+    aws.client("ec2").meta.events.register_first(
+        "before-call.ec2.RevokeSecurityGroupIngress",
+        lambda **_: seen.append((80, comes) in callers()),
+    )
+    security_groups.ensure(deployment_of(ingress_cidrs=[stays, comes]))
+    assert callers() == {(80, stays), (80, comes)}
+    assert seen == [True]
+    [call] = revoked
+    ranges = [entry["CidrIp"] for rule in call["IpPermissions"] for entry in rule["IpRanges"]]
+    assert ranges == [goes]
+    assert allowed
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_rule_that_somebody_added_by_hand_goes() -> None:
+    own = deployment_of(ingress_cidrs=["203.0.113.0/24"])
+    security_groups.ensure(own)
+    front, _ = security_groups.ids(ID)
+    by_hand = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    aws.client("ec2").authorize_security_group_ingress(
+        GroupId=front, IpPermissions=[{**by_hand, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    )
+    security_groups.ensure(own)
+    assert callers() == {(80, "203.0.113.0/24")}
+
+
+@pytest.mark.usefixtures("cloud")
+def test_new_rules_take_one_call() -> None:
+    calls = aws_says.watch("ec2", "AuthorizeSecurityGroupIngress")
+    cidrs = [f"10.{n}.0.0/16" for n in range(30)]
+    security_groups.ensure(deployment_of(ingress_cidrs=cidrs, certificate_arn=CERTIFICATE))
+    assert len(calls) == 2
+    assert len(callers()) == 60
+
+
+@pytest.mark.usefixtures("cloud")
+def test_rules_that_another_run_revoked_meanwhile_do_not_keep_the_others() -> None:
+    security_groups.ensure(deployment_of(ingress_cidrs=["10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8"]))
+    aws_says.refuse("ec2", "RevokeSecurityGroupIngress", "InvalidPermission.NotFound", times=1)
+    security_groups.ensure(deployment_of(ingress_cidrs=["10.0.0.0/8"]))
+    assert callers() == {(80, "10.0.0.0/8")}

@@ -59,6 +59,14 @@ def test_what_scales_is_active_at_the_rate_of_the_tasks_that_it_has_by_now() -> 
     assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=3))
 
 
+def test_a_pause_ends_at_the_rate_of_the_load_balancer_alone() -> None:
+    store.create(active(count=2))
+    store.update(ID, lambda deployment: deployment.pause(MOMENT))
+    run("finish", "converge", 2)
+    assert record().status is Status.PAUSED
+    assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=0))
+
+
 def test_finishing_twice_finishes_once() -> None:
     store.create(deployment_of())
     run("finish", "converge")

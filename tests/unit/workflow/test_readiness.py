@@ -43,6 +43,17 @@ def test_no_wanted_tasks_are_ready_at_once(world: World) -> None:
     assert readiness.await_ready(waiting(count=0)).message == "0 healthy"
 
 
+def test_with_no_task_wanted_the_old_ones_have_to_be_gone(world: World) -> None:
+    world.service, world.targets = service(0, 0), []
+    world.tasks = [{**running_task(), "desiredStatus": "STOPPED", "lastStatus": "DEACTIVATING"}]
+    paused = waiting()
+    paused.paused = True
+    with pytest.raises(NotReady, match=r"1 task\(s\) still to stop"):
+        readiness.await_ready(paused)
+    world.tasks[0]["lastStatus"] = "STOPPED"
+    assert readiness.await_ready(paused).message == "0 healthy"
+
+
 def test_a_young_load_balancer_is_looked_at_rarely(world: World, clock: Clock) -> None:
     world.state = "provisioning"
     clock.advance(seconds=84)

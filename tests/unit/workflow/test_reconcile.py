@@ -15,13 +15,14 @@ from chalicelib.resources import (
     load_balancer,
     log_group,
     network,
+    pause_rule,
     scaling,
     security_groups,
     service,
     target_group,
     task_definition,
 )
-from chalicelib.workflow import drift, executions, orphans, reconcile
+from chalicelib.workflow import drift, executions, orphans, reconcile, traffic
 from tests.unit import aws_says
 from tests.unit.builders import ID, MOMENT, OWNER, Clock, active, deployment_of, failed, failure_of
 from tests.unit.conftest import STATE_MACHINE
@@ -256,8 +257,7 @@ def _delete_load_balancer() -> None:
 
 
 def _delete_listener() -> None:
-    balancer = load_balancer.get(ID)
-    found = listener.find(balancer.arn)
+    found = listener.serving(deployment_of())
     assert found
     aws.client("elbv2").delete_listener(ListenerArn=found["ListenerArn"])
 
@@ -272,7 +272,7 @@ def _forward_elsewhere() -> None:
     other = elbv2.create_target_group(
         Name="other", Protocol="HTTP", Port=1, VpcId=network.find().vpc_id
     )
-    found = listener.find(load_balancer.get(ID).arn)
+    found = listener.serving(deployment_of())
     assert found
     arn = other["TargetGroups"][0]["TargetGroupArn"]
     elbv2.modify_listener(
@@ -309,6 +309,66 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
         assert [entry["targetGroupArn"] for entry in rolled[0]["loadBalancers"]] == [group]
     else:
         assert drift.find(repairing, service.find(ID)) == ""
+
+
+def paused() -> Deployment:
+    """A PAUSED deployment as it is at AWS."""
+    serving()
+    deployment = store.update(ID, lambda d: (d.pause(MOMENT), d.activate(MOMENT, 0.03)))
+    service.ensure(deployment)
+    pause_rule.ensure(deployment)
+    return deployment
+
+
+def _delete_rule() -> None:
+    pause_rule.delete(record())
+
+
+def _let_some_through() -> None:
+    rule = pause_rule.ensure(record()).arn
+    conditions = [{"Field": "path-pattern", "Values": ["/health"]}]
+    aws.client("elbv2").modify_rule(RuleArn=rule, Conditions=conditions)
+
+
+def test_what_is_paused_as_it_should_be_is_left_alone() -> None:
+    paused()
+    assert run() == {}
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "words"),
+    [
+        (_delete_rule, "does not answer that it is paused"),
+        (_let_some_through, "does not answer that it is paused"),
+        (_scale_by_hand, "wants 5 tasks, not 0"),
+        (_delete_service, "service was deleted"),
+        (_delete_listener, "listener was deleted"),
+    ],
+)
+def test_what_is_paused_is_repaired_and_stays_paused(by_hand: Any, words: str) -> None:
+    paused()
+    by_hand()
+    assert words in run()[ID]
+    repairing = record()
+    assert (repairing.status, repairing.operation.kind) == (Status.UPDATING, "repair")
+    assert repairing.wanted_tasks == 0
+    make_resources(repairing)  # as the steps of the repair do
+    traffic.create_listener(repairing)
+    assert drift.find(repairing, service.find(ID)) == ""
+
+
+def test_a_rule_that_keeps_callers_from_the_tasks_is_taken_away() -> None:
+    pause_rule.ensure(serving())
+    assert run() == {ID: "a rule of the listener stands before the tasks"}
+    traffic.route_traffic(record())
+    assert drift.find(record(), service.find(ID)) == ""
+
+
+def test_what_is_paused_is_torn_down_when_its_time_has_passed(clock: Clock) -> None:
+    store.create(active(ttl="10m"))
+    store.update(ID, lambda d: (d.pause(MOMENT), d.activate(MOMENT, 0.03)))
+    clock.advance(minutes=10)
+    assert run() == {ID: reconcile.EXPIRED}
 
 
 def test_a_new_version_of_slipway_rolls_no_service_by_itself(

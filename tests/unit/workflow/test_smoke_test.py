@@ -9,10 +9,11 @@ import pytest
 
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.resources import pause_rule
 from chalicelib.settings import settings
 from chalicelib.workflow import smoke_test
 from chalicelib.workflow.step import Outcome
-from tests.unit.builders import MOMENT, deployment_of
+from tests.unit.builders import ID, MOMENT, deployment_of
 from tests.unit.workflow.conftest import World
 
 pytestmark = pytest.mark.usefixtures("world")
@@ -187,3 +188,42 @@ def test_a_smoke_test_that_succeeded_may_run_again(world: World) -> None:
     deployment.begin_step("smoke_test", "1/converge/smoke_test/again", MOMENT, MOMENT)
     outcome: Outcome = smoke_test.run(deployment)
     assert outcome.prediction
+
+
+# --- while it is paused --------------------------------------------------------------------
+
+PAUSED = (503, pause_rule.body(ID).encode())
+
+
+def pausing(attempts: int = 1) -> Deployment:
+    deployment = running(attempts, path="/?uid=20")
+    deployment.paused = True
+    return deployment
+
+
+def test_a_pause_is_proven_and_is_no_prediction(model: Model) -> None:
+    model.answers = [PAUSED]
+    outcome = smoke_test.run(pausing())
+    assert (outcome.status, outcome.prediction) == ("succeeded", None)
+    assert outcome.message == "GET /?uid=20 answered 503: it is paused"
+    assert model.asked == ["/?uid=20"]
+
+
+@pytest.mark.parametrize("answer", [(200, b'{"items": [1]}'), (503, b"<html>")])
+def test_another_answer_while_paused_is_asked_again_and_then_a_failure(
+    model: Model, answer: tuple[int, bytes]
+) -> None:
+    model.answers = [answer]
+    with pytest.raises(NotReady, match=str(answer[0])):
+        smoke_test.run(pausing(attempts=4))
+    error = failure(pausing(attempts=5))
+    assert f"answered {answer[0]}, and not 503 that it is paused" in error.message
+    assert error.evidence["answer"]["status"] == answer[0]
+
+
+def test_after_a_resume_the_pauses_answer_is_asked_again(model: Model) -> None:
+    """Also where the model is to answer 503 itself."""
+    model.answers = [PAUSED, (503, b"mine")]
+    with pytest.raises(NotReady):
+        smoke_test.run(running(attempts=1, status=503))
+    assert smoke_test.run(running(attempts=2, status=503)).prediction

@@ -1,0 +1,158 @@
+"""The listener rule that answers in place of the tasks of a paused deployment.
+
+The service must keep its target group behind a listener, so the listener goes on forwarding to it
+and this rule stands before that: https://github.com/aws/aws-cdk/issues/1160. A teardown takes it
+away with its load balancer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.parts import Resource
+from chalicelib.resources import listener
+from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
+
+KIND = "listener_rule"
+# Before every other. Slipway makes no other, and takes what stands here for its own.
+PRIORITY = 1
+EVERY_PATH = ["/*"]
+STATUS = 503
+CODE = "PAUSED"
+RETRY_AFTER_SECONDS = 60
+
+
+def body(deployment_id: str) -> str:
+    """What the URL answers, as JSON.
+
+    A fixed response has a content type and at most 1024 bytes, and no header of ours, so
+    `retry_after` (seconds) stands in the body.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_FixedResponseActionConfig.html
+    """
+    return json.dumps(
+        {
+            "status": STATUS,
+            "code": CODE,
+            "title": "Service Unavailable",
+            "detail": f"{deployment_id} is paused: it answers again when its owner resumes it, by "
+            f"POST /deployments/{deployment_id}/resume.",
+            "retry_after": RETRY_AFTER_SECONDS,
+        }
+    )
+
+
+def is_its_answer(status: int, text: str | bytes) -> bool:
+    """Whether an answer of the URL is the one of this rule, and not of a task."""
+    if status != STATUS:
+        return False
+    try:
+        document: Any = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("code") == CODE
+
+
+def ensure(deployment: Deployment) -> Resource:
+    """Creates the rule, or brings the one at its place to its answer; it stands on the listener
+    that serves, and on no other."""
+    elbv2 = aws.client("elbv2")
+    front = listener.serving(deployment)
+    if front is None:
+        raise NotReady(f"the listener of {deployment.id} is not visible yet")
+    wanted: dict[str, Any] = {
+        "Conditions": [{"Field": "path-pattern", "Values": EVERY_PATH}],
+        "Actions": [_action(deployment.id)],
+    }
+    try:
+        found = find(front["ListenerArn"])
+        if found is None:
+            found = elbv2.create_rule(
+                ListenerArn=front["ListenerArn"],
+                Priority=PRIORITY,
+                Tags=upper(tags_of(deployment)),
+                **wanted,
+            )["Rules"][0]
+        else:
+            retag_elbv2(deployment, found["RuleArn"])
+            if not (_is_for_every_path(found) and _answer(found) == _answer(wanted)):
+                elbv2.modify_rule(RuleArn=found["RuleArn"], **wanted)
+    except elbv2.exceptions.PriorityInUseException:
+        raise NotReady(f"the rule of {deployment.id} exists but is not visible yet") from None
+    except (
+        elbv2.exceptions.ListenerNotFoundException,
+        elbv2.exceptions.RuleNotFoundException,
+    ) as error:
+        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
+    # HTTPS was turned on or off while it was paused.
+    _delete({arn for arn in _standing(deployment.id) if arn != found["RuleArn"]})
+    return Resource(kind=KIND, name=f"{deployment.id}:pause", arn=found["RuleArn"])
+
+
+def find(listener_arn: str) -> dict[str, Any] | None:
+    """The rule at its place on a listener, or None."""
+    elbv2 = aws.client("elbv2")
+    try:
+        answer = elbv2.describe_rules(ListenerArn=listener_arn)
+    except elbv2.exceptions.ListenerNotFoundException:
+        return None
+    return next((rule for rule in answer["Rules"] if rule["Priority"] == str(PRIORITY)), None)
+
+
+def is_in_force(rule: dict[str, Any]) -> bool:
+    """Whether a rule answers every path that it is paused, if with the words of another version."""
+    answer = _answer(rule)
+    told = is_its_answer(int(answer.get("StatusCode", 0)), answer.get("MessageBody", ""))
+    return told and _is_for_every_path(rule)
+
+
+def _is_for_every_path(rule: dict[str, Any]) -> bool:
+    (condition, *others) = rule["Conditions"] or [{}]
+    # AWS shows one of the two, or both.
+    values = condition.get("Values") or condition.get("PathPatternConfig", {}).get("Values")
+    return not others and condition.get("Field") == "path-pattern" and values == EVERY_PATH
+
+
+def _answer(rule: dict[str, Any]) -> dict[str, Any]:
+    return dict(rule["Actions"][0].get("FixedResponseConfig", {}))
+
+
+def delete(deployment: Deployment) -> None:
+    """Deletes the rule and asks AWS whether it is gone. Succeeds where there is none.
+
+    One that was made a moment ago may not be shown yet, so the record's is deleted by its ARN.
+    """
+    known = {r.arn for r in deployment.resources if r.kind == KIND and not r.deleted_at and r.arn}
+    known |= _standing(deployment.id)
+    _delete(known)
+    if known and _standing(deployment.id):
+        raise NotReady(f"the rule of {deployment.id} is still there")
+
+
+def _standing(deployment_id: str) -> set[str]:
+    """ARNs of the rules at its place, on any listener."""
+    found = map(find, listener.arns(deployment_id))
+    return {rule["RuleArn"] for rule in found if rule}
+
+
+def _delete(arns: set[str]) -> None:
+    elbv2 = aws.client("elbv2")
+    for arn in arns:
+        try:
+            elbv2.delete_rule(RuleArn=arn)
+        except elbv2.exceptions.RuleNotFoundException:
+            continue
+
+
+def _action(deployment_id: str) -> dict[str, Any]:
+    return {
+        "Type": "fixed-response",
+        "FixedResponseConfig": {
+            "StatusCode": str(STATUS),
+            "ContentType": "application/json",
+            "MessageBody": body(deployment_id),
+        },
+    }

@@ -1,0 +1,197 @@
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.resources import dns_record
+from chalicelib.resources.dns_record import Zone
+from chalicelib.resources.load_balancer import LoadBalancer
+from tests.unit import aws_says
+from tests.unit.builders import DOMAIN, ID
+
+pytestmark = pytest.mark.usefixtures("cloud")
+ALB = f"{ID}-1234567890.us-east-1.elb.amazonaws.com"
+
+
+def balancer(dns_name: str = ALB) -> LoadBalancer:
+    return LoadBalancer("arn:lb", ID, dns_name, "Z35SXDOTRQ7X7K", "active", "")
+
+
+def make_zone(name: str, **config: Any) -> Zone:
+    more: dict[str, Any] = {}
+    if config:
+        vpc = aws.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+        more = {
+            "HostedZoneConfig": config,
+            "VPC": {"VPCRegion": "us-east-1", "VPCId": vpc},
+        }
+    answer = aws.client("route53").create_hosted_zone(
+        Name=name, CallerReference=f"{name}{len(config)}", **more
+    )
+    return Zone(answer["HostedZone"]["Id"].rpartition("/")[2], name)
+
+
+@pytest.fixture
+def zone() -> Zone:
+    return make_zone("example.com")
+
+
+def records(zone: Zone) -> dict[tuple[str, str], Any]:
+    """(name, type) -> record, without the zone's own."""
+    found = aws.client("route53").list_resource_record_sets(HostedZoneId=zone.id)
+    return {
+        (record["Name"].rstrip("."), record["Type"]): record
+        for record in found["ResourceRecordSets"]
+        if record["Type"] not in ("NS", "SOA")
+    }
+
+
+def put(zone: Zone, **record: Any) -> None:
+    change = {"Action": "CREATE", "ResourceRecordSet": record}
+    aws.client("route53").change_resource_record_sets(
+        HostedZoneId=zone.id, ChangeBatch={"Changes": [change]}
+    )
+
+
+def put_value(zone: Zone, kind: str, value: str, name: str = DOMAIN) -> None:
+    put(zone, Name=name, Type=kind, TTL=60, ResourceRecords=[{"Value": value}])
+
+
+def put_alias(zone: Zone, target: str, name: str = DOMAIN) -> None:
+    alias = {"HostedZoneId": "Z1", "DNSName": target, "EvaluateTargetHealth": True}
+    put(zone, Name=name, Type="A", AliasTarget=alias)
+
+
+def test_the_zone_is_the_nearest_public_one(zone: Zone) -> None:
+    assert dns_record.zone_of(DOMAIN) == zone
+    nearer = make_zone("recommend.example.com")
+    assert dns_record.zone_of(DOMAIN) == nearer
+    assert dns_record.zone_of("other.example.com") == zone
+    assert dns_record.zone_of("badexample.com") is None
+
+
+def test_a_private_zone_is_none() -> None:
+    make_zone("example.com", PrivateZone=True, Comment="")
+    assert dns_record.zone_of(DOMAIN) is None
+
+
+def test_two_zones_of_one_name_are_a_fault(zone: Zone) -> None:
+    aws.client("route53").create_hosted_zone(Name="example.com", CallerReference="again")
+    with pytest.raises(DeploymentFailed, match="Two public hosted zones"):
+        dns_record.zone_of(DOMAIN)
+
+
+def test_twice_is_one_alias_of_the_load_balancer(zone: Zone) -> None:
+    assert dns_record.ensure(ID, DOMAIN, zone, balancer())
+    assert dns_record.ensure(ID, DOMAIN, zone, balancer()) is None
+    [(key, record)] = records(zone).items()
+    assert key == (DOMAIN, "A")
+    assert record["AliasTarget"]["DNSName"].rstrip(".") == ALB
+    assert record["AliasTarget"]["HostedZoneId"] == "Z35SXDOTRQ7X7K"
+
+
+def test_it_never_says_upsert(zone: Zone) -> None:
+    """Between the look and the change somebody else may write: theirs must stay."""
+    calls = aws_says.watch("route53", "ChangeResourceRecordSets")
+    dns_record.ensure(ID, DOMAIN, zone, balancer(f"{ID}-1.us-east-1.elb.amazonaws.com"))
+    dns_record.ensure(ID, DOMAIN, zone, balancer())
+    assert [[c["Action"] for c in call["ChangeBatch"]["Changes"]] for call in calls] == [
+        ["CREATE"],
+        ["DELETE", "CREATE"],
+    ]
+    assert records(zone)[DOMAIN, "A"]["AliasTarget"]["DNSName"].rstrip(".") == ALB
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("A", "203.0.113.7"), ("AAAA", "2001:db8::7"), ("CNAME", "elsewhere.example.org")],
+)
+def test_a_strangers_record_is_a_fault_that_tells_it(zone: Zone, kind: str, value: str) -> None:
+    put_value(zone, kind, value)
+    with pytest.raises(DeploymentFailed, match=f"of type {kind} already, {value}") as raised:
+        dns_record.ensure(ID, DOMAIN, zone, balancer())
+    assert raised.value.code is FailureCode.NETWORK_MISCONFIGURED
+    assert list(records(zone)) == [(DOMAIN, kind)]
+    dns_record.delete(ID, [DOMAIN])
+    assert list(records(zone)) == [(DOMAIN, kind)]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "other-abcdef-1234567890.us-east-1.elb.amazonaws.com",
+        # Of a deployment whose name is this one's id.
+        f"{ID}-234567-1234567890.us-east-1.elb.amazonaws.com",
+        f"my-{ALB}",
+        f"{ALB}.example.org",
+    ],
+)
+def test_another_load_balancers_record_is_a_strangers(zone: Zone, target: str) -> None:
+    put_alias(zone, target)
+    with pytest.raises(DeploymentFailed, match="an alias of"):
+        dns_record.check_free(ID, DOMAIN, zone)
+    dns_record.delete(ID, [DOMAIN])
+    assert records(zone)
+    assert dns_record.exists(ID, [DOMAIN]) == []
+
+
+def test_the_consoles_form_of_the_same_record_is_the_deployments(zone: Zone) -> None:
+    put_alias(zone, f"dualstack.{ALB.upper()}.")
+    assert dns_record.ensure(ID, DOMAIN, zone, balancer()) is None
+
+
+def test_what_does_not_answer_for_the_name_is_left_beside_it(zone: Zone) -> None:
+    put_value(zone, "TXT", '"verified"')
+    dns_record.ensure(ID, DOMAIN, zone, balancer())
+    dns_record.delete(ID, [DOMAIN])
+    assert list(records(zone)) == [(DOMAIN, "TXT")]
+
+
+def test_the_name_of_the_zone_itself_can_be_bound(zone: Zone) -> None:
+    dns_record.ensure(ID, zone.name, zone, balancer())
+    assert dns_record.exists(ID, [zone.name]) == [zone.name]
+
+
+def test_a_name_that_is_delegated_elsewhere_is_a_fault(zone: Zone) -> None:
+    put_value(zone, "NS", "ns.example.org")
+    with pytest.raises(DeploymentFailed, match="of type NS"):
+        dns_record.check_free(ID, DOMAIN, zone)
+
+
+def test_a_record_is_deleted_though_its_load_balancer_is_gone_or_a_nearer_zone_is_there(
+    zone: Zone,
+) -> None:
+    dns_record.ensure(ID, DOMAIN, zone, balancer())
+    make_zone(DOMAIN)
+    assert dns_record.exists(ID, [DOMAIN]) == [DOMAIN]
+    dns_record.delete(ID, [DOMAIN])
+    dns_record.delete(ID, [DOMAIN])
+    assert dns_record.exists(ID, [DOMAIN]) == []
+    assert records(zone) == {}
+
+
+@pytest.mark.parametrize("code", ["InvalidChangeBatch", "PriorRequestNotComplete"])
+def test_what_changed_between_look_and_call_is_looked_at_again(zone: Zone, code: str) -> None:
+    aws_says.refuse("route53", "ChangeResourceRecordSets", code, times=2)
+    with pytest.raises(NotReady):
+        dns_record.ensure(ID, DOMAIN, zone, balancer())
+    with pytest.raises(NotReady):
+        dns_record.ensure(ID, DOMAIN, zone, balancer())
+    assert dns_record.ensure(ID, DOMAIN, zone, balancer())
+
+
+def test_a_zone_that_has_just_gone_holds_nothing(zone: Zone) -> None:
+    aws_says.refuse("route53", "ListResourceRecordSets", "NoSuchHostedZone", status=404)
+    assert dns_record.exists(ID, [DOMAIN]) == []
+
+
+@pytest.mark.parametrize(("status", "verdict"), [("PENDING", True), ("INSYNC", False)])
+def test_a_change_is_pending_until_the_servers_know(status: str, verdict: bool) -> None:
+    aws_says.answer("route53", "GetChange", {"ChangeInfo": {"Status": status}})
+    assert dns_record.is_pending("C1") is verdict
+
+
+def test_a_change_that_is_forgotten_is_not_waited_for() -> None:
+    aws_says.refuse("route53", "GetChange", "NoSuchChange", status=404)
+    assert dns_record.is_pending("C1") is False

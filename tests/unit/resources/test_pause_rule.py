@@ -1,0 +1,161 @@
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
+from chalicelib.resources import listener, load_balancer, pause_rule
+from tests.unit import aws_says
+from tests.unit.builders import ID, MOMENT, deployment_of
+
+LONGEST_ID = f"{'a' * 24}-abcdef"
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_FixedResponseActionConfig.html
+MOST_BYTES = 1024
+
+
+def front() -> dict[str, Any]:
+    found = listener.serving(deployment_of())
+    assert found
+    return found
+
+
+def rules() -> list[dict[str, Any]]:
+    """All but the listener's own action."""
+    found = aws.client("elbv2").describe_rules(ListenerArn=front()["ListenerArn"])["Rules"]
+    return [rule for rule in found if not rule["IsDefault"]]
+
+
+def test_the_body_says_what_is_so_and_when_to_ask_again() -> None:
+    told = json.loads(pause_rule.body(ID))
+    assert (told["status"], told["code"], told["retry_after"]) == (503, "PAUSED", 60)
+    assert f"POST /deployments/{ID}/resume" in told["detail"]
+    assert len(pause_rule.body(LONGEST_ID).encode()) <= MOST_BYTES
+
+
+def test_ensure_twice_is_one_rule_for_every_path_with_the_stacks_tags(deployed: Deployment) -> None:
+    first, second = pause_rule.ensure(deployed), pause_rule.ensure(deployed)
+    assert first == second
+    [rule] = rules()
+    assert (rule["Priority"], rule["Conditions"][0]["Values"]) == ("1", ["/*"])
+    answer = rule["Actions"][0]["FixedResponseConfig"]
+    assert (answer["StatusCode"], answer["ContentType"]) == ("503", "application/json")
+    assert answer["MessageBody"] == pause_rule.body(ID)
+    assert pause_rule.is_in_force(rule)
+    told = aws.client("elbv2").describe_tags(ResourceArns=[first.arn])["TagDescriptions"][0]["Tags"]
+    assert {"Key": "slipway:deployment", "Value": ID} in told
+    assert {"Key": "team", "Value": "a"} in told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {
+            "Actions": [
+                {
+                    "Type": "fixed-response",
+                    "FixedResponseConfig": {
+                        "StatusCode": "200",
+                        "ContentType": "text/plain",
+                        "MessageBody": "hello",
+                    },
+                }
+            ]
+        },
+        {"Conditions": [{"Field": "path-pattern", "Values": ["/health"]}]},
+        {"Conditions": [{"Field": "host-header", "Values": ["example.com"]}]},
+    ],
+)
+def test_one_that_was_changed_by_hand_is_brought_back(
+    deployed: Deployment, change: dict[str, Any]
+) -> None:
+    arn = pause_rule.ensure(deployed).arn
+    aws.client("elbv2").modify_rule(RuleArn=arn, **change)
+    assert not pause_rule.is_in_force(rules()[0])
+    assert pause_rule.ensure(deployed).arn == arn
+    assert pause_rule.is_in_force(rules()[0])
+
+
+def test_tags_that_changed_while_paused_are_its_own_too(deployed: Deployment) -> None:
+    arn = pause_rule.ensure(deployed).arn
+    deployed.activate(MOMENT, 0.03)
+    changed = deployed.spec.model_copy(update={"tags": {"team": "b"}})
+    deployed.update(changed, MOMENT, new_image=False)
+    pause_rule.ensure(deployed)
+    told = aws.client("elbv2").describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    assert {"Key": "team", "Value": "b"} in told
+
+
+def test_the_words_of_another_version_of_slipway_are_in_force(
+    deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause_rule.ensure(deployed)
+    with monkeypatch.context() as before:
+        before.setattr(pause_rule, "RETRY_AFTER_SECONDS", 30)
+        assert pause_rule.is_in_force(rules()[0])
+
+
+def test_it_waits_for_its_listener(deployment: Deployment) -> None:
+    with pytest.raises(NotReady, match="listener"):
+        pause_rule.ensure(deployment)
+
+
+@pytest.mark.parametrize("code", ["PriorityInUse", "ListenerNotFound"])
+def test_what_is_not_visible_yet_is_waited_for(deployed: Deployment, code: str) -> None:
+    aws_says.refuse("elbv2", "CreateRule", code)
+    with pytest.raises(NotReady, match="not visible yet"):
+        pause_rule.ensure(deployed)
+
+
+def test_delete_leaves_the_listener_as_it_was(deployed: Deployment) -> None:
+    before = front()
+    pause_rule.ensure(deployed)
+    pause_rule.delete(deployed)
+    assert rules() == []
+    assert front() == before
+
+
+def test_delete_of_what_is_not_there_succeeds(deployed: Deployment) -> None:
+    pause_rule.delete(deployed)
+    load_balancer.delete(ID)
+    pause_rule.delete(deployed)
+
+
+def test_one_that_aws_does_not_show_yet_is_deleted_as_the_record_knows_it(
+    deployed: Deployment,
+) -> None:
+    deployed.created(pause_rule.ensure(deployed), MOMENT)
+    deleted = aws_says.watch("elbv2", "DeleteRule")
+    aws_says.answer("elbv2", "DescribeRules", {"Rules": []})
+    pause_rule.delete(deployed)
+    assert [call["RuleArn"] for call in deleted] == [deployed.resources[-1].arn]
+
+
+def test_another_run_may_have_deleted_it(deployed: Deployment) -> None:
+    deployed.created(pause_rule.ensure(deployed), MOMENT)
+    pause_rule.delete(deployed)
+    aws_says.refuse("elbv2", "DeleteRule", "RuleNotFound")
+    pause_rule.delete(deployed)
+
+
+def test_one_that_does_not_go_is_waited_for(deployed: Deployment) -> None:
+    pause_rule.ensure(deployed)
+    aws_says.answer("elbv2", "DeleteRule", {})
+    with pytest.raises(NotReady, match="still there"):
+        pause_rule.delete(deployed)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "is_it"),
+    [
+        (503, pause_rule.body(ID), True),
+        (200, pause_rule.body(ID), False),
+        (503, '{"code": "OTHER"}', False),
+        (503, "<html>503 Service Temporarily Unavailable</html>", False),
+        (503, "[]", False),
+        (503, b"\xff", False),
+    ],
+)
+def test_its_answer_is_told_from_others(status: int, text: str | bytes, is_it: bool) -> None:
+    assert pause_rule.is_its_answer(status, text) is is_it

@@ -1,0 +1,158 @@
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import DeploymentFailed, NotReady
+from chalicelib.deployments.parts import Dns
+from chalicelib.resources import dns_record, load_balancer, security_groups
+from chalicelib.workflow import domain_binding, teardown
+from chalicelib.workflow.step import Outcome
+from tests.unit import aws_says
+from tests.unit.builders import CERTIFICATE, DOMAIN, ID, MOMENT, active, spec_of
+
+OTHER = "other.example.com"
+PENDING, INSYNC = ({"ChangeInfo": {"Status": status}} for status in ("PENDING", "INSYNC"))
+
+
+@pytest.fixture
+def deployment(cloud: None) -> Deployment:
+    made = active(domain=DOMAIN, certificate_arn=CERTIFICATE)
+    security_groups.ensure(made)
+    load_balancer.ensure(made)
+    return made
+
+
+@pytest.fixture
+def zone(cloud: None) -> str:
+    answer = aws.client("route53").create_hosted_zone(Name="example.com", CallerReference="1")
+    return str(answer["HostedZone"]["Id"])
+
+
+def bind(deployment: Deployment) -> Outcome:
+    """The step, with what it changes in the record."""
+    outcome = domain_binding.bind(deployment)
+    for resource in outcome.resources:
+        deployment.created(resource, MOMENT)
+    assert outcome.change
+    outcome.change(deployment)
+    return outcome
+
+
+def lives(deployment: Deployment) -> list[str]:
+    return dns_record.exists(ID, [DOMAIN, OTHER])
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_domain_in_a_zone_of_this_account_leads_here(deployment: Deployment) -> None:
+    outcome = bind(deployment)
+    assert outcome.message == f"{DOMAIN} leads here"
+    value = load_balancer.get(ID).dns_name
+    assert deployment.dns == Dns(name=DOMAIN, type="A", value=value, managed=True)
+    assert deployment.url == f"https://{DOMAIN}"
+    [record] = [r for r in deployment.resources if r.kind == dns_record.KIND]
+    assert (record.name, record.deleted_at) == (DOMAIN, None)
+    bind(deployment)
+    assert lives(deployment) == [DOMAIN]
+
+
+def test_elsewhere_the_record_to_set_is_told_and_nobody_waits(deployment: Deployment) -> None:
+    outcome = bind(deployment)
+    assert outcome.message.endswith("set its CNAME as `dns` says")
+    value = load_balancer.get(ID).dns_name
+    assert deployment.dns == Dns(name=DOMAIN, type="CNAME", value=value, managed=False)
+    assert outcome.resources == []
+    assert deployment.url == f"https://{DOMAIN}"
+
+
+def test_without_a_domain_nothing_is_asked(cloud: None, aws_calls: list[str]) -> None:
+    deployment = active()
+    deployment.url = "http://lb.example"
+    assert bind(deployment).message == "no domain"
+    assert (deployment.dns, deployment.url) == (None, "http://lb.example")
+    assert domain_binding.unbind(deployment).message == "no domain"
+    assert aws_calls == []
+
+
+@pytest.mark.usefixtures("zone")
+def test_it_is_waited_until_the_servers_know(deployment: Deployment) -> None:
+    answers: list[dict[str, Any]] = [PENDING, PENDING, INSYNC]
+    asked: list[Any] = []
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(request["url_path"])
+        return answers.pop(0)
+
+    aws_says.answer("route53", "GetChange", reply)
+    for _ in range(2):
+        with pytest.raises(NotReady, match="tells its servers") as raised:
+            domain_binding.bind(deployment)
+        deployment.operation.evidence |= raised.value.evidence  # as the frame does
+    bind(deployment)
+    assert len(set(asked)) == 1
+    assert deployment.url == f"https://{DOMAIN}"
+
+
+@pytest.mark.usefixtures("zone")
+def test_the_old_one_goes_after_the_new_one_stands(deployment: Deployment) -> None:
+    bind(deployment)
+    deployment.update(spec_of(domain=OTHER), MOMENT, new_image=False)
+    aws_says.answer("route53", "GetChange", PENDING)
+    with pytest.raises(NotReady):
+        domain_binding.bind(deployment)
+    assert lives(deployment) == [DOMAIN, OTHER]
+    aws_says.answer("route53", "GetChange", INSYNC)
+    bind(deployment)
+    assert lives(deployment) == [OTHER]
+    assert (deployment.domains, deployment.url) == ([OTHER], f"http://{OTHER}")
+    told = {r.name: r.verified_gone for r in deployment.resources if r.kind == dns_record.KIND}
+    assert told == {DOMAIN: True, OTHER: False}
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_rollback_brings_the_old_one_back(deployment: Deployment) -> None:
+    bind(deployment)
+    deployment.update(spec_of(domain=OTHER), MOMENT, new_image=False)
+    dns_record.ensure(ID, OTHER, _zone(), load_balancer.get(ID))  # and died before it told
+    deployment._go_back_to(active(domain=DOMAIN).last_active)  # type: ignore[arg-type]
+    bind(deployment)
+    assert lives(deployment) == [DOMAIN]
+    assert deployment.domains == [DOMAIN]
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_domain_that_is_dropped_is_let_go(deployment: Deployment) -> None:
+    bind(deployment)
+    deployment.update(spec_of(), MOMENT, new_image=False)
+    bind(deployment)
+    assert lives(deployment) == []
+    assert (deployment.domains, deployment.dns) == ([], None)
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_teardown_deletes_all_and_proves_it(deployment: Deployment) -> None:
+    bind(deployment)
+    deployment.update(spec_of(domain=OTHER), MOMENT, new_image=False)
+    dns_record.ensure(ID, OTHER, _zone(), load_balancer.get(ID))
+    left = teardown.find_leftovers(ID, deployment.domains)
+    assert [item.name for item in left if item.kind == "dns_record"] == [DOMAIN, OTHER]
+    domain_binding.unbind(deployment)
+    assert lives(deployment) == []
+    left = teardown.find_leftovers(ID, deployment.domains)
+    assert [item for item in left if item.kind == "dns_record"] == []
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_strangers_record_is_kept_and_told(deployment: Deployment, zone: str) -> None:
+    record = {"Name": DOMAIN, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "a.b"}]}
+    batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+    aws.client("route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
+    with pytest.raises(DeploymentFailed, match="of type CNAME"):
+        domain_binding.bind(deployment)
+
+
+def _zone() -> dns_record.Zone:
+    found = dns_record.zone_of(DOMAIN)
+    assert found
+    return found

@@ -1,0 +1,115 @@
+"""The smoke test through HTTPS, in the name of a domain, and where only some callers get in."""
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import NotReady
+from chalicelib.settings import settings
+from chalicelib.workflow import https, smoke_test
+from tests import certificates
+from tests.unit.builders import CERTIFICATE, DOMAIN, MOMENT, deployment_of
+
+pytestmark = pytest.mark.usefixtures("world")
+Serve = Callable[..., None]
+
+
+def running(**fields: Any) -> Deployment:
+    deployment = deployment_of(**fields)
+    deployment.begin_step("smoke_test", "1/converge/smoke_test/0", MOMENT, MOMENT)
+    return deployment
+
+
+@pytest.fixture
+def heard() -> dict[str, Any]:
+    """The name that the client asked a certificate of, and its Host."""
+    return {}
+
+
+@pytest.fixture
+def serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: dict[str, Any]
+) -> Iterator[Serve]:
+    """Starts a load balancer on 443 whose certificate is for a name; trusted where it says so."""
+    servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard["host"] = self.headers["Host"]
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    def start(name: str, *, trusted: bool = False) -> None:
+        path = tmp_path / "certificate.pem"
+        path.write_bytes(b"".join(certificates.make(name)))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        context.sni_callback = lambda _, asked, __: heard.update(name=asked)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        servers.append((server, thread))
+        url = f"{{scheme}}://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("LOAD_BALANCER_URL", url)
+        settings.cache_clear()
+        if trusted:
+            monkeypatch.setenv("SSL_CERT_FILE", str(path))
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_it_asks_the_load_balancer_in_the_domains_name(serve: Serve, heard: dict[str, Any]) -> None:
+    serve(DOMAIN, trusted=True)
+    outcome = smoke_test.run(running(certificate_arn=CERTIFICATE, domain=DOMAIN))
+    assert outcome.prediction and outcome.prediction.status == 200
+    assert heard == {"name": DOMAIN, "host": DOMAIN}
+    assert "issuer" not in outcome.message
+
+
+def test_a_private_issuer_is_told_and_refused_nothing(serve: Serve) -> None:
+    serve(DOMAIN)
+    outcome = smoke_test.run(running(certificate_arn=CERTIFICATE, domain=DOMAIN))
+    assert outcome.prediction
+    assert "issuer is not known here: self-signed certificate" in outcome.message
+
+
+def test_a_certificate_for_another_name_is_no_success(serve: Serve) -> None:
+    serve("other.example.com", trusted=True)
+    with pytest.raises(NotReady, match="Hostname mismatch"):
+        smoke_test.run(running(certificate_arn=CERTIFICATE, domain=DOMAIN))
+
+
+def test_without_a_domain_there_is_no_name_to_hold_it_against(
+    serve: Serve, heard: dict[str, Any]
+) -> None:
+    serve("other.example.com")
+    outcome = smoke_test.run(running(certificate_arn=CERTIFICATE))
+    assert outcome.prediction
+    assert heard["host"].startswith("127.0.0.1:")
+
+
+def test_an_old_protocol_is_refused() -> None:
+    made = https.connection("127.0.0.1:1", None, 1, verified=False)
+    assert made._tls.minimum_version >= ssl.TLSVersion.TLSv1_2  # type: ignore[attr-defined]
+
+
+def test_where_only_some_callers_get_in_it_is_skipped_and_says_why(aws_calls: list[str]) -> None:
+    outcome = smoke_test.run(running(ingress_cidrs=["203.0.113.0/24"]))
+    assert (outcome.status, outcome.prediction, aws_calls) == ("skipped", None, [])
+    assert outcome.message.startswith("ingress_cidrs lets only some callers in")

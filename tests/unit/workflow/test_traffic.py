@@ -1,0 +1,72 @@
+import pytest
+
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.resources import listener, load_balancer, pause_rule, security_groups, target_group
+from chalicelib.workflow import traffic
+from chalicelib.workflow.step import Outcome
+from tests.unit.builders import MOMENT, active
+
+
+@pytest.fixture
+def deployment(cloud: None) -> Deployment:
+    """One that is about to be paused."""
+    deployment = active()
+    for module in (security_groups, load_balancer, target_group, listener):
+        module.ensure(deployment)
+    deployment.pause(MOMENT)
+    return deployment
+
+
+def rule_stands() -> bool:
+    front = listener.serving(active())
+    return front is not None and pause_rule.find(front["ListenerArn"]) is not None
+
+
+def told(deployment: Deployment, outcome: Outcome) -> None:
+    """What the frame writes to the record."""
+    for resource in outcome.resources:
+        deployment.created(resource, MOMENT)
+    if outcome.change:
+        outcome.change(deployment)
+
+
+def test_a_listener_that_serves_has_no_rule(deployment: Deployment) -> None:
+    deployment.paused = False
+    outcome = traffic.create_listener(deployment)
+    assert [resource.kind for resource in outcome.resources] == ["listener"]
+    assert not rule_stands()
+
+
+def test_the_rule_stands_before_the_service_is_touched(deployment: Deployment) -> None:
+    outcome = traffic.create_listener(deployment)
+    assert [resource.kind for resource in outcome.resources] == ["listener", "listener_rule"]
+    assert rule_stands()
+
+
+def test_it_stays_while_it_is_paused(deployment: Deployment) -> None:
+    traffic.create_listener(deployment)
+    assert traffic.route_traffic(deployment).status == "skipped"
+    assert rule_stands()
+
+
+def test_a_resume_takes_it_away_at_the_end_and_says_so(deployment: Deployment) -> None:
+    told(deployment, traffic.create_listener(deployment))
+    deployment.paused = False
+    told(deployment, traffic.create_listener(deployment))
+    assert rule_stands()
+    told(deployment, traffic.route_traffic(deployment))
+    assert not rule_stands()
+    [rule] = [resource for resource in deployment.resources if resource.kind == "listener_rule"]
+    assert rule.verified_gone and rule.deleted_at
+    assert not any(r.verified_gone for r in deployment.resources if r is not rule)
+
+
+def test_the_next_pause_has_a_rule_of_its_own_in_the_record(deployment: Deployment) -> None:
+    for _ in range(2):
+        deployment.paused = True
+        told(deployment, traffic.create_listener(deployment))
+        deployment.paused = False
+        told(deployment, traffic.route_traffic(deployment))
+    rules = [resource for resource in deployment.resources if resource.kind == "listener_rule"]
+    assert len({rule.arn for rule in rules}) == 2
+    assert all(rule.verified_gone for rule in rules)
