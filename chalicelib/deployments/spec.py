@@ -8,7 +8,7 @@ all faults at once.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict, Unpack
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
 
 from pydantic import (
     AfterValidator,
@@ -32,9 +32,6 @@ from chalicelib.deployments.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.deployments.naming import NAME_PATTERN
 from chalicelib.deployments.scaling import Scaling
 from chalicelib.deployments.strict import Strict
-
-if TYPE_CHECKING:
-    pass
 
 # Of the HTTP contract, but not built yet: refused, never silently accepted.
 NOT_YET = {"callback_url"}
