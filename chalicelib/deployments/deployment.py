@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from chalicelib.clock import rfc3339
 from chalicelib.deployments import operation as operations
 from chalicelib.deployments.errors import InvalidState, OperationInProgress
-from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path, Step
+from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Failure, Image, Leftover, Snapshot
 from chalicelib.deployments.record import Record, Status
 from chalicelib.deployments.spec import Spec
@@ -40,9 +40,7 @@ class Deployment(Record):
             spec=spec,
             image=Image(reference=spec.image),
             domains=[spec.domain] if spec.domain else [],
-            operation=operations.begin(
-                "create", 1, Path.CONVERGE, CONVERGE_STEPS, spec.health_check.grace, now
-            ),
+            operation=operations.begin("create", 1, Path.CONVERGE, spec.health_check.grace, now),
             created_at=now,
             updated_at=now,
         )
@@ -67,7 +65,7 @@ class Deployment(Record):
         if spec.ttl != self.spec.ttl:
             self.live_for(spec.ttl, now)
         self._take(spec)
-        self._begin("update", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+        self._begin("update", Path.CONVERGE, Status.UPDATING, now)
 
     def roll_back(self, now: datetime) -> None:
         """Starts a rollout of what served before the present version. Raises as `update` does."""
@@ -80,7 +78,7 @@ class Deployment(Record):
         if self.active_before is None:
             raise InvalidState(f"{self.id} has served no other version to go back to")
         self._go_back_to(self.active_before)
-        self._begin("rollback", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+        self._begin("rollback", Path.CONVERGE, Status.UPDATING, now)
 
     def pause(self, now: datetime) -> None:
         """Starts to take its tasks away and keep its URL. Raises as `update` does."""
@@ -89,7 +87,7 @@ class Deployment(Record):
             told = "PAUSED already" if self.status is Status.PAUSED else self.status
             raise InvalidState(f"{self.id} is {told}: only an ACTIVE deployment can be paused")
         self.paused = True
-        self._begin("pause", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+        self._begin("pause", Path.CONVERGE, Status.UPDATING, now)
 
     def resume(self, now: datetime) -> None:
         """Starts its tasks again. Raises as `update` does."""
@@ -98,7 +96,7 @@ class Deployment(Record):
             told = "ACTIVE already" if self.status is Status.ACTIVE else self.status
             raise InvalidState(f"{self.id} is {told}: only a PAUSED deployment can be resumed")
         self.paused = False
-        self._begin("resume", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+        self._begin("resume", Path.CONVERGE, Status.UPDATING, now)
 
     def extend(self, ttl: str, now: datetime) -> None:
         """Lets it live for `ttl` from `now` on. Raises `InvalidState` when it is going or gone."""
@@ -132,16 +130,16 @@ class Deployment(Record):
         """
         self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:
-            self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now)
+            self._begin("delete", Path.DESTROY, Status.DELETING, now)
         elif self.status is not Status.FAILED:
             raise InvalidState(
                 f"{self.id} is {self.status}: only FAILED and DELETE_FAILED can be retried"
             )
         elif self.last_active:
-            self._begin("update", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now)
+            self._begin("update", Path.CONVERGE, Status.UPDATING, now)
         else:
             self.image = Image(reference=self.spec.image)
-            self._begin("create", Path.CONVERGE, CONVERGE_STEPS, Status.CREATING, now)
+            self._begin("create", Path.CONVERGE, Status.CREATING, now)
 
     def _refuse_while_running(self) -> None:
         if self.is_running:
@@ -178,7 +176,7 @@ class Deployment(Record):
             self.operation.status = "cancelled"
             self.operation.finished_at = now
             self._note(now, "operation.cancelled", message=reason or "a DELETE came in")
-        self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now, reason)
+        self._begin("delete", Path.DESTROY, Status.DELETING, now, reason)
         return True
 
     # --- how operations end --------------------------------------------------------------
@@ -206,14 +204,14 @@ class Deployment(Record):
         present.served = not self.paused or (is_same and before is not None and before.served)
         self.last_active = present
 
-    def turn_to(self, path: Path, steps: tuple[str, ...], now: datetime) -> None:
+    def turn_to(self, path: Path, now: datetime) -> None:
         """Takes a failed operation down its way out: what was pending will not be done."""
         operation = self.operation
         if operation.path is path:
             return
         self._skip_the_rest(now)
         operation.path, operation.evidence, operation.takeovers = path, {}, 0
-        operation.steps += [Step(name=name) for name in steps]
+        operation.list_steps()
         if path is Path.ROLLBACK and self.last_active:
             self._go_back_to(self.last_active)
         operation.deadline = operations.deadline(path, self.spec.health_check.grace, now)
@@ -262,6 +260,7 @@ class Deployment(Record):
         operation = self.operation
         operation.generation = self.generation
         operation.takeovers += 1
+        operation.list_steps()  # a newer version of Slipway may have more of them
         for step in operation.steps:
             if step.name in operation.undone_deletes:
                 step.status, step.finished_at = "pending", None
@@ -271,12 +270,12 @@ class Deployment(Record):
 
     def repair(self, reason: str, now: datetime) -> None:
         """Brings AWS back to the spec after somebody changed or deleted a part by hand."""
-        self._begin("repair", Path.CONVERGE, CONVERGE_STEPS, Status.UPDATING, now, reason)
+        self._begin("repair", Path.CONVERGE, Status.UPDATING, now, reason)
 
     def reopen(self, reason: str, now: datetime) -> None:
         """Tears down again: AWS has something of a deployment that was verified gone."""
         self.deleted_at = self.purge_at = None
-        self._begin("delete", Path.DESTROY, DESTROY_STEPS, Status.DELETING, now, reason)
+        self._begin("delete", Path.DESTROY, Status.DELETING, now, reason)
 
     def tell_leftovers(self, left: list[Leftover], now: datetime) -> None:
         """Tells of resources that should not be there, on a deployment that nothing runs for."""
@@ -304,7 +303,7 @@ class Deployment(Record):
         deployment = cls.create(deployment_id, owner, spec, now)
         deployment.new_events.clear()
         deployment.events_written = events_written
-        deployment.operation = operations.begin("delete", 1, Path.DESTROY, DESTROY_STEPS, 0, now)
+        deployment.operation = operations.begin("delete", 1, Path.DESTROY, 0, now)
         deployment.leftovers = left
         deployment.failure = Failure(
             code="INTERNAL",

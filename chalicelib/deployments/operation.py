@@ -53,6 +53,7 @@ DESTROY_STEPS = (
     "verify_teardown",
     "finish_teardown",
 )
+ROLLBACK_PREFIX = "rollback_"
 # What the steps that remove something begin with; the others of a teardown say what came of it.
 DELETING = ("delete_", "drain_")
 # A step of a teardown is not tried when one that it builds on failed: it could only wait in vain.
@@ -103,6 +104,11 @@ class Operation(BaseModel):
         done = sum(step.status in ("succeeded", "skipped") for step in self.steps)
         return min(99, 100 * done // len(self.steps))
 
+    def list_steps(self) -> None:
+        """Lists those of its path that are not listed yet."""
+        known = {step.name for step in self.steps}
+        self.steps += [Step(name=name) for name in steps_of(self.path) if name not in known]
+
     def step(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
 
@@ -121,6 +127,15 @@ class Operation(BaseModel):
         return next((needed for needed in NEEDS.get(name, ()) if needed in undone), None)
 
 
+def steps_of(path: Path) -> tuple[str, ...]:
+    """Names of the steps of a path; those of a rollback have a prefix, for they come after the
+    others in one operation."""
+    if path is Path.DESTROY:
+        return DESTROY_STEPS
+    prefix = ROLLBACK_PREFIX if path is Path.ROLLBACK else ""
+    return tuple(f"{prefix}{name}" for name in CONVERGE_STEPS)
+
+
 def deadline(path: Path, grace_seconds: int, now: datetime) -> datetime:
     """When the way through `path` that begins now must have come to its end."""
     if path is Path.DESTROY:
@@ -132,7 +147,6 @@ def begin(
     kind: str,
     generation: int,
     path: Path,
-    steps: tuple[str, ...],
     grace_seconds: int,
     now: datetime,
 ) -> Operation:
@@ -143,5 +157,5 @@ def begin(
         path=path,
         started_at=now,
         deadline=deadline(path, grace_seconds, now),
-        steps=[Step(name=name) for name in steps],
+        steps=[Step(name=name) for name in steps_of(path)],
     )

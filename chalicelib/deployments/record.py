@@ -211,7 +211,6 @@ class Record(BaseModel):
         self,
         kind: str,
         path: Path,
-        steps: tuple[str, ...],
         status: Status,
         now: datetime,
         reason: str = "",
@@ -220,7 +219,7 @@ class Record(BaseModel):
         self.status = status
         self.failure = None
         self.operation = operations.begin(
-            kind, self.generation, path, steps, self.spec.health_check.grace, now
+            kind, self.generation, path, self.spec.health_check.grace, now
         )
         self._note(now, f"deployment.{status.lower()}", message=reason)
 

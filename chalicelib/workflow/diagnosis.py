@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode
-from chalicelib.deployments.operation import Path
+from chalicelib.deployments.operation import ROLLBACK_PREFIX, Path
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream
@@ -95,7 +95,7 @@ def service_events(found: dict[str, Any] | None) -> list[str]:
 def _since(deployment: Deployment) -> datetime:
     """When this way's work on the service began: what stopped before has another reason."""
     operation = deployment.operation
-    prefix = "rollback_" if operation.path is Path.ROLLBACK else ""
+    prefix = ROLLBACK_PREFIX if operation.path is Path.ROLLBACK else ""
     started = operation.step(f"{prefix}create_service").started_at or operation.started_at
     return started - CLOCK_MARGIN
 

@@ -15,7 +15,7 @@ from chalicelib.deployments.errors import (
     StillProvisioning,
     Throttled,
 )
-from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.deployments.operation import Path
 from chalicelib.deployments.parts import Failure, Snapshot
 
 # Errors of steps that did answer, and only said that they are not done.
@@ -35,11 +35,10 @@ def recover(deployment: Deployment, error: dict[str, Any], now: datetime) -> Pat
         deployment.fail(_running_step(deployment), _unexplained(deployment, error), now)
     if deployment.operation.path is Path.CONVERGE:
         if deployment.last_active is None and deployment.spec.on_failure == "teardown":
-            deployment.turn_to(Path.DESTROY, DESTROY_STEPS, now)
+            deployment.turn_to(Path.DESTROY, now)
             return Path.DESTROY
         if _has_version_before(deployment):
-            steps = tuple(f"rollback_{name}" for name in CONVERGE_STEPS)
-            deployment.turn_to(Path.ROLLBACK, steps, now)
+            deployment.turn_to(Path.ROLLBACK, now)
             return Path.ROLLBACK
     deployment.end_failed(now)
     return None

@@ -25,7 +25,7 @@ from chalicelib.deployments.errors import (
     Superseded,
     WorkflowError,
 )
-from chalicelib.deployments.operation import Path
+from chalicelib.deployments.operation import ROLLBACK_PREFIX, Path
 from chalicelib.deployments.parts import Failure, Prediction, Resource
 from chalicelib.observability import logger
 
@@ -66,7 +66,7 @@ class Call:
         """The call in a Lambda event; steps of a rollback have a prefix."""
         path = Path(event["path"])
         generation = int(event["generation"])
-        name = f"rollback_{event['step']}" if path is Path.ROLLBACK else event["step"]
+        name = f"{ROLLBACK_PREFIX}{event['step']}" if path is Path.ROLLBACK else event["step"]
         invocation = f"{generation}/{path}/{name}/{request_id}"
         return cls(name, event["deployment_id"], generation, path, invocation)
 

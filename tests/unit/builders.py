@@ -5,7 +5,7 @@ from typing import Any
 
 from chalicelib.deployments import spec as specs
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.deployments.operation import CONVERGE_STEPS, Path
 from chalicelib.deployments.parts import Failure
 from chalicelib.deployments.record import Status
 from chalicelib.deployments.spec import Spec
@@ -92,15 +92,14 @@ def rolling_back(turned_at: datetime) -> Deployment:
     deployment = active()
     deployment.update(spec_of(count=2), MOMENT, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), turned_at)
-    steps = tuple(f"rollback_{name}" for name in CONVERGE_STEPS)
-    deployment.turn_to(Path.ROLLBACK, steps, turned_at)
+    deployment.turn_to(Path.ROLLBACK, turned_at)
     return deployment
 
 
 def tearing_down_failed_create() -> Deployment:
     deployment = deployment_of()
     deployment.fail("resolve_image", failure_of("resolve_image"), MOMENT)
-    deployment.turn_to(Path.DESTROY, DESTROY_STEPS, MOMENT)
+    deployment.turn_to(Path.DESTROY, MOMENT)
     return deployment
 
 

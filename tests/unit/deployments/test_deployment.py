@@ -291,7 +291,7 @@ def test_turning_to_another_path_skips_what_was_pending() -> None:
     deployment = deployment_of()
     deployment.finish_step("resolve_image", MOMENT)
     deployment.begin_step("create_cluster", "r", LATER, MOMENT)
-    deployment.turn_to(Path.DESTROY, DESTROY_STEPS, LATER)
+    deployment.turn_to(Path.DESTROY, LATER)
     by_name = {step.name: step.status for step in deployment.operation.steps}
     assert by_name["resolve_image"] == "succeeded"
     assert by_name["create_cluster"] == by_name["create_listener"] == "skipped"
@@ -302,7 +302,7 @@ def test_turning_to_another_path_skips_what_was_pending() -> None:
 def test_turning_twice_is_turning_once() -> None:
     deployment = tearing_down_failed_create()
     before, events = deployment.model_dump(), len(deployment.new_events)
-    deployment.turn_to(Path.DESTROY, DESTROY_STEPS, LATER)
+    deployment.turn_to(Path.DESTROY, LATER)
     assert deployment.model_dump() == before
     assert len(deployment.new_events) == events
 
@@ -326,7 +326,7 @@ def test_a_rollback_goes_back_to_what_was_active() -> None:
     deployment.activate(MOMENT, 0.04)
     image = f"{REGISTRY}/recommend:2"
     deployment.update(spec_of(image=image, count=4), LATER, new_image=True)
-    deployment.turn_to(Path.ROLLBACK, ("rollback_finish",), LATER)
+    deployment.turn_to(Path.ROLLBACK, LATER)
     assert (deployment.spec.count, deployment.image.digest) == (1, DIGEST)
     assert deployment.generation == 2
     deployment.check_fence(2, Path.ROLLBACK)
@@ -425,6 +425,15 @@ def test_an_operation_is_taken_up_by_a_new_generation_that_goes_on_with_it() -> 
     assert deployment.new_events[-1].message == "its execution timed out"
 
 
+def test_one_that_a_former_version_began_is_taken_up_with_the_steps_of_this_one() -> None:
+    deployment = in_status(Status.CREATING)
+    steps = deployment.operation.steps
+    steps[:] = [step for step in steps if step.name != "route_traffic"]
+    deployment.take_up("its execution timed out", LATER)
+    assert sorted(step.name for step in steps) == sorted(CONVERGE_STEPS)
+    assert deployment.operation.step("route_traffic").status == "pending"
+
+
 def test_what_could_not_be_removed_blocks_what_builds_on_it() -> None:
     operation = in_status(Status.DELETING).operation
     operation.step("delete_service").status = "failed"
@@ -506,7 +515,7 @@ def test_a_time_to_live_survives_the_way_back() -> None:
     assert deployment.expires_at == MOMENT + timedelta(hours=8)
     deployment.update(spec_of(count=2, ttl="3d"), LATER, new_image=False)
     assert deployment.expires_at == LATER + timedelta(days=3)
-    deployment.turn_to(Path.ROLLBACK, (), LATER)
+    deployment.turn_to(Path.ROLLBACK, LATER)
     assert (deployment.spec.count, deployment.spec.ttl) == (1, "3d")
 
 
