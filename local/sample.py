@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,14 @@ def train(cache: Path = ROOT / ".cache") -> Path:
     model = cache / "models" / f"{key.hexdigest()[:20]}.npz"
     if not model.exists():
         model.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = model.with_suffix(".unfinished.npz")
-        command = [sys.executable, "train.py", "--out", str(unfinished)]
-        result = subprocess.run(command, cwd=CONTAINER, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise TrainingError(f"training failed:\n{result.stdout}{result.stderr}")
-        unfinished.replace(model)
+        # In a folder of its own, for two processes may find that there is none.
+        with tempfile.TemporaryDirectory(dir=model.parent) as folder:
+            unfinished = Path(folder, model.name)
+            command = [sys.executable, "train.py", "--out", str(unfinished)]
+            done = subprocess.run(command, cwd=CONTAINER, capture_output=True, text=True)
+            if done.returncode:
+                raise TrainingError(f"training failed:\n{done.stdout}{done.stderr}")
+            unfinished.replace(model)
     return model
 
 
