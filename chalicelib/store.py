@@ -33,7 +33,7 @@ from typing import Any
 from chalicelib import domains, table, usage
 from chalicelib.clock import rfc3339
 from chalicelib.deployments import quota
-from chalicelib.deployments.deployment import DELETED_EVENT, Deployment
+from chalicelib.deployments.deployment import DELETED_EVENT, EXPIRING_EVENT, Deployment
 from chalicelib.deployments.errors import NameTaken, NotFound, QuotaExceeded, Retryable
 from chalicelib.deployments.parts import Event
 from chalicelib.deployments.quota import Use
@@ -240,6 +240,7 @@ def _write(
     events = deployment.new_events
     before = deployment.version, deployment.events_written
     deployment.version += 1
+    deployment.edition += any(event.type != EXPIRING_EVENT for event in events)
     deployment.events_written += len(events)
     pk = f"DEPLOYMENT#{deployment.id}"
     record = {

@@ -252,7 +252,7 @@ def find(caller: Caller, reference: str) -> Deployment:
 def _check_match(deployment: Deployment, wanted: str | None) -> None:
     if wanted is None or wanted.strip() == "*":
         return
-    if str(deployment.version) not in [resource.version_of(tag) for tag in wanted.split(",")]:
+    if str(deployment.edition) not in [resource.edition_of(tag) for tag in wanted.split(",")]:
         raise PreconditionFailed(f"{deployment.id} has changed since: get it again, then decide")
 
 

@@ -22,6 +22,9 @@ from chalicelib.deployments import errors, spec
 
 DEPLOYMENT = "/deployments/{deployment}"
 POLLED = ("ETag", "Retry-After")
+CHANGES: Refusals = (errors.InvalidState, errors.OperationInProgress)
+# The domain may be another deployment's by now.
+WITH_A_DOMAIN: Refusals = (*CHANGES, errors.NameTaken)
 
 
 def _change(
@@ -34,7 +37,7 @@ def _change(
     body: type[BaseModel] | None = None,
     partial: bool = False,
     conditions: tuple[str, ...] = (),
-    also: Refusals = (errors.InvalidState, errors.OperationInProgress),
+    also: Refusals = CHANGES,
 ) -> Operation:
     """A change of one deployment: 202 with the deployment, whose operation has begun."""
     return Operation(
@@ -130,6 +133,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=spec.Spec,
         partial=True,
         conditions=("If-Match",),
+        also=WITH_A_DOMAIN,
     ),
     _change(
         "delete_deployment",
@@ -146,6 +150,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/rollback",
         deployments.rollback,
         "Go back to what served before the present version",
+        also=WITH_A_DOMAIN,
     ),
     _change(
         "pause_deployment",
@@ -165,7 +170,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=spec.Extension,
         takes_key=True,
         headers=POLLED,
-        also=(errors.InvalidState, errors.OperationInProgress),
+        also=CHANGES,
     ),
     _look(
         "list_events",

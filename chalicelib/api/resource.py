@@ -61,11 +61,11 @@ def accrued(deployment: Deployment, now: datetime) -> float:
 
 def etag(deployment: Deployment, now: datetime) -> str:
     """Changes with every write of the record, and with every cent that accrues."""
-    return f'"{deployment.version}-{accrued(deployment, now):.2f}"'
+    return f'"{deployment.edition}-{deployment.version}-{accrued(deployment, now):.2f}"'
 
 
-def version_of(etag_value: str) -> str:
-    """The record's version in an ETag: what `If-Match` is about, for a cent is no conflict."""
+def edition_of(etag_value: str) -> str:
+    """The record's edition in an ETag: what `If-Match` is about, for a cent is no conflict."""
     return etag_value.strip().removeprefix("W/").strip('"').partition("-")[0]
 
 

@@ -21,6 +21,7 @@ from chalicelib.deployments.spec import Spec
 # Nothing is going on, and nothing is wrong.
 SETTLED = (Status.ACTIVE, Status.PAUSED)
 DELETED_EVENT = "deployment.deleted"
+EXPIRING_EVENT = "deployment.expiring"
 KEPT_AFTER_DELETION = timedelta(days=30)
 
 
@@ -187,6 +188,7 @@ class Deployment(Record):
         self.status = Status.PAUSED if self.paused else Status.ACTIVE
         self.meter.set_rate(usd_per_hour, now)
         self.retagged = []
+        self.domains = [self.spec.domain] if self.spec.domain else []
         if not rolled_back:
             self.failure = None
         self._take_snapshot()
@@ -252,7 +254,7 @@ class Deployment(Record):
         """An hour before its time has passed, once."""
         if self.expires_at and not self.expiry_told:
             self.expiry_told = True
-            self._note(now, "deployment.expiring", message=f"at {rfc3339(self.expires_at)}")
+            self._note(now, EXPIRING_EVENT, message=f"at {rfc3339(self.expires_at)}")
 
     def take_up(self, reason: str, now: datetime) -> None:
         """Lets another execution go on where one died: a new generation of the same operation."""

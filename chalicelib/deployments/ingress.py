@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-# With HTTPS each is a rule for two ports, and a security group holds 60 rules by default.
+# With HTTPS each is a rule for two ports, the old ones stand until the new ones do, and a security
+# group holds 60 rules by default.
 # https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-MOST_CIDRS = 30
+MOST_CIDRS = 15
 _ALL = ipaddress.ip_network("0.0.0.0/0")
 
 

@@ -69,21 +69,21 @@ class Exceeded:
 def held(deployment: Deployment) -> Use:
     """What the deployment holds of its owner's quota.
 
-    All it was accepted with, until AWS says that it is gone: FAILED after its teardown and DELETED
-    hold nothing, a kept FAILED holds everything, a PAUSED one no task. One that scales holds the
-    most it may have. Of a DELETE_FAILED AWS has told what is left: its tasks count as long as its
-    service does. While an operation runs, the version that a failure goes back to counts as well,
-    the larger of the two: the way back is never refused.
+    All it was accepted with, until AWS says that it is gone. It is a live deployment until it is
+    DELETED, for it has its name; one that FAILED and was torn down has no tasks, nor has a PAUSED
+    one. One that scales holds the most it may have. Of a DELETE_FAILED AWS has told what is left:
+    its tasks count as long as its service does. While an operation runs, the version that a failure
+    goes back to counts as well, the larger of the two: the way back is never refused.
     """
-    operation = deployment.operation
-    torn_down = deployment.status is Status.FAILED and operation.path is Path.DESTROY
-    if torn_down or deployment.status is Status.DELETED:
+    status, path = deployment.status, deployment.operation.path
+    if status is Status.DELETED:
         return Use()
+    torn_down = status is Status.FAILED and path is Path.DESTROY
     left = {item.kind for item in deployment.leftovers}
-    if left and not left & RUNS_TASKS:
+    if torn_down or (left and not left & RUNS_TASKS):
         return Use(deployments=1)
     sizes = [(deployment.most_tasks, deployment.spec.cpu)]
-    if deployment.is_running and deployment.last_active:
+    if deployment.last_active and (deployment.is_running or status is Status.DELETE_FAILED):
         before = deployment.last_active
         sizes.append((0 if before.paused else before.spec.most_tasks, before.spec.cpu))
     tasks = max(count for count, _ in sizes)

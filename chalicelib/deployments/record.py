@@ -44,7 +44,11 @@ class Status(StrEnum):
 
 
 class Record(BaseModel):
-    """What the table keeps. `version` counts writes and is the heart of the ETag."""
+    """What the table keeps.
+
+    `version` counts writes. `edition` counts those that tell something new, and is what `If-Match`
+    is about: what a deployment costs by now is no conflict.
+    """
 
     id: str
     name: str
@@ -52,6 +56,7 @@ class Record(BaseModel):
     status: Status
     generation: int = 1
     version: int = 0
+    edition: int = 0
     events_written: int = 0
     url: str | None = None
     dns: Dns | None = None
@@ -174,10 +179,13 @@ class Record(BaseModel):
             self.finish_step(step_name, now, failure.message, status="failed")
 
     def created(self, resource: Resource, now: datetime) -> None:
-        """Records a resource that exists now; a new ARN replaces the old one of that name."""
+        """Records a resource that exists now; a new ARN replaces the old one of that name, and one
+        that was taken away and made again has one entry: pauses must not let the record grow."""
         for known in self.resources:
-            if (known.kind, known.name) == (resource.kind, resource.name) and not known.deleted_at:
+            if (known.kind, known.name) == (resource.kind, resource.name):
                 known.arn = resource.arn
+                if known.deleted_at:
+                    known.created_at, known.deleted_at, known.verified_gone = now, None, False
                 return
         self.resources.append(resource.model_copy(update={"created_at": now}))
 

@@ -143,9 +143,10 @@ def drift(deployment: Deployment, load_balancer_arn: str, target_group_arn: str)
         name = "the listener" if port == HTTP else "the HTTPS listener"
         if port not in found:
             return f"{name} was deleted"
-        if _differs(found[port], settings):
+        # Not of the policy: a version of Slipway with a newer one must not repair every listener.
+        if _differs(found[port], {**settings, "SslPolicy": found[port].get("SslPolicy")}):
             moved = _action(found[port]) != _action(settings)
-            return f"{name} {'forwards elsewhere' if moved else 'has other TLS settings'}"
+            return f"{name} {'forwards elsewhere' if moved else 'has another certificate'}"
     return ""
 
 

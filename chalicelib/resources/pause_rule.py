@@ -12,13 +12,13 @@ from typing import Any
 
 from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.resources import listener
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = "listener_rule"
-# Before every other. Slipway makes no other, and takes what stands here for its own.
+# Before every other.
 PRIORITY = 1
 EVERY_PATH = ["/*"]
 STATUS = 503
@@ -68,7 +68,9 @@ def ensure(deployment: Deployment) -> Resource:
         "Actions": [_action(deployment.id)],
     }
     try:
-        found = find(front["ListenerArn"])
+        found = _at_its_place(front["ListenerArn"])
+        if found and not _is_own(found, deployment):
+            raise _in_the_way(found)
         if found is None:
             found = elbv2.create_rule(
                 ListenerArn=front["ListenerArn"],
@@ -88,12 +90,20 @@ def ensure(deployment: Deployment) -> Resource:
     ) as error:
         raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
     # HTTPS was turned on or off while it was paused.
-    _delete({arn for arn in _standing(deployment.id) if arn != found["RuleArn"]})
+    _delete(_standing(deployment) - {found["RuleArn"]})
     return Resource(kind=KIND, name=f"{deployment.id}:pause", arn=found["RuleArn"])
 
 
-def find(listener_arn: str) -> dict[str, Any] | None:
-    """The rule at its place on a listener, or None."""
+def find(deployment: Deployment, listener_arn: str) -> dict[str, Any] | None:
+    """The deployment's rule on a listener, or None.
+
+    One that somebody else has put at its place is none: it is neither changed nor deleted.
+    """
+    found = _at_its_place(listener_arn)
+    return found if found and _is_own(found, deployment) else None
+
+
+def _at_its_place(listener_arn: str) -> dict[str, Any] | None:
     elbv2 = aws.client("elbv2")
     try:
         answer = elbv2.describe_rules(ListenerArn=listener_arn)
@@ -104,9 +114,30 @@ def find(listener_arn: str) -> dict[str, Any] | None:
 
 def is_in_force(rule: dict[str, Any]) -> bool:
     """Whether a rule answers every path that it is paused, if with the words of another version."""
+    return _says_that_it_is_paused(rule) and _is_for_every_path(rule)
+
+
+def _is_own(rule: dict[str, Any], deployment: Deployment) -> bool:
+    return rule["RuleArn"] in _recorded(deployment) or _says_that_it_is_paused(rule)
+
+
+def _recorded(deployment: Deployment) -> set[str]:
+    made = (r for r in deployment.resources if r.kind == KIND and not r.deleted_at)
+    return {resource.arn for resource in made if resource.arn}
+
+
+def _in_the_way(rule: dict[str, Any]) -> DeploymentFailed:
+    return DeploymentFailed(
+        FailureCode.INTERNAL,
+        f"The listener has a rule with priority {PRIORITY} that is not Slipway's.",
+        hint="Delete that rule or give it another priority, then pause again.",
+        evidence={"rule": rule["RuleArn"]},
+    )
+
+
+def _says_that_it_is_paused(rule: dict[str, Any]) -> bool:
     answer = _answer(rule)
-    told = is_its_answer(int(answer.get("StatusCode", 0)), answer.get("MessageBody", ""))
-    return told and _is_for_every_path(rule)
+    return is_its_answer(int(answer.get("StatusCode", 0)), answer.get("MessageBody", ""))
 
 
 def _is_for_every_path(rule: dict[str, Any]) -> bool:
@@ -125,16 +156,15 @@ def delete(deployment: Deployment) -> None:
 
     One that was made a moment ago may not be shown yet, so the record's is deleted by its ARN.
     """
-    known = {r.arn for r in deployment.resources if r.kind == KIND and not r.deleted_at and r.arn}
-    known |= _standing(deployment.id)
+    known = _recorded(deployment) | _standing(deployment)
     _delete(known)
-    if known and _standing(deployment.id):
+    if known and _standing(deployment):
         raise NotReady(f"the rule of {deployment.id} is still there")
 
 
-def _standing(deployment_id: str) -> set[str]:
-    """ARNs of the rules at its place, on any listener."""
-    found = map(find, listener.arns(deployment_id))
+def _standing(deployment: Deployment) -> set[str]:
+    """ARNs of its rules, on any listener."""
+    found = (find(deployment, arn) for arn in listener.arns(deployment.id))
     return {rule["RuleArn"] for rule in found if rule}
 
 

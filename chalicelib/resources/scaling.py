@@ -14,6 +14,7 @@ from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady
 from chalicelib.deployments.parts import Resource
 from chalicelib.deployments.scaling import Scaling
+from chalicelib.observability import logger
 from chalicelib.resources import load_balancer, target_group
 from chalicelib.resources.tagging import tags_of
 
@@ -43,7 +44,7 @@ def ensure(deployment: Deployment) -> list[Resource]:
     """
     scaling = deployment.scaling
     if scaling is None:
-        delete(deployment.id)
+        _delete_own(deployment)
         return []
     client = aws.client("application-autoscaling")
     try:
@@ -144,7 +145,7 @@ def release(deployment: Deployment) -> None:
     """
     found = find_target(deployment.id)
     if found and not _fits(found, deployment.scaling):
-        delete(deployment.id)
+        _delete_own(deployment)
 
 
 def _fits(target: dict[str, Any], scaling: Scaling | None) -> bool:
@@ -190,6 +191,20 @@ def delete(deployment_id: str) -> None:
         client.deregister_scalable_target(**_names(deployment_id))
     except client.exceptions.ObjectNotFoundException:
         return
+
+
+def _delete_own(deployment: Deployment) -> None:
+    """As `delete`; but where Slipway has made none and AWS refuses, the scalable target is somebody
+    else's, without the stack's tag: it stays, and holds up nothing."""
+    from botocore.exceptions import ClientError
+
+    try:
+        delete(deployment.id)
+    except ClientError as error:
+        made = any(r.kind == KIND and not r.deleted_at for r in deployment.resources)
+        if deployment.scaling or made or aws.code_of(error) not in aws.DENIED:
+            raise
+        logger.warning("scaling of others left", extra={"deployment": deployment.id})
 
 
 def _delete_policies(deployment_id: str, but: str = "") -> None:

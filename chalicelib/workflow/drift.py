@@ -52,11 +52,11 @@ def _of_way_to_it(deployment: Deployment, found: dict[str, Any] | None) -> str:
 
 def _of_rules(deployment: Deployment) -> str:
     front = listener.serving(deployment)
-    rule = pause_rule.find(front["ListenerArn"]) if front else None
+    rule = pause_rule.find(deployment, front["ListenerArn"]) if front else None
     if deployment.paused and not (rule and pause_rule.is_in_force(rule)):
         return "the listener does not answer that it is paused"
     if rule and not deployment.paused:
-        return "a rule of the listener stands before the tasks"
+        return "the listener answers that it is paused"
     return ""
 
 

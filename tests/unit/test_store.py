@@ -377,3 +377,11 @@ def test_the_record_of_a_deleted_deployment_is_purged_by_the_table() -> None:
     attribute = properties["TimeToLiveSpecification"]["AttributeName"]
     item = next(item for item in items() if item["sk"]["S"] == "RECORD")
     assert int(item[attribute]["N"]) == int((MOMENT + timedelta(days=30)).timestamp())
+
+
+def test_what_it_costs_by_now_is_no_new_edition() -> None:
+    store.create(deployment_of())
+    told = store.update(ID, lambda d: d.activate(MOMENT, 0.03)).edition
+    later = store.update(ID, lambda d: d.meter.set_rate(0.06, MOMENT))
+    assert later.edition == told and later.version == 3
+    assert store.update(ID, lambda d: d.pause(MOMENT)).edition == told + 1

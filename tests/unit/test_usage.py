@@ -178,10 +178,12 @@ def test_a_retry_of_what_was_torn_down_asks_anew(monkeypatch: pytest.MonkeyPatch
         deployment.end_torn_down(MOMENT)
 
     store.update(ID, torn_down)
-    made(3)
+    limit(monkeypatch, tasks=3)
+    made(2)
+    limit(monkeypatch, tasks=2)
     with pytest.raises(QuotaExceeded):
         store.update(ID, lambda deployment: deployment.retry(MOMENT))
-    limit(monkeypatch, deployments=4)
+    limit(monkeypatch, tasks=3)
     assert store.update(ID, lambda d: d.retry(MOMENT)).status is Status.CREATING
 
 

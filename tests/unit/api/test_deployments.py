@@ -71,7 +71,7 @@ def test_a_create_is_accepted_with_the_whole_resource(gateway: Gateway) -> None:
     body = answer.json
     assert answer.headers["location"] == f"/deployments/{body['id']}"
     assert answer.headers["retry-after"] == "5"
-    assert answer.headers["etag"] == '"1-0.00"'
+    assert answer.headers["etag"] == '"1-1-0.00"'
     assert answer.headers["content-type"] == "application/json"
     assert set(body) == {
         "id",
@@ -348,7 +348,7 @@ def test_if_match_of_an_older_version_is_412(gateway: Gateway, method: str) -> N
     deployment_id = stored_active(gateway)
     body = {"count": 2} if method == "PATCH" else None
     path = f"/deployments/{deployment_id}"
-    answer = gateway.send(method, path, body, headers={"If-Match": '"1-0.00"'})
+    answer = gateway.send(method, path, body, headers={"If-Match": '"1-1-0.00"'})
     assert (answer.status, answer.code) == (412, "PRECONDITION_FAILED")
     assert record(deployment_id).generation == 1
     etag = gateway.get(path).headers["etag"]

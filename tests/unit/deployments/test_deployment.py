@@ -360,12 +360,13 @@ def test_a_resource_is_recorded_once_and_its_arn_replaced() -> None:
     assert found == [("cluster", "two", MOMENT), ("service", "three", LATER)]
 
 
-def test_a_resource_made_anew_after_its_deletion_is_another() -> None:
+def test_a_resource_made_anew_after_its_deletion_has_one_entry() -> None:
     deployment = deployment_of()
     gone = Resource(kind="cluster", name="x", deleted_at=MOMENT, verified_gone=True)
     deployment.resources = [gone]
     deployment.created(Resource(kind="cluster", name="x", arn="new"), LATER)
-    assert len(deployment.resources) == 2
+    anew = Resource(kind="cluster", name="x", arn="new", created_at=LATER)
+    assert deployment.resources == [anew]
 
 
 def test_an_image_is_pinned_by_its_digest_once_it_is_known() -> None:

@@ -80,7 +80,7 @@ def test_a_failed_create_holds_all_until_it_is_torn_down() -> None:
     deployment = tearing_down_failed_create()
     assert held(deployment) == size()
     deployment.end_torn_down(MOMENT)
-    assert (deployment.status, held(deployment)) == (Status.FAILED, NONE)
+    assert (deployment.status, held(deployment)) == (Status.FAILED, Use(deployments=1))
     deployment.retry(MOMENT)
     assert held(deployment) == size()
 

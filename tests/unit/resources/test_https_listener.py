@@ -153,7 +153,7 @@ def test_drift_is_told_in_words(plain: Deployment, certificates: list[str]) -> N
     elbv2.modify_listener(
         ListenerArn=arn, Certificates=[{"CertificateArn": certificates[1]}], DefaultActions=forward
     )
-    assert drift() == "the HTTPS listener has other TLS settings"
+    assert drift() == "the HTTPS listener has another certificate"
     elbv2.modify_listener(ListenerArn=found()[80]["ListenerArn"], DefaultActions=forward)
     elbv2.delete_listener(ListenerArn=arn)
     assert drift() == "the HTTPS listener was deleted"
@@ -169,9 +169,11 @@ def test_the_answer_that_it_is_paused_follows_the_listener_that_serves(
     for deployment, port in ((plain, 80), (secure, 443), (plain, 80)):
         listener.ensure(deployment)
         pause_rule.ensure(deployment)
-        ruled = [at for at, front in found().items() if pause_rule.find(front["ListenerArn"])]
+        ruled = [
+            at for at, front in found().items() if pause_rule.find(deployment, front["ListenerArn"])
+        ]
         assert ruled == [port]
 
     listener.ensure(secure)
     pause_rule.delete(secure)  # as a resume does, with HTTPS turned on while it was paused
-    assert not any(pause_rule.find(front["ListenerArn"]) for front in found().values())
+    assert not any(pause_rule.find(secure, front["ListenerArn"]) for front in found().values())

@@ -5,7 +5,7 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.deployments.errors import DeploymentFailed, NotReady
 from chalicelib.resources import listener, load_balancer, pause_rule
 from tests.unit import aws_says
 from tests.unit.builders import ID, MOMENT, deployment_of
@@ -71,10 +71,26 @@ def test_one_that_was_changed_by_hand_is_brought_back(
     deployed: Deployment, change: dict[str, Any]
 ) -> None:
     arn = pause_rule.ensure(deployed).arn
+    deployed.created(pause_rule.ensure(deployed), MOMENT)
     aws.client("elbv2").modify_rule(RuleArn=arn, **change)
     assert not pause_rule.is_in_force(rules()[0])
     assert pause_rule.ensure(deployed).arn == arn
     assert pause_rule.is_in_force(rules()[0])
+
+
+def test_one_of_somebody_else_is_left_alone_and_told(deployed: Deployment) -> None:
+    maintenance = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "back soon"}
+    aws.client("elbv2").create_rule(
+        ListenerArn=front()["ListenerArn"],
+        Priority=1,
+        Conditions=[{"Field": "path-pattern", "Values": ["/*"]}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": maintenance}],
+    )
+    with pytest.raises(DeploymentFailed, match="priority 1 that is not Slipway's"):
+        pause_rule.ensure(deployed)
+    pause_rule.delete(deployed)
+    assert len(rules()) == 1
+    assert pause_rule.find(deployed, front()["ListenerArn"]) is None
 
 
 def test_tags_that_changed_while_paused_are_its_own_too(deployed: Deployment) -> None:

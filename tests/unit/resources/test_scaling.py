@@ -8,9 +8,10 @@ from botocore.exceptions import ClientError
 from chalicelib import aws
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NotReady, Retryable
+from chalicelib.deployments.parts import Resource
 from chalicelib.resources import load_balancer, scaling, service, target_group
 from tests.unit import aws_says
-from tests.unit.builders import ID, spec_of
+from tests.unit.builders import ID, MOMENT, deployment_of, spec_of
 
 AUTOSCALING = "application-autoscaling"
 BY_CPU: dict[str, Any] = {"min": 2, "max": 5, "metric": "cpu", "target": 60}
@@ -247,3 +248,17 @@ def test_a_deployment_of_a_fixed_count_is_not_asked_for(
 ) -> None:
     assert scaling.difference(deployed) == ""
     assert aws_calls == []
+
+
+def test_a_target_of_somebody_else_holds_up_nothing(scaled: Deployment) -> None:
+    fixed = deployment_of()
+    aws_says.refuse(AUTOSCALING, "DeleteScalingPolicy", "AccessDeniedException")
+    aws_says.refuse(AUTOSCALING, "DeregisterScalableTarget", "AccessDeniedException")
+    scaling.release(fixed)
+    assert scaling.ensure(fixed) == []
+    assert scaling.find_target(ID)
+    fixed.created(Resource(kind=scaling.KIND, name=ID), MOMENT)
+    with pytest.raises(ClientError):
+        scaling.release(fixed)  # its own is not left behind
+    with pytest.raises(ClientError):
+        scaling.delete(ID)  # a teardown tells what it could not remove

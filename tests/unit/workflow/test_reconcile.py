@@ -359,7 +359,7 @@ def test_what_is_paused_is_repaired_and_stays_paused(by_hand: Any, words: str) -
 
 def test_a_rule_that_keeps_callers_from_the_tasks_is_taken_away() -> None:
     pause_rule.ensure(serving())
-    assert run() == {ID: "a rule of the listener stands before the tasks"}
+    assert run() == {ID: "the listener answers that it is paused"}
     traffic.route_traffic(record())
     assert drift.find(record(), service.find(ID)) == ""
 
