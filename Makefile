@@ -40,7 +40,7 @@ down: ## end the local stack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; else echo "No local stack is running."; fi
 
 test: $(READY) ## all tests, a process for each core
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --dist loadscope
 
 check: $(READY) ## formatter, linter, types, template and state machine
 	@$(BIN)/ruff format --check $(SOURCES)

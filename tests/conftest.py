@@ -1,8 +1,4 @@
-"""For all tests: the local stack, who runs what, and what is told at the end.
-
-In a run of several processes (`pytest -n auto --dist loadgroup`) one process runs all tests that
-need a whole stack: a second one would start the stacks again, and fight for the cores.
-"""
+"""For all tests: the local stack, who runs what, and what is told at the end."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +9,7 @@ import pytest
 from local.stack import Stack, running
 from tests.summary import LINES
 
-WHOLE_STACKS = {"stack", "simulated"}
+WHOLE_STACKS = "tests/stack/"
 TOLD = "slipway_summary"
 
 
@@ -25,14 +21,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield started
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """In a run of several processes: one for all tests of whole stacks, the others by module.
+
+    A second process with stacks would start them again, and fight for the cores.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return WHOLE_STACKS if nodeid.startswith(WHOLE_STACKS) else nodeid.partition("::")[0]
+
+    return ByModule(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for the processes: the tests of whole stacks, begun first, and each other module."""
-    for item in items:
-        needs_stack = WHOLE_STACKS & set(getattr(item, "fixturenames", ()))
-        group = "stack" if needs_stack else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: next(item.iter_markers("xdist_group")).args != ("stack",))
+    """Those of whole stacks come first, for they take the longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WHOLE_STACKS))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
