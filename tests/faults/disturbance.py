@@ -22,7 +22,7 @@ AT_A_CALL = (
     "killed_after",
     "overlapped",
 )
-AT_A_WRITE_OF_THE_RECORD = ("throttled", "lost_answer", "killed_before", "killed_after")
+AT_A_WRITE_OF_THE_RECORD = ("lost_answer", "killed_after")
 AT_A_CHANGE_OF_TAGS = ("denied", "killed_after")
 # Or a DELETE comes in just then, while the function goes on for almost all of its 30 s.
 DELETED = "deleted"

@@ -38,7 +38,7 @@ def slipway(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     make_table(account.raw("dynamodb"))
     account.push("1")
 
-    def get(url: str, path: str) -> tuple[Prediction, bytes]:
+    def get(url: str, path: str, *_: object, **__: object) -> tuple[Prediction, bytes]:
         served = account.answers(url.removeprefix("http://").partition("-1.us-east-1")[0])
         status = 200 if served else 503
         return Prediction(path=path, status=status, latency_ms=1, sample="{}"), b"{}"
