@@ -9,7 +9,7 @@ from chalicelib.api import answers
 from chalicelib.clock import now
 from chalicelib.deployments import naming, quota
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, QuotaExceeded
+from chalicelib.deployments.errors import DeploymentFailed, NameTaken, QuotaExceeded
 from chalicelib.deployments.spec import Spec
 from chalicelib.preflight import preflight
 from chalicelib.preflight.preflight import Finding
@@ -46,13 +46,7 @@ def _name(owner: str, name: str) -> answers.Check:
     taken_by = store.id_of_name(owner, name)
     if taken_by is None:
         return _shown(Finding("name", "passed"))
-    return answers.Check(
-        name="name",
-        status="failed",
-        code="NAME_TAKEN",
-        message=f"{owner} has a live deployment named {name}: {taken_by}.",
-        hint="Delete it first or choose another name.",
-    )
+    return _taken("name", f"{owner} has a live deployment named {name}: {taken_by}.")
 
 
 def _quota(deployment: Deployment) -> answers.Check:
@@ -74,15 +68,17 @@ def _domain(domain: str | None) -> list[answers.Check]:
         return []
     if domains.holder(domain) is None:
         return [_shown(Finding("domain", "passed"))]
-    return [
-        answers.Check(
-            name="domain",
-            status="failed",
-            code="NAME_TAKEN",
-            message=f"{domain} belongs to another live deployment.",
-            hint="Delete that one first or choose another domain.",
-        )
-    ]
+    return [_taken("domain", f"{domain} belongs to another live deployment.")]
+
+
+def _taken(field: str, message: str) -> answers.Check:
+    return answers.Check(
+        name=field,
+        status="failed",
+        code=NameTaken.code,
+        message=message,
+        hint=f"Delete that one first or choose another {field}.",
+    )
 
 
 def _image(deployment: Deployment) -> answers.Check:

@@ -16,6 +16,13 @@ BOUNDS: dict[str, tuple[int, int]] = {"requests_per_target": (1, 1_000_000), "cp
 UNITS = {"requests_per_target": "requests per task and minute", "cpu": "per cent of the tasks' CPU"}
 
 
+def refuse_above_limit(tasks: int, info: ValidationInfo) -> None:
+    """Raises `ValueError` for more tasks than the stack allows a deployment."""
+    most = (info.context or {}).get("max_tasks")
+    if most is not None and tasks > most:
+        raise ValueError(f"must be at most {most}, the limit of tasks for one deployment")
+
+
 class Scaling(Strict):
     """AWS keeps the metric near `target` by running `min` to `max` tasks.
 
@@ -33,9 +40,8 @@ class Scaling(Strict):
     @field_validator("max")
     @classmethod
     def _max(cls, value: int, info: ValidationInfo) -> int:
-        most, least = (info.context or {}).get("max_tasks"), info.data.get("min")
-        if most is not None and value > most:
-            raise ValueError(f"must be at most {most}, the limit of tasks for one deployment")
+        refuse_above_limit(value, info)
+        least = info.data.get("min")
         if least is not None and value < least:
             raise ValueError(f"must be at least min, which is {least}")
         return value

@@ -169,9 +169,8 @@ class Spec(Strict):
             return None
         if value is None and "scaling" in info.data:
             raise ValueError("must be a number of tasks, such as 1, where there is no scaling")
-        most = (info.context or {}).get("max_tasks")
-        if most is not None and value is not None and value > most:
-            raise ValueError(f"must be at most {most}, the limit of tasks for one deployment")
+        if value is not None:
+            scaling.refuse_above_limit(value, info)
         return value
 
     @field_validator("environment")
