@@ -7,6 +7,8 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate
 
+from chalicelib import chat_worker as chat_work
+from chalicelib import courier as couriers
 from chalicelib.api import auth
 from chalicelib.api.endpoint import SlipwayApi, view
 from chalicelib.api.operations import OPERATIONS
@@ -77,3 +79,13 @@ def lifecycle_step(event: dict[str, Any], context: Any) -> dict[str, Any]:
 @app.schedule(Rate(5, unit=Rate.MINUTES), name="reconciler")
 def reconciler(event: CloudWatchEvent) -> dict[str, Any]:
     return reconcile.run(event.to_dict())
+
+
+@app.lambda_function(name="courier")
+def courier(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return couriers.run(event)
+
+
+@app.lambda_function(name="chat_worker")
+def chat_worker(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return chat_work.run(event)

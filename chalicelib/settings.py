@@ -33,6 +33,11 @@ class Settings(BaseModel):
     max_tasks_per_owner: int = 50
     max_vcpu_per_owner: float = 32
     log_retention_days: int = 30
+    # The local stack's alone, which the template cannot set: callbacks to loopback and over http,
+    # a Slack that is played on loopback, and a day of retries in a moment.
+    callbacks_on_loopback: bool = False
+    slack_api_url: str = "https://slack.com/api/"
+    retry_time_scale: float = 1
 
     @property
     def load_balancer_zones(self) -> int:

@@ -25,14 +25,15 @@ Two indexes, of deployments alone: `by_owner` (`owner`, `created_key`) and `ever
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from chalicelib import domains, table, usage
+from chalicelib import domains, table, usage, work
 from chalicelib.clock import rfc3339
-from chalicelib.deployments import quota
+from chalicelib.deployments import publication, quota
 from chalicelib.deployments.deployment import DELETED_EVENT, EXPIRING_EVENT, Deployment
 from chalicelib.deployments.errors import NameTaken, NotFound, QuotaExceeded, Retryable
 from chalicelib.deployments.parts import Event
@@ -258,7 +259,12 @@ def _write(
     items = [put, *(also or [])]
     items += [
         table.put(
-            {"pk": pk, "sk": f"EVENT#{event.sequence:08d}", "document": event.model_dump_json()},
+            {
+                "pk": pk,
+                "sk": f"EVENT#{event.sequence:08d}",
+                "document": event.model_dump_json(),
+                **_outbox(deployment, event),
+            },
             "attribute_not_exists(pk)",
         )
         for event in events
@@ -272,6 +278,19 @@ def _write(
         raise
     deployment.new_events.clear()
     return deployment
+
+
+def _outbox(deployment: Deployment, event: Event) -> dict[str, Any]:
+    """What has the courier tell of an event. One that is published stays due until it has been told
+    on; of the others the courier brings messages up to date, and the next event does, too."""
+    body = publication.published(deployment, event)
+    if body is None:
+        return {"wake": work.COURIER}
+    return {
+        **work.due_now(work.COURIER, event.at),
+        "published": json.dumps(body),
+        "callback_url": deployment.spec.callback_url,
+    }
 
 
 def _release_name(deployment: Deployment) -> list[dict[str, Any]]:

@@ -126,6 +126,41 @@ def delete(
     return {"Delete": delete}
 
 
+def update(
+    pk: str,
+    sk: str,
+    condition: str,
+    *,
+    values: dict[str, Any] | None = None,
+    change: dict[str, Any] | None = None,
+    remove: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """An update for `transact`: sets the attributes of `change`, takes away those of `remove`.
+
+    Args:
+        condition: with `values` for what stands in it; attributes by their own names.
+    """
+    change = change or {}
+    sets = ", ".join(f"#{name} = :new_{name}" for name in change)
+    removes = ", ".join(f"#{name}" for name in remove)
+    expression = " ".join(
+        clause
+        for clause in (f"SET {sets}" * bool(sets), f"REMOVE {removes}" * bool(removes))
+        if clause
+    )
+    update: dict[str, Any] = {
+        "TableName": settings().table_name,
+        "Key": key(pk, sk),
+        "UpdateExpression": expression,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*change, *remove)},
+    }
+    given = {**{f":new_{name}": value for name, value in change.items()}, **(values or {})}
+    if given:
+        update["ExpressionAttributeValues"] = serialized(given)
+    return {"Update": update}
+
+
 def key(pk: str, sk: str) -> dict[str, Any]:
     return serialized({"pk": pk, "sk": sk})
 
