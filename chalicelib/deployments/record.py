@@ -115,6 +115,10 @@ class Record(BaseModel):
         """How many tasks the service may run once a rollout has ended."""
         return self.scaling.max if self.scaling else self.wanted_tasks
 
+    def live(self, kind: str) -> list[Resource]:
+        """Its resources of a kind that have not been deleted."""
+        return [known for known in self.resources if known.kind == kind and not known.deleted_at]
+
     # --- time to live ----------------------------------------------------------------------
 
     def live_for(self, ttl: str | None, now: datetime) -> None:
@@ -191,8 +195,8 @@ class Record(BaseModel):
 
     def keep_only(self, kind: str, names: set[str], now: datetime) -> None:
         """Those of the kind under other names are gone: AWS has just said so."""
-        for known in self.resources:
-            if known.kind == kind and known.name not in names and not known.deleted_at:
+        for known in self.live(kind):
+            if known.name not in names:
                 known.deleted_at, known.verified_gone = now, True
 
     # --- inside --------------------------------------------------------------------------

@@ -122,8 +122,7 @@ def _is_own(rule: dict[str, Any], deployment: Deployment) -> bool:
 
 
 def _recorded(deployment: Deployment) -> set[str]:
-    made = (r for r in deployment.resources if r.kind == KIND and not r.deleted_at)
-    return {resource.arn for resource in made if resource.arn}
+    return {made.arn for made in deployment.live(KIND) if made.arn}
 
 
 def _in_the_way(rule: dict[str, Any]) -> DeploymentFailed:

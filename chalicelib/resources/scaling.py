@@ -201,8 +201,7 @@ def _delete_own(deployment: Deployment) -> None:
     try:
         delete(deployment.id)
     except ClientError as error:
-        made = any(r.kind == KIND and not r.deleted_at for r in deployment.resources)
-        if deployment.scaling or made or aws.code_of(error) not in aws.DENIED:
+        if deployment.scaling or deployment.live(KIND) or aws.code_of(error) not in aws.DENIED:
             raise
         logger.warning("scaling of others left", extra={"deployment": deployment.id})
 

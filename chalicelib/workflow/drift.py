@@ -63,5 +63,4 @@ def _of_rules(deployment: Deployment) -> str:
 def _recorded_revision(deployment: Deployment) -> str | None:
     """As it was rolled out, not as the spec would be registered today: a new version of Slipway
     that registers something more must not roll every service by itself."""
-    made = (r for r in deployment.resources if r.kind == task_definition.KIND and not r.deleted_at)
-    return next((resource.arn for resource in made), None)
+    return next((made.arn for made in deployment.live(task_definition.KIND)), None)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from chalicelib.clock import now
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
-from chalicelib.deployments.parts import Resource
 from chalicelib.resources import load_balancer, service, target_group, tasks
 from chalicelib.resources.target_group import Target
 from chalicelib.workflow import diagnosis
@@ -41,7 +40,7 @@ def await_ready(deployment: Deployment) -> Outcome:
     evidence = _evidence(deployment, found, targets)
     if balancer.state not in ("active", "active_impaired"):
         message = f"load balancer is {balancer.state}" + (f", {waiting}" if waiting else "")
-        created = _created_at(deployment.resources, load_balancer.KIND)
+        created = next((r.created_at for r in deployment.live(load_balancer.KIND)), None)
         if created and now() - created < EARLIEST_ACTIVE:
             raise StillProvisioning(message, evidence=evidence)
         raise NotReady(message, evidence=evidence)
@@ -99,8 +98,3 @@ def _evidence(
     if now() > deployment.operation.deadline:
         evidence["log_lines"] = diagnosis.log_lines(deployment.id)
     return evidence
-
-
-def _created_at(resources: list[Resource], kind: str) -> datetime | None:
-    moments = (r.created_at for r in resources if r.kind == kind and not r.deleted_at)
-    return next(moments, None)
