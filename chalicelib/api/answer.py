@@ -8,8 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, body (None for no body) and headers."""
+    """Status, body (None for no body) and headers.
+
+    `is_final` False: an Idempotency-Key does not keep it, though it is 2xx.
+    """
 
     status: int
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    is_final: bool = True

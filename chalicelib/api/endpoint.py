@@ -1,4 +1,4 @@
-"""The frame of every view: builds the request, checks the scope, answers problems."""
+"""The frame of every view: builds the request, has it carried out, answers problems."""
 
 from __future__ import annotations
 
@@ -9,20 +9,11 @@ from typing import Any
 from chalice.app import Chalice, Response
 from chalice.app import Request as ChaliceRequest
 
-from chalicelib import aws
-from chalicelib.api import auth, idempotency, problems
+from chalicelib.api import auth, problems
 from chalicelib.api.answer import Answer
 from chalicelib.api.operation import Operation
-from chalicelib.api.parameters import Parameters
 from chalicelib.api.requests import Request, path_segment
-from chalicelib.deployments.errors import (
-    AwsUnavailable,
-    MethodNotAllowed,
-    NotFound,
-    RequestRefused,
-    Retryable,
-    Throttled,
-)
+from chalicelib.deployments.errors import MethodNotAllowed, NotFound, RequestRefused
 from chalicelib.observability import logger
 from chalicelib.tokens import Caller
 
@@ -63,28 +54,15 @@ def view(app: Chalice, operation: Operation) -> Callable[..., Response]:
         assert current is not None  # Chalice sets it before it calls a view
         try:
             request = _request(current, with_token=operation.scope is not None)
-            if operation.scope:
-                auth.require(request.caller, operation.scope)
-            if operation.parameters is None:
-                request.parameters(Parameters)
             values = [path_segment(value) for value in segments.values()]
-            answer = idempotency.once(request, lambda: operation.handler(request, *values))
-            return _response(answer)
-        except Exception as error:
-            return _problem(_refusal(error), current)
+            return _response(operation.carry_out(request, *values))
+        except RequestRefused as refused:
+            return _problem(refused, current)
+        except Exception:
+            logger.exception("request failed")
+            raise
 
     return answer_request
-
-
-def _refusal(error: Exception) -> RequestRefused:
-    """The refusal that an exception means; what is no refusal is raised on, as a 500."""
-    if isinstance(error, RequestRefused):
-        return error
-    passing = aws.workflow_error(error) or error
-    if isinstance(passing, (Throttled, Retryable)):
-        return AwsUnavailable(f"AWS is not available: {passing}", headers={"Retry-After": "5"})
-    logger.exception("request failed")
-    raise error
 
 
 def _request(current: ChaliceRequest, with_token: bool) -> Request:

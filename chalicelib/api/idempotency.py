@@ -4,8 +4,8 @@ The key is claimed before the work and the answer kept after it, both by writes 
 
 - a claim ends by itself when the function that made it is dead for sure, so that a request whose
   function died can be sent again. What it did by then stands: a name is taken, an operation runs;
-- only 2xx answers are kept. A refused or failed request gives its claim back, to be mended and sent
-  again with the same key;
+- only 2xx answers are kept, and of a chat those that did something. A refused or failed request
+  gives its claim back, to be mended and sent again with the same key;
 - a claim belongs to the owner, and the answer to the request that it was given to: method, path,
   parameters, body, and whether the caller is an admin, for an admin sees what others must not.
 
@@ -92,7 +92,7 @@ def once(request: Request, work: Callable[[], Answer]) -> Answer:
     except Exception:
         _give_back(claim)
         raise
-    if 200 <= answer.status < 300:
+    if answer.is_final and 200 <= answer.status < 300:
         _keep(claim, answer)
     else:
         _give_back(claim)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from chalicelib import aws
+from chalicelib.api import auth, idempotency
 from chalicelib.api.answer import Answer
 from chalicelib.api.parameters import Parameters
+from chalicelib.api.requests import Request
 from chalicelib.deployments import errors
 from chalicelib.deployments.errors import RequestRefused
 
@@ -67,3 +70,24 @@ class Operation:
             *self.also,
             *ALWAYS,
         )
+
+    def carry_out(self, request: Request, *segments: str) -> Answer:
+        """Does it for the caller of the request; `segments` are the path's parameters.
+
+        Raises `RequestRefused`: by the token's scope, the query, the Idempotency-Key, the handler,
+        and as `AwsUnavailable` where AWS is so for now. Anything else is a fault of ours.
+        """
+        try:
+            if self.scope:
+                auth.require(request.caller, self.scope)
+            if self.parameters is None:
+                request.parameters(Parameters)
+            return idempotency.once(request, lambda: self.handler(request, *segments))
+        except RequestRefused:
+            raise
+        except Exception as error:
+            passing = aws.workflow_error(error) or error
+            if not isinstance(passing, (errors.Throttled, errors.Retryable)):
+                raise
+            detail = f"AWS is not available: {passing}"
+            raise errors.AwsUnavailable(detail, headers={"Retry-After": "5"}) from error
