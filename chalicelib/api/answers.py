@@ -252,6 +252,17 @@ class Tokens(Shape):
     tokens: list[Token]
 
 
+class ChatReply(Shape):
+    """What came of a command: `text` is to be shown as it is, whatever it says.
+
+    Commands in it stand within code marks. `deployment` is null where the command was not about
+    one, was not understood or was refused.
+    """
+
+    text: str
+    deployment: Deployment | None
+
+
 class Health(Shape):
     """The API answers."""
 

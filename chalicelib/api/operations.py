@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chalicelib import __version__
-from chalicelib.api import answers, deployments, observation, parameters, tokens
+from chalicelib.api import answers, chat, deployments, observation, parameters, tokens
 from chalicelib.api.answer import Answer
 from chalicelib.api.idempotency import METHODS as KEY_METHODS
 from chalicelib.api.operation import Handler, Operation, Refusals
@@ -224,6 +224,17 @@ OPERATIONS: tuple[Operation, ...] = (
         tokens.revoke,
         "Revoke a token",
         {204: None},
+    ),
+    Operation(
+        "run_chat_command",
+        "POST",
+        "/chat/commands",
+        "deploy",
+        chat.run,
+        "Do what was typed in a chat; the answer is for its author to read",
+        {200: answers.ChatReply},
+        body=chat.ChatCommand,
+        takes_key=True,
     ),
     Operation(
         "get_health",

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.api.chat import MOST_CHARACTERS
 from chalicelib.chat import options, words
 from chalicelib.chat.options import Unclear
 from chalicelib.chat.verbs import MEANT, VERBS, Verb
 from chalicelib.chat.words import shown
 
-MOST_CHARACTERS = 4000
 MOST_HINT = 600
 PROGRAM = "slipway"
 MOST_NAME = 24

@@ -21,9 +21,11 @@ BODIES: dict[str, Any] = {
     "update_deployment": {"count": 2},
     "extend_deployment": {"ttl": "8h"},
     "create_token": {"owner": "team-b", "scopes": ["read"]},
+    "run_chat_command": {"text": "list"},
 }
 # What an operation that names no deployment may tell to another owner.
-SEES_NOTHING = {"list_deployments"}
+# (What a chat tells is in test_chat.py.)
+SEES_NOTHING = {"list_deployments", "run_chat_command"}
 ADMINS = {"create_token", "list_tokens", "revoke_token"}
 OPEN = {"get_health", "get_openapi"}
 OWN = {"create_deployment"}

@@ -1,0 +1,378 @@
+"""Commands done by the API's own operations, with the table and the state machine of moto."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from chalicelib import aws, store
+from chalicelib.chat import commands
+from chalicelib.chat.commands import CHANGES, LOOKS, Reply
+from chalicelib.chat.grammar import Command, parse
+from chalicelib.chat.verbs import VERBS
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import AwsUnavailable
+from chalicelib.deployments.operation import CONVERGE_STEPS
+from chalicelib.deployments.record import Status
+from chalicelib.resources import log_group
+from chalicelib.resources.task_definition import log_stream
+from chalicelib.tokens import Caller
+from tests.unit import aws_says
+from tests.unit.builders import IMAGE, MOMENT, failure_of
+from tests.unit.gateway import Gateway
+
+ANN = Caller("team-a", frozenset({"read", "deploy"}), "tok_a")
+BOB = Caller("team-b", frozenset({"read", "deploy"}), "tok_b")
+READER = Caller("team-a", frozenset({"read"}), "tok_r")
+DEPLOYER = Caller("team-a", frozenset({"deploy"}), "tok_d")
+ADMIN = Caller("platform", frozenset({"admin"}), "tok_p")
+
+
+@pytest.fixture(autouse=True)
+def account(gateway: Gateway) -> None:
+    """The table and the state machine."""
+
+
+def say(text: str, caller: Caller = ANN, key: str | None = None) -> Reply:
+    command = parse(text)
+    assert isinstance(command, Command), command
+    return commands.run(command, caller, key=key)
+
+
+def record(reply: Reply) -> Deployment:
+    assert reply.deployment, reply.text
+    found = store.get(reply.deployment["id"])
+    assert found
+    return found
+
+
+def serving(text: str = f"deploy {IMAGE} name=rec") -> Deployment:
+    """Deployed and ACTIVE."""
+
+    def finish(deployment: Deployment) -> None:
+        for name in CONVERGE_STEPS:
+            deployment.finish_step(name, MOMENT)
+        deployment.activate(MOMENT, 0.04)
+
+    return store.update(record(say(text)).id, finish)
+
+
+def executions() -> list[str]:
+    states = aws.client("stepfunctions")
+    [machine] = states.list_state_machines()["stateMachines"]
+    started = states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    return sorted(each["name"] for each in started)
+
+
+def test_every_verb_is_done() -> None:
+    assert set(CHANGES) | set(LOOKS) == set(VERBS)
+
+
+# --- changes ---------------------------------------------------------------------------------
+
+
+def test_a_deploy_begins_as_over_http() -> None:
+    reply = say(f"deploy {IMAGE} port=8080 environment.MODE=x ttl=8h")
+    assert not reply.refused
+    made = record(reply)
+    assert (made.name, made.owner, made.status) == ("recommend", "team-a", Status.CREATING)
+    assert (made.spec.port, made.spec.environment, made.spec.ttl) == (8080, {"MODE": "x"}, "8h")
+    assert executions() == [f"{made.id}-1"]
+    assert reply.text.startswith(f"Deploying recommend ({made.id}).")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("scale rec 3", "update"),
+        ("update rec port=81", "update"),
+        ("pause rec", "pause"),
+        ("delete rec", "delete"),
+    ],
+)
+def test_a_change_begins_its_operation(text: str, kind: str) -> None:
+    serving()
+    reply = say(text)
+    changed = record(reply)
+    assert (changed.operation.kind, changed.operation.status) == (kind, "running")
+    assert f"{changed.id}-2" in executions()
+    assert reply.deployment and reply.deployment["operation"]["kind"] == kind
+
+
+def test_pause_resume_update_and_rollback_follow_each_other() -> None:
+    def settle() -> None:
+        store.update(made.id, lambda d: d.activate(MOMENT, 0.04))
+
+    made = serving()
+    for text, kind in (
+        ("pause rec", "pause"),
+        ("resume rec", "resume"),
+        ("update rec port=81", "update"),
+        ("rollback rec", "rollback"),
+    ):
+        assert record(say(text)).operation.kind == kind
+        settle()
+
+
+def test_a_failed_one_is_retried() -> None:
+    made = record(say(f"deploy {IMAGE} name=rec"))
+
+    def fail(deployment: Deployment) -> None:
+        deployment.fail("resolve_image", failure_of("resolve_image"), MOMENT)
+        deployment.end_failed(MOMENT)
+
+    store.update(made.id, fail)
+    assert "`retry rec` tries again." in say("status rec").text
+    assert record(say("retry rec")).status is Status.CREATING
+
+
+def test_an_extension_is_done_at_once() -> None:
+    serving()
+    reply = say("extend rec 8h")
+    assert record(reply).expires_at
+    assert "lives until" in reply.text
+
+
+def test_an_update_keeps_the_parts_that_it_does_not_name() -> None:
+    made = serving(
+        f"deploy {IMAGE} name=rec environment.A=1 environment.B=2 health_check.path=/health "
+        "health_check.interval=30 tags.team=a"
+    )
+    reply = say("update rec environment.B=3 environment.C=4 health_check.timeout=9")
+    spec = record(reply).spec
+    assert spec.environment == {"A": "1", "B": "3", "C": "4"}
+    checked = spec.health_check
+    assert (checked.path, checked.interval, checked.timeout) == ("/health", 30, 9)
+    assert spec.tags == made.spec.tags
+
+
+def test_an_update_is_made_of_what_stands_when_it_is_made() -> None:
+    """Between its look and its change somebody else changes the deployment, once."""
+    serving(f"deploy {IMAGE} name=rec environment.A=1")
+    found = store.id_of_name("team-a", "rec")
+    assert found
+    left = [1]
+
+    def interfere(**_: Any) -> None:
+        if left and left.pop():
+            store.update(found, change)
+
+    def change(deployment: Deployment) -> None:
+        spec = deployment.spec.model_copy(update={"environment": {"A": "5"}})
+        deployment.update(spec, MOMENT, new_image=False)
+        deployment.activate(MOMENT, 0.04)
+
+    events = aws.client("dynamodb").meta.events
+    events.register_first("provide-client-params.dynamodb.TransactWriteItems", interfere)
+    reply = say("update rec environment.B=2")
+    assert record(reply).spec.environment == {"A": "5", "B": "2"}
+
+
+# --- looks -----------------------------------------------------------------------------------
+
+
+def test_a_status_is_the_apis_document_and_a_text() -> None:
+    made = serving()
+    reply = say("status rec")
+    assert reply.deployment and reply.deployment["id"] == made.id
+    assert reply.text.startswith(f"rec ({made.id}) is ACTIVE.")
+    assert say(f"status {made.id}").deployment == reply.deployment
+
+
+def test_a_status_without_a_name_is_of_the_only_one_or_the_list() -> None:
+    assert say("status").text == "There is no deployment. `deploy <image>` makes one."
+    made = serving()
+    only = say("status")
+    assert only.deployment and only.deployment["id"] == made.id
+    say(f"deploy {IMAGE} name=other")
+    both = say("status")
+    assert both.deployment is None
+    assert [each["name"] for each in both.deployments or []] == ["other", "rec"]
+
+
+def test_a_list_has_ones_own() -> None:
+    serving()
+    reply = say("list")
+    assert [each["name"] for each in reply.deployments or []] == ["rec"]
+    assert say("list", BOB).deployments == []
+    assert "(team-a, rec-" in say("list", ADMIN).text
+
+
+def test_help_needs_no_call(aws_calls: list[str]) -> None:
+    assert "`scale <name> <n>`" in say("help").text
+    assert "For example: `scale recommender 3`" in say("help scale").text
+    assert aws_calls == []
+
+
+def write(deployment: Deployment, count: int, minutes_ago: int) -> None:
+    logs, group = aws.client("logs"), log_group.name_of(deployment.id)
+    log_group.ensure(deployment)
+    stream = log_stream("0123456789abcdef" * 2)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    from chalicelib.clock import now
+
+    start = round(now().timestamp() * 1000) - minutes_ago * 60_000
+    events = [{"timestamp": start + at, "message": f"line {at}"} for at in range(count)]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+@pytest.mark.parametrize("minutes_ago", [1, 120])
+def test_logs_are_the_last_lines(minutes_ago: int) -> None:
+    made = serving()
+    write(made, 2500, minutes_ago)
+    reply = say("logs rec")
+    told = [line["message"] for line in reply.lines or []]
+    assert told == [f"line {at}" for at in range(2480, 2500)]
+    assert reply.text.endswith("line 2499")
+
+
+def test_logs_of_one_that_has_written_none() -> None:
+    serving()
+    reply = say("logs rec")
+    assert (reply.lines, reply.text) == ([], "There is no line of rec.")
+
+
+# --- refusals --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "status rec",
+        "update rec port=81",
+        "update rec environment.A=1",
+        "scale rec 3",
+        "pause rec",
+        "resume rec",
+        "rollback rec",
+        "retry rec",
+        "extend rec 8h",
+        "logs rec",
+        "delete rec",
+    ],
+)
+def test_anothers_deployment_is_not_found(text: str) -> None:
+    made = serving()
+    for name in ("rec", made.id):
+        reply = say(text.replace("rec", name, 1), BOB)
+        assert reply.refused and reply.deployment is None
+        fix = "`list` names those that there are."
+        assert reply.text == f"There is no deployment {name}\n{fix}"
+    assert store.get(made.id) == made
+
+
+def test_a_name_that_is_nearly_right_is_told() -> None:
+    made = serving()
+    assert say("pause rce").text == "There is no deployment rce\nDid you mean `rec`?"
+    assert f"Did you mean `{made.id}`?" in say("pause rec", ADMIN).text
+
+
+def test_faults_are_told_a_line_each() -> None:
+    reply = say("deploy nginx port=0 cpu=3")
+    assert reply.refused
+    lines = reply.text.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["image", "port", "cpu"]
+    assert "such as 123456789012.dkr.ecr" in lines[0]
+    assert lines[-1].startswith("Mend that")
+
+
+def test_a_scope_that_is_lacking_is_told() -> None:
+    serving()
+    assert say("pause rec", READER).text == "This token lacks the scope deploy"
+    assert say("status rec", DEPLOYER).text == "This token lacks the scope read"
+    # And nothing of the names is told beside it.
+    assert "Did you mean" not in say("pause rce", DEPLOYER).text
+    assert say("status rec", READER).refused is False
+
+
+def test_a_wrong_moment_is_told() -> None:
+    made = serving()
+    assert say("resume rec").text == (
+        f"{made.id} is ACTIVE already: only a PAUSED deployment can be resumed\n"
+        "`status rec` tells more."
+    )
+    say("pause rec")
+    assert "wait until its pause has ended" in say("scale rec 3").text
+
+
+def test_a_quota_is_told_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chalicelib.settings import settings
+
+    monkeypatch.setenv("MAX_DEPLOYMENTS_PER_OWNER", "1")
+    settings.cache_clear()
+    serving()
+    reply = say(f"deploy {IMAGE} name=more")
+    assert reply.refused
+    assert "team-a may have 1 deployments: 1 used" in reply.text
+    assert "Delete or scale down deployments" in reply.text
+
+
+def test_a_scale_of_what_scales_by_itself_is_told_what_to_do() -> None:
+    serving(
+        f"deploy {IMAGE} name=rec scaling.min=1 scaling.max=3 scaling.metric=cpu scaling.target=60"
+    )
+    reply = say("scale rec 3")
+    assert reply.refused
+    assert "`update rec scaling=none count=3`" in reply.text
+    wider = say("update rec scaling.max=5")
+    scaling = record(wider).spec.scaling
+    assert scaling and (scaling.min, scaling.max, scaling.target) == (1, 5, 60)
+
+
+# --- twice, and when AWS is not there --------------------------------------------------------
+
+
+def test_with_a_key_a_command_takes_effect_once() -> None:
+    first = say(f"deploy {IMAGE}", key="k1")
+    again = say(f"deploy {IMAGE}", key="k1")
+    assert again == first
+    assert executions() == [f"{record(first).id}-1"]
+    serving(f"deploy {IMAGE} name=rec environment.A=1")
+    changed = say("update rec environment.B=2", key="k2")
+    # By now the parts that it does not name are others: it is the same command all the same.
+    assert say("update rec environment.B=2", key="k2") == changed
+
+
+def test_without_one_it_is_another_command() -> None:
+    say(f"deploy {IMAGE}")
+    assert "team-a has a live deployment named recommend" in say(f"deploy {IMAGE}").text
+
+
+def test_while_its_other_run_is_at_work_another_try_is_asked_for() -> None:
+    """A worker's first run may have died over it: its user is told nothing yet."""
+    from chalicelib.api import idempotency
+    from chalicelib.api.answer import Answer
+    from chalicelib.api.requests import Request
+
+    body = b'{"name": "recommend", "image": "%s"}' % IMAGE.encode()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
+    request = Request(ANN, "/deployments", headers, {}, body, "POST")
+
+    def meanwhile() -> Answer:
+        with pytest.raises(AwsUnavailable):
+            say(f"deploy {IMAGE}", key="k")
+        return Answer(202, {})
+
+    idempotency.once(request, meanwhile)
+
+
+@pytest.mark.parametrize("text", ["list", f"deploy {IMAGE}", "status rec", "pause rce"])
+def test_where_aws_is_not_available_it_is_raised(text: str) -> None:
+    aws_says.refuse("dynamodb", "Query", "ThrottlingException")
+    aws_says.refuse("dynamodb", "GetItem", "ThrottlingException")
+    with pytest.raises(AwsUnavailable):
+        say(text)
+
+
+def test_a_start_that_fails_is_raised_and_leaves_nothing() -> None:
+    lost = EndpointConnectionError(endpoint_url="https://states.example")
+    aws_says.lose("stepfunctions", "StartExecution", lost)
+    with pytest.raises(AwsUnavailable):
+        say(f"deploy {IMAGE}", key="k")
+    assert say("list").deployments == []
+
+
+def test_a_fault_of_ours_is_no_refusal() -> None:
+    aws_says.refuse("dynamodb", "GetItem", "ValidationException")
+    with pytest.raises(Exception, match="ValidationException"):
+        say("status rec")

@@ -1,0 +1,174 @@
+"""What a person reads, of documents as the API renders them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.api import resource
+from chalicelib.chat import text
+from chalicelib.chat.commands import CHANGES
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import InvalidState, NotFound, QuotaExceeded, ValidationFailed
+from chalicelib.deployments.parts import Leftover, Prediction, Resource
+from chalicelib.deployments.record import Status
+from tests.unit.builders import MOMENT, active, deployment_of, failed, failure_of, in_status
+
+ID = "recommender-abcdef"
+COST = "Cost: USD 0.0400 an hour, USD 0.00 so far"
+
+
+def told(deployment: Deployment) -> list[str]:
+    return text.status(resource.render(deployment, MOMENT)).splitlines()
+
+
+def test_a_running_operation_is_told_with_its_percent_and_step() -> None:
+    deployment = deployment_of()
+    deployment.finish_step("resolve_image", MOMENT)
+    deployment.begin_step("create_load_balancer", "x", MOMENT, MOMENT)
+    deployment.describe_step("create_load_balancer", "provisioning\nstill", {})
+    first, cost = told(deployment)
+    assert first == f"recommender ({ID}) is CREATING: 6 %, create_load_balancer provisioning still"
+    assert cost.startswith("Cost: ")
+
+
+def test_before_its_first_step_it_has_none() -> None:
+    assert told(deployment_of())[0] == f"recommender ({ID}) is CREATING: 0 %"
+
+
+def test_an_active_one_is_told_with_url_sample_cost_and_end() -> None:
+    deployment = active(ttl="8h")
+    deployment.url = "http://recommender.example"
+    deployment.prediction = Prediction(
+        path="/?uid=20", status=200, latency_ms=12, sample='{"items":\n [1, 2]}'
+    )
+    assert told(deployment) == [
+        f"recommender ({ID}) is ACTIVE.",
+        "URL: http://recommender.example",
+        'Sample: GET /?uid=20 was answered 200 in 12 ms: {"items": [1, 2]}',
+        COST,
+        "Expires: 2026-11-24 17:30 UTC",
+    ]
+
+
+def test_a_failed_one_is_told_with_reason_hint_and_way_on() -> None:
+    assert told(failed())[:4] == [
+        f"recommender ({ID}) is FAILED.",
+        "IMAGE_NOT_FOUND in step resolve_image: it is not there",
+        "What to do: push it",
+        "`retry recommender` tries again.",
+    ]
+
+
+def test_a_failed_update_does_not_read_as_a_success() -> None:
+    deployment = active()
+    deployment.update(deployment.spec, MOMENT, new_image=False)
+    deployment.fail("await_ready", failure_of("await_ready"), MOMENT)
+    deployment.operation.status, deployment.status = "rolled_back", Status.ACTIVE
+    first, failure, *_ = told(deployment)
+    assert first == f"recommender ({ID}) is ACTIVE, but its update failed and was rolled back."
+    assert failure.startswith("IMAGE_NOT_FOUND in step await_ready")
+    assert not any("retry" in line for line in told(deployment))
+
+
+def test_a_deleted_one_is_told_with_its_receipt() -> None:
+    deployment = in_status(Status.DELETED)
+    deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
+    assert told(deployment)[0] == (
+        f"recommender ({ID}) is DELETED since 2026-11-24 09:30 UTC. "
+        "1 of its 1 resources are verified to be gone."
+    )
+
+
+def test_what_a_delete_left_is_named() -> None:
+    deployment = in_status(Status.DELETE_FAILED)
+    deployment.failure = failed().failure
+    deployment.leftovers = [Leftover(kind="load_balancer", name=ID, reason="in use")]
+    lines = told(deployment)
+    assert f"Left: load_balancer {ID}" in lines
+    assert "`retry recommender` tries again." in lines
+
+
+@pytest.mark.parametrize("verb", set(CHANGES) - {"extend"})
+def test_each_change_says_what_is_done_and_how_to_see_it(verb: str) -> None:
+    said = text.accepted(verb, resource.render(active(), MOMENT))
+    ask = ID if verb == "delete" else "recommender"
+    assert f"recommender ({ID}). It takes about" in said
+    assert said.endswith(f"`status {ask}` tells how far it is.")
+
+
+def test_a_deploy_is_told_in_one_line() -> None:
+    assert text.accepted("deploy", resource.render(deployment_of(), MOMENT)) == (
+        f"Deploying recommender ({ID}). It takes about 3 minutes; "
+        "`status recommender` tells how far it is."
+    )
+
+
+def test_an_extension_is_told_with_the_new_end() -> None:
+    deployment = active()
+    deployment.extend("8h", MOMENT)
+    said = text.accepted("extend", resource.render(deployment, MOMENT))
+    assert said == f"recommender ({ID}) lives until 2026-11-24 17:30 UTC."
+
+
+def test_a_delete_of_what_is_deleted_says_so() -> None:
+    said = text.accepted("delete", resource.render(in_status(Status.DELETED), MOMENT))
+    assert said.startswith(f"recommender ({ID}) is deleted already.")
+
+
+def test_a_list_has_a_line_each() -> None:
+    serving = active("first-abcdef")
+    serving.url = "http://first.example"
+    documents = [resource.render(each, MOMENT) for each in (serving, deployment_of())]
+    assert text.listed(documents, more=False).splitlines() == [
+        "first ACTIVE http://first.example USD 0.0400/h",
+        "recommender CREATING 0 % USD 0.0000/h",
+    ]
+    for_admin = text.listed(documents, more=True, with_owner=True).splitlines()
+    assert for_admin[0].startswith("first (team-a, first-abcdef) ACTIVE")
+    assert for_admin[-1] == "There are more, which are older."
+
+
+def test_an_empty_list_says_how_to_begin() -> None:
+    assert text.listed([], more=False) == "There is no deployment. `deploy <image>` makes one."
+
+
+def test_logs_are_the_last_lines_that_fit() -> None:
+    lines: list[dict[str, Any]] = [
+        {"at": f"2026-11-24T09:30:{second:02}.000Z", "task": "t", "message": f"line {second}"}
+        for second in range(30)
+    ]
+    lines[-1]["message"] = "x" * 1000
+    head, *shown = text.logged("recommender", lines).splitlines()
+    assert head == "The last lines of recommender (UTC):"
+    assert shown[0] == "09:30:10 line 10"
+    assert shown[-1] == f"09:30:29 {'x' * text.MOST_LINE}…"
+    assert text.logged("recommender", []) == "There is no line of recommender."
+
+
+def test_a_refusal_has_each_fault_and_the_fix() -> None:
+    faults = [
+        {"field": "port", "message": "must be 1 to 65535"},
+        {"field": "cpu", "message": "must be one of 256"},
+    ]
+    refusal = ValidationFailed("The body has 2 faults", errors=faults)
+    assert text.refused(refusal, "deploy", None, None).splitlines() == [
+        "port must be 1 to 65535",
+        "cpu must be one of 256",
+        "Mend that and send the command again; `help deploy` tells what it takes.",
+    ]
+
+
+def test_other_refusals_have_the_apis_words() -> None:
+    said = text.refused(InvalidState("x is FAILED"), "pause", "x", None)
+    assert said == "x is FAILED\n`status x` tells more."
+    said = text.refused(NotFound("There is no x"), "pause", "x", "xy")
+    assert said == "There is no x\nDid you mean `xy`?"
+    said = text.refused(QuotaExceeded("too many. Delete one."), "deploy", None, None)
+    assert said == "too many. Delete one."
+
+
+def test_a_moment_is_read_in_utc() -> None:
+    deployment = active()
+    deployment.expires_at = MOMENT + timedelta(days=40)
+    assert told(deployment)[-1] == "Expires: 2027-01-03 09:30 UTC"
