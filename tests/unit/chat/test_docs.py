@@ -1,0 +1,82 @@
+"""docs/chat.md says what the grammar does, and its bot works."""
+
+import html
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.chat.grammar import Misunderstanding, parse
+from chalicelib.chat.verbs import VERBS
+from tests.unit.builders import IMAGE
+from tests.unit.gateway import Gateway
+
+PAGE = (Path(__file__).parents[3] / "docs" / "chat.md").read_text()
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The table below a heading, without its head."""
+    below = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in below.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_its_table_is_that_of_the_commands() -> None:
+    assert rows("The commands") == [
+        [f"`{verb.usage}`", verb.help, f"`{verb.example}`"] for verb in VERBS.values()
+    ]
+
+
+@pytest.mark.parametrize(("typed", "answered"), rows("Mistyped"))
+def test_what_it_says_of_mistyped_ones_is_so(typed: str, answered: str) -> None:
+    found = parse(typed.strip("`"))
+    assert isinstance(found, Misunderstanding)
+    assert found.text.replace("\n", " ") == html.unescape(answered)
+
+
+@pytest.fixture
+def api(gateway: Gateway) -> Iterator[str]:
+    """The API over HTTP on loopback, for one caller; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            sent = {name: self.headers[name] for name in ("Content-Type", "Idempotency-Key")}
+            answer = gateway.send("POST", self.path, body, headers=sent)
+            self.send_response(answer.status)
+            self.end_headers()
+            self.wfile.write(answer.text.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_its_bot_works(api: str, gateway: Gateway) -> None:
+    found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert found
+    names: dict[str, Any] = {}
+    exec(found[1], names)
+
+    def say(text: str, message_id: str) -> str:
+        told: str = names["pass_on"](text, "ann", message_id, api=api, token="t")
+        return told
+
+    first = say(f"deploy {IMAGE} name=rec", "m1")
+    assert first.startswith("Deploying rec (rec-")
+    assert say(f"deploy {IMAGE} name=rec", "m1") == first
+    assert "Did you mean `scale rec 3`?" in say("scal rec 3", "m2")
+    assert "used for another request" in say("list", "m1")  # a problem: its detail is shown
+    assert len(json.loads(gateway.get("/deployments").text)["deployments"]) == 1
