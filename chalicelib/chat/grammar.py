@@ -170,8 +170,6 @@ def _nearest(verb: Verb, line: list[str]) -> tuple[str, bool]:
         word = next((each for each in candidates if argument.fits(each)), None)
         if word is None and argument.name == "command":
             word = next(filter(None, (options.nearest(each, VERBS) for each in candidates)), None)
-        elif word is not None:
-            candidates.remove(word)
         if word is None and argument.required:
             word, is_typed = argument.example, False
         found += [word] if word else []

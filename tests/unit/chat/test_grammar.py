@@ -59,6 +59,7 @@ UNDERSTOOD = [
     ("status re\u200bc\ufeff", Command("status", "rec")),
     ("`status rec`", Command("status", "rec")),
     (f"deploy port=80 {IMAGE} ttl=1d", deploy(port=80, ttl="1d")),
+    ("status #1", Command("status", "#1")),
     ("scale 'rec' \"3\"", Command("scale", "rec", {"count": 3})),
     # --- options
     (f"deploy {IMAGE} health_check.path=/health", deploy(health_check={"path": "/health"})),
