@@ -3,17 +3,22 @@
 The steps stay here and off Chalice's blueprints: on AWS a function of a blueprint bypasses it.
 """
 
+import os
 from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate
 
-from chalicelib import chat_worker as chat_work
-from chalicelib import courier as couriers
 from chalicelib.api import auth
 from chalicelib.api.endpoint import SlipwayApi, view
 from chalicelib.api.operations import OPERATIONS
 from chalicelib.deployments.errors import Unauthenticated
-from chalicelib.workflow import lifecycle, reconcile, steps
+
+# What serves requests does without the steps of the workflow, so each function imports its own. The
+# steps' do so while they start: Lambda gives a whole CPU for that, and a share of one afterwards.
+# `_HANDLER`: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+WITHOUT_STEPS = ("app.app", "app.authorizer", "app.courier", "app.chat_worker")
+if os.environ.get("_HANDLER", "app.app") not in WITHOUT_STEPS:
+    from chalicelib.workflow import lifecycle, reconcile, steps  # noqa: F401
 
 app = SlipwayApi(app_name="slipway")
 
@@ -46,31 +51,43 @@ for operation in OPERATIONS:
 
 @app.lambda_function(name="network")
 def network(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib.workflow import steps
+
     return steps.run(steps.NETWORK, event, context)
 
 
 @app.lambda_function(name="load_balancing")
 def load_balancing(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib.workflow import steps
+
     return steps.run(steps.LOAD_BALANCING, event, context)
 
 
 @app.lambda_function(name="cluster")
 def cluster(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib.workflow import steps
+
     return steps.run(steps.CLUSTER, event, context)
 
 
 @app.lambda_function(name="service")
 def service(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib.workflow import steps
+
     return steps.run(steps.SERVICE, event, context)
 
 
 @app.lambda_function(name="verification")
 def verification(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib.workflow import steps
+
     return steps.run(steps.VERIFICATION, event, context)
 
 
 @app.lambda_function(name="lifecycle")
 def lifecycle_step(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib.workflow import lifecycle, steps
+
     if event["step"] == "diagnose":
         return lifecycle.diagnose(event)
     return steps.run(lifecycle.STEPS, event, context)
@@ -78,14 +95,20 @@ def lifecycle_step(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @app.schedule(Rate(5, unit=Rate.MINUTES), name="reconciler")
 def reconciler(event: CloudWatchEvent) -> dict[str, Any]:
+    from chalicelib.workflow import reconcile
+
     return reconcile.run(event.to_dict())
 
 
 @app.lambda_function(name="courier")
 def courier(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib import courier as couriers
+
     return couriers.run(event)
 
 
 @app.lambda_function(name="chat_worker")
 def chat_worker(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib import chat_worker as chat_work
+
     return chat_work.run(event)

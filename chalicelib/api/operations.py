@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chalicelib import __version__
-from chalicelib.api import answers, chat, deployments, observation, parameters, tokens
+from chalicelib.api import answers, chat, deployments, parameters, tokens
 from chalicelib.api.answer import Answer
 from chalicelib.api.idempotency import METHODS as KEY_METHODS
 from chalicelib.api.operation import Handler, Operation, Refusals
@@ -77,6 +77,18 @@ def _health(request: Request) -> Answer:
 
 def _openapi(request: Request) -> Answer:
     return Answer(200, document())
+
+
+def _logs(request: Request, reference: str) -> Answer:
+    from chalicelib.api import observation
+
+    return observation.logs(request, reference)
+
+
+def _metrics(request: Request, reference: str) -> Answer:
+    from chalicelib.api import observation
+
+    return observation.metrics(request, reference)
 
 
 @functools.cache
@@ -184,7 +196,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _look(
         "list_log_lines",
         "/logs",
-        observation.logs,
+        _logs,
         "What the tasks wrote, oldest first",
         answers.Logs,
         parameters.LogsParameters,
@@ -192,7 +204,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _look(
         "get_metrics",
         "/metrics",
-        observation.metrics,
+        _metrics,
         "Requests, latency, errors and load per period",
         answers.Metrics,
         parameters.MetricsParameters,

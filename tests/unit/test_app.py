@@ -1,0 +1,47 @@
+"""What a function imports while it starts: its own part, and what every function needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Of the steps, of one endpoint or another, or of a chat: nothing that every request needs.
+STEPS = {"chalicelib.workflow.steps", "chalicelib.workflow.reconcile"}
+RARELY = {
+    "chalicelib.api.observation",
+    "chalicelib.api.validation",
+    "chalicelib.chat.commands",
+    "chalicelib.chat.grammar",
+    "slack_sdk",
+    "standardwebhooks",
+    "requests",
+}
+
+
+def imported(handler: str) -> set[str]:
+    """The modules that `import app` loads in the function with this handler."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import app, sys; print(*sys.modules)"],
+        cwd=ROOT,
+        env={**os.environ, "_HANDLER": handler},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("handler", ["app.app", "app.authorizer", "app.chat_worker"])
+def test_what_serves_requests_starts_without_the_steps(handler: str) -> None:
+    loaded = imported(handler)
+    assert not loaded & (STEPS | RARELY)
+    assert not {name for name in loaded if name.startswith("chalicelib.preflight")}
+
+
+def test_a_step_has_its_own_before_it_is_called() -> None:
+    loaded = imported("app.network")
+    assert loaded >= STEPS
+    assert not loaded & RARELY
