@@ -144,12 +144,12 @@ def _value(option: Option, name: str, text: str) -> Any:
         inner = [each for each in table() if each.startswith(f"{option.name}.")]
         parts = " ".join(f"{each}=…" for each in inner) or f"{option.form}=…"
         raise Unclear(f"{shown(option.name)} is given part by part: {parts}.")
+    if not text:
+        raise Unclear(f"{shown(name)} has no value.")
     if option.kind == "number":
         if not is_number(text):
             raise Unclear(f"{shown(name)} must be a whole number, not {shown(text)}.")
         return int(text)
-    if not text:
-        raise Unclear(f"{shown(name)} has no value.")
     if option.kind == "list":
         return [part.strip() for part in text.split(",")]
     return text

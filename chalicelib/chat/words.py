@@ -50,7 +50,7 @@ def is_typeable(word: str) -> bool:
 
 def shown(word: str) -> str:
     """What somebody typed, to be named in a sentence: cut, on one line, within one code mark."""
-    plain = "".join(c if c.isprintable() else " " for c in word).replace("`", "'")
+    plain = "".join(c if c.isprintable() else " " for c in word).replace("`", "'") or "''"
     return f"`{plain if len(plain) <= MOST_SHOWN else plain[:MOST_SHOWN] + '…'}`"
 
 

@@ -195,6 +195,7 @@ MISTYPED = [
     ("halp", "no command `halp`", "help"),
     ("please delete rec", "no command `please`", "delete rec"),
     ("xyzzy", "no command `xyzzy`", "help"),
+    ("'' rec", "no command `''`", "help"),
     ("12345 rec", "no command `12345`", "help"),
     ("🚀", "no command `🚀`", "help"),
     ("`rec` `x`", "no command `rec'`", "help"),
@@ -231,7 +232,7 @@ MISTYPED = [
         "`port` must be a whole number, not `abc`",
         "deploy r.io/x:1 port=80",
     ),
-    ("deploy r.io/x:1 port=", "`port` must be a whole number", "deploy r.io/x:1 port=80"),
+    ("deploy r.io/x:1 port=", "`port` has no value", "deploy r.io/x:1 port=80"),
     ("deploy r.io/x:1 ttl=", "`ttl` has no value", "deploy r.io/x:1 ttl=8h"),
     (
         "update rec scaling=3",
