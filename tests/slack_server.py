@@ -29,11 +29,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 TOKEN = "xoxb-played-by-a-test"
 CHANNEL = "C0PREDICT"
 # It knows this channel, and the app is no member of it.
 PRIVATE_CHANNEL = "C0PRIVATE"
+METHODS = ("chat.postMessage", "chat.update", "chat.delete")
 POSTS, LIFETIME = 5, timedelta(minutes=30)
 MOST_BLOCKS, MOST_TEXT, MOST_MESSAGE = 50, 3000, 40_000
 LIMITS = {"header": 150, "button": 75, "field": 2000}
@@ -46,7 +48,7 @@ HOOK_SECRET = "a-webhooks-secret"
 class Call:
     """A call as it came in, and how it was answered.
 
-    `target`: `chat.postMessage`, `chat.update`, `response_url` or `incoming_webhook`.
+    `target`: a method such as `chat.postMessage`, `response_url` or `incoming_webhook`.
     """
 
     target: str
@@ -61,12 +63,13 @@ class Call:
 class Trouble:
     """How calls are answered instead: `error` is a code of Slack's; `drop` closes without a word
     (with `done`, after the call has been carried out: an answer that was lost); `hang` waits until
-    `FakeSlack.release`."""
+    `FakeSlack.release`; `text` is answered as it is."""
 
     status: int = 200
     error: str | None = None
     retry_after: int | None = None
     location: str | None = None
+    text: str | None = None
     drop: bool = False
     done: bool = False
     hang: bool = False
@@ -95,6 +98,7 @@ class FakeSlack:
     # What stands in the channels: (channel, ts) -> the message as last posted or updated.
     messages: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
+    _posted: int = 0
     _troubles: list[Trouble] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _released: threading.Event = field(default_factory=threading.Event)
@@ -214,10 +218,14 @@ class FakeSlack:
         if error:
             return _Answer(200, error, {"ok": False, "error": error})
         channel = body["channel"]
+        if method == "chat.delete":
+            del self.messages[channel, body["ts"]]
+            return _Answer(200, None, {"ok": True, "channel": channel, "ts": body["ts"]})
         if method == "chat.update":
             ts = body["ts"]
         else:
-            ts = f"{self.now().timestamp():.0f}.{len(self.messages) + 1:06d}"
+            self._posted += 1
+            ts = f"{self.now().timestamp():.0f}.{self._posted:06d}"
         self.messages[channel, ts] = body
         return _Answer(200, None, {"ok": True, "channel": channel, "ts": ts})
 
@@ -227,15 +235,15 @@ class FakeSlack:
             return "not_authed"
         if authorization != f"Bearer {self.token}":
             return "invalid_auth"
-        if method not in ("chat.postMessage", "chat.update"):
+        if method not in METHODS:
             return "unknown_method"
         if channel in self.private:
             return "not_in_channel"
         if channel not in self.channels:
             return "channel_not_found"
-        if method == "chat.update" and (channel, body.get("ts")) not in self.messages:
+        if method != "chat.postMessage" and (channel, body.get("ts")) not in self.messages:
             return "message_not_found"
-        return refusal_of(body)
+        return None if method == "chat.delete" else refusal_of(body)
 
     def _hook(self, path: str, body: dict[str, Any]) -> _Answer:
         if path.startswith(RESPONSE):
@@ -297,6 +305,7 @@ class _Answer:
     headers: dict[str, str] = field(default_factory=dict)
     plain: bool = False
     drop: bool = False
+    text: str | None = None
 
 
 def _plain(status: int, error: str | None) -> _Answer:
@@ -312,7 +321,8 @@ def _instead(trouble: Trouble) -> _Answer:
         headers["Location"] = trouble.location
     error = trouble.error or f"http_{trouble.status}"
     drop = trouble.drop or trouble.hang
-    return _Answer(trouble.status, error, {"ok": False, "error": error}, headers, drop=drop)
+    body = {"ok": False, "error": error}
+    return _Answer(trouble.status, error, body, headers, drop=drop, text=trouble.text)
 
 
 def _target(path: str) -> str:
@@ -335,15 +345,24 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, "{}")
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        body = self._body()
         if self.path.startswith("/_"):
             return self._answer(200, json.dumps(self._control(body)))
         answer = self.played.take(self.path, self.headers.get("Authorization", ""), body)
         if answer.drop:
             self.close_connection = True
             return None
-        text = (answer.error or "ok") if answer.plain else json.dumps(answer.body)
+        text = answer.text
+        if text is None:
+            text = (answer.error or "ok") if answer.plain else json.dumps(answer.body)
         return self._answer(answer.status, text, answer.headers)
+
+    def _body(self) -> dict[str, Any]:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}"
+        if self.headers.get_content_type() == "application/x-www-form-urlencoded":
+            return dict(parse_qsl(raw.decode()))  # Slack's API takes either
+        body: dict[str, Any] = json.loads(raw)
+        return body
 
     def _control(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.path == "/_trouble":

@@ -80,7 +80,9 @@ def post_message(channel: str, message: Message) -> str:
             ).data
         )
     )
-    return str(answer["ts"])
+    if not isinstance(answer.get("ts"), str):
+        raise Unreachable("an answer without a ts")
+    return answer["ts"]
 
 
 def update_message(channel: str, ts: str, message: Message) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from chalicelib import clock, shared_secrets, store, table, work
 from chalicelib.api import resource
 from chalicelib.clock import rfc3339
+from chalicelib.deployments import errors
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.observability import logger
 from chalicelib.slack import blocks, client, layout, messages
@@ -35,6 +36,7 @@ FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=5), timedelta(minutes=4)
 POSTS = 5
 # So near to its end a `response_url` gets the last word on an operation that still runs.
 LAST_WORD = timedelta(seconds=90)
+KEEP_ATTEMPTS, KEEP_PAUSE = 5, 0.1  # seconds, times the attempts before
 # Events that end an operation, and what its status was then.
 ENDS = {
     "deployment.active": "succeeded",
@@ -234,14 +236,28 @@ def _call(claim: work.Claim, way: str, message: Message) -> bool:
         client.update_message(channel, claim.item["ts"], message)
         return True
     ts = client.post_message(channel, message)
-    # Whether or not the lease has passed meanwhile: the first that is kept is the message.
+    if _keep(claim, ts):
+        return True
+    logger.warning("Slack was told twice at once", extra={"sk": claim.sk})
+    client.delete_message(channel, ts)
+    return False
+
+
+def _keep(claim: work.Claim, ts: str) -> bool:
+    """Whether or not the lease has passed meanwhile, the first `ts` that is kept is the message's;
+    False where it is another's."""
     kept = table.update(claim.pk, claim.sk, "attribute_not_exists(ts)", change={"ts": ts})
-    try:
-        table.transact([kept])
-    except table.Conflict:
-        logger.warning("Slack was told twice at once", extra={"sk": claim.sk})
-        client.delete_message(channel, ts)
-        return False
+    for attempt in range(KEEP_ATTEMPTS):
+        sleep(KEEP_PAUSE * attempt)
+        try:
+            table.transact([kept])
+        except (table.Conflict, errors.Throttled):
+            # A conflict may be of somebody who wrote that item just then, too.
+            if "ts" in (table.get_item(claim.pk, claim.sk) or {}):
+                return False
+        else:
+            return True
+    logger.error("the ts of a message in Slack is lost", extra={"sk": claim.sk})
     return True
 
 
