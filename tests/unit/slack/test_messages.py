@@ -1,5 +1,6 @@
 """Messages of operations: moto's table, and a Slack that is played on loopback."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from chalicelib.clock import rfc3339
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import CONVERGE_STEPS
 from chalicelib.deployments.parts import Leftover
-from chalicelib.observability import logger
 from chalicelib.settings import settings
 from chalicelib.slack import messages, tell
 from tests.slack_server import CHANNEL, PRIVATE_CHANNEL, TOKEN, FakeSlack
@@ -384,9 +384,8 @@ def test_it_is_given_up_an_hour_after_the_end(
     clock: Clock,
     trouble: str,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logger, "propagate", True)  # Chalice has turned it off
+    caplog.set_level(logging.WARNING, "slipway")
     orders: dict[str, Callable[[], None]] = {
         "throttle": lambda: slack.throttle(60, times=1000),
         "fail": lambda: slack.fail(times=1000),
