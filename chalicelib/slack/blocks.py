@@ -94,11 +94,9 @@ def reply(reply: Reply) -> Message:
         lines = [f"{each['at'][11:19]} {each['message']}" for each in reply.lines]
         if not lines:
             return _told(reply.text)
-        name = f" of {reply.deployment['name']}" if reply.deployment else ""
+        named = f"Logs of {reply.deployment['name']}" if reply.deployment else "Logs"
         shown = layout.section(mrkdwn.newest_lines(lines))
-        return layout.message(
-            f"Logs{name}", [layout.section(f"*Logs{mrkdwn.line(name, 60)}*"), shown]
-        )
+        return layout.message(named, [layout.section(f"*{mrkdwn.line(named, 80)}*"), shown])
     if reply.deployments:
         return _list(reply.deployments)
     if reply.verb == "status" and reply.deployment:
