@@ -63,7 +63,7 @@ def expiring(deployment: dict[str, Any]) -> Message:
             layout.header(f"{name} expires soon"),
             layout.section(f"It is torn down by itself {at}.{url}"),
             layout.section(f"To keep it for longer: {mrkdwn.code(f'/slipway extend {name} 8h')}"),
-            context(deployment, None),
+            context(deployment),
         ],
     )
 
@@ -81,7 +81,7 @@ def confirm_delete(deployment: dict[str, Any]) -> Message:
                 layout.button("Delete", DELETE, deployment["id"], "danger"),
                 layout.button("Cancel", CANCEL, deployment["id"]),
             ),
-            context(deployment, None),
+            context(deployment),
         ],
     )
 
@@ -105,8 +105,8 @@ def reply(reply: Reply) -> Message:
 
 
 def _told(text: str) -> Message:
-    told = text.strip() or "Done."
-    return layout.message(told, [layout.section(each) for each in mrkdwn.pieces(told)])
+    pieces = mrkdwn.pieces(text.strip()) or ["Done."]
+    return layout.message(text, [layout.section(each) for each in pieces])
 
 
 def _list(deployments: Sequence[dict[str, Any]]) -> Message:
@@ -138,7 +138,7 @@ def _status(deployment: dict[str, Any]) -> Message:
         failure(deployment),
         leftovers(deployment),
     ]
-    return layout.message(text, [*shown, context(deployment, None)])
+    return layout.message(text, [*shown, context(deployment)])
 
 
 def _line(deployment: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ class Message:
 def message(text: str, blocks: Sequence[Block | None]) -> Message:
     """Raises `SlackObjectFormationError` where a block is beyond its limits."""
     made = [block.to_dict() for block in blocks if block]
-    return Message(mrkdwn.escaped(text, MOST_FALLBACK), made[:MOST_BLOCKS])
+    return Message(mrkdwn.escaped(text.strip(), MOST_FALLBACK) or "Done.", made[:MOST_BLOCKS])
 
 
 def header(text: str) -> Block:
@@ -48,7 +48,10 @@ def header(text: str) -> Block:
     return HeaderBlock(text=PlainTextObject(text=text[:MOST_HEADER], emoji=False))
 
 
-def section(text: str) -> Block:
+def section(text: str) -> Block | None:
+    """A paragraph; none where there is nothing to say, for Slack refuses an empty text."""
+    if not text.strip():
+        return None
     # verbatim: Slack makes links and mentions only of what is marked as such.
     return SectionBlock(text=MarkdownTextObject(text=text, verbatim=True), expand=True)
 

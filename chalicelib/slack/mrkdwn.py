@@ -60,7 +60,8 @@ def newest_lines(lines: list[str], most: int = MOST_TEXT) -> str:
 
 
 def pieces(text: str, most: int = MOST_TEXT) -> list[str]:
-    """`text`, escaped, in pieces of whole lines that fit; a line that does not fit is cut."""
+    """`text`, escaped, in pieces of whole lines that fit; a line that does not fit is cut. None
+    where nothing is left of it."""
     made = [""]
     for each in text.splitlines():
         shown = escaped(each, most)
@@ -68,7 +69,7 @@ def pieces(text: str, most: int = MOST_TEXT) -> list[str]:
             made.append(shown)
         else:
             made[-1] = f"{made[-1]}\n{shown}" if made[-1] else shown
-    return [piece for piece in made if piece.strip()] or [" "]
+    return [piece for piece in made if piece.strip()]
 
 
 def quoted(text: str, most: int = MOST_TEXT) -> str:

@@ -57,7 +57,9 @@ def operation(
         shown = _ended_badly(deployment)
     is_running = under_way["status"] == "running" and not superseded_by
     text = f"{named}: {under_way['percent']} %" if is_running else named
-    return layout.message(text, [layout.header(named), *shown, context(deployment, asked_by)])
+    asked = f"asked for by {mrkdwn.mention(asked_by)}" if asked_by else None
+    small = context(deployment, asked, _took(under_way))
+    return layout.message(text, [layout.header(named), *shown, small])
 
 
 def title(deployment: dict[str, Any]) -> str:
@@ -181,11 +183,10 @@ def leftovers(deployment: dict[str, Any]) -> Block | None:
     )
 
 
-def context(deployment: dict[str, Any], asked_by: str | None) -> Block:
-    """Who asked, for what, at which price and until when, in small letters."""
+def context(deployment: dict[str, Any], *first: str | None) -> Block:
+    """Which one, of what, at which price and until when, in small letters; `first` before that."""
     told = [
-        f"asked for by {mrkdwn.mention(asked_by)}" if asked_by else None,
-        _took(deployment["operation"]),
+        *first,
         mrkdwn.code(deployment["id"]),
         mrkdwn.code(deployment["image"]["reference"], 400),
         price(deployment),
@@ -208,8 +209,9 @@ def price(deployment: dict[str, Any]) -> str:
 
 
 def until(deployment: dict[str, Any]) -> str:
-    """When it is torn down by itself; nothing where that is not to come."""
-    if not deployment["expires_at"] or deployment["status"] in ("DELETING", "DELETED"):
+    """When it is torn down by itself; nothing where it is going already, or gone."""
+    going = deployment["status"] in ("DELETING", "DELETED")
+    if not deployment["expires_at"] or not deployment["cost"]["usd_per_hour"] or going:
         return ""
     return f"until {mrkdwn.moment(layout.time(deployment['expires_at']))}"
 

@@ -202,7 +202,7 @@ def test_many_steps_that_all_wait_at_once_fit() -> None:
     document = shown(deployment_of())
     document["operation"]["steps"] = [
         {"name": f"{name}_{n}", "status": "running", "message": "&" * 500}
-        for n in range(8)
+        for n in range(16)
         for name in CONVERGE_STEPS
     ]
     message = of(document)
