@@ -114,9 +114,9 @@ def _shown(made: str) -> dict[str, Any]:
     return shown
 
 
-def page() -> str:
+def page(shown: list[Screen]) -> str:
     """What follows the mark in docs/slack-messages.md."""
-    return "\n".join(_part(screen) for screen in screens())
+    return "\n".join(_part(screen) for screen in shown)
 
 
 def _part(screen: Screen) -> str:
@@ -130,7 +130,7 @@ def _part(screen: Screen) -> str:
 def main() -> int:
     """Writes the page below the mark."""
     head = PAGE.read_text().partition(MARK)[0]
-    PAGE.write_text(f"{head}{MARK}\n{page()}")
+    PAGE.write_text(f"{head}{MARK}\n{page(screens())}")
     return 0
 
 

@@ -359,7 +359,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> dict[str, Any]:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}"
-        if self.headers.get_content_type() == "application/x-www-form-urlencoded":
+        is_form = self.headers.get_content_type() == "application/x-www-form-urlencoded"
+        if is_form and not self.path.startswith("/_"):
             return dict(parse_qsl(raw.decode()))  # Slack's API takes either
         body: dict[str, Any] = json.loads(raw)
         return body

@@ -27,11 +27,13 @@ has them. `tell.py` has the ways; this module has the items.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from time import sleep
 from typing import Any
 
 from chalicelib import clock, shared_secrets, store, table, work
 from chalicelib.clock import rfc3339
 from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.errors import Retryable
 from chalicelib.deployments.record import Status
 
 WEBHOOK = "webhook"
@@ -41,6 +43,7 @@ RESPONSE_URL_LIVES = timedelta(minutes=30)
 # After the end of an operation nobody waits for its message any more.
 TOLD_WITHIN = timedelta(hours=1)
 KEPT = timedelta(days=2)
+ATTEMPTS, PAUSE = 5, 0.05  # seconds, times the attempts before
 
 
 def announce(
@@ -48,7 +51,7 @@ def announce(
 ) -> None:
     """Has the operation that a command began told in the channel that the command came from.
 
-    Safe to repeat, and where the courier has made the message's item already.
+    Safe to repeat, and where the courier has made the message's item already. Raises `Retryable`.
 
     Args:
         deployment: as the API answered the command.
@@ -66,11 +69,15 @@ def announce(
         known["response_url"] = response_url
         known["response_until"] = rfc3339(moment + RESPONSE_URL_LIVES)
     item = {**_item(pk, sk, moment), **work.due_now(work.COURIER, moment), **known}
-    try:
-        table.transact([table.put(item, "attribute_not_exists(pk)")])
-    except table.Conflict:
-        # Who asked is new to it. It stays as due as it is, for somebody may be at it.
-        table.transact([table.update(pk, sk, "attribute_exists(pk)", change=known)])
+    for attempt in range(ATTEMPTS):
+        sleep(PAUSE * attempt)
+        if _is_written(table.put(item, "attribute_not_exists(pk)")):
+            return
+        # The courier has made it: who asked is new to it. It stays as due as it is, for somebody
+        # may be at it.
+        if _is_written(table.update(pk, sk, "attribute_exists(pk)", change=known)):
+            return
+    raise Retryable(f"the message of {deployment['id']} is written by too many at once")
 
 
 def keys_for(deployment_ids: set[str]) -> list[tuple[str, str]]:
@@ -90,7 +97,7 @@ def hand_over(claim: work.Claim) -> bool:
         return False
     moment, sk = clock.now(), f"{claim.sk.rpartition('#')[0]}#{WEBHOOK}"
     item = {**_item(claim.pk, sk, moment), "asked_by": claim.item.get("asked_by")}
-    _put_new(item | work.due_now(work.COURIER, moment))
+    _is_written(table.put(item | work.due_now(work.COURIER, moment), "attribute_not_exists(pk)"))
     return True
 
 
@@ -138,7 +145,8 @@ def _keys_of(deployment_id: str) -> list[tuple[str, str]]:
         if sk not in items
     ]
     for item in made:
-        _put_new(item)
+        # Another courier may be first, and that is as well.
+        _is_written(table.put(item, "attribute_not_exists(pk)"))
     open_ones = [item for item in items.values() if "worker" in item]
     stirred = [item for item in open_ones if item.get("not_before", "") <= rfc3339(moment)]
     for item in stirred:
@@ -186,25 +194,19 @@ def _item(pk: str, sk: str, moment: datetime) -> dict[str, Any]:
     return {"pk": pk, "sk": sk, "purge_at": int((moment + KEPT).timestamp())}
 
 
-def _put_new(item: dict[str, Any]) -> None:
+def _is_written(write: dict[str, Any]) -> bool:
+    """False where the condition does not hold, or another write met this one."""
     try:
-        table.transact([table.put(item, "attribute_not_exists(pk)")])
+        table.transact([write])
     except table.Conflict:
-        return  # another courier was first
+        return False
+    return True
 
 
 def _make_due(item: dict[str, Any], moment: datetime) -> None:
-    """Lets it be claimed before its time; who is at it already tells what is there to tell, or
+    """Lets it be claimed before its time. Who is at it already tells what is there to tell, or
     leaves it to be found a minute later."""
-    if item["due_at"] <= rfc3339(moment):
-        return
-    due = table.update(
-        item["pk"],
-        item["sk"],
-        "attribute_exists(worker) AND attribute_not_exists(lease)",
-        change={"due_at": rfc3339(moment)},
-    )
-    try:
-        table.transact([due])
-    except table.Conflict:
-        return
+    if item["due_at"] > rfc3339(moment):
+        is_free = "attribute_exists(worker) AND attribute_not_exists(lease)"
+        due = {"due_at": rfc3339(moment)}
+        _is_written(table.update(item["pk"], item["sk"], is_free, change=due))

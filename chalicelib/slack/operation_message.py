@@ -188,11 +188,16 @@ def context(deployment: dict[str, Any], *first: str | None) -> Block:
     told = [
         *first,
         mrkdwn.code(deployment["id"]),
-        mrkdwn.code(deployment["image"]["reference"], 400),
+        mrkdwn.code(_without_registry(deployment["image"]["reference"]), 400),
         price(deployment),
         until(deployment),
     ]
     return layout.small("  |  ".join(each for each in told if each))
+
+
+def _without_registry(reference: str) -> str:
+    """`recommend:1` of `<registry>/recommend:1`: a registry's name is a line long."""
+    return reference.partition("/")[2] or reference
 
 
 def _took(under_way: dict[str, Any]) -> str:

@@ -74,10 +74,10 @@ def tell(claim: work.Claim) -> None:
             sleep(wait.total_seconds())
             subject, moment = _subject(claim), clock.now()
     if subject is None:
-        work.done(claim, shown=None)
+        _done(claim)
     elif subject.until and moment > subject.until:
         logger.warning("Slack was not told in time", extra={"pk": claim.pk, "sk": claim.sk})
-        work.done(claim, shown=None)
+        _done(claim)
     else:
         _send(claim, subject, moment)
 
@@ -172,7 +172,7 @@ def _send(claim: work.Claim, subject: Subject, moment: datetime) -> None:
         except client.Rejected as error:
             logger.warning("Slack refuses", extra={"sk": claim.sk, "way": way, "why": error.code})
             if error.code == client.MESSAGE_GONE and way == BOT:
-                work.done(claim, shown=None)
+                _done(claim)
                 return None
             barred.append(way)
             continue
@@ -270,12 +270,18 @@ def _told(
     change |= {"digest": subject.digest, "told_at": rfc3339(moment)}
     change |= {"failures": None, "not_before": None}
     if subject.is_last:
-        work.done(claim, **change, shown=None)
+        _done(claim, **change)
     elif is_last_word:
         messages.hand_over(claim)
-        work.done(claim, **change, shown=None)
+        _done(claim, **change)
     else:
         _look_again(claim, moment, **change, **subject.known)
+
+
+def _done(claim: work.Claim, **change: Any) -> None:
+    """Nothing is to be told any more; what only served for that goes."""
+    gone = dict.fromkeys(("shown", "sequence", "response_url", "response_until"))
+    work.done(claim, **change, **gone)
 
 
 def _look_again(claim: work.Claim, moment: datetime, **change: Any) -> None:
@@ -293,7 +299,7 @@ def _no_way(claim: work.Claim, subject: Subject, moment: datetime, barred: list[
     """The incoming webhook tells it, where there is one; else a command may bring a
     `response_url` yet, until the operation has ended."""
     if messages.hand_over(claim) or subject.is_last:
-        work.done(claim, barred=barred or None, shown=None)
+        _done(claim, barred=barred or None)
     else:
         _look_again(claim, moment, barred=barred or None)
 

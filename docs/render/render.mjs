@@ -22,12 +22,24 @@ const style = readFileSync(require.resolve("slack-blocks-to-jsx/dist/style.css")
 const page = readFileSync(join(docs, "slack-messages.md"), "utf8");
 const parts = page.matchAll(/\]\((images\/[a-z-]+\.png)\)[\s\S]*?```json\n([\s\S]*?)\n```/g);
 
+// The moment of the screens, so that their dates read as they did then.
+const NOW = "2026-11-24T09:30:00Z";
+class Then extends Date {
+  constructor(...given) {
+    super(...(given.length ? given : [NOW]));
+  }
+}
+globalThis.Date = Then;
+process.env.TZ = "UTC";
+
 const logo =
   "data:image/svg+xml," +
   encodeURIComponent(
     '<svg xmlns="http://www.w3.org/2000/svg" width="36" height="36"><rect width="36" height="36" ' +
       'rx="6" fill="#3b5b92"/><path d="M8 25h20M11 21l7-10 7 10z" stroke="#fff" fill="none"/></svg>',
   );
+
+const frame = "#it { padding: 8px; width: 624px; } body { margin: 0; }";
 
 // To Slack `verbatim` means that it looks for no URLs and mentions by itself, and it formats the
 // text all the same; this renderer would leave it plain.
@@ -44,11 +56,11 @@ for (const [, picture, json] of parts) {
     blocks: JSON.parse(json, formatted).blocks,
     name: "Slipway",
     logo,
-    time: new Date("2026-11-24T09:30:00Z"),
+    time: new Date(NOW),
     data: { users: [{ id: "U0ANNA", name: "anna" }] },
   });
   const body = renderToStaticMarkup(message);
-  await tab.setContent(`<meta charset="utf-8"><style>${style}</style><div id="it">${body}</div>`);
+  await tab.setContent(`<meta charset="utf-8"><style>${style} ${frame}</style><div id="it">${body}</div>`);
   await tab.locator("#it").screenshot({ path: join(docs, picture) });
   console.log(picture);
 }

@@ -366,9 +366,9 @@ def test_an_unreachable_slack_is_asked_with_growing_gaps_and_told_in_the_end(
     slack.fail(500, times=8)
     create()
     announce(clock)
-    for _ in range(20 * 60):
+    for _ in range(15 * 60 // 5):
         courier.woken()
-        clock.advance(seconds=1)
+        clock.advance(seconds=5)
     asked = [call.at for call in slack.calls[:9]]
     gaps = [(b - a).total_seconds() for a, b in pairwise(asked)]
     assert gaps == [5, 10, 20, 40, 80, 160, 240, 240]
@@ -590,6 +590,33 @@ def test_an_event_costs_a_read_and_two_queries_at_most(
     aws_calls.clear()
     messages.keys_for({ID})
     assert aws_calls == ["dynamodb.GetItem", "dynamodb.Query"]  # and that of the channels
+
+
+def test_an_item_that_is_written_by_another_just_then_keeps_who_asked(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
+) -> None:
+    announcing.append(CHANNEL)
+    create()
+    [key] = messages.keys_for({ID})
+    claim = work.claim(*key, LEASE)
+    assert claim
+    announce(clock, response_url=slack.response_url())
+    messages.tell(claim)  # as it read the item, without who asked
+    assert only_item()["asked_by"] == USER
+    clock.advance(seconds=3)
+    courier.woken()
+    assert f"<@{USER}>" in said(next(iter(slack.messages.values())))
+
+
+def test_what_only_served_to_tell_goes_with_the_end(
+    commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock, response_url=slack.response_url())
+    courier.woken()
+    activate(clock)
+    courier.woken()
+    assert not {"response_url", "shown", "sequence", "lease", "worker"} & only_item().keys()
 
 
 # --- a newer operation ---------------------------------------------------------------------------
