@@ -42,6 +42,7 @@ PASSING = {
 THROTTLED = {"rate_limited", "ratelimited", "message_limit_exceeded"}
 # The message is gone, and whoever deleted it wants no other.
 MESSAGE_GONE = "message_not_found"
+BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "invalid_payload", "msg_blocks_too_long"}
 # The SDK logs URLs and bodies where the root logger's level is DEBUG; those of hooks are secrets.
 _silent = logging.getLogger("slipway.slack_sdk")
 _silent.setLevel(logging.CRITICAL)

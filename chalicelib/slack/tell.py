@@ -223,6 +223,17 @@ def _closing(subject: Subject) -> Message:
 
 def _call(claim: work.Claim, way: str, message: Message) -> bool:
     """Makes the call; False where another courier has the message now."""
+    try:
+        return _make(claim, way, message)
+    except client.Rejected as error:
+        if error.code not in client.BAD_BLOCKS:
+            raise
+        # Slack has a rule that is not known here: a line of text is better than nothing.
+        logger.error("Slack does not take the blocks", extra={"sk": claim.sk, "why": error.code})
+        return _make(claim, way, Message(message.text, []))
+
+
+def _make(claim: work.Claim, way: str, message: Message) -> bool:
     if way == INCOMING_WEBHOOK:
         url = shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK) or ""
         client.post_to_url(url, message, replace=False, in_channel=True)
@@ -253,8 +264,9 @@ def _keep(claim: work.Claim, ts: str) -> bool:
             table.transact([kept])
         except (table.Conflict, errors.Throttled):
             # A conflict may be of somebody who wrote that item just then, too.
-            if "ts" in (table.get_item(claim.pk, claim.sk) or {}):
-                return False
+            found = (table.get_item(claim.pk, claim.sk) or {}).get("ts")
+            if found:
+                return bool(found == ts)
         else:
             return True
     logger.error("the ts of a message in Slack is lost", extra={"sk": claim.sk})
@@ -298,7 +310,10 @@ def _try_again(claim: work.Claim, moment: datetime, **change: Any) -> None:
 def _no_way(claim: work.Claim, subject: Subject, moment: datetime, barred: list[str]) -> None:
     """The incoming webhook tells it, where there is one; else a command may bring a
     `response_url` yet, until the operation has ended."""
-    if messages.hand_over(claim) or subject.is_last:
+    if messages.hand_over(claim):
+        _done(claim, barred=barred or None)
+    elif subject.is_last:
+        logger.warning("Slack has no way to tell it", extra={"pk": claim.pk, "sk": claim.sk})
         _done(claim, barred=barred or None)
     else:
         _look_again(claim, moment, barred=barred or None)

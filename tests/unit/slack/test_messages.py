@@ -312,6 +312,36 @@ def test_two_couriers_at_once_leave_one_message(
     assert standing(slack) == ["Deployed recommender"]
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_a_write_that_meets_another_loses_no_message(
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    written: bool,
+) -> None:
+    create()
+    announce(clock)
+    transact, met = table.transact, list[str]()
+
+    def meeting(items: list[dict[str, Any]]) -> None:
+        """The first write of `ts` is answered by a conflict, though it may have been written."""
+        if not met and "ts" in str(items[0]) and slack.messages:
+            met.append("conflict")
+            if written:
+                transact(items)
+            raise table.Conflict
+        transact(items)
+
+    monkeypatch.setattr(table, "transact", meeting)
+    courier.woken()
+    assert met
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender"]
+
+
 def test_a_lost_answer_costs_a_second_message_and_no_more(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
@@ -322,6 +352,20 @@ def test_a_lost_answer_costs_a_second_message_and_no_more(
     activate(clock)
     courier.sweeps_for(minutes=1)
     assert standing(slack) == ["Deploying recommender", "Deployed recommender"]
+
+
+def test_where_slack_does_not_take_the_blocks_it_gets_the_text(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    slack.refuse("invalid_blocks")
+    create()
+    announce(clock)
+    courier.woken()
+    [message] = slack.messages.values()
+    assert (message["text"], message["blocks"]) == ("Deploying recommender: 0 %", [])
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender"]
 
 
 def test_a_message_that_somebody_deleted_is_let_be(
