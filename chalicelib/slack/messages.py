@@ -21,7 +21,7 @@
 An item is work (`work.py`) until the end of its operation is told, or an hour after that end.
 Telling goes by a bot token where there is one: one message, updated. Else by the command's
 `response_url`: a post at the start and one at the end. Where neither is open, the incoming webhook
-has them. `tell.py` has the ways; this module has the items.
+has them. This module has the items, `subject.py` what they tell, `tell.py` the ways.
 """
 
 from __future__ import annotations
