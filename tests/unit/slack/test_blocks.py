@@ -1,0 +1,466 @@
+"""Messages as Block Kit: what they say, and that no deployment makes one that Slack refuses."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.api import resource
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS
+from chalicelib.deployments.parts import Failure, Leftover, Prediction, Resource
+from chalicelib.deployments.record import Status
+from chalicelib.slack import blocks, mrkdwn, progress
+from chalicelib.slack.blocks import Message
+from chalicelib.slack.operation_message import VERBS
+from tests.slack_server import refusal_of
+from tests.unit.builders import (
+    ID,
+    MOMENT,
+    active,
+    deployment_of,
+    failed,
+    failure_of,
+    in_status,
+    rolling_back,
+    tearing_down_failed_create,
+)
+
+URL = "http://recommender-abcdef-1.us-east-1.elb.amazonaws.com"
+USER = "U0ANNA"
+HOSTILE = "<!channel> <@U0ANNA> <https://evil.example|here> & `x` ```\nrun\n``` *b* _i_"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """As `chat.commands.run` gives it."""
+
+    text: str = "Done."
+    deployment: dict[str, Any] | None = None
+    verb: str = "help"
+    refused: bool = False
+    deployments: list[dict[str, Any]] | None = None
+    lines: list[dict[str, Any]] | None = None
+
+
+def shown(deployment: Deployment) -> dict[str, Any]:
+    return resource.render(deployment, MOMENT)
+
+
+def of(deployment: Deployment | dict[str, Any], seconds: int = 75, **more: Any) -> Message:
+    document = shown(deployment) if isinstance(deployment, Deployment) else deployment
+    return blocks.operation(document, USER, MOMENT + timedelta(seconds=seconds), **more)
+
+
+def texts(message: Message) -> list[str]:
+    """Every text of the message, as Slack gets it."""
+    return re.findall(r'"text": "((?:[^"\\]|\\.)*)"', json.dumps(message.blocks))
+
+
+def said(message: Message) -> str:
+    """All that it says, as people read it."""
+    return "\n".join(json.loads(f'"{text}"') for text in texts(message))
+
+
+def served() -> Deployment:
+    deployment = active(ttl="8h")
+    deployment.url = URL
+    deployment.prediction = Prediction(
+        path="/?uid=20", status=200, latency_ms=12, sample='{"titles": ["Heat"]}'
+    )
+    return deployment
+
+
+def buttons(message: Message) -> list[tuple[str, str, str | None]]:
+    actions = [block for block in message.blocks if block["type"] == "actions"]
+    return [
+        (each["action_id"], each["value"], each.get("style"))
+        for block in actions
+        for each in block["elements"]
+    ]
+
+
+# --- an operation ------------------------------------------------------------------------------
+
+
+def test_one_that_runs_shows_its_progress_its_steps_and_who_asked() -> None:
+    deployment = deployment_of()
+    for name in CONVERGE_STEPS[:4]:
+        deployment.finish_step(name, MOMENT)
+    deployment.begin_step("create_load_balancer", "1/converge/x", MOMENT, MOMENT)
+    deployment.operation.step("create_load_balancer").status = "running"
+    deployment.describe_step("create_load_balancer", "provisioning", {})
+    message = of(deployment)
+    assert message.text == "Deploying recommender: 18 %"
+    told = said(message)
+    assert "`███░░░░░░░░░░░░░░░░░`  *18 %*  1 min 15 s" in told
+    assert "✓ *Image and checks*\n▸ *Load balancer*" in told
+    assert "✓ security groups  ▸ load balancer _(provisioning)_" in told
+    assert "· Service\n· First answer\n· Finish" in told
+    assert f"asked for by <@{USER}>" in told
+    assert f"`{ID}`" in told
+    assert "`recommend:1`" in told
+
+
+def test_a_good_end_shows_url_prediction_price_and_expiry() -> None:
+    message = of(served())
+    told = said(message)
+    assert message.text == "Deployed recommender"
+    assert f"*<{URL}>*" in told
+    assert "`GET /?uid=20` answered 200 in 12 ms:" in told
+    assert '```\n{"titles": ["Heat"]}\n```' in told
+    assert "$0.0400/h" in told
+    assert re.search(
+        r"until <!date\^\d+\^\{date_short_pretty\} \{time\}\|2026-11-24 17:30 UTC>", told
+    )
+    assert buttons(message) == []
+
+
+def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> None:
+    deployment = failed()
+    assert deployment.failure
+    deployment.failure.evidence = {"log_lines": [f"line {n}" for n in range(20)]}
+    told = said(of(deployment))
+    assert "Deploy failed: recommender" in told
+    assert "`IMAGE_NOT_FOUND` in `resolve_image`\n> it is not there\n*What to do:* push it" in told
+    assert "line 19" in told
+    assert "line 9\n" not in told
+    assert buttons(of(deployment)) == [("retry", ID, "primary")]
+
+
+def test_a_failure_is_told_while_it_is_cleaned_up_without_a_button() -> None:
+    message = of(tearing_down_failed_create())
+    assert message.text == "Deploy failed: recommender, cleaning up: 53 %"
+    assert "push it" in said(message)
+    assert "· Remove service" in said(message)
+    assert buttons(message) == []
+
+
+def test_a_rollback_never_reads_as_a_success() -> None:
+    deployment = rolling_back(MOMENT)
+    deployment.url = URL
+    assert of(deployment).text.startswith("Update failed: recommender, going back")
+    assert "· Back: Service" in said(of(deployment))
+    deployment.activate(MOMENT, 0.04)
+    message = of(deployment)
+    assert message.text == "Update failed: recommender, rolled back"
+    assert "it is not there" in said(message)
+    assert f"The version before serves: <{URL}>" in said(message)
+    assert buttons(message) == []
+
+
+def test_a_delete_ends_with_its_receipt() -> None:
+    deployment = active()
+    kinds = ("load_balancer", "security_group", "security_group", "cluster")
+    for n, kind in enumerate(kinds):
+        deployment.created(Resource(kind=kind, name=f"r{n}"), MOMENT)
+    deployment.delete(MOMENT)
+    deployment.settle([], MOMENT)
+    deployment.end_torn_down(MOMENT)
+    told = said(of(deployment))
+    assert "Deleted recommender" in told
+    assert "*4 resources verified gone.* It cost $0.00." in told
+    assert "load balancer, 2 security groups, cluster" in told
+
+
+def test_a_delete_that_failed_names_what_is_left_and_can_be_retried() -> None:
+    deployment = in_status(Status.DELETE_FAILED)
+    left = [Leftover(kind="security_group", name=f"sg-{n}", reason="in use") for n in range(9)]
+    deployment.leftovers = left
+    message = of(deployment)
+    assert "*9 resources left:*\n• `sg-0` (security group): in use" in said(message)
+    assert "… and 3 more" in said(message)
+    assert buttons(message) == [("retry", ID, "primary")]
+
+
+def test_a_paused_one_says_what_its_url_does() -> None:
+    deployment = in_status(Status.PAUSED)
+    deployment.url = URL
+    assert f"No task runs; <{URL}> answers that it is paused" in said(of(deployment))
+
+
+def test_a_superseded_one_says_by_what() -> None:
+    message = of(deployment_of(), superseded_by="delete")
+    assert message.text == "Deploying recommender (superseded by delete)"
+
+
+def test_steps_of_a_newer_version_are_shown_too() -> None:
+    document = shown(deployment_of())
+    document["operation"]["steps"].append(
+        {"name": "polish", "status": "running", "message": "", "attempts": 1}
+    )
+    assert "▸ *Others*  ▸ polish" in said(of(document))
+
+
+def test_many_steps_that_all_wait_at_once_fit() -> None:
+    document = shown(deployment_of())
+    document["operation"]["steps"] = [
+        {"name": f"{name}_{n}", "status": "running", "message": "&" * 500}
+        for n in range(16)
+        for name in CONVERGE_STEPS
+    ]
+    message = of(document)
+    check(message)
+    assert "▸ resolve image 0" in said(message)
+
+
+def test_many_long_leftovers_fit() -> None:
+    document = shown(in_status(Status.DELETE_FAILED))
+    left = {"kind": "network_interface", "name": "&" * 500, "reason": "<" * 500}
+    document["leftovers"] = [left] * 40
+    message = of(document)
+    check(message)
+    assert "… and 34 more" in said(message)
+
+
+def test_every_step_has_its_group() -> None:
+    known = [step for steps in progress.GROUPS.values() for step in steps]
+    assert sorted(known) == sorted((*CONVERGE_STEPS, *DESTROY_STEPS))
+
+
+@pytest.mark.parametrize(("percent", "full"), [(0, 0), (4, 0), (5, 1), (99, 19), (100, 20)])
+def test_the_bar_is_full_at_a_hundred_only(percent: int, full: int) -> None:
+    assert progress.bar(percent).count("█") == full
+    assert len(progress.bar(percent)) == 22
+
+
+# --- the others --------------------------------------------------------------------------------
+
+
+def test_a_delete_is_asked_back_with_what_goes_with_it() -> None:
+    message = blocks.confirm_delete(shown(served()))
+    assert message.text == "Delete recommender?"
+    assert f"<{URL}> answers no more then. It costs $0.0400 an hour" in said(message)
+    assert buttons(message) == [("delete", ID, "danger"), ("cancel", ID, None)]
+
+
+def test_one_that_expires_says_when_and_how_to_keep_it() -> None:
+    told = said(blocks.expiring(shown(served())))
+    assert "recommender expires soon" in told
+    assert "`/slipway extend recommender 8h`" in told
+
+
+def test_a_status_shows_one_deployment() -> None:
+    told = said(blocks.reply(Reply(verb="status", deployment=shown(served()))))
+    assert f"✓ *recommender*  `ACTIVE`  <{URL}>  $0.0400/h" in told
+    running = said(blocks.reply(Reply(verb="status", deployment=shown(deployment_of()))))
+    assert "▸ *recommender*  `CREATING`" in running
+    assert "*0 %*  Deploying recommender" in running
+
+
+def test_a_list_has_a_line_each() -> None:
+    some = [shown(served()), shown(failed()), shown(in_status(Status.PAUSED))]
+    message = blocks.reply(Reply(verb="list", deployments=some))
+    assert message.text == "3 deployments"
+    assert [line[0] for line in said(message).splitlines()] == ["✓", "✗", "‖"]
+
+
+def test_a_list_of_hundreds_stays_within_the_limits() -> None:
+    message = blocks.reply(Reply(verb="list", deployments=[shown(served())] * 300))
+    assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
+    assert "… and 200 more" in said(message)
+
+
+@pytest.mark.parametrize("deployments", [[], None])
+def test_an_empty_list_says_the_text(deployments: list[dict[str, Any]] | None) -> None:
+    empty = Reply(text="No deployments.", verb="list", deployments=deployments)
+    assert said(blocks.reply(empty)) == "No deployments."
+
+
+def test_logs_are_the_newest_that_fit() -> None:
+    lines = [
+        {"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": f"{n} {'x' * 50}"}
+        for n in range(500)
+    ]
+    told = said(blocks.reply(Reply(verb="logs", lines=lines, deployment=shown(served()))))
+    assert "*Logs of recommender*" in told
+    assert "09:30:00 499 xx" in told
+    assert "09:30:00 0 xx" not in told
+    assert len(re.findall("09:30:00", told)) == 46
+
+
+def test_one_endless_line_is_cut() -> None:
+    line = {"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": "<" * 100_000}
+    message = blocks.reply(Reply(verb="logs", lines=[line]))
+    assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
+    assert "…\n```" in said(message)
+
+
+def test_a_refusal_is_its_text() -> None:
+    reply = Reply(
+        text="No deployment <x>.", verb="status", refused=True, deployment=shown(failed())
+    )
+    assert said(blocks.reply(reply)) == "No deployment &lt;x&gt;."
+
+
+def test_a_long_text_is_told_in_whole_lines() -> None:
+    text = "\n".join(f"{n} {'y' * 90}" for n in range(60))
+    message = blocks.reply(Reply(text=text))
+    assert len(message.blocks) == 2
+    assert said(message) == text
+
+
+# --- text from outside -------------------------------------------------------------------------
+
+
+def hostile() -> dict[str, Any]:
+    """A deployment whose every text from outside is hostile."""
+    deployment = served()
+    deployment.image.reference = HOSTILE
+    deployment.failure = Failure(
+        code="INTERNAL",
+        step="resolve_image",
+        message=HOSTILE,
+        hint=HOSTILE,
+        evidence={"log_lines": [HOSTILE, "`" * 7, "``\x00`"]},
+    )
+    deployment.prediction = Prediction(path=HOSTILE, status=200, latency_ms=1, sample=HOSTILE)
+    deployment.leftovers = [Leftover(kind="cluster", name=HOSTILE, reason=HOSTILE)]
+    deployment.operation.steps[0].status = "running"
+    deployment.operation.steps[0].message = HOSTILE
+    return shown(deployment)
+
+
+@pytest.mark.parametrize("status", ["running", "succeeded", "failed", "rolled_back"])
+@pytest.mark.parametrize("asked_by", [USER, HOSTILE, "<!here>"])
+def test_no_text_from_outside_mentions_links_or_breaks_out(status: str, asked_by: str) -> None:
+    document = hostile()
+    document["operation"]["status"] = status
+    if status == "failed":
+        document["status"] = "FAILED"
+    message = blocks.operation(document, asked_by, MOMENT)
+    told = said(message)
+    for bracket in re.findall(r"<[^>]*>", told):
+        assert bracket.startswith(("<http://recommender", f"<@{USER}>", "<!date^"))
+    for text in texts(message):
+        assert json.loads(f'"{text}"').count("```") in (0, 2)
+
+
+def test_logs_cannot_break_out_of_their_block() -> None:
+    lines = [{"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": HOSTILE}]
+    told = said(blocks.reply(Reply(verb="logs", lines=lines)))
+    assert told.count("```") == 2
+    assert "&lt;!channel&gt;" in told
+
+
+def test_a_url_that_could_leave_its_link_is_text() -> None:
+    for url in ("javascript:alert(1)", "http://a b", "http://a|b", "http://a>b"):
+        assert not mrkdwn.link(url).startswith("<")
+
+
+def test_a_cut_never_halves_an_entity() -> None:
+    for most in range(1, 40):
+        cut = mrkdwn.escaped("&<>" * 10, most)
+        assert len(cut) <= most
+        assert re.fullmatch(r"(&amp;|&lt;|&gt;)*…", cut)
+
+
+# --- any deployment ----------------------------------------------------------------------------
+
+TEXT = st.text(max_size=40) | st.sampled_from(
+    ["&" * 5000, "`" * 900, "x" * 9000, "\n" * 400, HOSTILE]
+)
+STEP = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from([*CONVERGE_STEPS, *DESTROY_STEPS, "rollback_finish"]) | TEXT,
+        "status": st.sampled_from(list(progress.MARKS)),
+        "message": TEXT,
+    }
+)
+NUMBER = st.integers(0, 10**6)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """A deployment as the API may show it, with any text where text is from outside."""
+    document = shown(active(ttl="8h"))
+    some = st.lists(
+        st.fixed_dictionaries({"kind": TEXT, "name": TEXT, "reason": TEXT}), max_size=60
+    )
+    gone = st.fixed_dictionaries({"kind": TEXT, "verified_gone": st.booleans()})
+    failure = st.fixed_dictionaries(
+        {
+            "code": TEXT,
+            "step": TEXT,
+            "message": TEXT,
+            "hint": TEXT,
+            "evidence": st.fixed_dictionaries(
+                {}, optional={"log_lines": st.lists(TEXT, max_size=30) | TEXT | st.none()}
+            ),
+        }
+    )
+    prediction = st.fixed_dictionaries(
+        {"path": TEXT, "status": NUMBER, "latency_ms": NUMBER, "sample": TEXT}
+    )
+    document |= {
+        "status": draw(st.sampled_from(list(Status))),
+        "url": draw(st.none() | st.just(URL) | TEXT | st.just("http://" + "x" * 1990)),
+        "image": {"reference": draw(TEXT)},
+        "failure": draw(st.none() | failure),
+        "prediction": draw(st.none() | prediction),
+        "leftovers": draw(some),
+        "resources": draw(st.lists(gone, max_size=60)),
+        "expires_at": draw(st.none() | st.just("2026-11-24T17:30:00.000Z")),
+        "cost": {"usd_per_hour": draw(st.floats(0, 1e6)), "accrued_usd": draw(st.floats(0, 1e9))},
+    }
+    document["operation"] |= {
+        "kind": draw(st.sampled_from([*VERBS, "another"])),
+        "status": draw(
+            st.sampled_from(["running", "succeeded", "failed", "rolled_back", "cancelled"])
+        ),
+        "percent": draw(st.integers(0, 100)),
+        "steps": draw(st.lists(STEP, min_size=1, max_size=60)),
+    }
+    return document
+
+
+def check(message: Message) -> None:
+    """Slack would take it."""
+    assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
+    json.dumps(message.blocks, ensure_ascii=False).encode()
+    for text in texts(message):
+        assert json.loads(f'"{text}"').strip()
+
+
+ANY = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@ANY
+@given(documents(), st.none() | TEXT, st.integers(-100, 10**7))
+def test_any_deployment_gives_valid_messages(
+    document: dict[str, Any], asked_by: str | None, seconds: int
+) -> None:
+    check(of(document, seconds))
+    check(blocks.operation(document, asked_by, MOMENT))
+    check(of(document, superseded_by="delete"))
+    check(blocks.confirm_delete(document))
+    check(blocks.reply(Reply(verb="status", deployment=document)))
+    check(blocks.reply(Reply(verb="list", deployments=[document] * 7)))
+    if document["expires_at"]:
+        check(blocks.expiring(document))
+
+
+@ANY
+@given(TEXT | st.text(max_size=20_000), st.lists(TEXT, max_size=40))
+def test_any_text_and_any_log_give_valid_messages(text: str, logged: list[str]) -> None:
+    lines = [{"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": m} for m in logged]
+    check(blocks.reply(Reply(text=text)))
+    check(blocks.reply(Reply(text=text, refused=True)))
+    check(blocks.reply(Reply(text=text, verb="logs", lines=lines)))
+
+
+def test_what_is_the_same_apart_from_the_time_is_told_apart_from_what_is_not() -> None:
+    deployment = deployment_of()
+    before = blocks.content(shown(deployment), USER)
+    assert before == blocks.content(resource.render(deployment, MOMENT + timedelta(hours=1)), USER)
+    deployment.fail("preflight", failure_of("preflight"), MOMENT)
+    assert before != blocks.content(shown(deployment), USER)

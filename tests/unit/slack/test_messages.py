@@ -1,0 +1,820 @@
+"""Messages of operations: moto's table, and a Slack that is played on loopback."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chalicelib import aws, shared_secrets, store, table, work
+from chalicelib.api import resource
+from chalicelib.clock import rfc3339
+from chalicelib.deployments.deployment import Deployment
+from chalicelib.deployments.operation import CONVERGE_STEPS
+from chalicelib.deployments.parts import Leftover
+from chalicelib.settings import settings
+from chalicelib.slack import messages, tell
+from tests.slack_server import CHANNEL, PRIVATE_CHANNEL, TOKEN, FakeSlack
+from tests.unit.builders import ID, MOMENT, OWNER, Clock, deployment_of, failure_of
+
+LEASE = timedelta(seconds=70)
+PK = f"DEPLOYMENT#{ID}"
+USER = "U0ANNA"
+
+
+@dataclass
+class Courier:
+    """Does what the courier does, as far as messages go, on a clock of its own."""
+
+    clock: Clock
+    naps: list[float] = field(default_factory=list)
+
+    def woken(self) -> None:
+        """By an event of the deployment."""
+        self.work_on(messages.keys_for({ID}))
+
+    def sweep(self) -> None:
+        self.work_on([k for k in work.list_due(work.COURIER) if k[1].startswith("MESSAGE#")])
+
+    def work_on(self, keys: list[tuple[str, str]]) -> None:
+        for key in keys:
+            claim = work.claim(*key, LEASE)
+            if claim:
+                messages.tell(claim)
+
+    def sweeps_for(self, **duration: float) -> None:
+        """A sweep each minute."""
+        for _ in range(int(timedelta(**duration) / timedelta(minutes=1))):
+            self.clock.advance(minutes=1)
+            self.sweep()
+
+    def nap(self, seconds: float) -> None:
+        if seconds:
+            self.naps.append(seconds)
+            self.clock.advance(seconds=seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock(MOMENT)
+    monkeypatch.setattr("chalicelib.clock.now", clock)
+    monkeypatch.setattr("chalicelib.work.now", clock)
+    return clock
+
+
+@pytest.fixture
+def courier(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Courier:
+    courier = Courier(clock)
+    monkeypatch.setattr(tell, "sleep", courier.nap)
+    return courier
+
+
+@pytest.fixture
+def slack(table: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
+    with FakeSlack(now=clock) as played:
+        monkeypatch.setenv("SLACK_API_URL", played.api_url)
+        settings.cache_clear()
+        shared_secrets.forget()
+        yield played
+    shared_secrets.forget()
+
+
+@pytest.fixture
+def announcing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The channels that announce the owner's operations."""
+    channels: list[str] = []
+
+    def channels_of(owner: str) -> list[str]:
+        return channels if owner == OWNER else []
+
+    double = SimpleNamespace(channels_of=channels_of)
+    monkeypatch.setitem(sys.modules, "chalicelib.slack.owners", double)
+    monkeypatch.setattr("chalicelib.slack.owners", double, raising=False)
+    return channels
+
+
+@pytest.fixture
+def bot(slack: FakeSlack, announcing: list[str]) -> None:
+    share(shared_secrets.SLACK_BOT_TOKEN, TOKEN)
+
+
+@pytest.fixture
+def webhook(slack: FakeSlack, announcing: list[str]) -> None:
+    share(shared_secrets.SLACK_INCOMING_WEBHOOK, slack.incoming_webhook)
+
+
+@pytest.fixture
+def commands_only(slack: FakeSlack, announcing: list[str]) -> None:
+    """Neither a bot token nor an incoming webhook: a command's `response_url` is all."""
+    share(shared_secrets.SLACK_SIGNING_SECRET, "signed")
+
+
+def share(name: str, value: str) -> None:
+    aws.client("ssm").put_parameter(
+        Name=shared_secrets.parameter("slipway-test", name), Value=value, Type="SecureString"
+    )
+    shared_secrets.forget()
+
+
+def create() -> Deployment:
+    return store.create(deployment_of())
+
+
+def change(do: Callable[[Deployment], object]) -> None:
+    store.update(ID, do)
+
+
+def finish_step(name: str, clock: Clock) -> None:
+    change(lambda d: d.finish_step(name, clock()))
+
+
+def activate(clock: Clock) -> None:
+    def do(deployment: Deployment) -> None:
+        for name in CONVERGE_STEPS:
+            deployment.finish_step(name, clock())
+        deployment.activate(clock(), 0.04)
+
+    change(do)
+
+
+def announce(clock: Clock, channel: str = CHANNEL, response_url: str | None = None) -> None:
+    deployment = store.get(ID)
+    assert deployment
+    shown = resource.render(deployment, clock())
+    messages.announce(shown, channel=channel, user=USER, response_url=response_url)
+
+
+def items() -> list[dict[str, Any]]:
+    return list(table.query("pk = :pk AND begins_with(sk, :m)", {":pk": PK, ":m": messages.PREFIX}))
+
+
+def only_item() -> dict[str, Any]:
+    [item] = items()
+    return item
+
+
+def header(message: dict[str, Any]) -> str:
+    return str(message["blocks"][0]["text"]["text"])
+
+
+def standing(slack: FakeSlack) -> list[str]:
+    """The headers of what stands in the channels."""
+    return [header(message) for message in slack.messages.values()]
+
+
+def said(message: dict[str, Any]) -> str:
+    return str(message["blocks"])
+
+
+# --- with a bot token --------------------------------------------------------------------------
+
+
+def test_an_operation_has_one_message_that_is_updated_to_its_end(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    for name in CONVERGE_STEPS[:8]:
+        clock.advance(seconds=3)
+        finish_step(name, clock)
+        courier.woken()
+    [half] = slack.messages.values()
+    assert "*50 %*" in said(half)
+    assert f"<@{USER}>" in said(half)
+    clock.advance(seconds=3)
+    activate(clock)
+    courier.woken()
+    assert len(slack.posts("chat.postMessage")) == 1
+    assert len(slack.posts("chat.update")) == 9
+    assert standing(slack) == ["Deployed recommender"]
+    assert "worker" not in only_item()  # nothing is left to do
+    courier.sweeps_for(minutes=5)
+    courier.woken()
+    assert len(slack.calls) == 10
+
+
+def test_a_message_is_updated_every_two_seconds_at_most_and_the_last_time_at_once(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    clock.advance(seconds=0.5)
+    finish_step("resolve_image", clock)
+    courier.woken()
+    assert courier.naps == [1.5]
+    activate(clock)
+    courier.woken()
+    assert courier.naps == [1.5]
+    assert standing(slack) == ["Deployed recommender"]
+
+
+def test_what_happened_during_the_gap_is_told_with_it(
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    finish_step("resolve_image", clock)
+
+    def nap(seconds: float) -> None:
+        clock.advance(seconds=seconds)
+        activate(clock)
+
+    monkeypatch.setattr(tell, "sleep", nap)
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender"]
+
+
+def test_the_same_is_not_told_twice_and_the_time_alone_each_fifteen_seconds(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    for _ in range(8):
+        clock.advance(seconds=4)
+        courier.woken()
+    assert len(slack.calls) == 3  # at 0, 16 and 32 s
+
+
+def test_an_unseen_end_is_told_within_a_minute(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    activate(clock)  # and nobody is woken
+    clock.advance(seconds=60)
+    courier.sweep()
+    assert standing(slack) == ["Deployed recommender"]
+
+
+def test_a_courier_that_died_costs_no_more_than_its_lease(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    [key] = messages.keys_for({ID})
+    assert work.claim(*key, LEASE)  # and it dies
+    courier.woken()
+    assert not slack.calls
+    clock.advance(seconds=71)
+    courier.sweep()
+    assert standing(slack) == ["Deploying recommender"]
+
+
+def test_a_failure_is_told_with_a_button_to_retry(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+
+    def fail(deployment: Deployment) -> None:
+        deployment.fail("resolve_image", failure_of("resolve_image"), clock())
+        deployment.end_failed(clock())
+
+    change(fail)
+    courier.woken()
+    [message] = slack.messages.values()
+    assert header(message) == "Deploy failed: recommender"
+    [button] = next(b for b in message["blocks"] if b["type"] == "actions")["elements"]
+    assert (button["action_id"], button["value"]) == ("retry", ID)
+    assert "push it" in said(message)
+
+
+def test_two_couriers_at_once_leave_one_message(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    [key] = messages.keys_for({ID})
+    slow = work.claim(*key, LEASE)
+    assert slow
+    clock.advance(seconds=71)
+    courier.sweep()  # another took it up, and has posted
+    messages.tell(slow)
+    assert len(slack.posts("chat.postMessage")) == 2
+    assert len(slack.messages) == 1
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender"]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_write_that_meets_another_loses_no_message(
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    written: bool,
+) -> None:
+    create()
+    announce(clock)
+    transact, met = table.transact, list[str]()
+
+    def meeting(items: list[dict[str, Any]]) -> None:
+        """The first write of `ts` is answered by a conflict, though it may have been written."""
+        if not met and "ts" in str(items[0]) and slack.messages:
+            met.append("conflict")
+            if written:
+                transact(items)
+            raise table.Conflict
+        transact(items)
+
+    monkeypatch.setattr(table, "transact", meeting)
+    courier.woken()
+    assert met
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender"]
+
+
+def test_a_lost_answer_costs_a_second_message_and_no_more(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    slack.drop(done=True)
+    create()
+    announce(clock)
+    courier.woken()
+    activate(clock)
+    courier.sweeps_for(minutes=1)
+    assert standing(slack) == ["Deploying recommender", "Deployed recommender"]
+
+
+def test_where_slack_does_not_take_the_blocks_it_gets_the_text(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    slack.refuse("invalid_blocks")
+    create()
+    announce(clock)
+    courier.woken()
+    [message] = slack.messages.values()
+    assert (message["text"], message["blocks"]) == ("Deploying recommender: 0 %", [])
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender"]
+
+
+def test_a_message_that_somebody_deleted_is_let_be(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    slack.messages.clear()
+    activate(clock)
+    courier.woken()
+    courier.sweeps_for(minutes=3)
+    assert not slack.messages
+    assert "worker" not in only_item()
+
+
+# --- a Slack that throttles, fails, refuses ------------------------------------------------------
+
+
+def test_a_throttled_message_waits_and_events_leave_it_alone(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    slack.throttle(40)
+    courier.woken()
+    for _ in range(3):
+        clock.advance(seconds=10)
+        finish_step(CONVERGE_STEPS[len(slack.calls)], clock)
+        courier.woken()
+    assert len(slack.calls) == 1
+    activate(clock)
+    clock.advance(seconds=11)
+    courier.sweep()
+    assert standing(slack) == ["Deployed recommender"]
+    assert "not_before" not in only_item()
+
+
+def test_an_unreachable_slack_is_asked_with_growing_gaps_and_told_in_the_end(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    slack.fail(500, times=8)
+    create()
+    announce(clock)
+    for _ in range(15 * 60 // 5):
+        courier.woken()
+        clock.advance(seconds=5)
+    asked = [call.at for call in slack.calls[:9]]
+    gaps = [(b - a).total_seconds() for a, b in pairwise(asked)]
+    assert gaps == [5, 10, 20, 40, 80, 160, 240, 240]
+    assert standing(slack) == ["Deploying recommender"]
+    assert "failures" not in only_item()
+
+
+@pytest.mark.parametrize("trouble", ["throttle", "fail", "drop"])
+def test_it_is_given_up_an_hour_after_the_end(
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    trouble: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "slipway")
+    orders: dict[str, Callable[[], None]] = {
+        "throttle": lambda: slack.throttle(60, times=1000),
+        "fail": lambda: slack.fail(times=1000),
+        "drop": lambda: slack.drop(times=1000),
+    }
+    orders[trouble]()
+    create()
+    announce(clock)
+    activate(clock)
+    courier.sweeps_for(minutes=58)
+    assert "worker" in only_item()
+    courier.sweeps_for(minutes=8)
+    assert "worker" not in only_item()
+    assert "not told in time" in caplog.text
+    told = len(slack.calls)
+    courier.woken()
+    courier.sweeps_for(minutes=10)
+    assert len(slack.calls) == told
+
+
+def test_a_bot_that_may_not_post_falls_back_to_start_and_end(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock, PRIVATE_CHANNEL, slack.response_url())
+    courier.woken()
+    for name in CONVERGE_STEPS[:8]:
+        clock.advance(seconds=30)
+        finish_step(name, clock)
+        courier.woken()
+        courier.sweep()
+    activate(clock)
+    courier.woken()
+    told = [header(body) for body in slack.posts("response_url")]
+    assert told == ["Deploying recommender", "Deployed recommender"]
+    assert len([call for call in slack.calls if call.error == "not_in_channel"]) == 1
+
+
+@pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message", "token_revoked"])
+def test_a_message_that_can_be_updated_no_more_ends_with_a_post(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock, code: str
+) -> None:
+    create()
+    announce(clock, response_url=slack.response_url())
+    courier.woken()
+    slack.refuse(code, target="chat.update")
+    clock.advance(seconds=20)
+    courier.woken()
+    activate(clock)
+    courier.woken()
+    assert [header(b) for b in slack.posts("response_url")] == ["Deployed recommender"]
+
+
+def test_what_a_channel_cannot_be_told_the_incoming_webhook_is(
+    bot: None, webhook: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock, PRIVATE_CHANNEL)
+    courier.woken()
+    clock.advance(seconds=1)
+    courier.sweep()
+    activate(clock)
+    courier.woken()
+    told = slack.posts("incoming_webhook")
+    assert [header(body) for body in told] == ["Deploying recommender", "Deployed recommender"]
+
+
+# --- without a bot token -------------------------------------------------------------------------
+
+
+def test_a_response_url_gets_the_start_and_the_end(
+    commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock, response_url=slack.response_url())
+    for name in CONVERGE_STEPS[:8]:
+        courier.woken()
+        clock.advance(seconds=20)
+        finish_step(name, clock)
+        courier.sweep()
+    activate(clock)
+    courier.woken()
+    courier.sweeps_for(minutes=3)
+    told = slack.posts("response_url")
+    assert [header(body) for body in told] == ["Deploying recommender", "Deployed recommender"]
+    assert {body["response_type"] for body in told} == {"in_channel"}
+    assert len(slack.calls) == 2
+
+
+def test_of_its_five_posts_the_last_is_kept_for_the_end(
+    commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    slack.drop(times=4, done=True)  # each was posted, and the answer was lost
+    create()
+    announce(clock, response_url=slack.response_url())
+    courier.woken()
+    courier.sweeps_for(minutes=15)
+    assert len(slack.calls) == 4
+    activate(clock)
+    courier.woken()
+    assert header(slack.calls[-1].body) == "Deployed recommender"
+    assert slack.calls[-1].status == 200
+
+
+def test_before_a_response_url_ends_it_gets_the_last_word(
+    commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock, response_url=slack.response_url())
+    courier.woken()
+    courier.sweeps_for(minutes=29)
+    told = slack.posts("response_url")
+    assert len(told) == 2
+    assert "Slack takes no more of it here" in said(told[-1])
+    courier.sweeps_for(minutes=10)
+    assert len(slack.calls) == 2
+
+
+def test_an_incoming_webhook_gets_the_start_and_the_end(
+    webhook: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    courier.woken()
+    for name in CONVERGE_STEPS[:8]:
+        clock.advance(seconds=20)
+        finish_step(name, clock)
+        courier.woken()
+    activate(clock)
+    courier.woken()
+    told = slack.posts("incoming_webhook")
+    assert [header(body) for body in told] == ["Deploying recommender", "Deployed recommender"]
+
+
+def test_where_nothing_is_set_up_no_call_is_made_and_no_item_is_written(
+    slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock, aws_calls: list[str]
+) -> None:
+    create()
+    announce(clock)
+    messages.keys_for({ID})
+    aws_calls.clear()
+    assert messages.keys_for({ID}) == []
+    announce(clock)
+    assert [call for call in aws_calls if "ssm" in call or "Transact" in call] == []
+    assert not items()
+
+
+def test_commands_without_a_response_url_leave_no_item(
+    commands_only: None, slack: FakeSlack, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    assert not items()
+
+
+# --- channels that announce ----------------------------------------------------------------------
+
+
+def test_an_owners_channels_are_told_of_what_was_not_asked_for_in_slack(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
+) -> None:
+    slack.channels.add("C0ALERTS")
+    announcing += [CHANNEL, "C0ALERTS"]
+    create()
+    courier.woken()
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender"] * 2
+    assert {channel for channel, _ in slack.messages} == {CHANNEL, "C0ALERTS"}
+
+
+def test_one_that_was_asked_for_there_too_has_one_message_that_says_who_asked(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
+) -> None:
+    announcing.append(CHANNEL)
+    create()
+    courier.woken()  # the event is faster than the worker
+    announce(clock)
+    announce(clock)
+    clock.advance(seconds=3)
+    courier.woken()
+    [message] = slack.messages.values()
+    assert f"<@{USER}>" in said(message)
+
+
+def test_an_operation_that_ended_long_ago_is_not_told(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
+) -> None:
+    create()
+    activate(clock)
+    clock.advance(hours=2)
+    announcing.append(CHANNEL)
+    courier.woken()
+    assert not items()
+
+
+def test_an_event_costs_a_read_and_two_queries_at_most(
+    bot: None, announcing: list[str], clock: Clock, aws_calls: list[str]
+) -> None:
+    announcing.append(CHANNEL)
+    create()
+    messages.keys_for({ID})
+    aws_calls.clear()
+    messages.keys_for({ID})
+    assert aws_calls == ["dynamodb.GetItem", "dynamodb.Query"]  # and that of the channels
+
+
+def test_an_item_that_is_written_by_another_just_then_keeps_who_asked(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
+) -> None:
+    announcing.append(CHANNEL)
+    create()
+    [key] = messages.keys_for({ID})
+    claim = work.claim(*key, LEASE)
+    assert claim
+    announce(clock, response_url=slack.response_url())
+    messages.tell(claim)  # as it read the item, without who asked
+    assert only_item()["asked_by"] == USER
+    clock.advance(seconds=3)
+    courier.woken()
+    assert f"<@{USER}>" in said(next(iter(slack.messages.values())))
+
+
+def test_what_only_served_to_tell_goes_with_the_end(
+    commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock, response_url=slack.response_url())
+    courier.woken()
+    activate(clock)
+    courier.woken()
+    assert not {"response_url", "shown", "sequence", "lease", "worker"} & only_item().keys()
+
+
+# --- a newer operation ---------------------------------------------------------------------------
+
+
+def test_a_cancelled_operation_says_what_came_instead(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    clock.advance(seconds=30)
+    change(lambda d: d.delete(clock()))
+    announce(clock)
+    courier.woken()
+    assert standing(slack) == [
+        "Deploying recommender: cancelled (superseded by delete)",
+        "Deleting recommender",
+    ]
+
+
+def test_one_that_had_succeeded_is_told_as_that(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    activate(clock)
+    clock.advance(seconds=30)
+    change(lambda d: d.pause(clock()))
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender (superseded by pause)"]
+
+
+def test_one_that_was_never_shown_is_not_told_after_the_fact(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    clock.advance(seconds=1)
+    change(lambda d: d.delete(clock()))
+    courier.woken()
+    assert not slack.calls
+    assert "worker" not in only_item()
+
+
+def test_a_takeover_by_the_reconciler_is_the_same_operation(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    courier.woken()
+    clock.advance(seconds=30)
+    change(lambda d: d.take_up("its execution died", clock()))
+    courier.woken()
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deployed recommender"]
+
+
+def test_a_delete_ends_with_its_leftovers(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    activate(clock)
+    clock.advance(minutes=1)
+    change(lambda d: d.delete(clock()))
+    announce(clock)
+    courier.woken()
+
+    def end(deployment: Deployment) -> None:
+        left = Leftover(kind="security_group", name=ID, reason="in use by eni-1")
+        deployment.settle([left], clock())
+        deployment.end_failed(clock())
+
+    change(end)
+    courier.woken()
+    [message] = slack.messages.values()
+    assert header(message) == "Delete failed: recommender"
+    assert "in use by eni-1" in said(message)
+
+
+def test_a_purged_record_ends_its_messages(
+    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    create()
+    announce(clock)
+    table.transact([table.delete(PK, "RECORD")])
+    courier.sweep()
+    assert not slack.calls
+    assert "worker" not in only_item()
+
+
+# --- expiring ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def expiring(clock: Clock) -> None:
+    """An hour before its end, told so by the reconciler."""
+    store.create(deployment_of(ttl="8h"))
+    activate(clock)
+    clock.advance(hours=7)
+    change(lambda d: d.tell_expiry(clock()))
+
+
+def test_that_one_expires_is_told_once_in_a_message_of_its_own(
+    bot: None,
+    expiring: None,
+    slack: FakeSlack,
+    announcing: list[str],
+    courier: Courier,
+    clock: Clock,
+) -> None:
+    announcing.append(CHANNEL)
+    courier.woken()
+    courier.woken()
+    courier.sweeps_for(minutes=5)
+    assert standing(slack) == ["recommender expires soon"]
+    assert "/slipway extend recommender 8h" in said(next(iter(slack.messages.values())))
+    assert len(slack.calls) == 1
+
+
+def test_one_that_was_extended_meanwhile_is_not_told(
+    bot: None,
+    expiring: None,
+    slack: FakeSlack,
+    announcing: list[str],
+    courier: Courier,
+    clock: Clock,
+) -> None:
+    announcing.append(CHANNEL)
+    slack.throttle(60)
+    courier.woken()
+    change(lambda d: d.extend("8h", clock()))
+    courier.sweeps_for(minutes=3)
+    assert not slack.messages
+    assert "worker" not in only_item()
+    # It is told again when that time comes.
+    clock.advance(hours=7)
+    change(lambda d: d.tell_expiry(clock()))
+    courier.woken()
+    assert standing(slack) == ["recommender expires soon"]
+
+
+def test_an_incoming_webhook_is_told_that_one_expires(
+    webhook: None, expiring: None, slack: FakeSlack, courier: Courier
+) -> None:
+    courier.woken()
+    [told] = slack.posts("incoming_webhook")
+    assert header(told) == "recommender expires soon"
+
+
+def test_items_go_by_themselves(bot: None, clock: Clock, slack: FakeSlack) -> None:
+    create()
+    announce(clock)
+    assert only_item()["purge_at"] == (MOMENT + messages.KEPT).timestamp()
+    assert only_item()["sk"] == f"MESSAGE#{rfc3339(MOMENT)}#{CHANNEL}"
