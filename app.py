@@ -20,7 +20,8 @@ WITHOUT_STEPS = ("app.app", "app.authorizer", "app.courier", "app.chat_worker")
 if os.environ.get("_HANDLER", "app.app") not in WITHOUT_STEPS:
     from chalicelib.workflow import lifecycle, reconcile, steps  # noqa: F401
 
-app = SlipwayApi(app_name="slipway")
+# Chalice would set up the logger of this name, which is Slipway's own: errors alone, and as text.
+app = SlipwayApi(app_name="slipway", configure_logs=False)
 
 # Any content type reaches the view, which answers 415 in the contract's words.
 ANY_TYPE = ["*/*"]

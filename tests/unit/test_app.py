@@ -45,3 +45,15 @@ def test_a_step_has_its_own_before_it_is_called() -> None:
     loaded = imported("app.network")
     assert loaded >= STEPS
     assert not loaded & RARELY
+
+
+def test_what_is_logged_reaches_the_handler_of_lambda_which_makes_json_of_it() -> None:
+    logger = (
+        "import app, logging; logger = logging.getLogger('slipway');"
+        "print(logger.isEnabledFor(logging.INFO), logger.propagate, logger.handlers)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", logger], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout.strip() == "True True []"
