@@ -1,26 +1,152 @@
 """The courier: tells subscribers and Slack what has happened to deployments.
 
-Woken by the table's stream as events are written, and every minute for what came due since.
+Woken by the table's stream as events are written, and every minute for what came due since. What it
+does not get done, or dies over, stays due for the next sweep.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
-from chalicelib import work
+from chalicelib import aws, shared_secrets, work
+from chalicelib.clock import now
 from chalicelib.observability import logger
+
+Key = tuple[str, str]
+# The function is ended after 60 s (.chalice/config.json); the rest is for clocks that differ.
+LEASE = timedelta(seconds=70)
+# Nothing is begun later: a delivery takes 10 s, and a few writes to the table.
+BEGUN_WITHIN = timedelta(seconds=40)
+# They wait for others most of the time. Each receiver and each message has one of them at a time.
+THREADS = 32
+EVENT, DELIVERY, MESSAGE = "EVENT#", "DELIVERY#", "MESSAGE#"
+SLACK = (
+    shared_secrets.SLACK_SIGNING_SECRET,
+    shared_secrets.SLACK_BOT_TOKEN,
+    shared_secrets.SLACK_INCOMING_WEBHOOK,
+)
 
 
 def run(event: dict[str, Any]) -> dict[str, Any]:
     """Does what the event's items ask for, or what is due where the event is a schedule's.
 
+    A job that fails is logged, and its lease runs out: it fails no other.
+
     Args:
         event: of the table's stream (`Records`), or of EventBridge's schedule.
 
     Returns:
-        `{"woken": how many items woke it, "due": how many were due}`, as logged.
+        `{"woken": how many items woke it, "done": how many jobs it did}`, as logged.
     """
+    for service in ("dynamodb", "ssm"):
+        aws.client(service)  # threads may share a client, and not make one
+    until = now() + BEGUN_WITHIN
     woken = work.woken_by(event)
-    due = [] if woken else work.list_due(work.COURIER)
-    logger.info("COURIER %s %s", len(woken), due)
-    return {"woken": len(woken), "due": len(due)}
+    if woken:
+        # An event that is not published asks for nothing but its messages.
+        keys = [(item["pk"], item["sk"]) for item in woken if "worker" in item]
+        done = _round(keys, [(item["pk"], item["sk"]) for item in woken], until)
+    else:
+        done = _sweep(until)
+    told = {"woken": len(woken), "done": done}
+    logger.info("courier ran", extra=told)
+    return told
+
+
+def _sweep(until: datetime) -> int:
+    """What is due, a hundred at a time, as long as there is some and time for it."""
+    done = 0
+    while now() < until and (keys := work.list_due(work.COURIER)):
+        some = _round(keys, keys, until)
+        done += some
+        if not some:  # the index lags, or others are at work
+            break
+    return done
+
+
+def _round(keys: list[Key], told_of: list[Key], until: datetime) -> int:
+    """Fans the events out, then does all deliveries and messages at once; how many jobs it did.
+
+    `told_of`: the events among these are those that messages are to tell of.
+    """
+    # Before an event ends: one that is still due has its messages looked for again.
+    messages = dict.fromkeys([*_of(MESSAGE, keys), *_messages_of(_of(EVENT, told_of))])
+    with ThreadPoolExecutor(THREADS) as pool:
+        told = [pool.submit(_job, key, until, _tell) for key in messages]
+        fanned = [pool.submit(_job, key, until, _fan_out) for key in _of(EVENT, keys)]
+        made = [key for each in fanned for key in each.result()[1] or ()]
+        due = _by_receiver([*_of(DELIVERY, keys), *made])
+        sent = [pool.submit(_send, each, until) for each in due]
+        jobs = sum(each.result()[0] for each in (*told, *fanned))
+        return jobs + sum(each.result() for each in sent)
+
+
+def _job(key: Key, until: datetime, do: Callable[[work.Claim], Any]) -> tuple[int, Any]:
+    """Claims an item and does it, where it is due and time is left: 1, else 0, and what it gave.
+
+    Never raises.
+    """
+    try:
+        claim = work.claim(*key, LEASE) if now() < until else None
+        return (1, do(claim)) if claim else (0, None)
+    except Exception:
+        logger.exception("job of the courier failed", extra={"pk": key[0], "sk": key[1]})
+        return 1, None
+
+
+def _send(keys: list[Key], until: datetime) -> int:
+    """The deliveries to one receiver, one after another, as long as it answers.
+
+    One that does not holds up nobody for longer than one call: the rest is the next sweep's.
+    """
+    done = 0
+    for key in keys:
+        count, answered = _job(key, until, _deliver)
+        done += count
+        if answered is False:
+            break
+    return done
+
+
+def _fan_out(claim: work.Claim) -> list[Key]:
+    # Only here: most functions that import the app send nothing.
+    from chalicelib.webhooks.fan_out import fan_out
+
+    return fan_out(claim)
+
+
+def _deliver(claim: work.Claim) -> bool:
+    from chalicelib.webhooks import dispatch
+
+    return dispatch.deliver(claim)
+
+
+def _tell(claim: work.Claim) -> None:
+    from chalicelib.slack import messages
+
+    messages.tell(claim)
+
+
+def _messages_of(events: list[Key]) -> list[Key]:
+    """The Slack messages about the deployments of these events. Never raises."""
+    try:
+        if not events or not any(map(shared_secrets.get, SLACK)):
+            return []
+        from chalicelib.slack import messages
+
+        return list(messages.keys_for({pk.partition("#")[2] for pk, _ in events}))
+    except Exception:
+        logger.exception("messages not found")
+        return []
+
+
+def _of(kind: str, keys: list[Key]) -> list[Key]:
+    return [key for key in keys if key[1].startswith(kind)]
+
+
+def _by_receiver(keys: list[Key]) -> list[list[Key]]:
+    return [list(each) for _, each in groupby(sorted(keys, key=lambda k: k[0]), lambda k: k[0])]

@@ -25,7 +25,6 @@ Two indexes, of deployments alone: `by_owner` (`owner`, `created_key`) and `ever
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -288,7 +287,7 @@ def _outbox(deployment: Deployment, event: Event) -> dict[str, Any]:
         return {"wake": work.COURIER}
     return {
         **work.due_now(work.COURIER, event.at),
-        "published": json.dumps(body),
+        "published": body,
         "callback_url": deployment.spec.callback_url,
     }
 

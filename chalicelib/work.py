@@ -12,6 +12,9 @@ what must follow from it, and what is done may be done twice: a worker's calls c
 | `wake`    | the worker's name, where the stream is to wake it; the claim takes it away |
 | `lease`   | who is at it |
 
+To ask again for what somebody may be at: `due_now`, by an update. The one at it cannot end it then:
+the work is done once more.
+
 The stream's filters are in `infra/resources.json`.
 """
 
@@ -70,20 +73,27 @@ def claim(pk: str, sk: str, lease: timedelta) -> Claim | None:
 
 
 def done(claim: Claim, **change: Any) -> bool:
-    """Ends the work, with `change` written to the item; False where the lease was lost."""
-    return _settle(claim, change, ("worker", "due_at", "lease"))
+    """Ends the work, with `change` written to the item (None takes an attribute away).
+
+    Where it was asked for again meanwhile the change is written and the work stays due. False where
+    the lease was lost.
+    """
+    return _written(settling(claim, change, None)) or again(claim, now(), **change)
 
 
 def again(claim: Claim, at: datetime, **change: Any) -> bool:
     """Leaves the work for later, likewise."""
-    return _settle(claim, {**change, "due_at": rfc3339(at)}, ("lease",))
+    return _written(settling(claim, change, at))
 
 
 def settling(claim: Claim, change: dict[str, Any], at: datetime | None) -> dict[str, Any]:
-    """The same as an item for `table.transact`: done, or left until `at`."""
+    """The same as an item for `table.transact`: left until `at`, or done where that is None and it
+    was not asked for again."""
+    mine = "lease = :lease"
     if at is None:
-        return _update(claim, change, ("worker", "due_at", "lease"))
-    return _update(claim, {**change, "due_at": rfc3339(at)}, ("lease",))
+        ended = ("worker", "due_at", "lease")
+        return _update(claim, f"{mine} AND attribute_not_exists(wake)", change, ended)
+    return _update(claim, mine, {**change, "due_at": rfc3339(at)}, ("lease",))
 
 
 def list_due(worker: str) -> list[tuple[str, str]]:
@@ -101,24 +111,27 @@ def list_due(worker: str) -> list[tuple[str, str]]:
 
 def woken_by(event: dict[str, Any]) -> list[dict[str, Any]]:
     """The items whose writes an event of the table's stream tells of, as they were then."""
-    return [table.deserialized(r["dynamodb"]["NewImage"]) for r in event.get("Records", [])]
+    images = (record["dynamodb"].get("NewImage") for record in event.get("Records", []))
+    return [table.deserialized(image) for image in images if image]
 
 
-def _settle(claim: Claim, change: dict[str, Any], remove: tuple[str, ...]) -> bool:
+def _written(settled: dict[str, Any]) -> bool:
     try:
-        table.transact([_update(claim, change, remove)])
+        table.transact([settled])
     except table.Conflict:
         return False
     return True
 
 
-def _update(claim: Claim, change: dict[str, Any], remove: tuple[str, ...]) -> dict[str, Any]:
+def _update(
+    claim: Claim, condition: str, change: dict[str, Any], remove: tuple[str, ...]
+) -> dict[str, Any]:
     # None is no value of an attribute: it goes.
     gone = tuple(name for name, value in change.items() if value is None)
     return table.update(
         claim.pk,
         claim.sk,
-        "lease = :lease",
+        condition,
         values={":lease": claim.lease},
         change={name: value for name, value in change.items() if value is not None},
         remove=(*remove, *gone),

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from chalicelib.clock import rfc3339
-from chalicelib.deployments import operation, parts
+from chalicelib.deployments import operation, parts, publication
 from chalicelib.deployments.errors import FailureCode
 from chalicelib.deployments.record import Status
 from chalicelib.deployments.spec import Spec
@@ -261,6 +261,56 @@ class ChatReply(Shape):
 
     text: str
     deployment: Deployment | None
+
+
+class Subscription(Shape):
+    """A URL that is told of every owner's events of these types, until it is disabled."""
+
+    id: str
+    url: str
+    types: list[publication.EventType]
+    created_at: Moment
+    disabled_at: Moment | None
+    disabled_reason: str | None
+
+
+class Subscriptions(Shape):
+    """Those of the whole stack, newest first, also the disabled ones."""
+
+    subscriptions: list[Subscription]
+
+
+class Try(Shape):
+    """One call of a delivery; `error` is null where the answer was 2xx."""
+
+    at: Moment
+    status: int | None
+    error: str | None
+    duration_ms: int
+
+
+class Delivery(Shape):
+    """An event on its way to one URL; the latest tries, the last one last."""
+
+    id: str
+    event_id: str = Field(description="The header `webhook-id` of every try.")
+    type: publication.EventType
+    deployment: str
+    owner: str
+    sequence: int
+    url: str
+    subscription_id: str | None
+    status: Literal["pending", "delivered", "failed"]
+    next_try_at: Moment | None
+    tries: list[Try]
+    created_at: Moment
+
+
+class Deliveries(Shape):
+    """A page of deliveries, the newest event first."""
+
+    deliveries: list[Delivery]
+    next_cursor: NextCursor
 
 
 class Health(Shape):

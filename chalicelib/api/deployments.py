@@ -32,6 +32,7 @@ from chalicelib.observability import logger
 from chalicelib.rates import hourly_rate
 from chalicelib.settings import settings
 from chalicelib.tokens import Caller
+from chalicelib.webhooks import callback_url
 from chalicelib.workflow import executions
 
 MOST_CURSOR = 256
@@ -43,7 +44,8 @@ def create(request: Request) -> Answer:
     With `validate_only=true` 200: the checks and the cost.
     """
     query = request.parameters(CreateParameters)
-    spec = specs.parse(request.json(), **_limits())
+    body = request.json()
+    spec = specs.parse(body, **_limits(body))
     if query.validate_only:
         # With all that is known of AWS's limits; no other request pays for it.
         from chalicelib.api import validation
@@ -99,11 +101,11 @@ def update(request: Request, reference: str) -> Answer:
     """`PATCH /deployments/{deployment}`: 202; the change is rolled out by a new execution."""
     body = request.json()
     found = find(request.caller, reference)
-    wanted = request.header("If-Match")
+    wanted, limits = request.header("If-Match"), _limits(body)
 
     def change(deployment: Deployment) -> None:
         _check_match(deployment, wanted)
-        spec = specs.patched(deployment.spec, body, **_limits())
+        spec = specs.patched(deployment.spec, body, **limits)
         deployment.update(spec, now(), new_image="image" in body)
 
     return _rolled_out(store.update(found.id, change))
@@ -224,8 +226,11 @@ def _task(task: dict[str, Any], addresses: dict[str, str], health: dict[str, str
 # --- shared by the endpoints ---------------------------------------------------------------
 
 
-def _limits() -> specs.Limits:
+def _limits(body: Any) -> specs.Limits:
+    """What the stack allows; a look-up of the host that the body names is made here, once."""
+    url = body.get("callback_url") if isinstance(body, dict) else None
     return {
+        "callback_fault": callback_url.fault(url) if isinstance(url, str) else None,
         "allowed_registries": settings().allowed_registries,
         "allowed_secrets": settings().allowed_secrets,
         "allowed_domains": settings().allowed_domains,

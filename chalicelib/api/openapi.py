@@ -21,6 +21,7 @@ from chalicelib.api.requests import MEDIA_TYPE
 from chalicelib.deployments import naming
 from chalicelib.deployments.errors import RequestRefused
 from chalicelib.deployments.spec import FIXED
+from chalicelib.webhooks import deliveries, subscriptions
 
 Schema = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
@@ -39,6 +40,14 @@ SEGMENTS = {
     "token_id": (
         "The `id` of a token.",
         {"type": "string", "pattern": f"^{tokens.ID_PATTERN.pattern}$"},
+    ),
+    "delivery_id": (
+        "The `id` of a delivery.",
+        {"type": "string", "pattern": f"^{deliveries.ID_PATTERN.pattern}$"},
+    ),
+    "subscription_id": (
+        "The `id` of a subscription.",
+        {"type": "string", "pattern": f"^{subscriptions.ID_PATTERN.pattern}$"},
     ),
 }
 REQUEST_HEADERS = {

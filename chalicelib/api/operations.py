@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from chalicelib import __version__
-from chalicelib.api import answers, chat, deployments, parameters, tokens
+from chalicelib.api import answers, chat, deployments, parameters, tokens, webhooks
 from chalicelib.api.answer import Answer
 from chalicelib.api.idempotency import METHODS as KEY_METHODS
 from chalicelib.api.operation import Handler, Operation, Refusals
@@ -247,6 +247,56 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: answers.ChatReply},
         body=chat.ChatCommand,
         takes_key=True,
+    ),
+    Operation(
+        "list_deliveries",
+        "GET",
+        "/webhooks/deliveries",
+        "read",
+        webhooks.list_deliveries,
+        "List what was and is to be posted to callback URLs; an admin sees the subscriptions', too",
+        {200: answers.Deliveries},
+        parameters=parameters.DeliveriesParameters,
+    ),
+    Operation(
+        "redeliver",
+        "POST",
+        "/webhooks/deliveries/{delivery_id}/redeliver",
+        "deploy",
+        webhooks.redeliver,
+        "Send a delivery now, whatever came of it, and from its first try on",
+        {202: answers.Delivery},
+        takes_key=True,
+    ),
+    Operation(
+        "create_subscription",
+        "POST",
+        "/webhooks/subscriptions",
+        "admin",
+        webhooks.subscribe,
+        "Have a URL told of every owner's events",
+        {201: answers.Subscription},
+        body=webhooks.SubscriptionRequest,
+        takes_key=True,
+        also=(errors.QuotaExceeded,),
+    ),
+    Operation(
+        "list_subscriptions",
+        "GET",
+        "/webhooks/subscriptions",
+        "admin",
+        webhooks.list_subscriptions,
+        "List the subscriptions of the stack",
+        {200: answers.Subscriptions},
+    ),
+    Operation(
+        "delete_subscription",
+        "DELETE",
+        "/webhooks/subscriptions/{subscription_id}",
+        "admin",
+        webhooks.unsubscribe,
+        "End a subscription; what it has not taken is not sent any more",
+        {204: None},
     ),
     Operation(
         "get_health",

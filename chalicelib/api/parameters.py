@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import core_schema
 
+from chalicelib.deployments import naming
 from chalicelib.deployments.record import Status
 
 # CloudWatch Logs keeps no line longer, but where it keeps all.
@@ -25,6 +26,7 @@ TIME = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+DEPLOYMENT = rf"{naming.NAME_PATTERN}(-[a-z2-7]{{6}})?"
 # A task id is 32 hexadecimal digits, or in the old form 36 characters with hyphens.
 TASK = r"[0-9a-f][0-9a-f-]{7,35}"
 
@@ -184,3 +186,14 @@ class MetricsParameters(Parameters):
     period: Annotated[Literal[60, 300, 3600] | None, BeforeValidator(_period)] = Field(
         None, description="Seconds from point to point; by default such that there are some 200."
     )
+
+
+class DeliveriesParameters(Parameters):
+    status: Literal["pending", "delivered", "failed"] | None = Field(
+        None, description="Only deliveries that are so."
+    )
+    deployment: Annotated[
+        str | None, Matching(DEPLOYMENT, "must be the id or the name of a deployment")
+    ] = Field(None, description="Only those about this deployment: its id, or its name.")
+    limit: Annotated[int, WholeNumber(1, 100)] = 20
+    cursor: Cursor = None

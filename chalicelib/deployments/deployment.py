@@ -108,8 +108,9 @@ class Deployment(Record):
         self._note(now, "deployment.extended", message=f"until {rfc3339(self.expires_at)}")
 
     def _go_back_to(self, version: Snapshot) -> None:
-        # Its time to live is no part of what serves.
-        self._take(version.spec.model_copy(update={"ttl": self.spec.ttl}))
+        # Its time to live, and who is told of it, are no part of what serves.
+        kept = {"ttl": self.spec.ttl, "callback_url": self.spec.callback_url}
+        self._take(version.spec.model_copy(update=kept))
         self.image = version.image
         self.paused = version.paused
 

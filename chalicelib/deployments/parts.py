@@ -104,8 +104,9 @@ class Snapshot(BaseModel):
     served: bool = True
 
     def is_same_version(self, other: Snapshot) -> bool:
-        """Whether both would serve the same: a time to live and a pause are no part of that."""
-        ttl = {"ttl": None}
+        """Whether both would serve the same: a time to live, a pause and who is told of it are no
+        part of that."""
+        apart = {"ttl": None, "callback_url": None}
         return self.image == other.image and (
-            self.spec.model_copy(update=ttl) == other.spec.model_copy(update=ttl)
+            self.spec.model_copy(update=apart) == other.spec.model_copy(update=apart)
         )

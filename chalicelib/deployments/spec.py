@@ -33,9 +33,8 @@ from chalicelib.deployments.naming import NAME_PATTERN
 from chalicelib.deployments.scaling import Scaling
 from chalicelib.deployments.strict import Strict
 
-# Of the HTTP contract, but not built yet: refused, never silently accepted.
-NOT_YET: set[str] = set()
 FIXED = {"name", "load_balancer", "architecture"}
+FIXED_RULE = "cannot be changed: delete this deployment and make another"
 EVERYONE = ["0.0.0.0/0"]
 
 PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
@@ -224,6 +223,14 @@ class Spec(Strict):
             time_to_live.parse(value)
         return value
 
+    @field_validator("callback_url")
+    @classmethod
+    def _callback_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        fault = (info.context or {}).get("callback_fault")
+        if value is not None and fault:
+            raise ValueError(fault)
+        return value
+
     @field_validator("tags")
     @classmethod
     def _tags(cls, value: dict[str, str]) -> dict[str, str]:
@@ -238,18 +245,23 @@ class Spec(Strict):
 
 
 class Limits(TypedDict):
-    """What the stack allows a caller, for `parse` and `patched`."""
+    """What the stack allows a caller, for `parse` and `patched`.
+
+    `callback_fault` is what was found wrong with the body's `callback_url`: its host is looked up
+    beforehand, once.
+    """
 
     allowed_registries: tuple[str, ...]
     max_tasks: int
     region: NotRequired[str]
     allowed_secrets: NotRequired[tuple[str, ...]]
     allowed_domains: NotRequired[tuple[str, ...]]
+    callback_fault: NotRequired[str | None]
 
 
 def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
     """The spec in a request body. Raises `ValidationFailed` naming every fault at once."""
-    return _validate(body, NOT_YET, limits)
+    return _validate(body, limits)
 
 
 class Extension(Strict):
@@ -279,23 +291,21 @@ def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
             [faults.fault("", "name at least one field to change, such as count or image")]
         )
     merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
-    return _validate(merged, FIXED | NOT_YET, limits, patch=True, sent=body)
+    return _validate(merged, limits, sent=body)
 
 
-def _validate(
-    body: Any, refused: set[str], limits: Limits, patch: bool = False, sent: Any = None
-) -> Spec:
+def _validate(body: Any, limits: Limits, sent: Any = None) -> Spec:
+    """`sent` is the body of a PATCH, of which `body` is the outcome."""
     if not isinstance(body, dict):
         raise faults.refused([faults.fault("", "the body must be a JSON object")])
-    named = sent if patch else body
-    found = [faults.fault(field, _refusal(field, patch)) for field in sorted(refused & set(named))]
+    found = [faults.fault(field, FIXED_RULE) for field in sorted(FIXED & set(sent or ()))]
+    named = body if sent is None else sent
     if clash := scaling.conflict(body, named):
         found.append(faults.fault("count", clash))
     body = scaling.without_count(body, named)
     context = {"region": "", "allowed_secrets": (), "allowed_domains": (), **limits}
     try:
-        known = {field: value for field, value in body.items() if field not in refused or patch}
-        spec = Spec.model_validate(known, context=context)
+        spec = Spec.model_validate(body, context=context)
     except ValidationError as error:
         found += [
             faults.from_pydantic(fault, Spec)
@@ -306,9 +316,3 @@ def _validate(
     if found:
         raise faults.refused(found)
     return spec
-
-
-def _refusal(field: str, patch: bool) -> str:
-    if patch and field in FIXED:
-        return "cannot be changed: delete this deployment and make another"
-    return "is not available yet: leave it out"

@@ -20,6 +20,7 @@ from chalicelib.deployments import (
     spec,
     time_to_live,
     variables,
+    web_address,
 )
 from chalicelib.deployments.fargate import MEMORY_BY_CPU
 
@@ -103,6 +104,11 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "on_failure": {
             "description": "What becomes of the resources of a create that failed.",
+        },
+        "callback_url": {
+            "description": "Signed events are posted to it; its host must be public.",
+            "pattern": pattern(web_address.URL),
+            "maxLength": web_address.MOST_CHARACTERS,
         },
         "tags": {
             "description": "Put on every AWS resource beside the stack's own. Letters, digits, "

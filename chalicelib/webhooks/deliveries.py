@@ -1,0 +1,250 @@
+"""Deliveries: an event on its way to one receiver, and what came of each try.
+
+| item | pk | sk |
+|---|---|---|
+| delivery | `RECEIVER#<16 hex of its URL>` | `DELIVERY#<16 hex of event and receiver>` |
+
+Its id is made of both, so that the key tells whose it is: those of one receiver are brought one
+after another (`courier.py`). Derived from event and receiver, it is the same however often it is
+made.
+
+The body is the event's own item (`published`), which stays. For the lists it stands in two indexes,
+beside the deployments and apart from them: `by_owner` under `DELIVERIES#<owner>` (an owner's name
+has no #; those of a subscription, which is an admin's, are not there), and `everything` under
+the type `delivery`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib import table, work
+from chalicelib.clock import now, rfc3339
+from chalicelib.deployments.errors import NotFound, Retryable
+
+RECORD_TYPE = "delivery"
+ID_PATTERN = re.compile(r"dlv_[0-9a-f]{32}", re.ASCII)
+RECEIVER = "RECEIVER#"
+KEPT = timedelta(days=30)
+# Those of a delivery that is sent again and again; the earliest go.
+MOST_TRIES_KEPT = 20
+REDELIVER_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Try:
+    """One call: `status` is the answer's, `error` None where that was a 2xx."""
+
+    at: str
+    status: int | None
+    error: str | None
+    duration_ms: int
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What is known of one; `tried` counts since it was due first, or was sent again."""
+
+    id: str
+    event_id: str
+    type: str
+    deployment: str
+    owner: str
+    sequence: int
+    url: str
+    subscription_id: str | None
+    status: str
+    next_try_at: str | None
+    tries: tuple[Try, ...]
+    created_at: str
+    created_key: str
+    tried: int = 0
+    first_try_at: str | None = None
+
+
+def event_id(pk: str, sk: str) -> str:
+    """The id that receivers see: the same in each try, and to each receiver."""
+    return f"evt_{pk.partition('#')[2]}_{sk.partition('#')[2]}"
+
+
+def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> dict[str, Any]:
+    """The write of a delivery of an event's item that is due now, for `table.transact`.
+
+    It wakes nobody: whoever writes it also does it, and the sweep finds what is left.
+    """
+    told, moment = json.loads(event["published"]), now()
+    deployment, sequence = told["data"]["deployment"], told["data"]["sequence"]
+    made = _id(event_id(event["pk"], event["sk"]), url, subscription_id)
+    pk, sk = key(made)
+    item = {
+        "pk": pk,
+        "sk": sk,
+        **work.due(work.COURIER, moment),
+        "delivery_id": made,
+        "event_pk": event["pk"],
+        "event_sk": event["sk"],
+        "type": told["type"],
+        "deployment_id": deployment["id"],
+        "deployment_name": deployment["name"],
+        "deployment_owner": deployment["owner"],
+        "sequence": sequence,
+        "url": url,
+        "subscription_id": subscription_id,
+        "status": "pending",
+        "tries": "[]",
+        "tried": 0,
+        "created_at": rfc3339(moment),
+        "record_type": RECORD_TYPE,
+        "owner": None if subscription_id else _partition(deployment["owner"]),
+        # In the order of the events.
+        "created_key": f"{told['timestamp']}#{sequence:08d}#{made}",
+        "purge_at": _purge_at(moment),
+    }
+    return table.put(item, "attribute_not_exists(pk)")
+
+
+def key(delivery_id: str) -> tuple[str, str]:
+    """The key (pk, sk) of a delivery."""
+    rest = delivery_id.removeprefix("dlv_")
+    return f"{RECEIVER}{rest[:16]}", f"DELIVERY#{rest[16:]}"
+
+
+def get(delivery_id: str) -> Delivery | None:
+    """A delivery, or None."""
+    item = table.get_item(*key(delivery_id)) if ID_PATTERN.fullmatch(delivery_id) else None
+    return read(item) if item else None
+
+
+def read(item: dict[str, Any]) -> Delivery:
+    """A delivery's item, read."""
+    return Delivery(
+        id=item["delivery_id"],
+        event_id=event_id(item["event_pk"], item["event_sk"]),
+        type=item["type"],
+        deployment=item["deployment_id"],
+        owner=item["deployment_owner"],
+        sequence=int(item["sequence"]),
+        url=item["url"],
+        subscription_id=item.get("subscription_id"),
+        status=item["status"],
+        next_try_at=item.get("due_at"),
+        tries=tuple(Try(**each) for each in json.loads(item["tries"])),
+        created_at=item["created_at"],
+        created_key=item["created_key"],
+        tried=int(item["tried"]),
+        first_try_at=item.get("first_try_at"),
+    )
+
+
+def body_of(item: dict[str, Any]) -> str | None:
+    """What is sent: the event's body; None where the event was taken back with its deployment."""
+    event = table.get_item(item["event_pk"], item["event_sk"])
+    return str(event["published"]) if event else None
+
+
+def end(claim: work.Claim, status: str, attempt: Try) -> None:
+    """The delivery is `delivered` or `failed`."""
+    work.done(claim, status=status, **_tried(claim, attempt), purge_at=_purge_at(now()))
+
+
+def leave(claim: work.Claim, at: datetime, attempt: Try) -> None:
+    """The delivery is tried again at that time."""
+    work.again(claim, at, status="pending", **_tried(claim, attempt))
+
+
+def redeliver(delivery_id: str) -> Delivery:
+    """Has a delivery sent now and from its first try on, whatever came of it. Raises `NotFound`.
+
+    A try that is being made at this moment is not noted: it counts no more.
+    """
+    pk, sk = key(delivery_id)
+    for _ in range(REDELIVER_ATTEMPTS):
+        moment = now()
+        change = {
+            **work.due_now(work.COURIER, moment),
+            "status": "pending",
+            "tried": 0,
+            "purge_at": _purge_at(moment),
+        }
+        again = table.update(
+            pk, sk, "attribute_exists(pk)", change=change, remove=("lease", "first_try_at")
+        )
+        try:
+            table.transact([again])
+        except table.Conflict:  # a courier writes it at this moment, or it is gone
+            if get(delivery_id) is None:
+                raise NotFound(f"There is no delivery {delivery_id}") from None
+            continue
+        found = get(delivery_id)
+        if found:
+            return found
+    raise Retryable(f"{delivery_id} is written by others")
+
+
+def list_page(
+    owner: str | None,
+    *,
+    limit: int,
+    after: str | None,
+    status: str | None = None,
+    deployment: str | None = None,
+) -> tuple[list[Delivery], str | None]:
+    """A page, newest first, and the position to go on from.
+
+    `owner` None is everything, those of subscriptions too. `deployment` is an id or a name.
+    """
+    names = {"#partition": "owner" if owner else "record_type"}
+    values: dict[str, Any] = {":partition": _partition(owner) if owner else RECORD_TYPE}
+    condition, filters = "#partition = :partition", []
+    if after:
+        condition += " AND created_key < :after"
+        values[":after"] = after
+    if status:
+        filters.append("#status = :status")
+        names["#status"], values[":status"] = "status", status
+    if deployment:
+        filters.append("(deployment_id = :deployment OR deployment_name = :deployment)")
+        values[":deployment"] = deployment
+    more: dict[str, Any] = {"FilterExpression": " AND ".join(filters)} if filters else {}
+    found = table.query(
+        condition,
+        values,
+        IndexName="by_owner" if owner else "everything",
+        ExpressionAttributeNames=names,
+        ScanIndexForward=False,
+        **more,
+    )
+    items = [read(item) for _, item in zip(range(limit + 1), found, strict=False)]
+    page = items[:limit]
+    return page, page[-1].created_key if len(items) > limit else None
+
+
+# --- inside --------------------------------------------------------------------------------
+
+
+def _id(event: str, url: str, subscription_id: str | None) -> str:
+    receiver = hashlib.sha256(url.encode()).hexdigest()[:16]
+    told = hashlib.sha256(f"{event} {subscription_id or 'callback'}".encode()).hexdigest()[:16]
+    return f"dlv_{receiver}{told}"
+
+
+def _partition(owner: str) -> str:
+    return f"DELIVERIES#{owner}"
+
+
+def _purge_at(moment: datetime) -> int:
+    return int((moment + KEPT).timestamp())
+
+
+def _tried(claim: work.Claim, attempt: Try) -> dict[str, Any]:
+    known = [*json.loads(claim.item["tries"]), attempt.__dict__]
+    return {
+        "tries": json.dumps(known[-MOST_TRIES_KEPT:]),
+        "tried": int(claim.item["tried"]) + 1,
+        "first_try_at": claim.item.get("first_try_at") or attempt.at,
+    }

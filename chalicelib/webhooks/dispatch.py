@@ -1,0 +1,130 @@
+"""One try of one delivery: the call, and what its outcome means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chalicelib import __version__, clock, work
+from chalicelib.clock import rfc3339
+from chalicelib.observability import logger
+from chalicelib.webhooks import callback_url, deliveries, retry_schedule, signing, subscriptions
+from chalicelib.webhooks.deadline import within
+from chalicelib.webhooks.deliveries import Delivery, Try
+
+# In seconds: to connect, and between two bytes of the answer.
+TIMEOUTS = (3.0, 7.0)
+LONGEST_CALL = timedelta(seconds=10)
+GONE = 410
+# Those that tell when to come again.
+BUSY = (429, 503)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a receiver said."""
+
+    status: int
+    retry_after: str | None
+
+
+def deliver(claim: work.Claim) -> bool:
+    """Tries a delivery once, and notes what came of it.
+
+    Returns:
+        Whether the receiver answered, so that its next delivery may be tried in the same run.
+    """
+    delivery, body = deliveries.read(claim.item), deliveries.body_of(claim.item)
+    began = clock.now()
+    ended = _unwanted(delivery, body)
+    if ended or body is None:
+        deliveries.end(claim, "failed", _try(began, None, ended))
+        return True
+    answered, error = _call(delivery, body, began)
+    attempt = _try(began, answered, error)
+    logger.info("webhook tried", extra={"delivery": delivery.id, **attempt.__dict__})
+    _settle(claim, delivery, attempt, answered)
+    return answered is not None
+
+
+def _unwanted(delivery: Delivery, body: str | None) -> str | None:
+    """Why it is not to be sent any more."""
+    if body is None:
+        return "the deployment was taken back before it began"
+    if delivery.subscription_id is None:
+        return None
+    subscription = subscriptions.find(delivery.subscription_id)
+    if subscription is None:
+        return "the subscription was deleted"
+    return "the subscription is disabled" if subscription.disabled_at else None
+
+
+def _call(delivery: Delivery, body: str, moment: datetime) -> tuple[Answered | None, str | None]:
+    """The answer, and what is wrong with it or why there is none."""
+    from requests import RequestException
+
+    try:
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"Slipway/{__version__}",
+            **signing.headers(delivery.event_id, moment, body),
+        }
+        answered = within(LONGEST_CALL, lambda: _post(delivery.url, body.encode(), headers))
+    except callback_url.Refused as refused:
+        return None, f"not sent: the URL {refused}"
+    except signing.NotSetUp as error:
+        return None, f"not sent: {error}"
+    except TimeoutError:
+        return None, f"no answer within {LONGEST_CALL.total_seconds():.0f} s"
+    except (RequestException, OSError) as error:
+        # Its kind alone: the words name addresses and ports, which are not for everybody.
+        return None, f"no answer: {type(error).__name__}"
+    return answered, _fault(answered.status)
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> Answered:
+    # `stream`: the answer's body is not read, for its status says it all.
+    how = {"timeout": TIMEOUTS, "allow_redirects": False, "stream": True}
+    with (
+        callback_url.session(url) as session,
+        callback_url.refusals(),
+        session.post(url, data=body, headers=headers, **how) as answer,
+    ):
+        return Answered(answer.status_code, answer.headers.get("Retry-After"))
+
+
+def _fault(status: int) -> str | None:
+    if 200 <= status < 300:
+        return None
+    if 300 <= status < 400:
+        return f"answered {status}: redirects are not followed"
+    return f"answered {status}"
+
+
+def _settle(claim: work.Claim, delivery: Delivery, attempt: Try, answered: Answered | None) -> None:
+    if attempt.error is None:
+        deliveries.end(claim, "delivered", attempt)
+        return
+    status = answered.status if answered else None
+    moment = clock.now()
+    at = None
+    if status == GONE:
+        # First, so that a function that dies in between comes here again.
+        if delivery.subscription_id:
+            subscriptions.disable(delivery.subscription_id, f"answered {GONE} Gone")
+    else:
+        wanted = answered.retry_after if answered and status in BUSY else None
+        first = datetime.fromisoformat(delivery.first_try_at or attempt.at)
+        at = retry_schedule.next_try(
+            delivery.tried + 1, first, moment, retry_schedule.retry_after(wanted, moment)
+        )
+    if at is None:
+        deliveries.end(claim, "failed", attempt)
+    else:
+        deliveries.leave(claim, at, attempt)
+
+
+def _try(began: datetime, answered: Answered | None, error: str | None) -> Try:
+    took = clock.now() - began
+    status = answered.status if answered else None
+    return Try(rfc3339(began), status, error, int(took / timedelta(milliseconds=1)))

@@ -1,0 +1,46 @@
+"""The signature of an event, by the Standard Webhooks scheme.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from chalicelib import shared_secrets
+
+
+class NotSetUp(Exception):
+    """The stack has no secret to sign with, or one that is none."""
+
+
+def is_set_up() -> bool:
+    """Whether there is a secret to sign with."""
+    return bool(_secrets())
+
+
+def headers(message_id: str, moment: datetime, body: str) -> dict[str, str]:
+    """The three headers that a receiver verifies; a signature for each secret of a rotation.
+
+    `moment` is in UTC and that of the try, for receivers refuse what is older than five minutes.
+    Raises `NotSetUp`.
+    """
+    from standardwebhooks import Webhook
+
+    secrets = _secrets()
+    if not secrets:
+        raise NotSetUp("the stack has no webhook secret")
+    try:
+        signatures = [Webhook(each).sign(message_id, moment, body) for each in secrets]
+    except Exception:
+        # Not the library's own words: they may hold a part of the secret.
+        raise NotSetUp("the stack's webhook secret is not of the form whsec_<base64>") from None
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def _secrets() -> list[str]:
+    return (shared_secrets.get(shared_secrets.WEBHOOK_SECRETS) or "").split()
