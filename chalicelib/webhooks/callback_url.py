@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from chalicelib.deployments import web_address
 from chalicelib.observability import logger
@@ -75,6 +74,7 @@ def refusals() -> Iterator[None]:
     import socket
 
     from AntiSSRF import AntiSSRFError
+    from requests.exceptions import InvalidURL
 
     try:
         yield
@@ -83,7 +83,8 @@ def refusals() -> Iterator[None]:
         raise Refused(
             "must lead to a public address, over https: not to a private, local or special one"
         ) from None
-    except (socket.gaierror, UnicodeError):  # the latter: a label that is none
+    # The others: a label that is too long, as it is met and as `requests` tells it.
+    except (socket.gaierror, UnicodeError, InvalidURL):
         raise Refused("must have a host that DNS knows: it was not found") from None
 
 
@@ -108,8 +109,10 @@ def session(url: str) -> Any:
 
 
 def _notation(url: str) -> str | None:
-    host = urlsplit(url).hostname or ""
-    if not _NUMBER.fullmatch(host.rpartition(".")[2]) and ":" not in host:
+    authority = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
+    bracketed = authority.startswith("[")
+    host = authority[1:].partition("]")[0] if bracketed else authority.partition(":")[0]
+    if not _NUMBER.fullmatch(host.rpartition(".")[2]) and not bracketed:
         return None
     try:
         ipaddress.ip_address(host)

@@ -1,6 +1,7 @@
 """Settings, an emulated AWS account and the table of the template, for whoever asks."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,14 @@ import botocore.session
 import pytest
 from moto import mock_aws
 
-from chalicelib import aws, tokens
+from chalicelib import aws, clock, shared_secrets, tokens
 from chalicelib.settings import settings
 from tests.in_process import make_table
+from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 from tests.unit.builders import ACCOUNT, OWNER, REGION, REGISTRY
+from tests.unit import subscribers
 from tests.unit.gateway import Gateway
+from tests.unit.subscribers import WEBHOOK_SECRET, Resolver, set_webhook_secrets
 
 TABLE = "slipway-records"
 STATE_MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:slipway"
@@ -48,6 +52,9 @@ UNSET = (
     "MAX_TASKS_PER_OWNER",
     "MAX_VCPU_PER_OWNER",
     "LOG_RETENTION_DAYS",
+    "CALLBACKS_ON_LOOPBACK",
+    "SLACK_API_URL",
+    "RETRY_TIME_SCALE",
 )
 
 
@@ -135,6 +142,37 @@ def aws_calls() -> Iterator[list[str]]:
     aws.forget_clients()
 
 
+@pytest.fixture
+def simulated_time(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
+    """Stands still for all of Slipway until a test moves it."""
+    made = SimulatedClock()
+    monkeypatch.setattr(clock, "datetime", SimulatedDatetime(made))
+    return made
+
+
+@pytest.fixture
+def webhook_secret(cloud: None) -> str:
+    """The stack's webhook secret, as the platform team sets it."""
+    return set_webhook_secrets(WEBHOOK_SECRET)
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
+    """DNS as a test says it; nothing is looked up elsewhere."""
+    made = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", made)
+    return made
+
+
+@pytest.fixture
+def subscriber(monkeypatch: pytest.MonkeyPatch, table: str, webhook_secret: str) -> Any:
+    """Somebody who is told, on loopback, as the local stack allows it."""
+    monkeypatch.setenv("CALLBACKS_ON_LOOPBACK", "true")
+    settings.cache_clear()
+    with subscribers.listening() as listening:
+        yield listening
+
+
 def push_image(tag: str = "1", client: Any = None) -> str:
     """Puts an image into the repository `recommend`; its digest."""
     ecr = client or aws.client("ecr")
@@ -156,3 +194,4 @@ def push_image(tag: str = "1", client: Any = None) -> str:
 def _forget() -> None:
     settings.cache_clear()
     aws.forget_clients()
+    shared_secrets.forget()

@@ -150,12 +150,6 @@ def test_a_create_that_cannot_be_started_leaves_no_record(
     assert left == [usage.VERSION]
 
 
-@pytest.mark.parametrize("field", sorted(specs.NOT_YET))
-def test_fields_that_are_not_built_yet_are_refused(gateway: Gateway, field: str) -> None:
-    answer = gateway.post("/deployments", body_of(**{field: "x"}))
-    assert (answer.status, answer.fields) == (422, [field])
-
-
 # --- bodies --------------------------------------------------------------------------------
 
 

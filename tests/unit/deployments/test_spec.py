@@ -84,6 +84,7 @@ def test_defaults() -> None:
         "domain": None,
         "ttl": None,
         "on_failure": "teardown",
+        "callback_url": None,
         "tags": {},
     }
 
@@ -332,13 +333,20 @@ def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
 
 
-@pytest.mark.parametrize("field", ["callback_url"])
-def test_fields_that_are_not_built_yet_are_refused(field: str) -> None:
-    assert faults(body_of(**{field: "x"})) == {field: "is not available yet: leave it out"}
+def test_what_was_found_of_the_callback_url_is_told_beside_other_faults() -> None:
+    limits = {**LIMITS, "callback_fault": "must lead to a public address"}
+    with pytest.raises(ValidationFailed) as raised:
+        specs.parse(body_of(callback_url="https://10.0.0.1/", port=0), **limits)
+    told = {error["field"]: error["message"] for error in raised.value.errors}
+    assert set(told) == {"callback_url", "port"}
+    assert told["callback_url"] == "must lead to a public address"
 
 
-def test_fields_that_are_not_built_yet_are_told_beside_other_faults() -> None:
-    assert set(faults(body_of(scaling="x", port=0))) == {"scaling", "port"}
+def test_a_callback_url_stays_as_it_was_accepted() -> None:
+    """A record is read, and changed elsewhere, without a look at it."""
+    kept = spec_of(callback_url="https://example.com/hooks")
+    assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
+    assert specs.patched(kept, {"count": 2}, **LIMITS).callback_url == kept.callback_url
 
 
 def test_a_nested_unknown_field_is_told_with_its_neighbour() -> None:

@@ -1,0 +1,158 @@
+"""Those who are told by webhooks, played on loopback; and the table's stream, and DNS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from standardwebhooks import Webhook
+
+from chalicelib import aws, courier, shared_secrets
+from chalicelib.settings import settings
+
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NEW_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+Answer = tuple[int, dict[str, str]]
+
+
+def set_webhook_secrets(*secrets: str) -> str:
+    """Sets the stack's secrets, the new one first."""
+    name = shared_secrets.parameter(settings().stack_name, shared_secrets.WEBHOOK_SECRETS)
+    value = " ".join(secrets)
+    aws.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+    shared_secrets.forget()
+    return value
+
+
+@dataclass
+class Received:
+    """A request that a subscriber got; header names are lower case."""
+
+    path: str
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def event(self) -> dict[str, Any]:
+        return json.loads(self.body)
+
+    @property
+    def sequence(self) -> int:
+        return self.event["data"]["sequence"]
+
+    def is_signed(self, secret: str = WEBHOOK_SECRET) -> bool:
+        """Whether a signature of the header is the one of this secret, at the time it names."""
+        moment = datetime.fromtimestamp(int(self.headers["webhook-timestamp"]), UTC)
+        right = Webhook(secret).sign(self.id, moment, self.body)
+        return right in self.headers["webhook-signature"].split(" ")
+
+
+@dataclass
+class Subscriber:
+    """Answers each request as `answer` says; 200 at first."""
+
+    port: int = 0
+    received: list[Received] = field(default_factory=list)
+    answer: Callable[[Received], Answer | None] = lambda received: (200, {})
+    # Set, and a request without an answer waits no longer.
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def url(self, path: str = "/hooks") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def says(self, status: int, **headers: str) -> None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answer = lambda received: (status, named)
+
+    @property
+    def paths(self) -> list[str]:
+        return [each.path for each in self.received]
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Subscriber]:
+    """A server on a free port of loopback."""
+    subscriber = Subscriber()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            received = Received(self.path, headers, body)
+            subscriber.received.append(received)
+            answer = subscriber.answer(received)
+            if answer is None:  # never, as far as the caller can tell
+                subscriber.over.wait()
+                return
+            self.send_response(answer[0])
+            for name, value in answer[1].items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    subscriber.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield subscriber
+    subscriber.over.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Resolver:
+    """`socket.getaddrinfo` where DNS has `names` alone; addresses in digits are as they are."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = {"example.com": ["93.184.215.14"]}
+        self.asked: list[str] = []
+        self._real = socket.getaddrinfo
+
+    def __call__(self, host: Any, port: Any, *more: Any, **named: Any) -> Any:
+        self.asked.append(host)
+        host.encode("idna")  # as the real one does first
+        found = []
+        for address in self.names.get(host, [host]):
+            with contextlib.suppress(OSError):
+                # The C library's own reading of digits: decimal, octal, hexadecimal.
+                address = socket.inet_ntoa(socket.inet_aton(address))
+            try:
+                found += self._real(address, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+            except socket.gaierror:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
+        return found
+
+
+def stream() -> dict[str, Any]:
+    """The event of the stream for all items that wake the courier, in the order of their keys."""
+    items = aws.client("dynamodb").scan(TableName=settings().table_name)["Items"]
+    woken = [item for item in items if item.get("wake", {}).get("S") == "courier"]
+    woken.sort(key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
+    return {"Records": [{"dynamodb": {"NewImage": item}} for item in woken]}
+
+
+def wake() -> dict[str, Any]:
+    """Has the stream wake the courier."""
+    return courier.run(stream())
+
+
+def sweep() -> dict[str, Any]:
+    """The courier's minute."""
+    return courier.run({"source": "aws.events"})
