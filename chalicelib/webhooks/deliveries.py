@@ -73,7 +73,7 @@ def event_id(pk: str, sk: str) -> str:
 
 
 def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> dict[str, Any]:
-    """The write of a delivery of an event's item that is due now, for `table.transact`.
+    """The write of a delivery of an event's item that is due at once, for `table.transact`.
 
     It wakes nobody: whoever writes it also does it, and the sweep finds what is left.
     """
@@ -84,7 +84,8 @@ def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> 
     item = {
         "pk": pk,
         "sk": sk,
-        **work.due(work.COURIER, moment),
+        # Since the event, so that a sweep finds them in the order of the events.
+        **work.due(work.COURIER, datetime.fromisoformat(told["timestamp"])),
         "delivery_id": made,
         "event_pk": event["pk"],
         "event_sk": event["sk"],

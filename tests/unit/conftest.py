@@ -15,8 +15,8 @@ from chalicelib import aws, clock, shared_secrets, tokens
 from chalicelib.settings import settings
 from tests.in_process import make_table
 from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
-from tests.unit.builders import ACCOUNT, OWNER, REGION, REGISTRY
 from tests.unit import subscribers
+from tests.unit.builders import ACCOUNT, OWNER, REGION, REGISTRY
 from tests.unit.gateway import Gateway
 from tests.unit.subscribers import WEBHOOK_SECRET, Resolver, set_webhook_secrets
 

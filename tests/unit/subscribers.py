@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from standardwebhooks import Webhook
@@ -81,8 +83,8 @@ class Subscriber:
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[Subscriber]:
-    """A server on a free port of loopback."""
+def listening(key: Path | None = None, certificate: Path | None = None) -> Iterator[Subscriber]:
+    """A server on a free port of loopback; over TLS where it has a key and a certificate."""
     subscriber = Subscriber()
 
     class Handler(BaseHTTPRequestHandler):
@@ -107,6 +109,10 @@ def listening() -> Iterator[Subscriber]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if key and certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     subscriber.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from chalicelib import aws, store, usage
-from chalicelib.deployments import spec as specs
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.record import Status
 from chalicelib.workflow import reconcile

@@ -520,6 +520,19 @@ def test_a_time_to_live_survives_the_way_back() -> None:
     assert (deployment.spec.count, deployment.spec.ttl) == (1, "3d")
 
 
+def test_who_is_told_survives_the_way_back_and_makes_no_version() -> None:
+    first, second = "https://example.com/a", "https://example.com/b"
+    deployment = active(callback_url=first)
+    deployment.update(spec_of(callback_url=second), LATER, new_image=False)
+    deployment.activate(LATER, 0.04)
+    with pytest.raises(InvalidState):
+        deployment.roll_back(LATER)
+    deployment.update(spec_of(count=2, callback_url=second), LATER, new_image=False)
+    deployment.activate(LATER, 0.08)
+    deployment.roll_back(LATER)
+    assert (deployment.spec.count, deployment.spec.callback_url) == (1, second)
+
+
 def test_a_change_of_something_else_leaves_the_time_to_live() -> None:
     deployment = active(ttl="8h")
     deployment.update(spec_of(count=2, ttl="8h"), LATER, new_image=False)

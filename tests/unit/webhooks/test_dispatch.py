@@ -1,0 +1,325 @@
+"""One delivery after another, to a real server; the schedule as it is observed."""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from chalicelib import __version__, clock, store
+from chalicelib.deployments.publication import TYPES
+from chalicelib.settings import settings
+from chalicelib.webhooks import deliveries, dispatch, subscriptions
+from chalicelib.webhooks.deliveries import Delivery
+from chalicelib.webhooks.retry_schedule import GAPS, JITTER
+from tests import certificates
+from tests.simulated_aws.clock import START, SimulatedClock
+from tests.unit import subscribers
+from tests.unit.builders import ID, deployment_of
+from tests.unit.subscribers import (
+    NEW_SECRET,
+    WEBHOOK_SECRET,
+    Received,
+    Resolver,
+    Subscriber,
+    set_webhook_secrets,
+    sweep,
+    wake,
+)
+
+pytestmark = pytest.mark.usefixtures("table", "webhook_secret")
+
+
+def begin(subscriber: Subscriber, **fields: Any) -> None:
+    """A deployment that tells the subscriber, and the courier woken by its first event."""
+    url = fields.pop("callback_url", subscriber.url())
+    store.create(deployment_of(now=clock.now(), callback_url=url, **fields))
+    wake()
+
+
+def found(**query: Any) -> list[Delivery]:
+    return deliveries.list_page(None, **{"limit": 100, "after": None, **query})[0]
+
+
+def only() -> Delivery:
+    [delivery] = found()
+    return delivery
+
+
+def next_minute(time: SimulatedClock) -> None:
+    """To the sweep that finds the next one due."""
+    due = only().next_try_at
+    assert due
+    seconds = (datetime.fromisoformat(due) - START).total_seconds()
+    time.advance_to(math.ceil(seconds / 60) * 60)
+
+
+# --- what is sent --------------------------------------------------------------------------
+
+
+def test_an_event_is_posted_and_verified_by_the_library(subscriber: Subscriber) -> None:
+    begin(subscriber)
+    [received] = subscriber.received
+    event = Webhook(WEBHOOK_SECRET).verify(received.body, received.headers)
+    assert event["type"] == "deployment.created"
+    assert event["data"]["deployment"]["id"] == ID
+    assert received.path == "/hooks"
+    assert received.id == f"evt_{ID}_00000001"
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["user-agent"] == f"Slipway/{__version__}"
+    assert "x-forwarded-for" not in received.headers
+    delivery = only()
+    assert (delivery.status, delivery.next_try_at) == ("delivered", None)
+    [attempt] = delivery.tries
+    assert (attempt.status, attempt.error) == (200, None)
+
+
+def test_during_a_rotation_both_secrets_verify(subscriber: Subscriber) -> None:
+    set_webhook_secrets(NEW_SECRET, WEBHOOK_SECRET)
+    begin(subscriber)
+    [received] = subscriber.received
+    assert received.headers["webhook-signature"].count("v1,") == 2
+    for secret in (NEW_SECRET, WEBHOOK_SECRET):
+        assert Webhook(secret).verify(received.body, received.headers)
+
+
+@pytest.mark.parametrize("secrets", ["whsec_***", "whsec_", "  "])
+def test_a_secret_that_is_none_is_told_and_tried_again(
+    subscriber: Subscriber, secrets: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_webhook_secrets(secrets)
+    begin(subscriber)
+    assert subscriber.received == []
+    delivery = only()
+    assert delivery.status == "pending"
+    assert str(delivery.tries[0].error).startswith("not sent: the stack")
+    assert secrets.strip() == "" or secrets not in caplog.text
+
+
+# --- the answer ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_each_2xx_is_a_success(subscriber: Subscriber, status: int) -> None:
+    subscriber.says(status)
+    begin(subscriber)
+    assert only().status == "delivered"
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 429, 500, 502, 503])
+def test_all_others_are_tried_again(subscriber: Subscriber, status: int) -> None:
+    subscriber.says(status)
+    begin(subscriber)
+    delivery = only()
+    assert delivery.status == "pending"
+    assert (delivery.tries[0].status, delivery.tries[0].error) == (status, f"answered {status}")
+    assert delivery.next_try_at
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(subscriber: Subscriber, status: int) -> None:
+    subscriber.says(status, Location=subscriber.url("/elsewhere"))
+    begin(subscriber)
+    assert subscriber.paths == ["/hooks"]
+    assert only().tries[0].error == f"answered {status}: redirects are not followed"
+
+
+def test_410_ends_it(subscriber: Subscriber) -> None:
+    subscriber.says(410)
+    begin(subscriber)
+    delivery = only()
+    assert (delivery.status, delivery.next_try_at) == ("failed", None)
+
+
+def test_410_disables_a_subscription(subscriber: Subscriber) -> None:
+    made = subscriptions.create(subscriber.url("/all"), TYPES)
+    subscriber.says(410)
+    begin(subscriber, callback_url=None)
+    [subscription] = subscriptions.list_all()
+    assert (subscription.id, subscription.disabled_reason) == (made.id, "answered 410 Gone")
+    assert only().status == "failed"
+    store.update(ID, lambda deployment: deployment.activate(clock.now(), 0.04))
+    wake()
+    assert subscriber.paths == ["/all"]
+
+
+def test_what_a_deleted_subscription_has_not_taken_is_not_sent_any_more(
+    subscriber: Subscriber, simulated_time: SimulatedClock
+) -> None:
+    made = subscriptions.create(subscriber.url("/all"), TYPES)
+    subscriber.says(500)
+    begin(subscriber, callback_url=None)
+    subscriptions.delete(made.id)
+    next_minute(simulated_time)
+    sweep()
+    assert subscriber.paths == ["/all"]
+    delivery = only()
+    assert (delivery.status, delivery.tries[-1].error) == ("failed", "the subscription was deleted")
+
+
+@pytest.mark.parametrize(("status", "is_heard"), [(429, True), (503, True), (500, False)])
+def test_retry_after_is_honoured(
+    subscriber: Subscriber, simulated_time: SimulatedClock, status: int, is_heard: bool
+) -> None:
+    subscriber.says(status, Retry_After="3600")
+    begin(subscriber)
+    assert (only().next_try_at == "2026-11-24T10:30:00.000Z") is is_heard
+
+
+def test_nobody_there_is_tried_again(subscriber: Subscriber) -> None:
+    begin(subscriber, callback_url="http://127.0.0.1:1/hooks")
+    assert only().tries[0].error == "no answer: ConnectionError"
+    assert only().status == "pending"
+
+
+def test_no_answer_in_time_is_tried_again(
+    subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(milliseconds=200))
+    subscriber.answer = lambda received: None
+    begin(subscriber)
+    assert len(subscriber.received) == 1
+    assert str(only().tries[0].error).startswith("no answer within")
+    assert only().status == "pending"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
+    subscriber: Subscriber, tmp_path: Any
+) -> None:
+    files = []
+    for name, pem in zip(("key", "certificate"), certificates.make("127.0.0.1"), strict=True):
+        files.append(tmp_path / name)
+        files[-1].write_bytes(pem)
+    with subscribers.listening(*files) as secured:
+        begin(subscriber, callback_url=secured.url().replace("http", "https"))
+        assert secured.received == []
+    assert only().tries[0].error == "no answer: SSLError"
+
+
+def test_an_address_that_has_become_private_fails_the_try_alone(
+    monkeypatch: pytest.MonkeyPatch, resolver: Resolver, subscriber: Subscriber
+) -> None:
+    """The second look-up decides; DNS may be mended, so it is tried again."""
+    monkeypatch.delenv("CALLBACKS_ON_LOOPBACK")
+    settings.cache_clear()
+    resolver.names["example.com"] = ["10.0.0.1"]
+    begin(subscriber, callback_url="https://example.com/hooks")
+    delivery = only()
+    assert (delivery.status, delivery.tries[0].status) == ("pending", None)
+    assert str(delivery.tries[0].error).startswith("not sent: the URL must lead to a public")
+
+
+def test_an_event_that_was_taken_back_is_not_sent(
+    subscriber: Subscriber, simulated_time: SimulatedClock
+) -> None:
+    subscriber.says(500)
+    begin(subscriber)
+    deployment = store.get(ID)
+    assert deployment
+    store.discard(deployment)
+    next_minute(simulated_time)
+    sweep()
+    assert only().status == "failed"
+    assert len(subscriber.received) == 1
+
+
+# --- over a day ----------------------------------------------------------------------------
+
+
+def table_of(observed: list[tuple[timedelta, Received]]) -> str:
+    """The tries as they were observed, for the documentation."""
+    rows = [f"| {n} | {since} | {each.id} |" for n, (since, each) in enumerate(observed, 1)]
+    return "\n".join(["| try | after the first | `webhook-id` |", "|---|---|---|", *rows])
+
+
+def test_the_schedule_as_observed(subscriber: Subscriber, simulated_time: SimulatedClock) -> None:
+    """With a sweep each minute, as in the template."""
+    subscriber.says(500)
+    seen: list[float] = []
+    begin(subscriber)
+    seen.append(0)
+    while only().status == "pending":
+        next_minute(simulated_time)
+        sweep()
+        seen.append(simulated_time.seconds())
+    assert len(subscriber.received) == len(seen) == len(GAPS) + 1
+    observed = [
+        (timedelta(seconds=at), each) for at, each in zip(seen, subscriber.received, strict=True)
+    ]
+    print(f"\n{table_of(observed)}")
+    assert len({each.id for each in subscriber.received}) == 1
+    stamps = [int(each.headers["webhook-timestamp"]) for each in subscriber.received]
+    assert [stamp - int(START.timestamp()) for stamp in stamps] == [round(at) for at in seen]
+    assert all(each.is_signed() for each in subscriber.received)
+    for (before, _), (after, _), gap in zip(observed, observed[1:], GAPS, strict=False):
+        assert gap <= after - before <= gap * (1 + JITTER) + timedelta(minutes=1)
+    assert timedelta(hours=23) < observed[-1][0] < timedelta(hours=25, minutes=1)
+    delivery = only()
+    assert (delivery.status, len(delivery.tries)) == ("failed", len(GAPS) + 1)
+    simulated_time.advance_to(48 * 3600)
+    assert sweep()["done"] == 0
+
+
+def test_what_failed_is_sent_again_from_the_first_try_on(
+    subscriber: Subscriber, simulated_time: SimulatedClock
+) -> None:
+    subscriber.says(410)
+    begin(subscriber)
+    subscriber.says(500)
+    simulated_time.advance_to(7 * 86400)
+    deliveries.redeliver(only().id)
+    wake()
+    delivery = only()
+    assert (delivery.status, len(delivery.tries), delivery.tried) == ("pending", 2, 1)
+    assert delivery.first_try_at == delivery.tries[-1].at
+    subscriber.says(200)
+    next_minute(simulated_time)
+    sweep()
+    assert only().status == "delivered"
+    assert len({each.id for each in subscriber.received}) == 1
+
+
+def test_one_that_is_on_its_way_can_be_sent_again(
+    subscriber: Subscriber, simulated_time: SimulatedClock
+) -> None:
+    """The try that is being made does not end what was asked for meanwhile."""
+
+    def ask(received: Received) -> tuple[int, dict[str, str]]:
+        subscriber.says(200)
+        deliveries.redeliver(only().id)
+        return 410, {}
+
+    subscriber.answer = ask
+    begin(subscriber)
+    assert only().status == "pending"
+    wake()
+    assert only().status == "delivered"
+    assert len(subscriber.received) == 2
+
+
+def test_only_the_latest_tries_are_kept(
+    subscriber: Subscriber, simulated_time: SimulatedClock
+) -> None:
+    begin(subscriber)
+    for n in range(1, deliveries.MOST_TRIES_KEPT + 5):
+        simulated_time.advance_to(n)
+        deliveries.redeliver(only().id)
+        wake()
+    tries = only().tries
+    assert len(tries) == deliveries.MOST_TRIES_KEPT
+    assert tries[-1].at == clock.rfc3339(clock.now())
+
+
+def test_the_log_has_no_url_and_no_body(
+    subscriber: Subscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Either may hold a secret of the receiver's."""
+    caplog.set_level(logging.INFO)
+    begin(subscriber, callback_url=subscriber.url("/hooks?token=hunter2"))
+    assert subscriber.paths == ["/hooks?token=hunter2"]
+    told = [str(record.__dict__) for record in caplog.records if record.name == "slipway"]
+    assert told and not any("hunter2" in each for each in told)
