@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from chalicelib import aws, shared_secrets, work
@@ -49,7 +49,7 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
     if woken:
         # An event that is not published asks for nothing but its messages.
         keys = [(item["pk"], item["sk"]) for item in woken if "worker" in item]
-        done = _round(keys, [(item["pk"], item["sk"]) for item in woken], until)
+        done = _round(keys, [(item["pk"], item["sk"]) for item in woken], set(), until)
     else:
         done = _sweep(until)
     told = {"woken": len(woken), "done": done}
@@ -58,20 +58,21 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sweep(until: datetime) -> int:
-    """What is due, a hundred at a time, as long as there is some and time for it."""
-    done = 0
-    while now() < until and (keys := work.list_due(work.COURIER)):
-        some = _round(keys, keys, until)
-        done += some
-        if not some:  # the index lags, or others are at work
-            break
+    """What is due, a hundred at a time, as long as there is time for it."""
+    done, silent = 0, set[str]()
+    # However much is due to one who does not answer, the others come behind it.
+    due = (key for key in work.all_due(work.COURIER) if key[0] not in silent)
+    while now() < until and (keys := list(islice(due, work.MOST_AT_ONCE))):
+        done += _round(keys, keys, silent, until)
     return done
 
 
-def _round(keys: list[Key], told_of: list[Key], until: datetime) -> int:
+def _round(keys: list[Key], told_of: list[Key], silent: set[str], until: datetime) -> int:
     """Fans the events out, then does all deliveries and messages at once; how many jobs it did.
 
-    `told_of`: the events among these are those that messages are to tell of.
+    Args:
+        told_of: the events among these are those that messages are to tell of.
+        silent: the receivers that did not answer in this run; further ones are added.
     """
     # Before an event ends: one that is still due has its messages looked for again.
     messages = dict.fromkeys([*_of(MESSAGE, keys), *_messages_of(_of(EVENT, told_of))])
@@ -80,7 +81,7 @@ def _round(keys: list[Key], told_of: list[Key], until: datetime) -> int:
         fanned = [pool.submit(_job, key, until, _fan_out) for key in _of(EVENT, keys)]
         made = [key for each in fanned for key in each.result()[1] or ()]
         due = _by_receiver([*_of(DELIVERY, keys), *made])
-        sent = [pool.submit(_send, each, until) for each in due]
+        sent = [pool.submit(_send, each, silent, until) for each in due]
         jobs = sum(each.result()[0] for each in (*told, *fanned))
         return jobs + sum(each.result() for each in sent)
 
@@ -98,17 +99,19 @@ def _job(key: Key, until: datetime, do: Callable[[work.Claim], Any]) -> tuple[in
         return 1, None
 
 
-def _send(keys: list[Key], until: datetime) -> int:
+def _send(keys: list[Key], silent: set[str], until: datetime) -> int:
     """The deliveries to one receiver, one after another, as long as it answers.
 
     One that does not holds up nobody for longer than one call: the rest is the next sweep's.
     """
     done = 0
     for key in keys:
+        if key[0] in silent:
+            break
         count, answered = _job(key, until, _deliver)
         done += count
         if answered is False:
-            break
+            silent.add(key[0])
     return done
 
 

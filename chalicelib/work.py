@@ -21,8 +21,10 @@ The stream's filters are in `infra/resources.json`.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from chalicelib import table
@@ -97,7 +99,12 @@ def settling(claim: Claim, change: dict[str, Any], at: datetime | None) -> dict[
 
 
 def list_due(worker: str) -> list[tuple[str, str]]:
-    """The keys (pk, sk) of what is due, the longest first, at most MOST_AT_ONCE.
+    """The keys (pk, sk) of what is due, the longest first, at most MOST_AT_ONCE."""
+    return list(islice(all_due(worker), MOST_AT_ONCE))
+
+
+def all_due(worker: str) -> Iterator[tuple[str, str]]:
+    """The keys of all that is due by now, likewise, page by page as they are taken.
 
     The index may lag the table by a moment: a claim decides.
     """
@@ -106,7 +113,7 @@ def list_due(worker: str) -> list[tuple[str, str]]:
         {":worker": worker, ":now": rfc3339(now())},
         IndexName="due",
     )
-    return [(i["pk"], i["sk"]) for _, i in zip(range(MOST_AT_ONCE), found, strict=False)]
+    return ((item["pk"], item["sk"]) for item in found)
 
 
 def woken_by(event: dict[str, Any]) -> list[dict[str, Any]]:

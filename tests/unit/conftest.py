@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import botocore.handlers
 import botocore.loaders
 import botocore.session
 import pytest
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from chalicelib import aws, clock, shared_secrets, tokens
@@ -165,7 +167,22 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
 
 
 @pytest.fixture
-def subscriber(monkeypatch: pytest.MonkeyPatch, table: str, webhook_secret: str) -> Any:
+def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For threads: moto copies the table for a transaction, and puts the copy back when it fails,
+    whatever others have written since."""
+    lock, call = threading.RLock(), BaseClient._make_api_call
+
+    def locked(self: Any, *parameters: Any) -> Any:
+        with lock:
+            return call(self, *parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", locked)
+
+
+@pytest.fixture
+def subscriber(
+    monkeypatch: pytest.MonkeyPatch, table: str, webhook_secret: str, one_call_at_a_time: None
+) -> Any:
     """Somebody who is told, on loopback, as the local stack allows it."""
     monkeypatch.setenv("CALLBACKS_ON_LOOPBACK", "true")
     settings.cache_clear()

@@ -116,11 +116,13 @@ def listening(key: Path | None = None, certificate: Path | None = None) -> Itera
     subscriber.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield subscriber
-    subscriber.over.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield subscriber
+    finally:
+        subscriber.over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Resolver:

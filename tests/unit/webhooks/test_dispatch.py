@@ -31,7 +31,7 @@ from tests.unit.subscribers import (
     wake,
 )
 
-pytestmark = pytest.mark.usefixtures("table", "webhook_secret")
+pytestmark = pytest.mark.usefixtures("table", "webhook_secret", "one_call_at_a_time")
 
 
 def begin(subscriber: Subscriber, **fields: Any) -> None:
@@ -318,8 +318,8 @@ def test_the_log_has_no_url_and_no_body(
     subscriber: Subscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Either may hold a secret of the receiver's."""
-    caplog.set_level(logging.INFO)
-    begin(subscriber, callback_url=subscriber.url("/hooks?token=hunter2"))
+    with caplog.at_level(logging.INFO, "slipway"):
+        begin(subscriber, callback_url=subscriber.url("/hooks?token=hunter2"))
     assert subscriber.paths == ["/hooks?token=hunter2"]
     told = [str(record.__dict__) for record in caplog.records if record.name == "slipway"]
     assert told and not any("hunter2" in each for each in told)
