@@ -14,13 +14,15 @@ One table, two keys (`pk`, `sk`):
 | guard of a quota | `OWNER#<owner>`  | `QUOTA`         |
 
 The items of tokens are `tokens.py`'s, those of domains `domains.py`'s, those of idempotency keys
-`api/idempotency.py`'s, and the guard is `usage.py`'s.
+`api/idempotency.py`'s, and the guard is `usage.py`'s. Deliveries and subscriptions are in
+`webhooks/`.
 
 Records and events are JSON text in one attribute, `document`: as nested attributes each read and
 write would walk the whole record in Python, which took most of a step's time.
 
-Two indexes, of deployments alone: `by_owner` (`owner`, `created_key`) and `everything`
-(`record_type`, `created_key`) for admins and sweeps.
+Two indexes of deployments: `by_owner` (`owner`, `created_key`) and `everything` (`record_type`,
+`created_key`) for admins and sweeps. Deliveries are in them under other keys
+(`webhooks/deliveries.py`). An event is its own outbox (`work.py`, index `due`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ SECONDS = 400
 IS_FULL = os.environ.get("SLIPWAY_FULL_SCHEMATHESIS") == "1"
 SPECS = "^(create|update)_deployment$"
 CHANGES = "^(delete|retry|rollback|pause|resume|extend)_deployment$"
-TOKENS = "_tokens?$"
+TOKENS = "_(tokens?|subscriptions?)$"
 BODY_PHASES = "coverage,fuzzing" if IS_FULL else "fuzzing"
 # Mode, phases, examples an operation, and which operations.
 RUNS = {
@@ -36,6 +36,8 @@ PLAIN_RUNS = {"bad bodies": ("negative", BODY_PHASES, 25, "--include", SPECS)}
 # Not one after another: it would find the token that it is sent with, and revoke it.
 ADMIN_RUNS = {"tokens": ("all", "coverage,fuzzing", 5, "--include", TOKENS)}
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0123-abcd"
+# Nobody listens there; the name of a public host would be looked up beyond this machine.
+CALLBACK = "http://127.0.0.1:9/hooks"
 SCALING = {"min": 1, "max": 2, "metric": "cpu", "target": 60}
 Options = tuple[str, str, int, str, str]
 
@@ -80,6 +82,7 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
     for name in ("SpecInput", "SpecChange"):
         fields = schemas[name]["properties"]
         fields["domain"] = {"enum": [None]}
+        fields["callback_url"] = {"enum": [None, CALLBACK]}
         fields["certificate_arn"] = {"enum": [None, CERTIFICATE]}
         fields["ingress_cidrs"] = {"enum": [["0.0.0.0/0"], ["203.0.113.0/24", "198.51.100.7/32"]]}
         fields["image"] = {"enum": [image]}
@@ -90,6 +93,7 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
             "propertyNames": {"pattern": "^V[A-Z0-9]{0,9}$"},
             "additionalProperties": {"type": "string", "maxLength": 99},
         }
+    schemas["SubscriptionRequestInput"]["properties"]["url"] = {"enum": [CALLBACK]}
     # One of the two, and bounds in order.
     schemas["SpecInput"]["properties"].pop("count")
     schemas["SpecInput"]["properties"]["scaling"] = {"enum": [None, SCALING]}

@@ -199,7 +199,7 @@ def test_one_who_does_not_answer_holds_up_nobody(
     subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has one call in the run, whatever is due to it; the rest waits for the next sweep."""
-    monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(milliseconds=200))
+    monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(seconds=1))
     with listening() as silent:
         silent.answer = lambda received: None
         live(simulated_time, silent.url(), "silent-abcdef")
@@ -216,7 +216,7 @@ def test_what_is_due_to_one_who_does_not_answer_does_not_stand_before_the_others
     subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More of it is due than is done at once, and for longer than what is due to the others."""
-    monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(milliseconds=200))
+    monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(seconds=1))
     monkeypatch.setattr(work, "MOST_AT_ONCE", 2)
     with listening() as silent:
         silent.answer = lambda received: None

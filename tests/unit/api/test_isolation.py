@@ -22,11 +22,21 @@ BODIES: dict[str, Any] = {
     "extend_deployment": {"ttl": "8h"},
     "create_token": {"owner": "team-b", "scopes": ["read"]},
     "run_chat_command": {"text": "list"},
+    "create_subscription": {"url": "https://example.com/hooks"},
 }
 # What an operation that names no deployment may tell to another owner.
 # (What a chat tells is in test_chat.py.)
-SEES_NOTHING = {"list_deployments", "run_chat_command"}
-ADMINS = {"create_token", "list_tokens", "revoke_token"}
+SEES_NOTHING = {"list_deployments", "list_deliveries", "run_chat_command"}
+ADMINS = {
+    "create_token",
+    "list_tokens",
+    "revoke_token",
+    "create_subscription",
+    "list_subscriptions",
+    "delete_subscription",
+}
+# What belongs to an owner and is no deployment: tests/unit/api/test_webhooks.py.
+OTHERS = {"redeliver"}
 OPEN = {"get_health", "get_openapi"}
 OWN = {"create_deployment"}
 
@@ -39,7 +49,12 @@ WITH_TOKEN = [each for each in OPERATIONS if each.scope]
 
 
 def path_of(operation: Operation, deployment: str = "x-aaaaaa") -> str:
-    return operation.path.format(deployment=deployment, token_id="tok_0123456789abcdef")
+    return operation.path.format(
+        deployment=deployment,
+        token_id="tok_0123456789abcdef",
+        delivery_id=f"dlv_{'0' * 32}",
+        subscription_id="sub_0123456789abcdef",
+    )
 
 
 def ask(gateway: Gateway, operation: Operation, path: str, caller: str) -> Answered:
@@ -65,7 +80,7 @@ def owned(gateway: Gateway) -> dict[str, Any]:
 
 
 def test_every_operation_is_tested_here() -> None:
-    apart = SEES_NOTHING | ADMINS | OPEN | OWN
+    apart = SEES_NOTHING | ADMINS | OPEN | OWN | OTHERS
     elsewhere = {each.name for each in OPERATIONS if "{deployment}" not in each.path}
     assert elsewhere == apart
     assert {each.name for each in OPERATIONS if each.body} == set(BODIES)
