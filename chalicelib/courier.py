@@ -21,8 +21,9 @@ Key = tuple[str, str]
 LEASE = timedelta(seconds=70)
 # Nothing is begun later: a delivery takes 10 s, and a few writes to the table.
 BEGUN_WITHIN = timedelta(seconds=40)
-# They wait for others most of the time. Each receiver and each message has one of them at a time.
-THREADS = 32
+# Each message and each receiver has one at a time, and they wait for others' answers: so many that
+# a hundred who do not answer keep nobody from one.
+THREADS = 128
 EVENT, DELIVERY, MESSAGE = "EVENT#", "DELIVERY#", "MESSAGE#"
 SLACK = (
     shared_secrets.SLACK_SIGNING_SECRET,
@@ -60,8 +61,8 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
 def _sweep(until: datetime) -> int:
     """What is due, a hundred at a time, as long as there is time for it."""
     done, silent = 0, set[str]()
-    # However much is due to one who does not answer, the others come behind it.
-    due = (key for key in work.all_due(work.COURIER) if key[0] not in silent)
+    # All of it: however much is due to one who does not answer, the others stand behind it.
+    due = work.all_due(work.COURIER)
     while now() < until and (keys := list(islice(due, work.MOST_AT_ONCE))):
         done += _round(keys, keys, silent, until)
     return done
@@ -76,8 +77,8 @@ def _round(keys: list[Key], told_of: list[Key], silent: set[str], until: datetim
     """
     # Before an event ends: one that is still due has its messages looked for again.
     messages = dict.fromkeys([*_of(MESSAGE, keys), *_messages_of(_of(EVENT, told_of))])
-    with ThreadPoolExecutor(THREADS) as pool:
-        told = [pool.submit(_job, key, until, _tell) for key in messages]
+    with ThreadPoolExecutor(THREADS) as slack, ThreadPoolExecutor(THREADS) as pool:
+        told = [slack.submit(_job, key, until, _tell) for key in messages]
         fanned = [pool.submit(_job, key, until, _fan_out) for key in _of(EVENT, keys)]
         made = [key for each in fanned for key in each.result()[1] or ()]
         due = _by_receiver([*_of(DELIVERY, keys), *made])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, store, table, usage
+from chalicelib import aws, store, table, usage, work
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import NameTaken, NotFound, Retryable, Throttled
 from chalicelib.deployments.operation import CONVERGE_STEPS
@@ -385,3 +385,63 @@ def test_what_it_costs_by_now_is_no_new_edition() -> None:
     later = store.update(ID, lambda d: d.meter.set_rate(0.06, MOMENT))
     assert later.edition == told and later.version == 3
     assert store.update(ID, lambda d: d.pause(MOMENT)).edition == told + 1
+
+
+# --- the outbox ----------------------------------------------------------------------------
+
+
+def outbox() -> dict[str, dict[str, Any]]:
+    """The items of the events, by their type."""
+    events = table.query(
+        "pk = :pk AND begins_with(sk, :event)", {":pk": f"DEPLOYMENT#{ID}", ":event": "EVENT#"}
+    )
+    return {json.loads(item["document"])["type"]: item for item in events}
+
+
+def test_an_event_that_is_published_is_due_with_its_words() -> None:
+    store.create(deployment_of(callback_url="https://example.com/hooks"))
+    item = outbox()["deployment.creating"]
+    told = json.loads(item["published"])
+    assert (told["type"], told["data"]["sequence"]) == ("deployment.created", 1)
+    assert item["callback_url"] == "https://example.com/hooks"
+    assert (item["worker"], item["wake"]) == ("courier", "courier")
+    assert work.list_due(work.COURIER) == [(item["pk"], item["sk"])]
+
+
+def test_one_that_is_not_published_wakes_the_courier_and_asks_for_nothing() -> None:
+    store.create(deployment_of())
+    store.update(ID, finish("resolve_image"))
+    item = outbox()["step.succeeded"]
+    assert item["wake"] == "courier"
+    assert not {"worker", "due_at", "published"} & set(item)
+
+
+def test_what_is_told_is_what_was_true_at_the_event() -> None:
+    store.create(deployment_of(callback_url="https://example.com/a"))
+    store.update(ID, lambda d: d.activate(MOMENT, 0.04))
+
+    def change(deployment: Deployment) -> None:
+        spec = deployment.spec.model_copy(update={"callback_url": "https://example.com/b"})
+        deployment.update(spec, MOMENT, new_image=False)
+        deployment.activate(MOMENT, 0.04)
+
+    store.update(ID, change)
+    found = outbox()
+    urls = {kind: item["callback_url"][-1] for kind, item in found.items() if "published" in item}
+    assert urls["deployment.creating"] == "a"
+    assert json.loads(found["deployment.creating"]["published"])["data"]["deployment"][
+        "status"
+    ] == ("CREATING")
+
+
+def test_a_write_that_fails_tells_nothing() -> None:
+    store.create(deployment_of())
+    aws_says.refuse(
+        "dynamodb",
+        "TransactWriteItems",
+        "TransactionCanceledException",
+        CancellationReasons=[{"Code": "ThrottlingError"}],
+    )
+    with pytest.raises(Throttled):
+        store.update(ID, lambda d: d.activate(MOMENT, 0.04))
+    assert list(outbox()) == ["deployment.creating"]
