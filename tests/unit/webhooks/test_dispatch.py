@@ -147,6 +147,17 @@ def test_410_disables_a_subscription(subscriber: Subscriber) -> None:
     assert subscriber.paths == ["/all"]
 
 
+def test_nothing_is_sent_again_to_a_subscription_that_is_disabled(subscriber: Subscriber) -> None:
+    subscriptions.create(subscriber.url("/all"), TYPES)
+    subscriber.says(410)
+    begin(subscriber, callback_url=None)
+    deliveries.redeliver(only().id)
+    wake()
+    assert subscriber.paths == ["/all"]
+    delivery = only()
+    assert (delivery.status, delivery.tries[-1].error) == ("failed", "the subscription is disabled")
+
+
 def test_what_a_deleted_subscription_has_not_taken_is_not_sent_any_more(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
