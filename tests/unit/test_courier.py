@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from chalicelib import aws, clock, courier, shared_secrets, store, table, work
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.publication import TYPES
+from chalicelib.slack import messages
 from chalicelib.webhooks import deliveries, dispatch, subscriptions
 from tests.simulated_aws.clock import SimulatedClock
 from tests.unit import aws_says
@@ -285,29 +285,32 @@ def courier_config() -> Any:
 # --- Slack ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def slack(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+@dataclass
+class Played:
     """The messages of Slack, played: one for each deployment that is told of."""
-    played = ModuleType("messages")
-    played.asked, played.told = [], []  # type: ignore[attr-defined]
 
-    def keys_for(deployment_ids: set[str]) -> list[tuple[str, str]]:
-        played.asked.append(deployment_ids)  # type: ignore[attr-defined]
+    asked: list[set[str]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def keys_for(self, deployment_ids: set[str]) -> list[tuple[str, str]]:
+        self.asked.append(deployment_ids)
         keys = [(f"DEPLOYMENT#{each}", "MESSAGE#1#C1") for each in sorted(deployment_ids)]
         for pk, sk in keys:
             due = work.due(work.COURIER, clock.now())
             table.transact([table.put({"pk": pk, "sk": sk, **due}, "attribute_not_exists(wake)")])
         return keys
 
-    def tell(claim: work.Claim) -> None:
-        played.told.append(claim.pk)  # type: ignore[attr-defined]
+    def tell(self, claim: work.Claim) -> None:
+        self.told.append(claim.pk)
         work.done(claim)
 
-    played.keys_for, played.tell = keys_for, tell  # type: ignore[attr-defined]
-    package = ModuleType("chalicelib.slack")
-    package.messages = played  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "chalicelib.slack", package)
-    monkeypatch.setitem(sys.modules, "chalicelib.slack.messages", played)
+
+@pytest.fixture
+def slack(monkeypatch: pytest.MonkeyPatch) -> Played:
+    """In place of `slack.messages`, which has tests of its own."""
+    played = Played()
+    monkeypatch.setattr(messages, "keys_for", lambda ids: played.keys_for(ids))
+    monkeypatch.setattr(messages, "tell", lambda claim: played.tell(claim))
     return played
 
 
