@@ -252,6 +252,32 @@ class Tokens(Shape):
     tokens: list[Token]
 
 
+class SlackOwner(Shape):
+    """A user or channel of Slack, and the owner for whom it acts.
+
+    `announce`: whether the owner's operations are told there, however they were started.
+    """
+
+    id: str
+    owner: str
+    scopes: list[Literal["read", "deploy"]]
+    announce: bool
+    created_at: Moment
+
+
+class SlackOwners(Shape):
+    """All users and channels of Slack that act for an owner, by id."""
+
+    owners: list[SlackOwner]
+
+
+class SlackAnswer(Shape):
+    """What Slack shows at once, to the user alone who asked."""
+
+    response_type: Literal["ephemeral"]
+    text: str
+
+
 class Health(Shape):
     """The API answers."""
 

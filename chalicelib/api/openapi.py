@@ -21,6 +21,7 @@ from chalicelib.api.requests import MEDIA_TYPE
 from chalicelib.deployments import naming
 from chalicelib.deployments.errors import RequestRefused
 from chalicelib.deployments.spec import FIXED
+from chalicelib.slack import owners
 
 Schema = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
@@ -39,6 +40,10 @@ SEGMENTS = {
     "token_id": (
         "The `id` of a token.",
         {"type": "string", "pattern": f"^{tokens.ID_PATTERN.pattern}$"},
+    ),
+    "slack_id": (
+        "The id of a user (`U...`, `W...`) or of a channel (`C...`, `G...`, `D...`) in Slack.",
+        {"type": "string", "pattern": f"^{owners.ID_PATTERN.pattern}$"},
     ),
 }
 REQUEST_HEADERS = {
@@ -59,7 +64,7 @@ ANSWER_HEADERS = {
     "Location": ("The path of the deployment.", {"type": "string"}),
     "ETag": ("Changes with the deployment, and with every cent of its cost.", {"type": "string"}),
     "Retry-After": ("Seconds until it is worth to ask again.", {"type": "string"}),
-    "WWW-Authenticate": ("The scheme: Bearer.", {"type": "string"}),
+    "WWW-Authenticate": ("The scheme: Bearer, or that of Slack's signatures.", {"type": "string"}),
 }
 PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 

@@ -21,11 +21,15 @@ BODIES: dict[str, Any] = {
     "update_deployment": {"count": 2},
     "extend_deployment": {"ttl": "8h"},
     "create_token": {"owner": "team-b", "scopes": ["read"]},
+    "put_slack_owner": {"owner": "team-b"},
 }
 # What an operation that names no deployment may tell to another owner.
 SEES_NOTHING = {"list_deployments"}
 ADMINS = {"create_token", "list_tokens", "revoke_token"}
+ADMINS |= {"list_slack_owners", "put_slack_owner", "delete_slack_owner"}
 OPEN = {"get_health", "get_openapi"}
+# Slack signs its requests in place of a token: tests/unit/api/test_slack.py.
+SIGNED = {"receive_slack_command", "receive_slack_interaction"}
 OWN = {"create_deployment"}
 
 OF_ONE = pytest.mark.parametrize(
@@ -37,7 +41,9 @@ WITH_TOKEN = [each for each in OPERATIONS if each.scope]
 
 
 def path_of(operation: Operation, deployment: str = "x-aaaaaa") -> str:
-    return operation.path.format(deployment=deployment, token_id="tok_0123456789abcdef")
+    return operation.path.format(
+        deployment=deployment, token_id="tok_0123456789abcdef", slack_id="C0123456789"
+    )
 
 
 def ask(gateway: Gateway, operation: Operation, path: str, caller: str) -> Answered:
@@ -63,7 +69,7 @@ def owned(gateway: Gateway) -> dict[str, Any]:
 
 
 def test_every_operation_is_tested_here() -> None:
-    apart = SEES_NOTHING | ADMINS | OPEN | OWN
+    apart = SEES_NOTHING | ADMINS | OPEN | SIGNED | OWN
     elsewhere = {each.name for each in OPERATIONS if "{deployment}" not in each.path}
     assert elsewhere == apart
     assert {each.name for each in OPERATIONS if each.body} == set(BODIES)

@@ -1,0 +1,1 @@
+"""Slack: what it may ask for, and what it is told."""
