@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 from moto import mock_aws
 
-from chalicelib import aws, tokens
+from chalicelib import aws, shared_secrets, tokens
 from chalicelib.settings import settings
 from tests.in_process import make_table
 from tests.unit.builders import ACCOUNT, OWNER, REGION, REGISTRY
@@ -156,3 +156,4 @@ def push_image(tag: str = "1", client: Any = None) -> str:
 def _forget() -> None:
     settings.cache_clear()
     aws.forget_clients()
+    shared_secrets.forget()
