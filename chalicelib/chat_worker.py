@@ -63,6 +63,11 @@ def _attend(key: tuple[str, str]) -> bool:
         claim = work.claim(*key, LEASE)
         if claim is None:
             return False
+        if clock.now() >= inbox.answerable_until(claim.item):
+            # Nobody waits for it any more, or it is one that kills its worker each time.
+            logger.error("slack request came to nothing", extra={"request": claim.pk})
+            work.done(claim, response_url=None)
+            return True
         try:
             _do(claim)
             work.done(claim, response_url=None)
