@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
+from botocore.client import BaseClient
 
 from chalicelib import aws, chat_worker, clock, store, table, work
 from chalicelib.deployments.record import Status
