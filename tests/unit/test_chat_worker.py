@@ -36,6 +36,19 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
+@pytest.fixture(autouse=True)
+def moto_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto is asked by one thread at a time: a transaction of its copies all tables, and puts the
+    copies in their place where a condition does not hold."""
+    lock, call = threading.Lock(), BaseClient._make_api_call
+
+    def in_turn(client: Any, operation: str, parameters: Any) -> Any:
+        with lock:
+            return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", in_turn)
+
+
 @pytest.fixture
 def slack(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, time: Clock) -> Iterator[FakeSlack]:
     """Slack, with team-a's channel mapped."""
