@@ -5,7 +5,8 @@ longer is written to the inbox, where the chat worker finds it, and acknowledged
 here calls Slack, nor any AWS service but for the signing secret (kept) and the table.
 
 Every request that Slack did not sign is 401. One that it did sign and that is of no use is 200 with
-a word for its user, for Slack shows nobody the body of another answer.
+a word for its user, for Slack shows nobody the body of another answer. (A button that cannot be
+written down, for AWS throttles, is 503: Slack marks it as one that did not work.)
 https://docs.slack.dev/interactivity/implementing-slash-commands/
 https://docs.slack.dev/reference/interaction-payloads/block_actions-payload/
 """

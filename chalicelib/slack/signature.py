@@ -53,7 +53,7 @@ def verify(headers: Mapping[str, Sequence[str]], raw_body: bytes, now: datetime)
 
 def refused(reason: str) -> Unauthenticated:
     """The same refusal for every reason, which is for the log alone."""
-    logger.info("request was not signed by Slack", extra={"reason": reason})
+    logger.info("slack request refused", extra={"reason": reason})
     return Unauthenticated(
         "Only Slack may send this: it signs each request, which is good once and for five minutes",
         headers={"WWW-Authenticate": "Slack-Signature"},
