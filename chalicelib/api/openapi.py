@@ -37,13 +37,13 @@ SEGMENTS = {
         "An id, or the name of a live deployment of the caller.",
         {"type": "string", "pattern": f"^{naming.NAME_PATTERN}(-[a-z2-7]{{6}})?$"},
     ),
-    "token_id": (
-        "The `id` of a token.",
-        {"type": "string", "pattern": f"^{tokens.ID_PATTERN.pattern}$"},
-    ),
     "slack_id": (
         "The id of a user (`U...`, `W...`) or of a channel (`C...`, `G...`, `D...`) in Slack.",
         {"type": "string", "pattern": f"^{owners.ID_PATTERN.pattern}$"},
+    ),
+    "token_id": (
+        "The `id` of a token.",
+        {"type": "string", "pattern": f"^{tokens.ID_PATTERN.pattern}$"},
     ),
 }
 REQUEST_HEADERS = {
