@@ -105,7 +105,6 @@ def _carry_out(asked: Asked, command: Command, caller: Caller, request: str) -> 
     from chalicelib.chat import commands
     from chalicelib.slack import blocks, messages
 
-    # An Idempotency-Key has no more than 255 characters, and no command is done by two requests.
     reply = commands.run(command, caller, key=request)
     began = _began_operation(reply)
     if began:

@@ -187,6 +187,19 @@ def test_a_replayed_button_is_refused() -> None:
     assert len(inbox()) == 1
 
 
+@pytest.mark.usefixtures("slack_app")
+def test_a_button_that_cannot_be_written_down_is_not_acknowledged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def throttled(**_: Any) -> None:
+        said = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
+        raise botocore.exceptions.ClientError(said, "TransactWriteItems")
+
+    monkeypatch.setattr(aws.client("dynamodb"), "transact_write_items", throttled)
+    answer = post(INTERACTIONS, press("delete", ID))
+    assert (answer.status, answer.code) == (503, "AWS_UNAVAILABLE")
+
+
 # --- what Slack would not send -------------------------------------------------------------
 
 
