@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -47,6 +48,11 @@ CONCURRENT = {
 SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
 
 
+# Clients may be used by many threads, and a session by one: it makes one client at a time.
+# https://docs.aws.amazon.com/boto3/latest/guide/clients.html
+_making = threading.Lock()
+
+
 @cache
 def _session() -> Any:
     import boto3
@@ -69,7 +75,8 @@ def client(service: str, region: str | None = None) -> Any:
     policy = Config(
         connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
     )
-    return _session().client(service, region_name=region, config=policy)
+    with _making:
+        return _session().client(service, region_name=region, config=policy)
 
 
 def forget_clients() -> None:

@@ -225,6 +225,32 @@ class Metrics(Shape):
     series: list[MetricsPoint]
 
 
+class SlackOwner(Shape):
+    """A user or channel of Slack, and the owner for whom it acts.
+
+    `announce`: whether the owner's operations are told there, however they were started.
+    """
+
+    id: str
+    owner: str
+    scopes: list[Literal["read", "deploy"]]
+    announce: bool
+    created_at: Moment
+
+
+class SlackOwners(Shape):
+    """All users and channels of Slack that act for an owner, by id."""
+
+    owners: list[SlackOwner]
+
+
+class SlackAnswer(Shape):
+    """What Slack shows at once, to the user alone who asked."""
+
+    response_type: Literal["ephemeral"]
+    text: str
+
+
 class IssuedToken(Shape):
     """A new token; `token` itself is in no other answer."""
 

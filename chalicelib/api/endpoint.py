@@ -77,6 +77,7 @@ def _request(current: ChaliceRequest, with_token: bool) -> Request:
         query={name: query.getlist(name) for name in query} if query else {},
         body=body.encode() if isinstance(body, str) else body,
         method=str(current.method),
+        header_values=current.to_original_event().get("multiValueHeaders") or {},
     )
 
 

@@ -79,7 +79,8 @@ def once(request: Request, work: Callable[[], Answer]) -> Answer:
     `IdempotencyKeyInUse` while the first is at work, and whatever `work` raises.
     """
     key = request.header(HEADER)
-    if key is None or request.method not in METHODS:
+    # Where no token is asked for there is no owner whose key it were: nothing is written for those.
+    if key is None or request.method not in METHODS or not request.caller.owner:
         return work()
     if not KEY.fullmatch(key):
         raise invalid(HEADER, "must be 1 to 255 visible ASCII characters")

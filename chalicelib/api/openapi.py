@@ -21,6 +21,7 @@ from chalicelib.api.requests import MEDIA_TYPE
 from chalicelib.deployments import naming
 from chalicelib.deployments.errors import RequestRefused
 from chalicelib.deployments.spec import FIXED
+from chalicelib.slack import owners
 from chalicelib.webhooks import deliveries, subscriptions
 
 Schema = dict[str, Any]
@@ -36,6 +37,10 @@ SEGMENTS = {
     "deployment": (
         "An id, or the name of a live deployment of the caller.",
         {"type": "string", "pattern": f"^{naming.NAME_PATTERN}(-[a-z2-7]{{6}})?$"},
+    ),
+    "slack_id": (
+        "The id of a user (`U...`, `W...`) or of a channel (`C...`, `G...`, `D...`) in Slack.",
+        {"type": "string", "pattern": f"^{owners.ID_PATTERN.pattern}$"},
     ),
     "token_id": (
         "The `id` of a token.",
@@ -68,7 +73,7 @@ ANSWER_HEADERS = {
     "Location": ("The path of the deployment.", {"type": "string"}),
     "ETag": ("Changes with the deployment, and with every cent of its cost.", {"type": "string"}),
     "Retry-After": ("Seconds until it is worth to ask again.", {"type": "string"}),
-    "WWW-Authenticate": ("The scheme: Bearer.", {"type": "string"}),
+    "WWW-Authenticate": ("The scheme: Bearer, or that of Slack's signatures.", {"type": "string"}),
 }
 PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 

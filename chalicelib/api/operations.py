@@ -13,7 +13,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from chalicelib import __version__
-from chalicelib.api import answers, chat, deployments, parameters, tokens, webhooks
+from chalicelib.api import (
+    answers,
+    chat,
+    deployments,
+    parameters,
+    slack,
+    slack_owners,
+    tokens,
+    webhooks,
+)
 from chalicelib.api.answer import Answer
 from chalicelib.api.idempotency import METHODS as KEY_METHODS
 from chalicelib.api.operation import Handler, Operation, Refusals
@@ -208,6 +217,54 @@ OPERATIONS: tuple[Operation, ...] = (
         "Requests, latency, errors and load per period",
         answers.Metrics,
         parameters.MetricsParameters,
+    ),
+    Operation(
+        "receive_slack_command",
+        "POST",
+        "/slack/commands",
+        None,
+        slack.commands,
+        "A command typed in Slack, as a form that Slack has signed",
+        {200: answers.SlackAnswer},
+        also=(errors.Unauthenticated,),
+    ),
+    Operation(
+        "receive_slack_interaction",
+        "POST",
+        "/slack/interactions",
+        None,
+        slack.interactions,
+        "A button pressed in Slack, as a form that Slack has signed",
+        {200: None},
+        also=(errors.Unauthenticated,),
+    ),
+    Operation(
+        "list_slack_owners",
+        "GET",
+        "/slack/owners",
+        "admin",
+        slack_owners.list_all,
+        "List the users and channels of Slack that act for an owner",
+        {200: answers.SlackOwners},
+    ),
+    Operation(
+        "put_slack_owner",
+        "PUT",
+        "/slack/owners/{slack_id}",
+        "admin",
+        slack_owners.put,
+        "Have a user or a channel of Slack act for an owner",
+        {200: answers.SlackOwner, 201: answers.SlackOwner},
+        body=slack_owners.SlackOwnerRequest,
+    ),
+    Operation(
+        "delete_slack_owner",
+        "DELETE",
+        "/slack/owners/{slack_id}",
+        "admin",
+        slack_owners.delete,
+        "Have a user or a channel of Slack act for nobody",
+        {204: None},
     ),
     Operation(
         "create_token",

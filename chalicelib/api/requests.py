@@ -29,7 +29,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Request:
-    """What a handler gets: `query` holds every value of each parameter."""
+    """What a handler gets: `query` holds every value of each parameter, and `header_values` of
+    each header, where `headers` has the last.
+    """
 
     caller: Caller
     path: str
@@ -37,6 +39,7 @@ class Request:
     query: dict[str, list[str]] = field(default_factory=dict)
     body: bytes = b""
     method: str = "GET"
+    header_values: dict[str, list[str]] = field(default_factory=dict)
 
     def header(self, name: str) -> str | None:
         """A header by its name in any case."""

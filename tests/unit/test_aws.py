@@ -1,3 +1,8 @@
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
@@ -20,6 +25,23 @@ def client_error(code: str, message: str = "no", status: int = 400) -> ClientErr
 
 def test_a_client_is_made_once() -> None:
     assert aws.client("ecs") is aws.client("ecs")
+
+
+def test_clients_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By however many threads: a session of boto3 is one thread's."""
+    both = threading.Barrier(2)
+    met = []
+
+    def make(*_: object, **__: object) -> object:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+            met.append(True)
+        return object()
+
+    monkeypatch.setattr(boto3.Session, "client", make)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(aws.client, ["ecs", "ecr"]))
+    assert met == []
 
 
 @pytest.mark.parametrize("code", sorted(aws.THROTTLED))

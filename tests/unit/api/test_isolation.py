@@ -23,6 +23,7 @@ BODIES: dict[str, Any] = {
     "create_token": {"owner": "team-b", "scopes": ["read"]},
     "run_chat_command": {"text": "list"},
     "create_subscription": {"url": "https://example.com/hooks"},
+    "put_slack_owner": {"owner": "team-b"},
 }
 # What an operation that names no deployment may tell to another owner.
 # (What a chat tells is in test_chat.py.)
@@ -34,10 +35,15 @@ ADMINS = {
     "create_subscription",
     "list_subscriptions",
     "delete_subscription",
+    "list_slack_owners",
+    "put_slack_owner",
+    "delete_slack_owner",
 }
 # What belongs to an owner and is no deployment: tests/unit/api/test_webhooks.py.
 OTHERS = {"redeliver"}
 OPEN = {"get_health", "get_openapi"}
+# Slack signs its requests in place of a token: tests/unit/api/test_slack.py.
+SIGNED = {"receive_slack_command", "receive_slack_interaction"}
 OWN = {"create_deployment"}
 
 OF_ONE = pytest.mark.parametrize(
@@ -54,6 +60,7 @@ def path_of(operation: Operation, deployment: str = "x-aaaaaa") -> str:
         token_id="tok_0123456789abcdef",
         delivery_id=f"dlv_{'0' * 32}",
         subscription_id="sub_0123456789abcdef",
+        slack_id="C0123456789",
     )
 
 
@@ -80,7 +87,7 @@ def owned(gateway: Gateway) -> dict[str, Any]:
 
 
 def test_every_operation_is_tested_here() -> None:
-    apart = SEES_NOTHING | ADMINS | OPEN | OWN | OTHERS
+    apart = SEES_NOTHING | ADMINS | OPEN | SIGNED | OWN | OTHERS
     elsewhere = {each.name for each in OPERATIONS if "{deployment}" not in each.path}
     assert elsewhere == apart
     assert {each.name for each in OPERATIONS if each.body} == set(BODIES)
