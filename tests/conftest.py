@@ -7,18 +7,34 @@ from typing import Any
 import pytest
 
 from local.stack import Stack, running
+from tests.slack_server import FakeSlack
 from tests.summary import LINES
 
 WHOLE_STACKS = "tests/stack/"
 TOLD = "slipway_summary"
 
 
+# A day of retries in seconds: 14 hours are half of one.
+RETRY_TIME_SCALE = 1e-5
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def slack() -> Iterator[FakeSlack]:
+    """The server that plays Slack for the stack of the session."""
+    with FakeSlack() as played:
+        yield played
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterator[Stack]:
     """The whole of Slipway on the local stack, one for the test session."""
     state: Path = tmp_path_factory.mktemp("local") / "stack"
-    with running(state) as started:
-        yield started
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SLACK_API_URL", slack.api_url)
+        environment.setenv("LOCAL_SLACK_BOT_TOKEN", slack.token)
+        environment.setenv("RETRY_TIME_SCALE", str(RETRY_TIME_SCALE))
+        with running(state) as started:
+            yield started
 
 
 @pytest.hookimpl(optionalhook=True)
