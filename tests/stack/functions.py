@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from local.emulator import client as aws_client
@@ -21,18 +22,26 @@ SCHEDULED = {
 }
 
 
-def name_of(stack: Stack, logical_id: str) -> str:
-    """The name that CloudFormation gave a function of the template."""
-    functions = aws_client("lambda", stack.aws_endpoint_url)
+@cache
+def functions_of(url: str) -> dict[str, Any]:
+    """The client of a stack's functions, and their names; neither changes while it runs."""
+    functions = aws_client("lambda", url)
     pages = functions.get_paginator("list_functions").paginate()
     names = [found["FunctionName"] for page in pages for found in page["Functions"]]
+    return {"client": functions, "names": names}
+
+
+def name_of(stack: Stack, logical_id: str) -> str:
+    """The name that CloudFormation gave a function of the template."""
+    names = functions_of(stack.aws_endpoint_url)["names"]
     (name,) = (name for name in names if logical_id in name)
     return str(name)
 
 
 def run_scheduled(stack: Stack, logical_id: str) -> dict[str, Any]:
     """What a function returns to its schedule; a failure of it fails the test."""
-    answer = aws_client("lambda", stack.aws_endpoint_url).invoke(
+    functions = functions_of(stack.aws_endpoint_url)["client"]
+    answer = functions.invoke(
         FunctionName=name_of(stack, logical_id), Payload=json.dumps(SCHEDULED)
     )
     body = json.loads(answer["Payload"].read())

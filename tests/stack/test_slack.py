@@ -81,7 +81,7 @@ def message_with(stack: Stack, slack: FakeSlack, has: Callable[[Message], bool])
         sweep(stack)
         return None
 
-    return dict(wait_until(looked, f"the message; there are {list(slack.messages.values())}"))
+    return dict(wait_until(looked, "the message in the channel"))
 
 
 def response(slack: FakeSlack, has: Callable[[Message], bool]) -> Message:
@@ -90,7 +90,7 @@ def response(slack: FakeSlack, has: Callable[[Message], bool]) -> Message:
     def looked() -> Message | None:
         return next((body for body in slack.posts("response_url") if has(body)), None)
 
-    return dict(wait_until(looked, f"the post; there are {slack.posts('response_url')}"))
+    return dict(wait_until(looked, "the post to a response_url"))
 
 
 def about(deployment: dict[str, Any], *words: str) -> Callable[[Message], bool]:
@@ -145,13 +145,15 @@ def test_scale_is_told_in_a_message_of_its_own(
     assert len([m for m in slack.posts("chat.postMessage") if deployed["id"] in shown(m)]) == 1
 
 
-@pytest.mark.parametrize("text", ["status chatted", "list", "logs chatted"])
+@pytest.mark.parametrize(
+    ("text", "word"), [("status chatted", "ACTIVE"), ("list", "chatted"), ("logs chatted", "```")]
+)
 def test_a_question_is_answered_to_who_asked(
-    deployed: dict[str, Any], person: SlackClient, slack: FakeSlack, text: str
+    deployed: dict[str, Any], person: SlackClient, slack: FakeSlack, text: str, word: str
 ) -> None:
     person.says(text)
 
-    answer = response(slack, lambda body: "chatted" in shown(body))
+    answer = response(slack, lambda body: word in shown(body))
     assert answer.get("response_type", "ephemeral") == "ephemeral"
     assert slack.posts("chat.postMessage") == []
 
@@ -208,6 +210,14 @@ def test_a_failure_shows_its_hint_and_a_button_that_retries(
     )
 
 
+def test_what_was_begun_elsewhere_is_told_in_the_team_s_channel(
+    person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
+) -> None:
+    failed = team.deploy("chat-elsewhere", image=missing(stack))
+
+    message_with(stack, slack, lambda m: buttons(m).get("retry") == failed["id"])
+
+
 # --- who may ---------------------------------------------------------------------------------
 
 
@@ -254,8 +264,7 @@ def test_a_slack_that_throttles_and_hangs_holds_nothing_up(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     slack.throttle(1, target="chat.postMessage")
-    slack.hang(times=1, target="chat.postMessage")
-    slack.fail(times=1, target="chat.postMessage")
+    slack.hang(target="chat.postMessage")
     person.says(f"deploy {options(stack, missing(stack))} name=chat-storm")
 
     failed = ended(team, "chat-storm")

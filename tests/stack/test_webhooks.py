@@ -7,6 +7,7 @@ Most deployments here name an image that does not exist: two events each, and no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -101,7 +102,7 @@ def life(stack: Stack, api: Client) -> Iterator[Life]:
         path = f"/deployments/{active['id']}"
         run_scheduled(stack, "Reconciler")
         api.change(active["id"], count=2)
-        for verb in ("pause", "resume", "rollback"):
+        for verb in ("pause", "resume"):
             assert api.send("POST", f"{path}/{verb}").status == 202
             api.follow(active["id"])
         api.change(active["id"], image=missing(stack))
@@ -126,7 +127,6 @@ def test_a_whole_life_is_told_in_order(life: Life) -> None:
         "deployment.updated",
         "deployment.paused",
         "deployment.active",
-        "deployment.rolled_back",
         "deployment.rolled_back",
         "deployment.deleted",
     ]
@@ -160,16 +160,8 @@ def test_what_was_told_was_true_at_that_moment(life: Life) -> None:
 
 
 def test_an_update_that_was_rolled_back_says_why(life: Life) -> None:
-    asked_for, failed = (
-        call.event["data"]["deployment"]
-        for call in life.calls
-        if call.event["type"] == "deployment.rolled_back"
-    )
+    failed = life.told("deployment.rolled_back")["data"]["deployment"]
 
-    assert (asked_for["operation"], asked_for["failure"]) == (
-        {"kind": "rollback", "status": "succeeded"},
-        None,
-    )
     assert failed["operation"] == {"kind": "update", "status": "rolled_back"}
     assert failed["status"] == "ACTIVE"
     assert failed["failure"]["code"] == "IMAGE_NOT_FOUND" and failed["failure"]["hint"]
@@ -273,7 +265,9 @@ def check_gaps(tries: list[datetime]) -> None:
     # What is due is due to the millisecond.
     slack = timedelta(milliseconds=1)
     assert len(observed) == len(gaps)
-    assert all(seen >= gap - slack for seen, gap in zip(observed, gaps, strict=True))
+    # The last is sooner where those before were late: no try is after the end of the day.
+    assert all(seen >= gap - slack for seen, gap in zip(observed[:-1], gaps[:-1], strict=True))
+    assert tries[-1] - tries[0] >= sum(gaps, timedelta()) - slack
 
 
 def test_one_that_hangs_holds_up_neither_a_deployment_nor_another(
@@ -284,17 +278,15 @@ def test_one_that_hangs_holds_up_neither_a_deployment_nor_another(
     subscriber.wait_for(lambda: subscriber.hanging)
 
     deployment = fail(api, stack, "told-freely", other.url)
-
     assert api.follow(stuck)["status"] == "FAILED"
+    # The sweep meets both subscribers, and waits for the one while it tells the other. It stands in
+    # for the stream, which the emulator reads with one function at a time.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(sweep, stack)
+        other.wait_for(lambda: len(other.types(deployment)) == 2)
+        assert subscriber.hanging
+        subscriber.release()
 
-    def told() -> bool:
-        if len(other.types(deployment)) == 2:
-            return True
-        sweep(stack)
-        return False
-
-    wait_until(told, "both events at the other subscriber")
-    subscriber.release()
     wait_until(lambda: sweep(stack) or len(subscriber.types(stuck)) == 2, "what had to wait")
 
 
