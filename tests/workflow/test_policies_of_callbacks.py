@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from slack_sdk.signature import SignatureVerifier
 
-from chalicelib import chat_worker, courier, shared_secrets
+from chalicelib import chat_worker, courier, shared_secrets, tokens
 from chalicelib.api import chat, slack, slack_owners, webhooks
 from chalicelib.api.requests import Request
 from chalicelib.settings import settings
 from chalicelib.tokens import Caller
 from infra.secrets import new_webhook_secret, put
-from tests.in_process import REGISTRY, STACK
+from tests.in_process import REGISTRY, STACK, TABLE
 from tests.slack_server import CHANNEL, FakeSlack
 from tests.subscriber import Reply, Subscriber
 from tests.workflow.policies import check, needed
@@ -25,7 +25,7 @@ from tests.workflow.world import OWNER, World
 
 SIGNING_SECRET, WEBHOOK_SECRET = "0123456789abcdef0123456789abcdef", new_webhook_secret()
 SWEEP: dict[str, Any] = {"source": "aws.events", "detail": {}}
-ADMIN = Caller("platform", frozenset({"read", "deploy", "admin"}), "tok_1")
+Send = Callable[..., Any]
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -51,11 +51,21 @@ def subscriber() -> Iterator[Subscriber]:
         yield running
 
 
-def send(handler: Any, *args: str, body: Any = None) -> Any:
-    """What a handler answers an admin."""
-    headers = {"Content-Type": "application/json"}
-    request = Request(ADMIN, "/", headers, body=json.dumps(body).encode(), method="POST")
-    return handler(request, *args).body
+@pytest.fixture
+def send(world: World) -> Send:
+    """Asks a handler as an admin; the body of its answer."""
+    scopes = ["read", "deploy", "admin"]
+    token_id, _ = tokens.issue(
+        table_name=TABLE, owner="platform", scopes=scopes, client=world.client("dynamodb")
+    )
+    admin = Caller("platform", frozenset(scopes), token_id)
+
+    def send(handler: Any, *args: str, body: Any = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        request = Request(admin, "/", headers, body=json.dumps(body).encode(), method="POST")
+        return handler(request, *args).body
+
+    return send
 
 
 def typed(played: FakeSlack, text: str) -> None:
@@ -82,14 +92,15 @@ def typed(played: FakeSlack, text: str) -> None:
 
 
 def sweep(world: World, function: str, run: Any) -> None:
-    """What a worker does once a minute, counted as its own calls."""
+    """What a worker that has just started does once a minute, counted as its own calls."""
+    shared_secrets.forget()
     world.record_as(function)
     run(SWEEP)
     world.record_as("")
 
 
 def test_the_courier_may_do_what_it_does(
-    world: World, played: FakeSlack, subscriber: Subscriber
+    world: World, played: FakeSlack, subscriber: Subscriber, send: Send
 ) -> None:
     send(slack_owners.put, CHANNEL, body={"owner": OWNER})
     send(webhooks.subscribe, body={"url": subscriber.url})
@@ -108,7 +119,7 @@ def test_the_courier_may_do_what_it_does(
     check(world, "courier")
 
 
-def test_the_chat_worker_may_do_what_it_does(world: World, played: FakeSlack) -> None:
+def test_the_chat_worker_may_do_what_it_does(world: World, played: FakeSlack, send: Send) -> None:
     world.make_state_machine()
     send(slack_owners.put, CHANNEL, body={"owner": OWNER})
     spec = world.deploy(name="asked").spec
@@ -132,7 +143,7 @@ def test_the_chat_worker_may_do_what_it_does(world: World, played: FakeSlack) ->
 
 
 def test_the_api_may_do_what_chats_and_admins_ask(
-    world: World, played: FakeSlack, subscriber: Subscriber
+    world: World, played: FakeSlack, subscriber: Subscriber, send: Send
 ) -> None:
     world.make_state_machine()
     world.record_as("api_handler")
