@@ -1,5 +1,6 @@
 """For all tests: the local stack, who runs what, and what is told at the end."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,14 @@ def slack() -> Iterator[FakeSlack]:
 def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterator[Stack]:
     """The whole of Slipway on the local stack, one for the test session."""
     state: Path = tmp_path_factory.mktemp("local") / "stack"
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("SLACK_API_URL", slack.api_url)
-        environment.setenv("LOCAL_SLACK_BOT_TOKEN", slack.token)
-        environment.setenv("RETRY_TIME_SCALE", str(RETRY_TIME_SCALE))
-        with running(state) as started:
-            yield started
+    with contextlib.ExitStack() as until_the_end:
+        # For this stack alone: others of the session have no Slack.
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("SLACK_API_URL", slack.api_url)
+            environment.setenv("LOCAL_SLACK_BOT_TOKEN", slack.token)
+            environment.setenv("RETRY_TIME_SCALE", str(RETRY_TIME_SCALE))
+            started = until_the_end.enter_context(running(state))
+        yield started
 
 
 @pytest.hookimpl(optionalhook=True)
