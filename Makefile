@@ -14,10 +14,10 @@ DIST := dist/$(STAGE)
 SOURCES := app.py chalicelib infra local container tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check format package deploy token requirements clean
+.PHONY: help setup demo up down test check format package deploy token slack webhook-secret requirements clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv, or bring it up to the requirements
 
@@ -73,6 +73,13 @@ SCOPES ?= read,deploy
 token: $(READY) ## make a token for a deployed stack: make token STAGE=dev OWNER=team-a [SCOPES=...]
 	@test -n "$(OWNER)" || { echo "Set OWNER: make token STAGE=$(STAGE) OWNER=team-a" >&2; exit 1; }
 	@$(BIN)/python -m infra.token --stack $(STACK) --owner $(OWNER) --scopes $(SCOPES)
+
+slack: $(READY) ## set Slack's secrets of a deployed stack: make slack STAGE=dev
+	@$(BIN)/python -m infra.secrets --stack $(STACK) slack
+
+RETIRE ?=
+webhook-secret: $(READY) ## make or rotate what webhooks are signed with: make webhook-secret STAGE=dev [RETIRE=yes]
+	@$(BIN)/python -m infra.secrets --stack $(STACK) webhooks $(if $(RETIRE),--retire)
 
 # One resolution holds for Python 3.11 to 3.13.
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header

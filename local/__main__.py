@@ -44,9 +44,10 @@ The local stack is up; its values are in {_shown(state)}/stack.json, its logs be
   URL=$(call $API/deployments/recommender | python3 -c 'import json, sys; print(json.load(sys.stdin)["url"])')
   curl -s "$URL/?uid={UID}"
   call $API/deployments/recommender -X PATCH -d '{{"count": 2}}'
+  call $API/chat/commands -d '{{"text": "status recommender", "user": "me"}}'
   call $API/deployments/recommender -X DELETE
 
-`make down` ends it."""  # noqa: E501 - lines to copy
+Slack and webhooks on this stack: docs/architecture.md, "The local stack". `make down` ends it."""  # noqa: E501 - lines to copy
 
 
 def _shown(state: Path) -> Path:

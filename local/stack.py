@@ -35,6 +35,8 @@ class Stack:
         admin_token: one of owner `admin` with all scopes.
         aws_endpoint_url: the emulator, for all services and load balancers.
         sample_image: the reference of the sample model's image.
+        slack_signing_secret: what requests that play Slack are signed with.
+        webhook_secret: what webhooks are signed with.
         pids: process ids by name: supervisor, emulator and moto.
     """
 
@@ -45,8 +47,8 @@ class Stack:
     region: str
     account_id: str
     sample_image: str
-    slack_signing_secret: str | None
-    webhook_secret: str | None
+    slack_signing_secret: str
+    webhook_secret: str
     pids: dict[str, int]
 
 

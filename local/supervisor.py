@@ -20,8 +20,8 @@ from typing import IO, Any, NoReturn
 from botocore.exceptions import ClientError
 
 from infra.package import PackagingError
-from local import processes, sample
-from local.deploy import Deployed, DeployError, deploy
+from local import callbacks, processes, sample
+from local.deploy import STACK_NAME, Deployed, DeployError, deploy
 from local.emulator import ACCOUNT_ID, REGION, Emulator, EmulatorError, client, open_url
 from local.fargate_agent import Agent
 from local.moto_server import MotoServer
@@ -64,7 +64,10 @@ class Supervisor:
             template = packaged.result()
             self._say("phase", "creating the CloudFormation stack")
             archive = self._state / "package" / "deployment.zip"
-            deployed = deploy(template, archive, self._emulator.url, self._moto.environment)
+            # Before the functions are, for they keep for a while what they have read.
+            shared = callbacks.put_secrets(client("ssm", self._emulator.url), STACK_NAME)
+            environment = {**self._moto.environment, **callbacks.environment()}
+            deployed = deploy(template, archive, self._emulator.url, environment)
             pushed.result()
             connected.result()
             opened.result()
@@ -73,7 +76,7 @@ class Supervisor:
                 self._agent.start()
         self._say("phase", "waiting for the API")
         self._await_api(deployed)
-        self._write_stack_file(deployed)
+        self._write_stack_file(deployed, *shared)
         self._say("ready", "")
         while not self._emulator.ended and not self._moto.ended:
             time.sleep(0.5)
@@ -93,7 +96,7 @@ class Supervisor:
                 raise DeployError(f"{failure}\n{processes.tail(self._state / 'emulator.log')}")
             time.sleep(0.2)
 
-    def _write_stack_file(self, deployed: Deployed) -> None:
+    def _write_stack_file(self, deployed: Deployed, signing: str, webhook: str) -> None:
         from chalicelib import tokens  # of the project in the working directory
 
         assert self._emulator and self._moto
@@ -113,8 +116,8 @@ class Supervisor:
             "region": REGION,
             "account_id": ACCOUNT_ID,
             "sample_image": sample.IMAGE,
-            "slack_signing_secret": None,
-            "webhook_secret": None,
+            "slack_signing_secret": signing,
+            "webhook_secret": webhook,
             "pids": {
                 "supervisor": os.getpid(),
                 "emulator": self._emulator.pid,

@@ -1,5 +1,6 @@
 """For all tests: the local stack, who runs what, and what is told at the end."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,17 +8,35 @@ from typing import Any
 import pytest
 
 from local.stack import Stack, running
+from tests.slack_server import FakeSlack
 from tests.summary import LINES
 
 WHOLE_STACKS = "tests/stack/"
 TOLD = "slipway_summary"
 
 
+# A day of retries is 9 s: longer than a subscriber asks for by `Retry-After` in these tests.
+RETRY_TIME_SCALE = 1e-4
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def slack() -> Iterator[FakeSlack]:
+    """The server that plays Slack for the stack of the session."""
+    with FakeSlack() as played:
+        yield played
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterator[Stack]:
     """The whole of Slipway on the local stack, one for the test session."""
     state: Path = tmp_path_factory.mktemp("local") / "stack"
-    with running(state) as started:
+    with contextlib.ExitStack() as until_the_end:
+        # For this stack alone: others of the session have no Slack.
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("SLACK_API_URL", slack.api_url)
+            environment.setenv("LOCAL_SLACK_BOT_TOKEN", slack.token)
+            environment.setenv("RETRY_TIME_SCALE", str(RETRY_TIME_SCALE))
+            started = until_the_end.enter_context(running(state))
         yield started
 
 

@@ -10,10 +10,15 @@ APP = """
 import os
 from chalice import Chalice
 app = Chalice(app_name="small")
+SETTINGS = ("CALLBACKS_ON_LOOPBACK", "SLACK_API_URL", "RETRY_TIME_SCALE")
 
 @app.route("/health")
 def health():
     return {"endpoint": os.environ["AWS_ENDPOINT_URL"]}
+
+@app.route("/settings")
+def settings():
+    return {name: os.environ.get(name) for name in SETTINGS}
 
 @app.lambda_function(name="step")
 def step(event, context):
@@ -24,6 +29,13 @@ def issue(*, table_name, owner, scopes, client):
     item = {"pk": {"S": owner}, "scopes": {"SS": scopes}}
     client.put_item(TableName=table_name, Item=item)
     return owner, f"token-of-{owner}"
+"""
+SHARED_SECRETS = """
+SLACK_SIGNING_SECRET, SLACK_BOT_TOKEN = "slack-signing-secret", "slack-bot-token"
+SLACK_INCOMING_WEBHOOK, WEBHOOK_SECRETS = "slack-incoming-webhook", "webhook-secrets"
+
+def parameter(stack, name):
+    return f"/of/{stack}/{name}"
 """
 CONFIG = {
     "version": "2.0",
@@ -69,6 +81,7 @@ def write_project(folder: Path) -> Path:
         "app.py": APP,
         "chalicelib/__init__.py": "",
         "chalicelib/tokens.py": TOKENS,
+        "chalicelib/shared_secrets.py": SHARED_SECRETS,
         ".chalice/config.json": json.dumps(CONFIG),
         ".chalice/policies/all.json": json.dumps(POLICY),
         "statemachine/deployment.asl.json": json.dumps(DEFINITION),

@@ -7,11 +7,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook
 
-from local import processes, sample, stack
+from local import callbacks, processes, sample, stack
 from local.emulator import client, free_port, open_url
 from local.processes import wait_until
 from tests.local.project import write_project
@@ -45,7 +47,25 @@ def mark_of(state: Path) -> str:
     return (state / "mark").read_text()
 
 
-def test_a_stack_answers_and_leaves_nothing(state: Path, project: Path) -> None:
+def settings(running: stack.Stack) -> dict[str, str | None]:
+    """What the functions are told of Slack and webhooks."""
+    with open_url(f"{running.api_url}/settings", timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def shared(running: stack.Stack) -> dict[str, str]:
+    """The SecureString parameters of the small project's stack, by their last part."""
+    ssm = client("ssm", running.aws_endpoint_url)
+    found = ssm.get_parameters_by_path(Path="/of/slipway", WithDecryption=True)["Parameters"]
+    assert {parameter["Type"] for parameter in found} == {"SecureString"}
+    return {parameter["Name"].rpartition("/")[2]: parameter["Value"] for parameter in found}
+
+
+def test_a_stack_answers_and_leaves_nothing(
+    state: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("SLACK_API_URL", "RETRY_TIME_SCALE", *callbacks.HANDED_OVER):
+        monkeypatch.delenv(variable, raising=False)
     with stack.running(state, project) as running:
         mark = mark_of(state)
         with open_url(f"{running.api_url}/health", timeout=10) as answer:
@@ -54,6 +74,16 @@ def test_a_stack_answers_and_leaves_nothing(state: Path, project: Path) -> None:
         assert running.admin_token == "token-of-admin"
         assert stat.S_IMODE((state / "stack.json").stat().st_mode) == 0o600
         assert set(running.pids.values()) <= processes.marked(mark)
+        assert settings(running) == {
+            "CALLBACKS_ON_LOOPBACK": "true",
+            "SLACK_API_URL": callbacks.NOBODY,
+            "RETRY_TIME_SCALE": None,
+        }
+        assert shared(running) == {
+            "slack-signing-secret": running.slack_signing_secret,
+            "webhook-secrets": running.webhook_secret,
+        }
+        assert Webhook(running.webhook_secret).sign("msg_1", datetime.now(UTC), "{}")
     assert processes.marked(mark) == set()
     assert not state.exists()
     with pytest.raises(OSError):
@@ -78,15 +108,28 @@ def test_the_state_machine_runs_and_the_sample_image_is_there(state: Path, proje
         assert tags == set(sample.TAGS)
 
 
-def test_port_and_functions_endpoint_can_be_chosen(
+def test_port_endpoint_and_a_server_that_plays_slack_can_be_chosen(
     state: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
     endpoint = f"http://localhost:{port}"
     monkeypatch.setenv("LOCAL_AWS_PORT", str(port))
     monkeypatch.setenv("AWS_ENDPOINT_URL_FOR_FUNCTIONS", endpoint)
+    chosen = {"SLACK_API_URL": "http://127.0.0.1:1/api/", "RETRY_TIME_SCALE": "0.001"}
+    incoming = "http://127.0.0.1:1/services/T0/B0/x"
+    for variable, value in chosen.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("LOCAL_SLACK_BOT_TOKEN", "xoxb-local")
+    monkeypatch.setenv("LOCAL_SLACK_INCOMING_WEBHOOK", incoming)
     with stack.running(state, project) as running:
         assert running.aws_endpoint_url == f"http://127.0.0.1:{port}"
+        assert settings(running) == {"CALLBACKS_ON_LOOPBACK": "true", **chosen}
+        assert shared(running) == {
+            "slack-signing-secret": running.slack_signing_secret,
+            "webhook-secrets": running.webhook_secret,
+            "slack-bot-token": "xoxb-local",
+            "slack-incoming-webhook": incoming,
+        }
         with open_url(f"{running.api_url}/health", timeout=10) as answer:
             assert json.load(answer) == {"endpoint": endpoint}
 

@@ -1,6 +1,5 @@
 """The reconciler on the whole stack: called by its timer's event, and by Step Functions' own."""
 
-import json
 from typing import Any
 
 import pytest
@@ -9,29 +8,13 @@ from local.emulator import client as aws_client
 from local.inspection import leftovers
 from local.stack import Stack
 from tests.stack.client import Client, predict, wait_until
-
-SCHEDULED = {
-    "version": "0",
-    "id": "1",
-    "detail-type": "Scheduled Event",
-    "source": "aws.events",
-    "account": "123456789012",
-    "time": "2026-11-24T09:30:00Z",
-    "region": "us-east-1",
-    "resources": [],
-    "detail": {},
-}
+from tests.stack.functions import run_scheduled
 
 
 def reconcile(stack: Stack) -> dict[str, str]:
     """What one run found, by deployment."""
-    functions = aws_client("lambda", stack.aws_endpoint_url)
-    names = [f["FunctionName"] for f in functions.list_functions()["Functions"]]
-    (name,) = (name for name in names if "Reconciler" in name)
-    answer = functions.invoke(FunctionName=name, Payload=json.dumps(SCHEDULED))
-    body = json.loads(answer["Payload"].read())
-    assert "FunctionError" not in answer, body
-    return {finding["deployment"]: finding["finding"] for finding in body["findings"]}
+    found = run_scheduled(stack, "Reconciler")["findings"]
+    return {finding["deployment"]: finding["finding"] for finding in found}
 
 
 def execution_arn(stack: Stack, name: str) -> str:

@@ -69,7 +69,22 @@ def tasks_of(way: str) -> list[Task]:
 
 
 def functions_by_logical_id() -> dict[str, str]:
-    """The CloudFormation id that Chalice gives each function, with the function's name."""
+    """The CloudFormation id that Chalice gives each function that does steps, with its name."""
+    return {id: name for id, name in _all_functions().items() if not events_of(id)}
+
+
+def workers_by_logical_id() -> dict[str, str]:
+    """The same of those that events wake; no state machine calls them."""
+    return {id: name for id, name in _all_functions().items() if events_of(id)}
+
+
+def events_of(logical_id: str) -> dict[str, Any]:
+    """What wakes a function, as the template has it."""
+    properties = TEMPLATE["Resources"].get(logical_id, {}).get("Properties", {})
+    return dict(properties.get("Events", {}))
+
+
+def _all_functions() -> dict[str, str]:
     return {to_cfn_resource_name(f.name): f.name for f in app.app.pure_lambda_functions}
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-import app
+from chalicelib import work
+from chalicelib.clock import now
 from chalicelib.deployments import errors
 from chalicelib.deployments.operation import (
     CONVERGE_DEADLINE,
@@ -21,10 +22,13 @@ from tests.workflow.machine import (
     DEFINITION,
     PLACEHOLDER,
     SUBSTITUTIONS,
+    TEMPLATE,
     Task,
+    events_of,
     functions_by_logical_id,
     tasks,
     tasks_of,
+    workers_by_logical_id,
 )
 
 TABLES: dict[str, set[str]] = {
@@ -72,8 +76,31 @@ def test_placeholders_substitutions_and_functions_are_the_same() -> None:
     assert logical_ids == set(functions_by_logical_id())
 
 
-def test_every_function_of_the_app_has_a_table() -> None:
-    assert {function.name for function in app.app.pure_lambda_functions} == set(TABLES)
+def test_every_function_that_does_steps_has_a_table() -> None:
+    assert set(functions_by_logical_id().values()) == set(TABLES)
+
+
+def test_the_workers_are_those_that_items_can_name() -> None:
+    assert set(workers_by_logical_id().values()) == {work.COURIER, work.CHAT_WORKER}
+
+
+@pytest.mark.parametrize(("logical_id", "name"), workers_by_logical_id().items())
+def test_a_worker_is_woken_by_the_items_that_name_it_and_by_the_sweep(
+    logical_id: str, name: str
+) -> None:
+    events = {event["Type"]: event["Properties"] for event in events_of(logical_id).values()}
+
+    assert events["Schedule"] == {"Schedule": "rate(1 minute)"}
+    assert events["DynamoDB"]["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
+    (pattern,) = events["DynamoDB"]["FilterCriteria"]["Filters"]
+    wake = work.due_now(name, now())["wake"]
+    assert json.loads(pattern["Pattern"]) == {"dynamodb": {"NewImage": {"wake": {"S": [wake]}}}}
+
+
+def test_the_stream_tells_what_a_worker_reads() -> None:
+    table = TEMPLATE["Resources"]["Table"]["Properties"]
+
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
 @pytest.mark.parametrize("function", TABLES)

@@ -1,4 +1,7 @@
-"""Each function's policy allows what the function calls, and names what it allows."""
+"""Each function's policy allows what the function calls, and names what it allows.
+
+For the courier, the chat worker and what chats ask of the API: test_policies_of_callbacks.py.
+"""
 
 import contextlib
 import json
@@ -21,78 +24,11 @@ from chalicelib.settings import settings
 from chalicelib.tokens import Caller
 from chalicelib.workflow import diagnosis, executions, reconcile, steps
 from tests.in_process import REGISTRY, TABLE
-from tests.workflow.machine import ROOT
+from tests.workflow.machine import ROOT, functions_by_logical_id
+from tests.workflow.policies import POLICIES, allowed, check, needed
 from tests.workflow.world import OWNER, World
 
-POLICIES = {path.stem: path for path in (ROOT / ".chalice/policies").glob("*.json")}
 STAGES: dict[str, Any] = json.loads((ROOT / ".chalice/config.json").read_text())["stages"]
-# Where the name of the API and the name of the action are not the same.
-SERVICES = {"monitoring": "cloudwatch", "tagging": "tag"}
-ACTIONS: dict[str, set[str]] = {
-    # AWS holds these against what its own service-linked role then does.
-    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/auto-scaling-IAM.html
-    "application-autoscaling:RegisterScalableTarget": {
-        "application-autoscaling:RegisterScalableTarget",
-        "application-autoscaling:TagResource",
-        "ecs:DescribeServices",
-        "ecs:UpdateService",
-        "iam:CreateServiceLinkedRole",
-    },
-    "application-autoscaling:PutScalingPolicy": {
-        "application-autoscaling:PutScalingPolicy",
-        "cloudwatch:DescribeAlarms",
-        "cloudwatch:PutMetricAlarm",
-    },
-    "application-autoscaling:DeleteScalingPolicy": {
-        "application-autoscaling:DeleteScalingPolicy",
-        "cloudwatch:DeleteAlarms",
-    },
-    "dynamodb:TransactWriteItems": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
-    "ec2:CreateSecurityGroup": {"ec2:CreateSecurityGroup", "ec2:CreateTags"},
-    "ecs:CreateCluster": {"ecs:CreateCluster", "ecs:TagResource"},
-    "ecs:CreateService": {"ecs:CreateService", "ecs:TagResource"},
-    "ecs:RegisterTaskDefinition": {
-        "ecs:RegisterTaskDefinition",
-        "ecs:TagResource",
-        "iam:PassRole",
-    },
-    "elasticloadbalancing:CreateListener": {
-        "elasticloadbalancing:CreateListener",
-        "elasticloadbalancing:AddTags",
-    },
-    "elasticloadbalancing:CreateLoadBalancer": {
-        "elasticloadbalancing:CreateLoadBalancer",
-        "elasticloadbalancing:AddTags",
-    },
-    "elasticloadbalancing:CreateRule": {
-        "elasticloadbalancing:CreateRule",
-        "elasticloadbalancing:AddTags",
-    },
-    "elasticloadbalancing:CreateTargetGroup": {
-        "elasticloadbalancing:CreateTargetGroup",
-        "elasticloadbalancing:AddTags",
-    },
-    "logs:CreateLogGroup": {"logs:CreateLogGroup", "logs:TagResource"},
-}
-
-
-def allowed(function: str) -> set[str]:
-    """The actions that a function's policy file allows."""
-    statements = json.loads(POLICIES[function].read_text())["Statement"]
-    return {action for s in statements if s["Effect"] == "Allow" for action in s["Action"]}
-
-
-def needed(calls: set[tuple[str, str]]) -> set[str]:
-    """The actions that these calls take."""
-    names = {f"{SERVICES.get(service, service)}:{operation}" for service, operation in calls}
-    return {action for name in names for action in ACTIONS.get(name, {name})}
-
-
-def check(world: World, *functions: str) -> None:
-    missing = {f: sorted(needed(world.calls[f]) - allowed(f)) for f in functions}
-
-    assert {f: actions for f, actions in missing.items() if actions} == {}
-    assert all(world.calls[f] for f in functions)
 
 
 def test_every_function_has_a_policy_of_its_own() -> None:
@@ -147,7 +83,7 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     world.execute(world.accept_delete(deployment))
     world.execute(world.accept(name="failing", smoke_test={"path": "/", "json_has": ["nope"]}))
 
-    check(world, *(f.name for f in app.app.pure_lambda_functions))
+    check(world, *functions_by_logical_id().values())
 
 
 def test_the_steps_may_do_what_an_address_takes(world: World) -> None:

@@ -58,8 +58,17 @@ class Clients:
             self._made[service].meta.events.register("before-call", self._note)
         return self._made[service]
 
-    def _note(self, model: Any, **_: Any) -> None:
-        self.listener(model.service_model.signing_name, model.name)
+    def _note(self, model: Any, params: dict[str, Any], **_: Any) -> None:
+        """A transaction takes the permissions of what is in it, not one of its own.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+        """
+        names = [model.name]
+        if model.name == "TransactWriteItems":
+            items = json.loads(params["body"])["TransactItems"]
+            names = [f"{kind}Item" for item in items for kind in item]
+        for name in names:
+            self.listener(model.service_model.signing_name, name)
 
 
 class World:

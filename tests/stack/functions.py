@@ -1,0 +1,54 @@
+"""Lambda functions of a stack, called as EventBridge's schedule calls them."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from local.emulator import client as aws_client
+from local.stack import Stack
+
+SCHEDULED = {
+    "version": "0",
+    "id": "1",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "123456789012",
+    "time": "2026-11-24T09:30:00Z",
+    "region": "us-east-1",
+    "resources": [],
+    "detail": {},
+}
+
+
+@cache
+def functions_of(url: str) -> dict[str, Any]:
+    """The client of a stack's functions, and their names; neither changes while it runs."""
+    functions = aws_client("lambda", url)
+    pages = functions.get_paginator("list_functions").paginate()
+    names = [found["FunctionName"] for page in pages for found in page["Functions"]]
+    return {"client": functions, "names": names}
+
+
+def name_of(stack: Stack, logical_id: str) -> str:
+    """The name that CloudFormation gave a function of the template."""
+    names = functions_of(stack.aws_endpoint_url)["names"]
+    (name,) = (name for name in names if logical_id in name)
+    return str(name)
+
+
+def run_scheduled(stack: Stack, logical_id: str) -> dict[str, Any]:
+    """What a function returns to its schedule; a failure of it fails the test."""
+    functions = functions_of(stack.aws_endpoint_url)["client"]
+    answer = functions.invoke(
+        FunctionName=name_of(stack, logical_id), Payload=json.dumps(SCHEDULED)
+    )
+    body = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, body
+    return dict(body)
+
+
+def sweep(stack: Stack) -> None:
+    """What the courier does once a minute."""
+    run_scheduled(stack, "Courier")

@@ -1,0 +1,380 @@
+"""Webhooks: what subscribers on loopback get from the packaged application, and what becomes of
+those that fail, hang or have gone.
+
+Most deployments here name an image that does not exist: two events each, and nothing is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from chalicelib.webhooks import retry_schedule
+from local.stack import Stack
+from tests.conftest import RETRY_TIME_SCALE
+from tests.stack.client import Client, wait_until
+from tests.stack.functions import run_scheduled, sweep
+from tests.subscriber import Received, Reply, Subscriber
+from tests.summary import LINES
+
+CREATED, FAILED = "deployment.created", "deployment.failed"
+
+
+@pytest.fixture
+def subscriber(stack: Stack) -> Iterator[Subscriber]:
+    """One that has the stack's secret."""
+    with Subscriber(stack.webhook_secret) as running:
+        yield running
+
+
+@pytest.fixture
+def other(stack: Stack) -> Iterator[Subscriber]:
+    """Another."""
+    with Subscriber(stack.webhook_secret) as running:
+        yield running
+
+
+@pytest.fixture
+def admin(stack: Stack) -> Client:
+    return Client(stack, stack.admin_token)
+
+
+def missing(stack: Stack) -> str:
+    """An image that the registry has not."""
+    return f"{stack.sample_image.rsplit(':', 1)[0]}:none"
+
+
+def fail(api: Client, stack: Stack, name: str, url: str | None) -> str:
+    """A create that has failed at its first step; the id."""
+    more = {"callback_url": url} if url else {}
+    return str(api.deploy(name, image=missing(stack), **more)["id"])
+
+
+def deliveries(api: Client, deployment: str, **query: str) -> list[dict[str, Any]]:
+    """As the API lists them, newest first."""
+    asked = "&".join(f"{name}={value}" for name, value in query.items())
+    answer = api.send("GET", f"/webhooks/deliveries?deployment={deployment}&{asked}")
+    assert answer.status == 200, answer.text
+    return list(answer.json["deliveries"])
+
+
+def settled(api: Client, stack: Stack, deployment: str, status: str) -> list[dict[str, Any]]:
+    """The deliveries of a failed create, once both have this status; the sweep sees to retries."""
+
+    def all_settled() -> list[dict[str, Any]] | None:
+        found = deliveries(api, deployment, status=status)
+        if len(found) == 2:
+            return found
+        sweep(stack)
+        return None
+
+    return list(wait_until(all_settled, f"both deliveries of {deployment} {status}"))
+
+
+# --- a life --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Life:
+    """What was told of a deployment, and what the API said of it meanwhile."""
+
+    calls: list[Received]
+    events: list[dict[str, Any]]
+    active: dict[str, Any]
+    deleted: dict[str, Any]
+
+    def told(self, kind: str) -> dict[str, Any]:
+        """The first event of a type."""
+        return next(call.event for call in self.calls if call.event["type"] == kind)
+
+
+@pytest.fixture(scope="module")
+def life(stack: Stack, api: Client) -> Iterator[Life]:
+    """A deployment from its create to its end, with a subscriber that takes everything."""
+    with Subscriber(stack.webhook_secret) as subscriber:
+        active = api.deploy("told", callback_url=subscriber.url, ttl="59m")
+        path = f"/deployments/{active['id']}"
+        run_scheduled(stack, "Reconciler")
+        api.change(active["id"], count=2)
+        for verb in ("pause", "resume"):
+            assert api.send("POST", f"{path}/{verb}").status == 202
+            api.follow(active["id"])
+        api.change(active["id"], image=missing(stack))
+        deleted = api.delete(active["id"])
+        subscriber.wait_for(lambda: "deployment.deleted" in subscriber.types(active["id"]))
+        wait_until(lambda: not deliveries(api, active["id"], status="pending"), "all delivered")
+        yield Life(
+            calls=sorted(
+                subscriber.about(active["id"]), key=lambda c: int(c.event["data"]["sequence"])
+            ),
+            events=api.events(active["id"]),
+            active=active,
+            deleted=deleted,
+        )
+
+
+def test_a_whole_life_is_told_in_order(life: Life) -> None:
+    assert [call.event["type"] for call in life.calls] == [
+        "deployment.created",
+        "deployment.active",
+        "deployment.expiring",
+        "deployment.updated",
+        "deployment.paused",
+        "deployment.active",
+        "deployment.rolled_back",
+        "deployment.deleted",
+    ]
+
+
+def test_it_is_signed_and_each_event_has_an_id_of_its_own(life: Life) -> None:
+    assert [call.fault for call in life.calls if call.fault] == []
+    assert len({call.id for call in life.calls}) == len(life.calls)
+    assert {call.headers["content-type"] for call in life.calls} == {"application/json"}
+
+
+def test_the_sequence_is_that_of_the_deployments_events(life: Life) -> None:
+    own = {event["sequence"]: event["at"] for event in life.events}
+
+    for call in life.calls:
+        assert call.event["timestamp"] == own[call.event["data"]["sequence"]]
+
+
+def test_what_was_told_was_true_at_that_moment(life: Life) -> None:
+    created = life.told("deployment.created")["data"]["deployment"]
+    active = life.told("deployment.active")["data"]["deployment"]
+    paused = life.told("deployment.paused")["data"]["deployment"]
+    deleted = life.told("deployment.deleted")["data"]["deployment"]
+
+    assert (created["status"], created["url"]) == ("CREATING", None)
+    for name in ("id", "name", "owner", "status", "url", "image", "prediction", "expires_at"):
+        assert active[name] == life.active[name], name
+    assert active["usd_per_hour"] == life.active["cost"]["usd_per_hour"]
+    assert paused["status"] == "PAUSED"
+    assert (deleted["status"], deleted["url"], deleted["leftovers"]) == ("DELETED", None, [])
+
+
+def test_an_update_that_was_rolled_back_says_why(life: Life) -> None:
+    failed = life.told("deployment.rolled_back")["data"]["deployment"]
+
+    assert failed["operation"] == {"kind": "update", "status": "rolled_back"}
+    assert failed["status"] == "ACTIVE"
+    assert failed["failure"]["code"] == "IMAGE_NOT_FOUND" and failed["failure"]["hint"]
+
+
+def test_a_failed_create_is_told_with_its_hint(
+    api: Client, stack: Stack, subscriber: Subscriber
+) -> None:
+    deployment = fail(api, stack, "told-failed", subscriber.url)
+    subscriber.wait_for(lambda: len(subscriber.types(deployment)) == 2)
+
+    assert subscriber.types(deployment) == [CREATED, FAILED]
+    told = next(c for c in subscriber.about(deployment) if c.event["type"] == FAILED)
+    own = api.get(deployment)["failure"]
+    assert told.event["data"]["deployment"]["failure"] == {
+        name: own[name] for name in ("code", "step", "message", "hint")
+    }
+
+
+# --- a subscriber that fails -----------------------------------------------------------------
+
+
+def test_what_met_a_500_comes_again_with_the_same_id(
+    api: Client, stack: Stack, subscriber: Subscriber
+) -> None:
+    subscriber.answer(Reply(500), Reply(503, {"Retry-After": "2"}), Reply(500), Reply(drop=True))
+    deployment = fail(api, stack, "told-late", subscriber.url)
+
+    found = settled(api, stack, deployment, "delivered")
+
+    assert subscriber.types(deployment) == [CREATED, FAILED]
+    tries = {
+        one.id: [c for c in subscriber.received if c.id == one.id] for one in subscriber.received
+    }
+    assert len(tries) == 2
+    assert sum(map(len, tries.values())) == 6
+    assert [call.fault for call in subscriber.received if call.fault] == []
+    # Two seconds were asked for, and what is signed is the time of each try.
+    assert any(calls[-1].timestamp > calls[0].timestamp for calls in tries.values())
+    assert all(calls[-1].body == calls[0].body for calls in tries.values())
+    assert sorted(len(one["tries"]) for one in found) == sorted(map(len, tries.values()))
+
+
+def test_a_redirect_is_not_followed(
+    api: Client, stack: Stack, subscriber: Subscriber, other: Subscriber
+) -> None:
+    statuses = (301, 302, 303, 307, 308)
+    subscriber.answer(*(Reply.redirect(other.url, status) for status in statuses))
+    deployment = fail(api, stack, "told-elsewhere", subscriber.url)
+
+    settled(api, stack, deployment, "delivered")
+
+    assert subscriber.types(deployment) == [CREATED, FAILED]
+    assert other.received == []
+    assert {call.path for call in subscriber.received} == {"/hook"}
+
+
+def test_410_ends_it(api: Client, stack: Stack, subscriber: Subscriber) -> None:
+    subscriber.answer(then=Reply(410))
+    deployment = fail(api, stack, "told-gone", subscriber.url)
+
+    found = settled(api, stack, deployment, "failed")
+    sweep(stack)
+
+    assert [[attempt["status"] for attempt in one["tries"]] for one in found] == [[410], [410]]
+    assert len(subscriber.received) == 2
+
+
+def test_what_could_not_be_delivered_is_listed_and_sent_again(
+    api: Client, stack: Stack, subscriber: Subscriber
+) -> None:
+    subscriber.answer(then=Reply(500))
+    deployment = fail(api, stack, "told-never", subscriber.url)
+    failed = settled(api, stack, deployment, "failed")
+    ids = {call.id for call in subscriber.received}
+    assert {one["type"] for one in failed} == {CREATED, FAILED}
+    for one in failed:
+        assert {attempt["status"] for attempt in one["tries"]} == {500}
+        check_gaps([datetime.fromisoformat(attempt["at"]) for attempt in one["tries"]])
+
+    subscriber.answer()
+    for one in failed:
+        assert api.send("POST", f"/webhooks/deliveries/{one['id']}/redeliver").status == 202
+    subscriber.wait_for(lambda: len(subscriber.accepted(deployment)) == 2)
+
+    assert {call.id for call in subscriber.accepted(deployment)} == ids
+    settled(api, stack, deployment, "delivered")
+    assert deliveries(api, deployment, status="failed") == []
+
+
+def check_gaps(tries: list[datetime]) -> None:
+    """Each is at least as long after the one before as the schedule says, at this scale."""
+    gaps = [gap * RETRY_TIME_SCALE for gap in retry_schedule.GAPS]
+    observed = [after - before for before, after in pairwise(tries)]
+    LINES.append(
+        "A webhook's retries, a day being 9 s: after "
+        + ", ".join(f"{gap.total_seconds():.3f}" for gap in observed)
+        + " s; the schedule has "
+        + ", ".join(f"{gap.total_seconds():.4g}" for gap in gaps)
+    )
+    # What is due is due to the millisecond.
+    slack = timedelta(milliseconds=1)
+    assert len(observed) == len(gaps)
+    # The last is sooner where those before were late: no try is after the end of the day.
+    assert all(seen >= gap - slack for seen, gap in zip(observed[:-1], gaps[:-1], strict=True))
+    assert tries[-1] - tries[0] >= sum(gaps, timedelta()) - slack
+
+
+def test_one_that_hangs_holds_up_neither_a_deployment_nor_another(
+    api: Client, stack: Stack, subscriber: Subscriber, other: Subscriber
+) -> None:
+    subscriber.hang()
+    stuck = api.create("told-stuck", image=missing(stack), callback_url=subscriber.url)
+    subscriber.wait_for(lambda: subscriber.hanging)
+
+    deployment = fail(api, stack, "told-freely", other.url)
+    assert api.follow(stuck)["status"] == "FAILED"
+    # The sweep meets both subscribers, and waits for the one while it tells the other. It stands in
+    # for the stream, which the emulator reads with one function at a time.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(sweep, stack)
+        other.wait_for(lambda: len(other.types(deployment)) == 2)
+        assert subscriber.hanging
+        subscriber.release()
+
+    wait_until(lambda: sweep(stack) or len(subscriber.types(stuck)) == 2, "what had to wait")
+
+
+def test_one_that_throttles_is_asked_again_when_it_said(
+    api: Client, stack: Stack, subscriber: Subscriber
+) -> None:
+    subscriber.answer(Reply.throttled(1))
+    deployment = fail(api, stack, "told-slowly", subscriber.url)
+
+    settled(api, stack, deployment, "delivered")
+
+    first = subscriber.received[0]
+    (again,) = [call for call in subscriber.received[1:] if call.id == first.id]
+    assert (again.at - first.at).total_seconds() >= 1
+
+
+# --- subscriptions of the whole stack --------------------------------------------------------
+
+
+def test_a_subscription_gets_the_types_it_asked_for_of_every_owner(
+    api: Client, admin: Client, stack: Stack, subscriber: Subscriber, other: Subscriber
+) -> None:
+    body = {"url": subscriber.url, "types": [FAILED]}
+    made = admin.send("POST", "/webhooks/subscriptions", body)
+    assert made.status == 201, made.text
+    path = f"/webhooks/subscriptions/{made.json['id']}"
+    try:
+        deployment = fail(api, stack, "told-to-all", other.url)
+        subscriber.wait_for(lambda: subscriber.types(deployment))
+        other.wait_for(lambda: len(other.types(deployment)) == 2)
+    finally:
+        assert admin.send("DELETE", path).status == 204
+
+    assert subscriber.types(deployment) == [FAILED]
+    assert subscriber.received[0].fault is None
+    # The same event has the same id wherever it goes.
+    assert subscriber.received[0].id in {call.id for call in other.received}
+
+    after = fail(api, stack, "told-no-more", other.url)
+    other.wait_for(lambda: len(other.types(after)) == 2)
+    assert subscriber.about(after) == []
+
+
+def test_a_subscription_that_is_gone_is_disabled(
+    api: Client, admin: Client, stack: Stack, subscriber: Subscriber
+) -> None:
+    subscriber.answer(then=Reply(410))
+    made = admin.send("POST", "/webhooks/subscriptions", {"url": subscriber.url}).json
+    try:
+        fail(api, stack, "told-a-goner", None)
+
+        def disabled() -> dict[str, Any] | None:
+            listed = admin.send("GET", "/webhooks/subscriptions").json["subscriptions"]
+            (own,) = (one for one in listed if one["id"] == made["id"])
+            return own if own["disabled_at"] else None
+
+        assert wait_until(disabled, "the subscription's end")["disabled_reason"]
+    finally:
+        admin.send("DELETE", f"/webhooks/subscriptions/{made['id']}")
+
+
+# --- where nothing is sent -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://10.0.0.1/hook",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[fd00:ec2::254]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://0xa9fea9fe/",
+        "https://2852039166/",
+        "https://0.0.0.0/",
+        "http://10.0.0.1/hook",
+        "ftp://127.0.0.1/hook",
+        "https://user:password@127.0.0.1/",
+    ],
+)
+def test_a_callback_to_a_private_address_is_refused(api: Client, url: str) -> None:
+    answer = api.send("POST", "/deployments", api.spec("told-private", callback_url=url))
+
+    assert (answer.status, answer.json["code"]) == (422, "VALIDATION_FAILED")
+    assert [fault["field"] for fault in answer.json["errors"]] == ["callback_url"]
+
+
+@pytest.mark.parametrize("url", ["https://10.0.0.1/hook", "https://169.254.169.254/"])
+def test_so_is_a_subscription(admin: Client, url: str) -> None:
+    answer = admin.send("POST", "/webhooks/subscriptions", {"url": url})
+
+    assert (answer.status, [fault["field"] for fault in answer.json["errors"]]) == (422, ["url"])

@@ -1,0 +1,74 @@
+"""What each function's policy allows, and which actions the calls of a function take."""
+
+import json
+
+from tests.workflow.machine import ROOT
+from tests.workflow.world import World
+
+POLICIES = {path.stem: path for path in (ROOT / ".chalice/policies").glob("*.json")}
+# Where the name of the API and the name of the action are not the same.
+SERVICES = {"monitoring": "cloudwatch", "tagging": "tag"}
+ACTIONS: dict[str, set[str]] = {
+    # AWS holds these against what its own service-linked role then does.
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/auto-scaling-IAM.html
+    "application-autoscaling:RegisterScalableTarget": {
+        "application-autoscaling:RegisterScalableTarget",
+        "application-autoscaling:TagResource",
+        "ecs:DescribeServices",
+        "ecs:UpdateService",
+        "iam:CreateServiceLinkedRole",
+    },
+    "application-autoscaling:PutScalingPolicy": {
+        "application-autoscaling:PutScalingPolicy",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:PutMetricAlarm",
+    },
+    "application-autoscaling:DeleteScalingPolicy": {
+        "application-autoscaling:DeleteScalingPolicy",
+        "cloudwatch:DeleteAlarms",
+    },
+    "ec2:CreateSecurityGroup": {"ec2:CreateSecurityGroup", "ec2:CreateTags"},
+    "ecs:CreateCluster": {"ecs:CreateCluster", "ecs:TagResource"},
+    "ecs:CreateService": {"ecs:CreateService", "ecs:TagResource"},
+    "ecs:RegisterTaskDefinition": {
+        "ecs:RegisterTaskDefinition",
+        "ecs:TagResource",
+        "iam:PassRole",
+    },
+    "elasticloadbalancing:CreateListener": {
+        "elasticloadbalancing:CreateListener",
+        "elasticloadbalancing:AddTags",
+    },
+    "elasticloadbalancing:CreateLoadBalancer": {
+        "elasticloadbalancing:CreateLoadBalancer",
+        "elasticloadbalancing:AddTags",
+    },
+    "elasticloadbalancing:CreateRule": {
+        "elasticloadbalancing:CreateRule",
+        "elasticloadbalancing:AddTags",
+    },
+    "elasticloadbalancing:CreateTargetGroup": {
+        "elasticloadbalancing:CreateTargetGroup",
+        "elasticloadbalancing:AddTags",
+    },
+    "logs:CreateLogGroup": {"logs:CreateLogGroup", "logs:TagResource"},
+}
+
+
+def allowed(function: str) -> set[str]:
+    """The actions that a function's policy file allows."""
+    statements = json.loads(POLICIES[function].read_text())["Statement"]
+    return {action for s in statements if s["Effect"] == "Allow" for action in s["Action"]}
+
+
+def needed(calls: set[tuple[str, str]]) -> set[str]:
+    """The actions that these calls take."""
+    names = {f"{SERVICES.get(service, service)}:{operation}" for service, operation in calls}
+    return {action for name in names for action in ACTIONS.get(name, {name})}
+
+
+def check(world: World, *functions: str) -> None:
+    missing = {f: sorted(needed(world.calls[f]) - allowed(f)) for f in functions}
+
+    assert {f: actions for f, actions in missing.items() if actions} == {}
+    assert all(world.calls[f] for f in functions)

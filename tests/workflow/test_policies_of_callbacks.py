@@ -1,0 +1,166 @@
+"""The policies of those that hear from chats, and tell chats and subscribers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from slack_sdk.signature import SignatureVerifier
+
+from chalicelib import chat_worker, courier, shared_secrets, tokens
+from chalicelib.api import chat, slack, slack_owners, webhooks
+from chalicelib.api.requests import Request
+from chalicelib.settings import settings
+from chalicelib.tokens import Caller
+from infra.secrets import new_webhook_secret, put
+from tests.in_process import REGISTRY, STACK, TABLE
+from tests.slack_server import CHANNEL, FakeSlack
+from tests.subscriber import Reply, Subscriber
+from tests.workflow.policies import check, needed
+from tests.workflow.world import OWNER, World
+
+SIGNING_SECRET, WEBHOOK_SECRET = "0123456789abcdef0123456789abcdef", new_webhook_secret()
+SWEEP: dict[str, Any] = {"source": "aws.events", "detail": {}}
+Send = Callable[..., Any]
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def played(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
+    """Slack on loopback, and everything set up that functions share with others."""
+    with FakeSlack() as running:
+        monkeypatch.setenv("CALLBACKS_ON_LOOPBACK", "true")
+        monkeypatch.setenv("SLACK_API_URL", running.api_url)
+        settings.cache_clear()
+        ssm = world.client("ssm")
+        put(ssm, STACK, shared_secrets.SLACK_SIGNING_SECRET, SIGNING_SECRET)
+        put(ssm, STACK, shared_secrets.SLACK_BOT_TOKEN, running.token)
+        put(ssm, STACK, shared_secrets.WEBHOOK_SECRETS, WEBHOOK_SECRET)
+        shared_secrets.forget()
+        yield running
+        shared_secrets.forget()
+
+
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    with Subscriber(WEBHOOK_SECRET) as running:
+        yield running
+
+
+@pytest.fixture
+def send(world: World) -> Send:
+    """Asks a handler as an admin; the body of its answer."""
+    scopes = ["read", "deploy", "admin"]
+    token_id, _ = tokens.issue(
+        table_name=TABLE, owner="platform", scopes=scopes, client=world.client("dynamodb")
+    )
+    admin = Caller("platform", frozenset(scopes), token_id)
+
+    def send(handler: Any, *args: str, body: Any = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        request = Request(admin, "/", headers, body=json.dumps(body).encode(), method="POST")
+        return handler(request, *args).body
+
+    return send
+
+
+def typed(played: FakeSlack, text: str) -> None:
+    """A command in the channel, as the API takes it in."""
+    form = {
+        "user_id": "U0PERSON",
+        "channel_id": CHANNEL,
+        "team_id": "T0",
+        "command": "/slipway",
+        "text": text,
+        "response_url": played.response_url(),
+    }
+    body, timestamp = urlencode(form).encode(), str(int(time.time()))
+    signature = SignatureVerifier(SIGNING_SECRET).generate_signature(timestamp=timestamp, body=body)
+    headers = {
+        "Content-Type": FORM,
+        "X-Slack-Request-Timestamp": timestamp,
+        "X-Slack-Signature": str(signature),
+    }
+    values = {name: [value] for name, value in headers.items()}
+    nobody = Caller("", frozenset(), "")
+    request = Request(nobody, "/slack/commands", headers, body=body, header_values=values)
+    assert slack.commands(request).status == 200
+
+
+def sweep(world: World, function: str, run: Any) -> None:
+    """What a worker that has just started does once a minute, counted as its own calls."""
+    shared_secrets.forget()
+    world.record_as(function)
+    run(SWEEP)
+    world.record_as("")
+
+
+def test_the_courier_may_do_what_it_does(
+    world: World, played: FakeSlack, subscriber: Subscriber, send: Send
+) -> None:
+    send(slack_owners.put, CHANNEL, body={"owner": OWNER})
+    send(webhooks.subscribe, body={"url": subscriber.url})
+    subscriber.answer(Reply(500), then=Reply(410))
+
+    deployment = world.deploy()
+    sweep(world, "courier", courier.run)
+    world.execute(world.accept_delete(deployment))
+    sweep(world, "courier", courier.run)
+
+    assert {call.reply.status for call in subscriber.received} == {500, 410}
+    assert send(webhooks.list_subscriptions)["subscriptions"][0]["disabled_at"]
+    assert played.posts("chat.postMessage")
+    taken = {"ssm:GetParameters", "dynamodb:UpdateItem", "dynamodb:PutItem"}
+    assert taken <= needed(world.calls["courier"])
+    check(world, "courier")
+
+
+def test_the_chat_worker_may_do_what_it_does(world: World, played: FakeSlack, send: Send) -> None:
+    world.make_state_machine()
+    send(slack_owners.put, CHANNEL, body={"owner": OWNER})
+    spec = world.deploy(name="asked").spec
+    for text in (
+        f"deploy {REGISTRY}/recommend:1 name=typed",
+        "status",
+        "list",
+        "logs asked",
+        "scale asked 2",
+        "extend asked 8h",
+        "delete typed",
+    ):
+        typed(played, text)
+        sweep(world, "chat_worker", chat_worker.run)
+
+    assert spec.count == 1
+    # One answer each but for the two that began an operation.
+    assert len(played.posts("response_url")) == 5
+    assert "states:StartExecution" in needed(world.calls["chat_worker"])
+    check(world, "chat_worker")
+
+
+def test_the_api_may_do_what_chats_and_admins_ask(
+    world: World, played: FakeSlack, subscriber: Subscriber, send: Send
+) -> None:
+    world.make_state_machine()
+    world.record_as("api_handler")
+    send(slack_owners.put, CHANNEL, body={"owner": OWNER})
+    made = send(webhooks.subscribe, body={"url": subscriber.url})
+    for text in ("help", "scael model 2", f"deploy {REGISTRY}/recommend:1 name=typed"):
+        typed(played, text)
+        send(chat.run, body={"text": text, "user": "ann"})
+    sweep(world, "courier", courier.run)
+    world.record_as("api_handler")
+    sent = send(webhooks.list_deliveries)["deliveries"]
+    send(webhooks.redeliver, sent[0]["id"])
+    send(webhooks.list_subscriptions)
+    send(webhooks.unsubscribe, made["id"])
+    send(slack_owners.list_all)
+    send(slack_owners.delete, CHANNEL)
+
+    taken = {"ssm:GetParameters", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+    assert taken <= needed(world.calls["api_handler"])
+    check(world, "api_handler")
