@@ -89,7 +89,7 @@ def test_what_a_delete_left_is_named() -> None:
     assert "`retry recommender` tries again." in lines
 
 
-@pytest.mark.parametrize("verb", set(CHANGES) - {"extend"})
+@pytest.mark.parametrize("verb", sorted(set(CHANGES) - {"extend"}))
 def test_each_change_says_what_is_done_and_how_to_see_it(verb: str) -> None:
     said = text.accepted(verb, resource.render(active(), MOMENT))
     ask = ID if verb == "delete" else "recommender"
