@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
-from botocore.client import BaseClient
 
 from chalicelib import aws, chat_worker, clock, store, table, work
 from chalicelib.deployments.record import Status
@@ -22,6 +20,8 @@ from tests.unit import slack_request
 from tests.unit.builders import REGISTRY, Clock, active, failed
 from tests.unit.gateway import Gateway
 
+# The worker has threads.
+pytestmark = pytest.mark.usefixtures("one_call_at_a_time")
 ROOT = Path(__file__).parents[2]
 USER, CHANNEL = "U0ALICE", "C0TEAMA"
 IMAGE = f"{REGISTRY}/recommend:1"
@@ -34,19 +34,6 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(clock, "now", made)
     monkeypatch.setattr(work, "now", made)
     return made
-
-
-@pytest.fixture(autouse=True)
-def moto_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto is asked by one thread at a time: a transaction of its copies all tables, and puts the
-    copies in their place where a condition does not hold."""
-    lock, call = threading.Lock(), BaseClient._make_api_call
-
-    def in_turn(client: Any, operation: str, parameters: Any) -> Any:
-        with lock:
-            return call(client, operation, parameters)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", in_turn)
 
 
 @pytest.fixture
