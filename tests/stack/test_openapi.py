@@ -79,6 +79,9 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
     they are not public. The image is one that does not exist, so that a create ends at once.
     """
     schemas = document["components"]["schemas"]
+    # The letters of Unicode are more than a pattern can name everywhere.
+    words = {"type": "string", "pattern": "^[a-z]{1,9}$"}
+    tags = {"maxProperties": 3, "propertyNames": words, "additionalProperties": words}
     for name in ("SpecInput", "SpecChange"):
         fields = schemas[name]["properties"]
         fields["domain"] = {"enum": [None]}
@@ -87,6 +90,7 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
         fields["certificate_arn"] = {"enum": [None, CERTIFICATE]}
         fields["ingress_cidrs"] = {"enum": [["0.0.0.0/0"], ["203.0.113.0/24", "198.51.100.7/32"]]}
         fields["image"] = {"enum": [image]}
+        fields["tags"] |= tags
         fields["secrets"]["maxProperties"] = 0
         # 4 KiB in all, and no name that looks like a secret's.
         fields["environment"] |= {
@@ -98,12 +102,9 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
     # One of the two, and bounds in order.
     schemas["SpecInput"]["properties"].pop("count")
     schemas["SpecInput"]["properties"]["scaling"] = {"enum": [None, SCALING]}
-    schemas["SpecChange"]["properties"]["count"]["maximum"] = 10
+    # A change of either must fit what the deployment has.
+    schemas["SpecChange"]["properties"].pop("count")
     schemas["SpecChange"]["properties"].pop("scaling")
-    # The letters of Unicode are more than a pattern can name everywhere.
-    words = {"type": "string", "pattern": "^[a-z]{1,9}$"}
-    tags = {"maxProperties": 3, "propertyNames": words, "additionalProperties": words}
-    schemas["SpecInput"]["properties"]["tags"] |= tags
     # Ranges in order; a timeout below every interval; durations in their range.
     schemas["HealthCheckInput"]["properties"]["status"] = {"enum": ["200", "200,204", "200-399"]}
     schemas["HealthCheckInput"]["properties"]["timeout"]["maximum"] = 4
