@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from chalicelib import __version__, clock, work
 from chalicelib.clock import rfc3339
 from chalicelib.observability import logger
 from chalicelib.webhooks import callback_url, deliveries, retry_schedule, signing, subscriptions
-from chalicelib.webhooks.deadline import within
+from chalicelib.webhooks.deadline import Connections, within
 from chalicelib.webhooks.deliveries import Delivery, Try
 
 # In seconds: to connect, and between two bytes of the answer.
@@ -69,7 +70,12 @@ def _call(delivery: Delivery, body: str, moment: datetime) -> tuple[Answered | N
             "User-Agent": f"Slipway/{__version__}",
             **signing.headers(delivery.event_id, moment, body),
         }
-        answered = within(LONGEST_CALL, lambda: _post(delivery.url, body.encode(), headers))
+        session = callback_url.session(delivery.url)
+        answered = within(
+            LONGEST_CALL,
+            lambda: _post(session, delivery.url, body.encode(), headers),
+            Connections(session).cut,
+        )
     except callback_url.Refused as refused:
         return None, f"not sent: the URL {refused}"
     except signing.NotSetUp as error:
@@ -82,11 +88,11 @@ def _call(delivery: Delivery, body: str, moment: datetime) -> tuple[Answered | N
     return answered, _fault(answered.status)
 
 
-def _post(url: str, body: bytes, headers: dict[str, str]) -> Answered:
+def _post(session: Any, url: str, body: bytes, headers: dict[str, str]) -> Answered:
     # `stream`: the answer's body is not read, for its status says it all.
     how = {"timeout": TIMEOUTS, "allow_redirects": False, "stream": True}
     with (
-        callback_url.session(url) as session,
+        session,
         callback_url.refusals(),
         session.post(url, data=body, headers=headers, **how) as answer,
     ):

@@ -125,6 +125,40 @@ def listening(key: Path | None = None, certificate: Path | None = None) -> Itera
         server.server_close()
 
 
+class Endless:
+    """A server whose answer begins for ever; `left` is set when its caller takes no more of it."""
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.left = threading.Event()
+        self._over = threading.Event()
+        self._context = context
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Endless:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        made, _ = self._listening.accept()
+        with contextlib.suppress(OSError):
+            if self._context:
+                made = self._context.wrap_socket(made, server_side=True)
+            made.settimeout(1)  # a caller that is there takes it sooner
+            made.recv(65536)
+            while not self._over.is_set():
+                made.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
+        if not self._over.is_set():
+            self.left.set()
+        made.close()
+
+
 class Resolver:
     """`socket.getaddrinfo` where DNS has `names` alone; addresses in digits are as they are."""
 

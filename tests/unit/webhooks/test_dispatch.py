@@ -198,6 +198,16 @@ def test_no_answer_in_time_is_tried_again(
     assert only().status == "pending"
 
 
+def test_an_answer_without_an_end_is_not_read_on(
+    subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(seconds=0.5))
+    with subscribers.Endless() as endless:
+        begin(subscriber, callback_url=f"http://127.0.0.1:{endless.port}/")
+        assert endless.left.wait(10)
+    assert str(only().tries[0].error).startswith("no answer within")
+
+
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     subscriber: Subscriber, tmp_path: Any
 ) -> None:
