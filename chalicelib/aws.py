@@ -48,6 +48,9 @@ CONCURRENT = {
 SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
 
 
+# As many as the courier has threads: each call beyond them would make a connection of its own and
+# throw it away, a TLS handshake a call. They are made as they are needed.
+CONNECTIONS = 128
 # Clients may be used by many threads, and a session by one: it makes one client at a time.
 # https://docs.aws.amazon.com/boto3/latest/guide/clients.html
 _making = threading.Lock()
@@ -73,7 +76,10 @@ def client(service: str, region: str | None = None) -> Any:
     from botocore.config import Config
 
     policy = Config(
-        connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
+        connect_timeout=3,
+        read_timeout=10,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=CONNECTIONS,
     )
     with _making:
         return _session().client(service, region_name=region, config=policy)
