@@ -7,6 +7,7 @@ rotation takes that long to reach every function.
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 
 from chalicelib import aws, clock
@@ -22,6 +23,9 @@ ALL = (SLACK_SIGNING_SECRET, SLACK_BOT_TOKEN, SLACK_INCOMING_WEBHOOK, WEBHOOK_SE
 KEPT = timedelta(minutes=5)
 
 _kept: tuple[datetime, dict[str, str]] | None = None
+# A hundred jobs of the courier begin at once: SSM allows 40 reads a second, to all together.
+# https://docs.aws.amazon.com/general/latest/gr/ssm.html
+_reading = threading.Lock()
 
 
 def parameter(stack: str, name: str) -> str:
@@ -32,10 +36,11 @@ def parameter(stack: str, name: str) -> str:
 def get(name: str) -> str | None:
     """A secret, one of `ALL`, or None where the platform's operator has not set it."""
     global _kept
-    moment = clock.now()
-    if _kept is None or moment - _kept[0] > KEPT:
-        _kept = moment, _read()
-    return _kept[1].get(name)
+    with _reading:
+        moment = clock.now()
+        if _kept is None or moment - _kept[0] > KEPT:
+            _kept = moment, _read()
+        return _kept[1].get(name)
 
 
 def forget() -> None:
