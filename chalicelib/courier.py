@@ -21,9 +21,11 @@ Key = tuple[str, str]
 LEASE = timedelta(seconds=70)
 # Nothing is begun later: a delivery takes 10 s, and a few writes to the table.
 BEGUN_WITHIN = timedelta(seconds=40)
+# To one receiver in a run, however many wait and however slowly it answers: others are due, too.
+TURN = timedelta(seconds=10)
 # Each message and each receiver has one at a time, and they wait for others' answers: so many that
 # a hundred who do not answer keep nobody from one.
-THREADS = 128
+THREADS = aws.CONNECTIONS
 EVENT, DELIVERY, MESSAGE = "EVENT#", "DELIVERY#", "MESSAGE#"
 SLACK = (
     shared_secrets.SLACK_SIGNING_SECRET,
@@ -35,7 +37,8 @@ SLACK = (
 def run(event: dict[str, Any]) -> dict[str, Any]:
     """Does what the event's items ask for, or what is due where the event is a schedule's.
 
-    A job that fails is logged, and its lease runs out: it fails no other.
+    A job that fails is logged, and its lease runs out: it fails no other. Raises where AWS lets
+    nothing be done at all; Lambda runs it again then.
 
     Args:
         event: of the table's stream (`Records`), or of EventBridge's schedule.
@@ -45,6 +48,8 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
     """
     for service in ("dynamodb", "ssm"):
         aws.client(service)  # threads may share a client, and not make one
+    # Without them nobody can be told: better now, before anything is claimed.
+    shared_secrets.get(shared_secrets.WEBHOOK_SECRETS)
     until = now() + BEGUN_WITHIN
     woken = work.woken_by(event)
     if woken:
@@ -60,20 +65,20 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
 
 def _sweep(until: datetime) -> int:
     """What is due, a hundred at a time, as long as there is time for it."""
-    done, silent = 0, set[str]()
+    done, served = 0, set[str]()
     # All of it: however much is due to one who does not answer, the others stand behind it.
     due = work.all_due(work.COURIER)
     while now() < until and (keys := list(islice(due, work.MOST_AT_ONCE))):
-        done += _round(keys, keys, silent, until)
+        done += _round(keys, keys, served, until)
     return done
 
 
-def _round(keys: list[Key], told_of: list[Key], silent: set[str], until: datetime) -> int:
+def _round(keys: list[Key], told_of: list[Key], served: set[str], until: datetime) -> int:
     """Fans the events out, then does all deliveries and messages at once; how many jobs it did.
 
     Args:
         told_of: the events among these are those that messages are to tell of.
-        silent: the receivers that did not answer in this run; further ones are added.
+        served: the receivers that had their turn in this run, or did not answer; more are added.
     """
     # Before an event ends: one that is still due has its messages looked for again.
     messages = dict.fromkeys([*_of(MESSAGE, keys), *_messages_of(_of(EVENT, told_of))])
@@ -82,7 +87,7 @@ def _round(keys: list[Key], told_of: list[Key], silent: set[str], until: datetim
         fanned = [pool.submit(_job, key, until, _fan_out) for key in _of(EVENT, keys)]
         made = [key for each in fanned for key in each.result()[1] or ()]
         due = _by_receiver([*_of(DELIVERY, keys), *made])
-        sent = [pool.submit(_send, each, silent, until) for each in due]
+        sent = [pool.submit(_send, each, served, until) for each in due]
         jobs = sum(each.result()[0] for each in (*told, *fanned))
         return jobs + sum(each.result() for each in sent)
 
@@ -100,19 +105,19 @@ def _job(key: Key, until: datetime, do: Callable[[work.Claim], Any]) -> tuple[in
         return 1, None
 
 
-def _send(keys: list[Key], silent: set[str], until: datetime) -> int:
-    """The deliveries to one receiver, one after another, as long as it answers.
+def _send(keys: list[Key], served: set[str], until: datetime) -> int:
+    """The deliveries to one receiver, one after another, as long as it answers and for one turn.
 
-    One that does not holds up nobody for longer than one call: the rest is the next sweep's.
+    So it holds up nobody for longer than a turn and a call: the rest is the next sweep's.
     """
-    done = 0
+    done, over = 0, now() + TURN
     for key in keys:
-        if key[0] in silent:
+        if key[0] in served:
             break
         count, answered = _job(key, until, _deliver)
         done += count
-        if answered is False:
-            silent.add(key[0])
+        if answered is False or now() >= over:
+            served.add(key[0])
     return done
 
 
@@ -136,16 +141,18 @@ def _tell(claim: work.Claim) -> None:
 
 
 def _messages_of(events: list[Key]) -> list[Key]:
-    """The Slack messages about the deployments of these events. Never raises."""
-    try:
-        if not events or not any(map(shared_secrets.get, SLACK)):
-            return []
-        from chalicelib.slack import messages
-
-        return list(messages.keys_for({pk.partition("#")[2] for pk, _ in events}))
-    except Exception:
-        logger.exception("messages not found")
+    """The Slack messages about the deployments of these events. One that fails fails no other."""
+    if not events or not any(map(shared_secrets.get, SLACK)):
         return []
+    from chalicelib.slack import messages
+
+    found: list[Key] = []
+    for pk in dict.fromkeys(pk for pk, _ in events):
+        try:
+            found += messages.keys_for({pk.partition("#")[2]})
+        except Exception:
+            logger.exception("messages not found", extra={"pk": pk})
+    return found
 
 
 def _of(kind: str, keys: list[Key]) -> list[Key]:

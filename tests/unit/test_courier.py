@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib import aws, clock, courier, shared_secrets, store, table, work
 from chalicelib.deployments.deployment import Deployment
@@ -228,6 +229,26 @@ def test_what_is_due_to_one_who_does_not_answer_does_not_stand_before_the_others
     assert sorted(types(subscriber.received)) == sorted(LIFE)
 
 
+def test_one_who_answers_slowly_has_its_turn_and_no_more(
+    subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is due to it, and for longer than what is due to the others."""
+    monkeypatch.setattr(work, "MOST_AT_ONCE", len(LIFE))
+    with listening() as slow:
+
+        def slowly(received: Received) -> tuple[int, dict[str, str]]:
+            simulated_time.advance_to(simulated_time.seconds() + 9)
+            return 200, {}
+
+        slow.answer = slowly
+        for n in range(3):
+            live(simulated_time, slow.url(), f"slow-abcde{n}")
+        live(simulated_time, subscriber.url())
+        sweep()
+        assert len(slow.received) == 2
+        assert types(subscriber.received) == LIFE
+
+
 def test_they_are_called_at_once(subscriber: Subscriber, simulated_time: SimulatedClock) -> None:
     """None of three gets its answer before all have been called."""
     together = threading.Barrier(3)
@@ -245,8 +266,10 @@ def test_they_are_called_at_once(subscriber: Subscriber, simulated_time: Simulat
 
 
 def test_it_begins_nothing_shortly_before_its_end(
-    subscriber: Subscriber, simulated_time: SimulatedClock
+    subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(courier, "TURN", timedelta(minutes=5))
+
     def slowly(received: Received) -> tuple[int, dict[str, str]]:
         simulated_time.advance_to(simulated_time.seconds() + 30)
         return 200, {}
@@ -257,6 +280,26 @@ def test_it_begins_nothing_shortly_before_its_end(
     assert len(subscriber.received) == 2
     sweep()
     assert len(subscriber.received) == len(LIFE)
+
+
+def test_without_the_secrets_nothing_is_claimed(
+    subscriber: Subscriber, simulated_time: SimulatedClock
+) -> None:
+    subscriber.says(500)
+    live(simulated_time, subscriber.url())
+    wake()
+    subscriber.says(200)
+    simulated_time.advance_to(simulated_time.seconds() + 60)
+    shared_secrets.forget()
+    aws_says.refuse("ssm", "GetParameters", "ThrottlingException", times=1)
+    with pytest.raises(ClientError):
+        sweep()
+    sweep()
+    assert statuses() == ["delivered"] * len(LIFE)
+
+
+def test_each_of_its_threads_keeps_a_connection_to_dynamodb() -> None:
+    assert aws.client("dynamodb").meta.config.max_pool_connections >= courier.THREADS
 
 
 def test_a_sweep_does_all_that_is_due(
@@ -346,6 +389,24 @@ def test_without_slack_nobody_asks_for_messages(slack: Any, simulated_time: Simu
     store.create(deployment_of(now=clock.now()))
     wake()
     assert slack.asked == []
+
+
+def test_a_deployment_whose_messages_are_not_found_keeps_none_from_others(
+    slack: Any, simulated_time: SimulatedClock
+) -> None:
+    set_up_slack()
+    store.create(deployment_of("other-abcdef", now=clock.now(), name="other"))
+    store.create(deployment_of(now=clock.now()))
+    found = slack.keys_for
+
+    def broken(ids: set[str]) -> Any:
+        if "other-abcdef" in ids:
+            raise RuntimeError("its record cannot be read")
+        return found(ids)
+
+    slack.keys_for = broken
+    wake()
+    assert slack.told == [f"DEPLOYMENT#{ID}"]
 
 
 def test_slack_that_fails_keeps_nothing_from_subscribers(
