@@ -105,6 +105,9 @@ def session(url: str) -> Any:
     made = policy.get_antissrf_session()
     # No proxy of the environment, which would do its own look-up, and no password of a .netrc.
     made.trust_env = False
+    # It would read the body of a redirect, of any size and to its end, though it does not follow.
+    # https://requests.readthedocs.io/en/latest/api/#requests.Session.get_redirect_target
+    made.get_redirect_target = lambda answer: None
     return made
 
 

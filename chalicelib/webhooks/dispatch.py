@@ -62,15 +62,14 @@ def _unwanted(delivery: Delivery, body: str | None) -> str | None:
 
 def _call(delivery: Delivery, body: str, moment: datetime) -> tuple[Answered | None, str | None]:
     """The answer, and what is wrong with it or why there is none."""
-    from requests import RequestException
-
     try:
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": f"Slipway/{__version__}",
-            **signing.headers(delivery.event_id, moment, body),
-        }
-        session = callback_url.session(delivery.url)
+        signed = signing.headers(delivery.event_id, moment, body)
+    except signing.NotSetUp as error:
+        return None, f"not sent: {error}"
+    agent = f"Slipway/{__version__}"
+    headers = {"Content-Type": "application/json", "User-Agent": agent, **signed}
+    session = callback_url.session(delivery.url)
+    try:
         answered = within(
             LONGEST_CALL,
             lambda: _post(session, delivery.url, body.encode(), headers),
@@ -78,11 +77,10 @@ def _call(delivery: Delivery, body: str, moment: datetime) -> tuple[Answered | N
         )
     except callback_url.Refused as refused:
         return None, f"not sent: the URL {refused}"
-    except signing.NotSetUp as error:
-        return None, f"not sent: {error}"
     except TimeoutError:
         return None, f"no answer within {LONGEST_CALL.total_seconds():.0f} s"
-    except (RequestException, OSError) as error:
+    except Exception as error:
+        # Whatever a receiver can bring the client to raise: it is noted, and so comes to an end.
         # Its kind alone: the words name addresses and ports, which are not for everybody.
         return None, f"no answer: {type(error).__name__}"
     return answered, _fault(answered.status)

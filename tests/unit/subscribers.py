@@ -126,9 +126,14 @@ def listening(key: Path | None = None, certificate: Path | None = None) -> Itera
 
 
 class Endless:
-    """A server whose answer begins for ever; `left` is set when its caller takes no more of it."""
+    """A server whose answer has no end; `left` is set when its caller takes no more of it.
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    Args:
+        head: what it begins with; without one it begins for ever.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None, head: bytes = b"") -> None:
+        self._head = head
         self.left = threading.Event()
         self._over = threading.Event()
         self._context = context
@@ -152,6 +157,7 @@ class Endless:
                 made = self._context.wrap_socket(made, server_side=True)
             made.settimeout(1)  # a caller that is there takes it sooner
             made.recv(65536)
+            made.sendall(self._head)
             while not self._over.is_set():
                 made.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
         if not self._over.is_set():

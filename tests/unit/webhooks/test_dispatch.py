@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 from standardwebhooks import Webhook
 
 from chalicelib import __version__, clock, store
@@ -126,6 +127,35 @@ def test_a_redirect_is_not_followed(subscriber: Subscriber, status: int) -> None
     begin(subscriber)
     assert subscriber.paths == ["/hooks"]
     assert only().tries[0].error == f"answered {status}: redirects are not followed"
+
+
+def test_a_redirect_is_not_even_read(subscriber: Subscriber) -> None:
+    """Its body may have no end, or unpack to all of a function's memory."""
+    head = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n"
+    with subscribers.Endless(head=head) as endless:
+        begin(subscriber, callback_url=f"http://127.0.0.1:{endless.port}/")
+        assert endless.left.wait(10)
+    assert only().tries[0].error == "answered 302: redirects are not followed"
+
+
+@pytest.mark.parametrize("where", ["http://[::1", "http://a:99999999/", "\xff\xfe", "//", ""])
+def test_a_redirect_to_what_is_no_url_is_a_try_in_vain(subscriber: Subscriber, where: str) -> None:
+    subscriber.says(302, Location=where)
+    begin(subscriber)
+    assert only().tries[0].error == "answered 302: redirects are not followed"
+
+
+def test_whatever_a_call_raises_is_a_try_in_vain(
+    subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be made each minute, and never be given up."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("an answer that the client has not met yet")
+
+    monkeypatch.setattr(requests.Session, "post", broken)
+    begin(subscriber)
+    assert only().tries[0].error == "no answer: ValueError"
 
 
 def test_410_ends_it(subscriber: Subscriber) -> None:
