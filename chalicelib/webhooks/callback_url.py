@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from chalicelib.deployments import web_address
 from chalicelib.observability import logger
@@ -108,7 +109,15 @@ def session(url: str) -> Any:
     # It would read the body of a redirect, of any size and to its end, though it does not follow.
     # https://requests.readthedocs.io/en/latest/api/#requests.Session.get_redirect_target
     made.get_redirect_target = lambda answer: None
+    for adapter in made.adapters.values():
+        # AntiSSRF sets `Host` without the port, and without the brackets of an IPv6 address.
+        # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+        adapter.add_headers = _with_authority
     return made
+
+
+def _with_authority(request: Any, **_: Any) -> None:
+    request.headers["Host"] = urlsplit(request.url).netloc
 
 
 def _notation(url: str) -> str | None:

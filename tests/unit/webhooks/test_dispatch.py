@@ -72,6 +72,7 @@ def test_an_event_is_posted_and_verified_by_the_library(subscriber: Subscriber) 
     assert received.id == f"evt_{ID}_00000001"
     assert received.headers["content-type"] == "application/json"
     assert received.headers["user-agent"] == f"Slipway/{__version__}"
+    assert received.headers["host"] == f"127.0.0.1:{subscriber.port}"
     assert "x-forwarded-for" not in received.headers
     delivery = only()
     assert (delivery.status, delivery.next_try_at) == ("delivered", None)
