@@ -695,6 +695,20 @@ def test_one_that_had_succeeded_is_told_as_that(
     assert standing(slack) == ["Deployed recommender (superseded by pause)"]
 
 
+def test_one_that_could_not_be_started_does_not_stand_there_as_running(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
+) -> None:
+    announcing.append(CHANNEL)
+    made = create()
+    courier.woken()
+    assert standing(slack) == ["Deploying recommender"]
+    store.discard(made)  # as the API does where Step Functions starts no execution
+    courier.sweeps_for(minutes=1)
+    assert standing(slack) == ["Deploying recommender: cancelled"]
+    assert "it could not be started" in said(next(iter(slack.messages.values())))
+    assert "worker" not in only_item()
+
+
 def test_one_that_was_never_shown_is_not_told_after_the_fact(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
