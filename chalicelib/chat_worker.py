@@ -90,7 +90,7 @@ def _do(claim: work.Claim) -> None:
     elif asked.button == "cancel":
         _say(asked, f"Nothing was done: {asked.text} stays as it is.")
     elif asked.button:
-        _carry_out(asked, grammar.Command(asked.button, asked.text, None), caller, claim.pk)
+        _carry_out(claim, asked, grammar.Command(asked.button, asked.text, None), caller)
     else:
         command = grammar.parse(asked.text)
         if isinstance(command, grammar.Misunderstanding):
@@ -98,14 +98,14 @@ def _do(claim: work.Claim) -> None:
         elif command.verb == "delete" and "deploy" in caller.scopes:
             _ask_back(asked, command, caller)
         else:
-            _carry_out(asked, command, caller, claim.pk)
+            _carry_out(claim, asked, command, caller)
 
 
-def _carry_out(asked: Asked, command: Command, caller: Caller, request: str) -> None:
+def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller) -> None:
     from chalicelib.chat import commands
     from chalicelib.slack import blocks, messages
 
-    reply = commands.run(command, caller, key=request)
+    reply = commands.run(command, caller, key=claim.pk)
     began = _began_operation(reply)
     if began:
         assert reply.deployment is not None
@@ -114,11 +114,12 @@ def _carry_out(asked: Asked, command: Command, caller: Caller, request: str) -> 
             channel=asked.channel,
             user=asked.user,
             response_url=asked.response_url,
+            response_until=inbox.answerable_until(claim.item),
         )
     logger.info(
         "slack request done",
         extra={
-            "request": request,
+            "request": claim.pk,
             "verb": command.verb,
             "refused": reply.refused,
             "by": caller.token_id,

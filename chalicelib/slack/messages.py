@@ -38,8 +38,6 @@ from chalicelib.deployments.record import Status
 
 WEBHOOK = "webhook"
 PREFIX, EXPIRY = "MESSAGE#", "MESSAGE#expiry-"
-# https://docs.slack.dev/interactivity/handling-user-interaction#message_responses
-RESPONSE_URL_LIVES = timedelta(minutes=30)
 # After the end of an operation nobody waits for its message any more.
 TOLD_WITHIN = timedelta(hours=1)
 KEPT = timedelta(days=2)
@@ -47,7 +45,12 @@ ATTEMPTS, PAUSE = 5, 0.05  # seconds, times the attempts before
 
 
 def announce(
-    deployment: dict[str, Any], *, channel: str, user: str, response_url: str | None
+    deployment: dict[str, Any],
+    *,
+    channel: str,
+    user: str,
+    response_url: str | None,
+    response_until: datetime,
 ) -> None:
     """Has the operation that a command began told in the channel that the command came from.
 
@@ -56,7 +59,7 @@ def announce(
     Args:
         deployment: as the API answered the command.
         channel, user: Slack's ids.
-        response_url: of the command, at most moments old.
+        response_url, response_until: of the command, and until when it takes posts.
     """
     in_channel = shared_secrets.get(shared_secrets.SLACK_BOT_TOKEN) or response_url
     if not in_channel and not shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK):
@@ -67,7 +70,7 @@ def announce(
     known: dict[str, Any] = {"asked_by": user}
     if response_url:
         known["response_url"] = response_url
-        known["response_until"] = rfc3339(moment + RESPONSE_URL_LIVES)
+        known["response_until"] = rfc3339(response_until)
     item = {**_item(pk, sk, moment), **work.due_now(work.COURIER, moment), **known}
     for attempt in range(ATTEMPTS):
         sleep(PAUSE * attempt)

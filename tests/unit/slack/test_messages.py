@@ -146,7 +146,13 @@ def announce(clock: Clock, channel: str = CHANNEL, response_url: str | None = No
     deployment = store.get(ID)
     assert deployment
     shown = resource.render(deployment, clock())
-    messages.announce(shown, channel=channel, user=USER, response_url=response_url)
+    messages.announce(
+        shown,
+        channel=channel,
+        user=USER,
+        response_url=response_url,
+        response_until=clock() + timedelta(minutes=30),
+    )
 
 
 def items() -> list[dict[str, Any]]:
