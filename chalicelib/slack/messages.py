@@ -35,6 +35,7 @@ from chalicelib.clock import rfc3339
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import Retryable
 from chalicelib.deployments.record import Status
+from chalicelib.observability import logger
 
 WEBHOOK = "webhook"
 PREFIX, EXPIRY = "MESSAGE#", "MESSAGE#expiry-"
@@ -91,7 +92,14 @@ def keys_for(deployment_ids: set[str]) -> list[tuple[str, str]]:
     """
     if not _is_set_up():
         return []
-    return [key for each in sorted(deployment_ids) for key in _keys_of(each)]
+    found = []
+    for each in sorted(deployment_ids):
+        try:
+            found += _keys_of(each)
+        except ValueError:
+            # A record that cannot be read: the others' messages do not suffer for it.
+            logger.exception("messages not found", extra={"deployment": each})
+    return found
 
 
 def hand_over(claim: work.Claim) -> bool:

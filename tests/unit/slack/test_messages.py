@@ -669,6 +669,18 @@ def test_what_only_served_to_tell_goes_with_the_end(
     assert not {"response_url", "shown", "sequence", "lease", "worker"} & only_item().keys()
 
 
+def test_a_record_that_cannot_be_read_keeps_no_others_message_from_being_made(
+    bot: None, slack: FakeSlack, announcing: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    announcing.append(CHANNEL)
+    create()
+    spoilt = {"pk": "DEPLOYMENT#aaa-bbbbbb", "sk": "RECORD", "document": "{}"}
+    table.put_item(spoilt, "attribute_not_exists(pk)", {})
+    [(pk, _)] = messages.keys_for({"aaa-bbbbbb", ID})
+    assert pk == PK
+    assert "aaa-bbbbbb" in str(caplog.records[0].__dict__)
+
+
 # --- a newer operation ---------------------------------------------------------------------------
 
 
