@@ -17,6 +17,7 @@
 | `digest`, `told_at` | of what was told last, and when |
 | `shown`, `sequence` | that itself, as JSON, and the deployment's last event by then |
 | `failures`, `not_before` | tries in vain since, and until when nobody is to try again |
+| `faults` | how many of those were a fault of our own |
 
 An item is work (`work.py`) until the end of its operation is told, or an hour after that end.
 Telling goes by a bot token where there is one: one message, updated. Else by the command's

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from time import sleep
 from typing import Any
 
-from chalicelib import clock, shared_secrets, table, work
+from chalicelib import aws, clock, shared_secrets, table, work
 from chalicelib.clock import rfc3339
 from chalicelib.deployments import errors
 from chalicelib.observability import logger
@@ -28,6 +28,8 @@ SHORTEST_GAP = timedelta(seconds=2)
 # Where nothing has changed but the time it takes.
 ELAPSED_GAP = timedelta(seconds=15)
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=5), timedelta(minutes=4)
+# A fault of our own seldom passes by itself; it may with the next step of the operation.
+MOST_FAULTS = 8
 # Of the five posts that a `response_url` takes one is for the end.
 POSTS = 5
 # So near to its end a `response_url` gets the last word on an operation that still runs.
@@ -36,7 +38,26 @@ KEEP_ATTEMPTS, KEEP_PAUSE = 5, 0.1  # seconds, times the attempts before
 
 
 def tell(claim: work.Claim) -> None:
-    """Brings a claimed message up to date, and leaves its item done, or due again."""
+    """Brings a claimed message up to date, and leaves its item done, or due again.
+
+    Raises what is AWS's; what else fails it, a record that cannot be read or shown, ends it after
+    some tries.
+    """
+    try:
+        _tell(claim)
+    except Exception as error:
+        known = aws.workflow_error(error) or error
+        if isinstance(known, (errors.WorkflowError, table.Conflict)):
+            raise
+        logger.exception("a message to Slack failed", extra={"pk": claim.pk, "sk": claim.sk})
+        faults = int(claim.item.get("faults", 0)) + 1
+        if faults < MOST_FAULTS:
+            _try_again(claim, clock.now(), faults=faults)
+        else:
+            _done(claim)
+
+
+def _tell(claim: work.Claim) -> None:
     subject = subject_of(claim)
     moment = clock.now()
     if subject and not subject.is_last:
@@ -178,7 +199,7 @@ def _told(
     claim: work.Claim, subject: Subject, moment: datetime, is_last_word: bool, **change: Any
 ) -> None:
     change |= {"digest": subject.digest, "told_at": rfc3339(moment)}
-    change |= {"failures": None, "not_before": None}
+    change |= {"failures": None, "faults": None, "not_before": None}
     if subject.is_last:
         _done(claim, **change)
     elif is_last_word:

@@ -14,6 +14,7 @@ import pytest
 from chalicelib import aws, shared_secrets, store, table, work
 from chalicelib.api import resource
 from chalicelib.clock import rfc3339
+from chalicelib.deployments import errors
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import CONVERGE_STEPS
 from chalicelib.deployments.parts import Leftover
@@ -153,6 +154,10 @@ def announce(clock: Clock, channel: str = CHANNEL, response_url: str | None = No
         response_url=response_url,
         response_until=clock() + timedelta(minutes=30),
     )
+
+
+def throttled(deployment_id: str) -> Deployment:
+    raise errors.Throttled("slow down")
 
 
 def items() -> list[dict[str, Any]]:
@@ -679,6 +684,46 @@ def test_a_record_that_cannot_be_read_keeps_no_others_message_from_being_made(
     [(pk, _)] = messages.keys_for({"aaa-bbbbbb", ID})
     assert pk == PK
     assert "aaa-bbbbbb" in str(caplog.records[0].__dict__)
+
+
+def test_a_message_that_cannot_be_made_is_given_up_after_some_tries(
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    create()
+    announce(clock)
+    record = {"pk": PK, "sk": "RECORD", "document": "{}"}
+    table.put_item(record, "attribute_exists(pk)", {})
+    courier.sweeps_for(minutes=60)
+    assert "worker" not in only_item()
+    faults = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert len(faults) == tell.MOST_FAULTS
+    assert not slack.calls
+
+
+def test_one_that_aws_hinders_is_not(
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create()
+    announce(clock)
+    [key] = messages.keys_for({ID})
+    with monkeypatch.context() as patched:
+        patched.setattr("chalicelib.store.get", throttled)
+        for _ in range(tell.MOST_FAULTS + 1):
+            claim = work.claim(*key, LEASE)
+            assert claim
+            with pytest.raises(errors.Throttled):
+                messages.tell(claim)
+            clock.advance(seconds=71)
+    courier.sweep()
+    assert standing(slack) == ["Deploying recommender"]
 
 
 # --- a newer operation ---------------------------------------------------------------------------
