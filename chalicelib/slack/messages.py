@@ -13,7 +13,7 @@
 | `response_url`, `response_until` | of the command, and until when it takes posts |
 | `posts` | how many of its five posts were tried |
 | `ts` | of the message that chat.postMessage made: from then on it is updated |
-| `barred` | ways that Slack has closed for this message: `bot`, `response_url` |
+| `barred` | ways that Slack has closed for this message, as `tell.py` names them |
 | `digest`, `told_at` | of what was told last, and when |
 | `shown`, `sequence` | that itself, as JSON, and the deployment's last event by then |
 | `failures`, `not_before` | tries in vain since, and until when nobody is to try again |

@@ -5,6 +5,7 @@ after the post. Where two were at it at once, the first to keep its own has it, 
 its post away again. What remains: a function that dies in between, or an answer of Slack that was
 lost, leaves a post that nobody knows of, which stays as it is; the next try posts another.
 A `response_url` and an incoming webhook take new posts only: one at the start, one at the end.
+A workspace may allow no edits after some minutes: there the bot posts the end anew.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from chalicelib.slack.layout import Message
 from chalicelib.slack.subject import Subject, subject_of
 
 BOT, RESPONSE_URL, INCOMING_WEBHOOK = "bot", "response_url", "incoming_webhook"
+# A second message of the bot's, where Slack takes no more updates of the first.
+BOT_AGAIN = "bot_again"
 # Until the end is told a message is looked at this often, though nobody wakes the courier.
 LOOK_AGAIN = timedelta(seconds=60)
 SHORTEST_GAP = timedelta(seconds=2)
@@ -113,9 +116,14 @@ def _ways(claim: work.Claim, moment: datetime) -> list[str]:
     if messages.is_webhook(claim.sk):
         found = shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK)
         return [INCOMING_WEBHOOK] if found else []
-    ways = [BOT] if shared_secrets.get(shared_secrets.SLACK_BOT_TOKEN) else []
+    has_bot = shared_secrets.get(shared_secrets.SLACK_BOT_TOKEN) is not None
     takes_posts = claim.item.get("response_until", "") > rfc3339(moment)
-    return [*ways, RESPONSE_URL] if takes_posts and _posts(claim) < POSTS else ways
+    ways = {
+        BOT: has_bot,
+        RESPONSE_URL: takes_posts and _posts(claim) < POSTS,
+        BOT_AGAIN: has_bot and "ts" in claim.item,
+    }
+    return [way for way, is_open in ways.items() if is_open]
 
 
 def _is_worth_telling(claim: work.Claim, subject: Subject, way: str, moment: datetime) -> bool:
@@ -162,6 +170,9 @@ def _make(claim: work.Claim, way: str, message: Message) -> bool:
         client.post_to_url(url, message, replace=False, in_channel=True)
         return True
     channel = claim.sk.rpartition("#")[2]
+    if way == BOT_AGAIN:
+        client.post_message(channel, message)
+        return True
     if "ts" in claim.item:
         client.update_message(channel, claim.item["ts"], message)
         return True

@@ -494,6 +494,24 @@ def test_a_message_that_can_be_updated_no_more_ends_with_a_post(
     assert [header(b) for b in slack.posts("response_url")] == ["Deployed recommender"]
 
 
+@pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
+def test_where_nobody_asked_it_ends_with_a_post_of_the_bots(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock, code: str
+) -> None:
+    announcing.append(CHANNEL)
+    create()
+    courier.woken()
+    slack.refuse(code, target="chat.update")
+    clock.advance(seconds=20)
+    courier.woken()
+    courier.sweeps_for(minutes=3)
+    assert standing(slack) == ["Deploying recommender"]
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deploying recommender", "Deployed recommender"]
+    assert "worker" not in only_item()
+
+
 def test_what_a_channel_cannot_be_told_the_incoming_webhook_is(
     bot: None, webhook: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
