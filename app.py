@@ -8,6 +8,7 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate
 
+from chalicelib import aws
 from chalicelib.api import auth
 from chalicelib.api.endpoint import SlipwayApi, view
 from chalicelib.api.operations import OPERATIONS
@@ -19,6 +20,10 @@ from chalicelib.deployments.errors import Unauthenticated
 WITHOUT_STEPS = ("app.app", "app.authorizer", "app.courier", "app.chat_worker")
 if os.environ.get("_HANDLER", "app.app") not in WITHOUT_STEPS:
     from chalicelib.workflow import lifecycle, reconcile, steps  # noqa: F401
+# So with boto3 and the client that all of them need: most of the CPU that a cold request has left
+# to pay, and Slack waits for three seconds.
+if "_HANDLER" in os.environ:
+    aws.client("dynamodb")
 
 # Chalice would set up the logger of this name, which is Slipway's own: errors alone, and as text.
 app = SlipwayApi(app_name="slipway", configure_logs=False)

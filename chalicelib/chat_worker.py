@@ -34,6 +34,10 @@ FIRST_GAP, LONGEST_GAP = timedelta(seconds=5), timedelta(minutes=5)
 # So long before its `response_url` dies a request is given up, so that its user can be told.
 TO_SAY_SO = timedelta(minutes=2)
 
+WAITING = (
+    "AWS does not answer at this moment, so this is tried again for half an hour: {text}. You need "
+    "not send it again; what comes of it is told here."
+)
 GIVEN_UP = (
     "AWS or Slack did not answer for half an hour, so this was given up: {text}. It may have taken "
     "effect: look with `/slipway list`, and send it again where it has not."
@@ -90,7 +94,7 @@ def _do(claim: work.Claim) -> None:
     elif asked.button == "cancel":
         _say(asked, f"Nothing was done: {asked.text} stays as it is.")
     elif asked.button:
-        _carry_out(asked, grammar.Command(asked.button, asked.text, None), caller, claim.pk)
+        _carry_out(claim, asked, grammar.Command(asked.button, asked.text, None), caller)
     else:
         command = grammar.parse(asked.text)
         if isinstance(command, grammar.Misunderstanding):
@@ -98,14 +102,14 @@ def _do(claim: work.Claim) -> None:
         elif command.verb == "delete" and "deploy" in caller.scopes:
             _ask_back(asked, command, caller)
         else:
-            _carry_out(asked, command, caller, claim.pk)
+            _carry_out(claim, asked, command, caller)
 
 
-def _carry_out(asked: Asked, command: Command, caller: Caller, request: str) -> None:
+def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller) -> None:
     from chalicelib.chat import commands
     from chalicelib.slack import blocks, messages
 
-    reply = commands.run(command, caller, key=request)
+    reply = commands.run(command, caller, key=claim.pk)
     began = _began_operation(reply)
     if began:
         assert reply.deployment is not None
@@ -114,11 +118,12 @@ def _carry_out(asked: Asked, command: Command, caller: Caller, request: str) -> 
             channel=asked.channel,
             user=asked.user,
             response_url=asked.response_url,
+            response_until=inbox.answerable_until(claim.item),
         )
     logger.info(
         "slack request done",
         extra={
-            "request": request,
+            "request": claim.pk,
             "verb": command.verb,
             "refused": reply.refused,
             "by": caller.token_id,
@@ -190,22 +195,31 @@ def _post(asked: Asked, message: Message) -> None:
 def _leave(claim: work.Claim, error: Exception) -> None:
     """Leaves a request that failed for later, or ends it and says so."""
     attempts = int(claim.item.get("attempts", 0)) + 1
-    passing = _is_passing(error)
+    of_slack = _is_of_slack(error)
+    passing = of_slack or _is_of_aws(error)
     at = clock.now() + _gap(attempts, error)
     in_time = at < inbox.answerable_until(claim.item) - TO_SAY_SO
     told = {"request": claim.pk, "attempts": attempts, "reason": f"{type(error).__name__}: {error}"}
     if in_time and (passing or attempts < MOST_FAULTS):
         logger.warning("slack request left for later", extra=told, exc_info=not passing)
+        if passing and not of_slack and attempts == 1:
+            # Else it is typed again, and done twice or, much later, after what was typed since.
+            _say_so(claim, WAITING)
         work.again(claim, at, attempts=attempts)
         return
     logger.error("slack request given up", extra=told, exc_info=not passing)
+    _say_so(claim, GIVEN_UP if passing else FAULT)
+    work.done(claim, attempts=attempts, response_url=None)
+
+
+def _say_so(claim: work.Claim, words: str) -> None:
+    """Tells its user what is the matter, if Slack lets it. Never raises."""
     try:
         asked = inbox.asked_by(claim.item)
-        words = GIVEN_UP if passing else FAULT
         _say(asked, words.format(text=asked.text, request=claim.pk))
-    except Exception:
-        logger.exception("its user could not be told", extra=told)
-    work.done(claim, attempts=attempts, response_url=None)
+    except Exception as error:
+        extra = {"request": claim.pk, "reason": f"{type(error).__name__}: {error}"}
+        logger.warning("its user could not be told", extra=extra)
 
 
 def _gap(attempts: int, error: Exception) -> timedelta:
@@ -215,10 +229,14 @@ def _gap(attempts: int, error: Exception) -> timedelta:
     return max(grown, asked_for) if isinstance(asked_for, timedelta) else grown
 
 
-def _is_passing(error: Exception) -> bool:
-    """Whether it is AWS's or Slack's affair, and may work in a while."""
+def _is_of_slack(error: Exception) -> bool:
+    """Whether it is Slack's affair, and may work in a while."""
     from chalicelib.slack import client
 
+    return isinstance(error, (client.Throttled, client.Unreachable))
+
+
+def _is_of_aws(error: Exception) -> bool:
+    """Whether it is AWS's, likewise."""
     known = aws.workflow_error(error) or error
-    ours = (AwsUnavailable, Throttled, Retryable, table.Conflict)
-    return isinstance(known, (*ours, client.Throttled, client.Unreachable))
+    return isinstance(known, (AwsUnavailable, Throttled, Retryable, table.Conflict))

@@ -30,13 +30,11 @@ from chalicelib.slack import inbox, owners, signature
 from chalicelib.slack.inbox import Asked
 
 BUTTONS = ("delete", "retry", "cancel")
-# A form of Slack's has some 15 fields; a message has at most 3000 characters, a command no more.
+# A form of Slack's has some 15.
 MOST_FIELDS = 50
-MOST_TEXT = 3000
 SHOWN = 200
 
 UNREADABLE = "Slipway could not read this command. Try `/slipway help`."
-TOO_LONG = f"This command is too long: at most {MOST_TEXT} characters are read."
 UNAVAILABLE = (
     "Slipway does not reach AWS at this moment. Nothing is lost that was running: look with "
     "`/slipway list` in a minute, and send the command again where it did nothing."
@@ -54,8 +52,6 @@ def commands(request: Request) -> Answer:
     except ValueError as error:
         logger.warning("slack command not readable", extra={"reason": str(error)})
         return _told(UNREADABLE)
-    if len(asked.text) > MOST_TEXT:
-        return _told(TOO_LONG)
     known = _known_at_once(request, asked.text)
     if known is not None:
         return _told(known)

@@ -30,8 +30,8 @@ from chalicelib.deployments.errors import (
 from chalicelib.tokens import Caller
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
-# How far back to look for the last lines: the next where there is none; None is from the creation.
-WINDOWS = ("15m", "1d", None)
+# How far back to look for the last lines: further where they are few; None is from the creation.
+WINDOWS = ("1m", "15m", "1d", None)
 MOST_PAGES = 5
 LINES_A_PAGE = 1000
 # Somebody else changed the deployment between the look and the change.
@@ -107,8 +107,10 @@ def _logs(command: Command, caller: Caller) -> Reply:
     reference = command.reference or ""
     lines: list[dict[str, Any]] = []
     for window in WINDOWS:
-        lines = _last_lines(reference, caller, window)
-        if lines:
+        found, is_whole = _last_lines(reference, caller, window)
+        # Of a longer time than can be read the last that were read are old.
+        lines = found if is_whole else lines or found
+        if len(lines) >= text.MOST_LINES or not is_whole:
             break
     return Reply(text.logged(reference, lines), None, command.verb, lines=lines)
 
@@ -117,17 +119,20 @@ def _help(command: Command, caller: Caller) -> Reply:
     return Reply(grammar.help_text(command.reference), None, command.verb)
 
 
-def _last_lines(reference: str, caller: Caller, since: str | None) -> list[dict[str, Any]]:
-    """The API reads on from the oldest; so to the end, or as far as a few pages go."""
+def _last_lines(
+    reference: str, caller: Caller, since: str | None
+) -> tuple[list[dict[str, Any]], bool]:
+    """The last lines, and whether they are: the API reads on from the oldest, and only a few pages
+    are asked for."""
     query = {"limit": [str(LINES_A_PAGE)], **({"since": [since]} if since else {})}
     last: list[dict[str, Any]] = []
     for _ in range(MOST_PAGES):
         page = _ask(BY_NAME["list_log_lines"], caller, reference, query=query).body
         last = [*last, *page["lines"]][-text.MOST_LINES :]
         if not page["lines"] or page["next_cursor"] is None:
-            break
+            return last, True
         query = {"limit": [str(LINES_A_PAGE)], "cursor": [page["next_cursor"]]}
-    return last
+    return last, False
 
 
 def _page(caller: Caller) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Import it where a message is made: the models of Slack's SDK come with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from slack_sdk.models.blocks import Block
 
@@ -23,6 +23,9 @@ from chalicelib.slack.operation_message import (
     title,
 )
 
+if TYPE_CHECKING:
+    from chalicelib.chat.commands import Reply
+
 # Buttons: their action_id; the value is the deployment's id.
 DELETE, CANCEL = "delete", "cancel"
 LISTED, LISTED_A_BLOCK = 100, 5
@@ -33,23 +36,6 @@ STATUS_MARKS = {
     "DELETE_FAILED": "✗",
     "DELETED": "–",  # noqa: RUF001
 }
-
-
-class Reply(Protocol):
-    """What `chat.commands.run` answers, as far as it is shown."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def deployment(self) -> dict[str, Any] | None: ...
-    @property
-    def verb(self) -> str: ...
-    @property
-    def refused(self) -> bool: ...
-    @property
-    def deployments(self) -> list[dict[str, Any]] | None: ...
-    @property
-    def lines(self) -> list[dict[str, Any]] | None: ...
 
 
 def expiring(deployment: dict[str, Any]) -> Message:
@@ -158,7 +144,6 @@ __all__ = [
     "DELETE",
     "RETRY",
     "Message",
-    "Reply",
     "confirm_delete",
     "content",
     "expiring",

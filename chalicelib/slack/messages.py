@@ -13,10 +13,11 @@
 | `response_url`, `response_until` | of the command, and until when it takes posts |
 | `posts` | how many of its five posts were tried |
 | `ts` | of the message that chat.postMessage made: from then on it is updated |
-| `barred` | ways that Slack has closed for this message: `bot`, `response_url` |
+| `barred` | ways that Slack has closed for this message, as `tell.py` names them |
 | `digest`, `told_at` | of what was told last, and when |
 | `shown`, `sequence` | that itself, as JSON, and the deployment's last event by then |
 | `failures`, `not_before` | tries in vain since, and until when nobody is to try again |
+| `faults` | how many of those were a fault of our own |
 
 An item is work (`work.py`) until the end of its operation is told, or an hour after that end.
 Telling goes by a bot token where there is one: one message, updated. Else by the command's
@@ -35,11 +36,10 @@ from chalicelib.clock import rfc3339
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import Retryable
 from chalicelib.deployments.record import Status
+from chalicelib.observability import logger
 
 WEBHOOK = "webhook"
 PREFIX, EXPIRY = "MESSAGE#", "MESSAGE#expiry-"
-# https://docs.slack.dev/interactivity/handling-user-interaction#message_responses
-RESPONSE_URL_LIVES = timedelta(minutes=30)
 # After the end of an operation nobody waits for its message any more.
 TOLD_WITHIN = timedelta(hours=1)
 KEPT = timedelta(days=2)
@@ -47,7 +47,12 @@ ATTEMPTS, PAUSE = 5, 0.05  # seconds, times the attempts before
 
 
 def announce(
-    deployment: dict[str, Any], *, channel: str, user: str, response_url: str | None
+    deployment: dict[str, Any],
+    *,
+    channel: str,
+    user: str,
+    response_url: str | None,
+    response_until: datetime,
 ) -> None:
     """Has the operation that a command began told in the channel that the command came from.
 
@@ -56,7 +61,7 @@ def announce(
     Args:
         deployment: as the API answered the command.
         channel, user: Slack's ids.
-        response_url: of the command, at most moments old.
+        response_url, response_until: of the command, and until when it takes posts.
     """
     in_channel = shared_secrets.get(shared_secrets.SLACK_BOT_TOKEN) or response_url
     if not in_channel and not shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK):
@@ -67,7 +72,7 @@ def announce(
     known: dict[str, Any] = {"asked_by": user}
     if response_url:
         known["response_url"] = response_url
-        known["response_until"] = rfc3339(moment + RESPONSE_URL_LIVES)
+        known["response_until"] = rfc3339(response_until)
     item = {**_item(pk, sk, moment), **work.due_now(work.COURIER, moment), **known}
     for attempt in range(ATTEMPTS):
         sleep(PAUSE * attempt)
@@ -88,7 +93,14 @@ def keys_for(deployment_ids: set[str]) -> list[tuple[str, str]]:
     """
     if not _is_set_up():
         return []
-    return [key for each in sorted(deployment_ids) for key in _keys_of(each)]
+    found = []
+    for each in sorted(deployment_ids):
+        try:
+            found += _keys_of(each)
+        except ValueError:
+            # A record that cannot be read: the others' messages do not suffer for it.
+            logger.exception("messages not found", extra={"deployment": each})
+    return found
 
 
 def hand_over(claim: work.Claim) -> bool:

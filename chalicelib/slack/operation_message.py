@@ -34,6 +34,7 @@ def operation(
     now: datetime,
     *,
     superseded_by: str | None = None,
+    withdrawn: bool = False,
 ) -> Message:
     """The message of a deployment's operation, as it stands.
 
@@ -42,12 +43,15 @@ def operation(
         asked_by: Slack's id of a user, or a name; None where nobody of Slack's did.
         superseded_by: the kind of the operation that came after this one, where `deployment` is
             what was last known of it.
+        withdrawn: it could not be started, and `deployment` is what was last known of it.
     """
     under_way, named = deployment["operation"], title(deployment)
     shown: list[Block | None]
     if superseded_by:
         named = f"{named} (superseded by {superseded_by})"
         shown = [layout.section(progress.steps(under_way["steps"]))]
+    elif withdrawn:
+        shown = [layout.section("AWS was not available: it could not be started.")]
     elif under_way["status"] == "running":
         shown = [*_running(deployment, now), failure(deployment)]
     elif under_way["status"] == "succeeded":

@@ -47,7 +47,7 @@ def subject_of(claim: work.Claim) -> Subject | None:
     """What to tell by the record as it is now; None where there is nothing any more."""
     deployment = store.get(claim.pk.partition("#")[2])
     if deployment is None:
-        return None
+        return _taken_back(claim)
     subject = claim.sk.split("#")[1]
     if claim.sk.startswith(messages.EXPIRY):
         return _expiry(deployment, subject.removeprefix("expiry-"))
@@ -91,6 +91,18 @@ def _superseded(claim: work.Claim, deployment: Deployment) -> Subject | None:
         until=newer.started_at + messages.TOLD_WITHIN,
         known={},
     )
+
+
+def _taken_back(claim: work.Claim) -> Subject | None:
+    """There is no record any more: the API takes back a create that nobody could start."""
+    if "shown" not in claim.item:
+        return None
+    shown, moment = json.loads(claim.item["shown"]), clock.now()
+    shown["operation"]["status"] = "cancelled"
+    shown["cost"]["usd_per_hour"] = 0  # nothing was made
+    message = blocks.operation(shown, claim.item.get("asked_by"), moment, withdrawn=True)
+    until = datetime.fromisoformat(claim.item["told_at"]) + messages.TOLD_WITHIN
+    return Subject(message, _digest(message.blocks), is_last=True, until=until, known={})
 
 
 def _expiry(deployment: Deployment, expires_at: str) -> Subject | None:

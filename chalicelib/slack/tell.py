@@ -5,6 +5,7 @@ after the post. Where two were at it at once, the first to keep its own has it, 
 its post away again. What remains: a function that dies in between, or an answer of Slack that was
 lost, leaves a post that nobody knows of, which stays as it is; the next try posts another.
 A `response_url` and an incoming webhook take new posts only: one at the start, one at the end.
+A workspace may allow no edits after some minutes: there the bot posts the end anew.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from time import sleep
 from typing import Any
 
-from chalicelib import clock, shared_secrets, table, work
+from chalicelib import aws, clock, shared_secrets, table, work
 from chalicelib.clock import rfc3339
 from chalicelib.deployments import errors
 from chalicelib.observability import logger
@@ -22,12 +23,16 @@ from chalicelib.slack.layout import Message
 from chalicelib.slack.subject import Subject, subject_of
 
 BOT, RESPONSE_URL, INCOMING_WEBHOOK = "bot", "response_url", "incoming_webhook"
+# A second message of the bot's, where Slack takes no more updates of the first.
+BOT_AGAIN = "bot_again"
 # Until the end is told a message is looked at this often, though nobody wakes the courier.
 LOOK_AGAIN = timedelta(seconds=60)
 SHORTEST_GAP = timedelta(seconds=2)
 # Where nothing has changed but the time it takes.
 ELAPSED_GAP = timedelta(seconds=15)
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=5), timedelta(minutes=4)
+# A fault of our own seldom passes by itself; it may with the next step of the operation.
+MOST_FAULTS = 8
 # Of the five posts that a `response_url` takes one is for the end.
 POSTS = 5
 # So near to its end a `response_url` gets the last word on an operation that still runs.
@@ -36,7 +41,26 @@ KEEP_ATTEMPTS, KEEP_PAUSE = 5, 0.1  # seconds, times the attempts before
 
 
 def tell(claim: work.Claim) -> None:
-    """Brings a claimed message up to date, and leaves its item done, or due again."""
+    """Brings a claimed message up to date, and leaves its item done, or due again.
+
+    Raises what is AWS's; what else fails it, a record that cannot be read or shown, ends it after
+    some tries.
+    """
+    try:
+        _tell(claim)
+    except Exception as error:
+        known = aws.workflow_error(error) or error
+        if isinstance(known, (errors.WorkflowError, table.Conflict)):
+            raise
+        logger.exception("a message to Slack failed", extra={"pk": claim.pk, "sk": claim.sk})
+        faults = int(claim.item.get("faults", 0)) + 1
+        if faults < MOST_FAULTS:
+            _try_again(claim, clock.now(), faults=faults)
+        else:
+            _done(claim)
+
+
+def _tell(claim: work.Claim) -> None:
     subject = subject_of(claim)
     moment = clock.now()
     if subject and not subject.is_last:
@@ -92,9 +116,14 @@ def _ways(claim: work.Claim, moment: datetime) -> list[str]:
     if messages.is_webhook(claim.sk):
         found = shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK)
         return [INCOMING_WEBHOOK] if found else []
-    ways = [BOT] if shared_secrets.get(shared_secrets.SLACK_BOT_TOKEN) else []
+    has_bot = shared_secrets.get(shared_secrets.SLACK_BOT_TOKEN) is not None
     takes_posts = claim.item.get("response_until", "") > rfc3339(moment)
-    return [*ways, RESPONSE_URL] if takes_posts and _posts(claim) < POSTS else ways
+    ways = {
+        BOT: has_bot,
+        RESPONSE_URL: takes_posts and _posts(claim) < POSTS,
+        BOT_AGAIN: has_bot and "ts" in claim.item,
+    }
+    return [way for way, is_open in ways.items() if is_open]
 
 
 def _is_worth_telling(claim: work.Claim, subject: Subject, way: str, moment: datetime) -> bool:
@@ -141,6 +170,9 @@ def _make(claim: work.Claim, way: str, message: Message) -> bool:
         client.post_to_url(url, message, replace=False, in_channel=True)
         return True
     channel = claim.sk.rpartition("#")[2]
+    if way == BOT_AGAIN:
+        client.post_message(channel, message)
+        return True
     if "ts" in claim.item:
         client.update_message(channel, claim.item["ts"], message)
         return True
@@ -178,7 +210,7 @@ def _told(
     claim: work.Claim, subject: Subject, moment: datetime, is_last_word: bool, **change: Any
 ) -> None:
     change |= {"digest": subject.digest, "told_at": rfc3339(moment)}
-    change |= {"failures": None, "not_before": None}
+    change |= {"failures": None, "faults": None, "not_before": None}
     if subject.is_last:
         _done(claim, **change)
     elif is_last_word:

@@ -47,6 +47,20 @@ def test_a_step_has_its_own_before_it_is_called() -> None:
     assert not loaded & RARELY
 
 
+@pytest.mark.parametrize("handler", ["app.app", "app.chat_worker", "app.network"])
+def test_the_tables_client_is_made_while_a_function_starts(handler: str) -> None:
+    made = "import app; from chalicelib import aws; print(aws.client.cache_info().currsize)"
+    told = subprocess.run(
+        [sys.executable, "-c", made],
+        cwd=ROOT,
+        env={**os.environ, "_HANDLER": handler},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "1"
+
+
 def test_what_is_logged_reaches_the_handler_of_lambda_which_makes_json_of_it() -> None:
     logger = (
         "import app, logging; logger = logging.getLogger('slipway');"

@@ -382,13 +382,33 @@ def test_aws_is_waited_for_and_at_last_the_user_is_told(
     monkeypatch.setattr(states, "start_execution", throttled)
     pk = ask(slack, f"deploy {IMAGE} name=shop")
     woken()
-    assert (is_done(pk), said(slack)) == (False, [])
+    [text] = said(slack)  # at once: else it is typed again
+    assert "You need not send it again" in text
+    assert not is_done(pk)
     for _ in range(40):
         swept(time, minutes=1)
     assert is_done(pk)
-    [text] = said(slack)
+    [_, text] = said(slack)
     assert f"deploy {IMAGE} name=shop" in text
     assert "send it again" in text
+
+
+def test_a_response_url_lives_no_longer_for_a_command_that_had_to_wait(
+    slack: FakeSlack, time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(**_: Any) -> Any:
+        raise botocore.exceptions.ClientError(PASSING, "StartExecution")
+
+    asked_at = time()
+    ask(slack, f"deploy {IMAGE} name=shop")
+    with monkeypatch.context() as patched:
+        patched.setattr(aws.client("stepfunctions"), "start_execution", throttled)
+        woken()
+    swept(time, minutes=20)
+    [deployment_id] = deployments()
+    [message] = messages_of(deployment_id)
+    ends = datetime.fromisoformat(message["response_until"])
+    assert abs(ends - asked_at - timedelta(minutes=30)) < timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("code", ["expired_url", "used_url"])

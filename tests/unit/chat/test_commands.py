@@ -207,7 +207,7 @@ def test_help_needs_no_call(aws_calls: list[str]) -> None:
 def write(deployment: Deployment, count: int, minutes_ago: int) -> None:
     logs, group = aws.client("logs"), log_group.name_of(deployment.id)
     log_group.ensure(deployment)
-    stream = log_stream("0123456789abcdef" * 2)
+    stream = log_stream(f"{minutes_ago:032x}")
     logs.create_log_stream(logGroupName=group, logStreamName=stream)
     from chalicelib.clock import now
 
@@ -224,6 +224,24 @@ def test_logs_are_the_last_lines(minutes_ago: int) -> None:
     told = [line["message"] for line in reply.lines or []]
     assert told == [f"line {at}" for at in range(2480, 2500)]
     assert reply.text.endswith("line 2499")
+
+
+def test_logs_of_one_that_writes_more_than_is_read_are_the_last_all_the_same() -> None:
+    made = serving()
+    write(made, 9000, 10)
+    write(made, 30, 0)
+    reply = say("logs rec")
+    told = [line["message"] for line in reply.lines or []]
+    assert told == [f"line {at}" for at in range(10, 30)]
+
+
+def test_few_lines_of_late_are_joined_to_those_before() -> None:
+    made = serving()
+    write(made, 30, 10)
+    write(made, 2, 0)
+    reply = say("logs rec")
+    told = [line["message"] for line in reply.lines or []]
+    assert told == [*(f"line {at}" for at in range(12, 30)), "line 0", "line 1"]
 
 
 def test_logs_of_one_that_has_written_none() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.api import resource
+from chalicelib.chat.commands import Reply
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS
 from chalicelib.deployments.parts import Failure, Leftover, Prediction, Resource
@@ -36,16 +36,8 @@ USER = "U0ANNA"
 HOSTILE = "<!channel> <@U0ANNA> <https://evil.example|here> & `x` ```\nrun\n``` *b* _i_"
 
 
-@dataclass(frozen=True)
-class Reply:
-    """As `chat.commands.run` gives it."""
-
-    text: str = "Done."
-    deployment: dict[str, Any] | None = None
-    verb: str = "help"
-    refused: bool = False
-    deployments: list[dict[str, Any]] | None = None
-    lines: list[dict[str, Any]] | None = None
+def replied(**given: Any) -> Reply:
+    return Reply(**{"text": "Done.", "deployment": None, "verb": "help", **given})
 
 
 def shown(deployment: Deployment) -> dict[str, Any]:
@@ -246,29 +238,29 @@ def test_one_that_expires_says_when_and_how_to_keep_it() -> None:
 
 
 def test_a_status_shows_one_deployment() -> None:
-    told = said(blocks.reply(Reply(verb="status", deployment=shown(served()))))
+    told = said(blocks.reply(replied(verb="status", deployment=shown(served()))))
     assert f"✓ *recommender*  `ACTIVE`  <{URL}>  $0.0400/h" in told
-    running = said(blocks.reply(Reply(verb="status", deployment=shown(deployment_of()))))
+    running = said(blocks.reply(replied(verb="status", deployment=shown(deployment_of()))))
     assert "▸ *recommender*  `CREATING`" in running
     assert "*0 %*  Deploying recommender" in running
 
 
 def test_a_list_has_a_line_each() -> None:
     some = [shown(served()), shown(failed()), shown(in_status(Status.PAUSED))]
-    message = blocks.reply(Reply(verb="list", deployments=some))
+    message = blocks.reply(replied(verb="list", deployments=some))
     assert message.text == "3 deployments"
     assert [line[0] for line in said(message).splitlines()] == ["✓", "✗", "‖"]
 
 
 def test_a_list_of_hundreds_stays_within_the_limits() -> None:
-    message = blocks.reply(Reply(verb="list", deployments=[shown(served())] * 300))
+    message = blocks.reply(replied(verb="list", deployments=[shown(served())] * 300))
     assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
     assert "… and 200 more" in said(message)
 
 
 @pytest.mark.parametrize("deployments", [[], None])
 def test_an_empty_list_says_the_text(deployments: list[dict[str, Any]] | None) -> None:
-    empty = Reply(text="No deployments.", verb="list", deployments=deployments)
+    empty = replied(text="No deployments.", verb="list", deployments=deployments)
     assert said(blocks.reply(empty)) == "No deployments."
 
 
@@ -277,7 +269,7 @@ def test_logs_are_the_newest_that_fit() -> None:
         {"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": f"{n} {'x' * 50}"}
         for n in range(500)
     ]
-    told = said(blocks.reply(Reply(verb="logs", lines=lines, deployment=shown(served()))))
+    told = said(blocks.reply(replied(verb="logs", lines=lines, deployment=shown(served()))))
     assert "*Logs of recommender*" in told
     assert "09:30:00 499 xx" in told
     assert "09:30:00 0 xx" not in told
@@ -286,13 +278,13 @@ def test_logs_are_the_newest_that_fit() -> None:
 
 def test_one_endless_line_is_cut() -> None:
     line = {"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": "<" * 100_000}
-    message = blocks.reply(Reply(verb="logs", lines=[line]))
+    message = blocks.reply(replied(verb="logs", lines=[line]))
     assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
     assert "…\n```" in said(message)
 
 
 def test_a_refusal_is_its_text() -> None:
-    reply = Reply(
+    reply = replied(
         text="No deployment <x>.", verb="status", refused=True, deployment=shown(failed())
     )
     assert said(blocks.reply(reply)) == "No deployment &lt;x&gt;."
@@ -300,7 +292,7 @@ def test_a_refusal_is_its_text() -> None:
 
 def test_a_long_text_is_told_in_whole_lines() -> None:
     text = "\n".join(f"{n} {'y' * 90}" for n in range(60))
-    message = blocks.reply(Reply(text=text))
+    message = blocks.reply(replied(text=text))
     assert len(message.blocks) == 2
     assert said(message) == text
 
@@ -343,7 +335,7 @@ def test_no_text_from_outside_mentions_links_or_breaks_out(status: str, asked_by
 
 def test_logs_cannot_break_out_of_their_block() -> None:
     lines = [{"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": HOSTILE}]
-    told = said(blocks.reply(Reply(verb="logs", lines=lines)))
+    told = said(blocks.reply(replied(verb="logs", lines=lines)))
     assert told.count("```") == 2
     assert "&lt;!channel&gt;" in told
 
@@ -443,8 +435,8 @@ def test_any_deployment_gives_valid_messages(
     check(blocks.operation(document, asked_by, MOMENT))
     check(of(document, superseded_by="delete"))
     check(blocks.confirm_delete(document))
-    check(blocks.reply(Reply(verb="status", deployment=document)))
-    check(blocks.reply(Reply(verb="list", deployments=[document] * 7)))
+    check(blocks.reply(replied(verb="status", deployment=document)))
+    check(blocks.reply(replied(verb="list", deployments=[document] * 7)))
     if document["expires_at"]:
         check(blocks.expiring(document))
 
@@ -453,9 +445,9 @@ def test_any_deployment_gives_valid_messages(
 @given(TEXT | st.text(max_size=20_000), st.lists(TEXT, max_size=40))
 def test_any_text_and_any_log_give_valid_messages(text: str, logged: list[str]) -> None:
     lines = [{"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": m} for m in logged]
-    check(blocks.reply(Reply(text=text)))
-    check(blocks.reply(Reply(text=text, refused=True)))
-    check(blocks.reply(Reply(text=text, verb="logs", lines=lines)))
+    check(blocks.reply(replied(text=text)))
+    check(blocks.reply(replied(text=text, refused=True)))
+    check(blocks.reply(replied(text=text, verb="logs", lines=lines)))
 
 
 def test_what_is_the_same_apart_from_the_time_is_told_apart_from_what_is_not() -> None:

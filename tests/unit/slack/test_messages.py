@@ -14,6 +14,7 @@ import pytest
 from chalicelib import aws, shared_secrets, store, table, work
 from chalicelib.api import resource
 from chalicelib.clock import rfc3339
+from chalicelib.deployments import errors
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import CONVERGE_STEPS
 from chalicelib.deployments.parts import Leftover
@@ -146,7 +147,17 @@ def announce(clock: Clock, channel: str = CHANNEL, response_url: str | None = No
     deployment = store.get(ID)
     assert deployment
     shown = resource.render(deployment, clock())
-    messages.announce(shown, channel=channel, user=USER, response_url=response_url)
+    messages.announce(
+        shown,
+        channel=channel,
+        user=USER,
+        response_url=response_url,
+        response_until=clock() + timedelta(minutes=30),
+    )
+
+
+def throttled(deployment_id: str) -> Deployment:
+    raise errors.Throttled("slow down")
 
 
 def items() -> list[dict[str, Any]]:
@@ -483,6 +494,24 @@ def test_a_message_that_can_be_updated_no_more_ends_with_a_post(
     assert [header(b) for b in slack.posts("response_url")] == ["Deployed recommender"]
 
 
+@pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
+def test_where_nobody_asked_it_ends_with_a_post_of_the_bots(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock, code: str
+) -> None:
+    announcing.append(CHANNEL)
+    create()
+    courier.woken()
+    slack.refuse(code, target="chat.update")
+    clock.advance(seconds=20)
+    courier.woken()
+    courier.sweeps_for(minutes=3)
+    assert standing(slack) == ["Deploying recommender"]
+    activate(clock)
+    courier.woken()
+    assert standing(slack) == ["Deploying recommender", "Deployed recommender"]
+    assert "worker" not in only_item()
+
+
 def test_what_a_channel_cannot_be_told_the_incoming_webhook_is(
     bot: None, webhook: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
@@ -663,6 +692,58 @@ def test_what_only_served_to_tell_goes_with_the_end(
     assert not {"response_url", "shown", "sequence", "lease", "worker"} & only_item().keys()
 
 
+def test_a_record_that_cannot_be_read_keeps_no_others_message_from_being_made(
+    bot: None, slack: FakeSlack, announcing: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    announcing.append(CHANNEL)
+    create()
+    spoilt = {"pk": "DEPLOYMENT#aaa-bbbbbb", "sk": "RECORD", "document": "{}"}
+    table.put_item(spoilt, "attribute_not_exists(pk)", {})
+    [(pk, _)] = messages.keys_for({"aaa-bbbbbb", ID})
+    assert pk == PK
+    assert "aaa-bbbbbb" in str(caplog.records[0].__dict__)
+
+
+def test_a_message_that_cannot_be_made_is_given_up_after_some_tries(
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    create()
+    announce(clock)
+    record = {"pk": PK, "sk": "RECORD", "document": "{}"}
+    table.put_item(record, "attribute_exists(pk)", {})
+    courier.sweeps_for(minutes=60)
+    assert "worker" not in only_item()
+    faults = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert len(faults) == tell.MOST_FAULTS
+    assert not slack.calls
+
+
+def test_one_that_aws_hinders_is_not(
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create()
+    announce(clock)
+    [key] = messages.keys_for({ID})
+    with monkeypatch.context() as patched:
+        patched.setattr("chalicelib.store.get", throttled)
+        for _ in range(tell.MOST_FAULTS + 1):
+            claim = work.claim(*key, LEASE)
+            assert claim
+            with pytest.raises(errors.Throttled):
+                messages.tell(claim)
+            clock.advance(seconds=71)
+    courier.sweep()
+    assert standing(slack) == ["Deploying recommender"]
+
+
 # --- a newer operation ---------------------------------------------------------------------------
 
 
@@ -693,6 +774,20 @@ def test_one_that_had_succeeded_is_told_as_that(
     change(lambda d: d.pause(clock()))
     courier.woken()
     assert standing(slack) == ["Deployed recommender (superseded by pause)"]
+
+
+def test_one_that_could_not_be_started_does_not_stand_there_as_running(
+    bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
+) -> None:
+    announcing.append(CHANNEL)
+    made = create()
+    courier.woken()
+    assert standing(slack) == ["Deploying recommender"]
+    store.discard(made)  # as the API does where Step Functions starts no execution
+    courier.sweeps_for(minutes=1)
+    assert standing(slack) == ["Deploying recommender: cancelled"]
+    assert "it could not be started" in said(next(iter(slack.messages.values())))
+    assert "worker" not in only_item()
 
 
 def test_one_that_was_never_shown_is_not_told_after_the_fact(
