@@ -11,6 +11,7 @@ import threading
 from datetime import datetime, timedelta
 
 from chalicelib import aws, clock
+from chalicelib.observability import logger
 from chalicelib.settings import settings
 
 SLACK_SIGNING_SECRET = "slack-signing-secret"
@@ -39,7 +40,7 @@ def get(name: str) -> str | None:
     with _reading:
         moment = clock.now()
         if _kept is None or moment - _kept[0] > KEPT:
-            _kept = moment, _read()
+            _kept = moment, _read_again({} if _kept is None else _kept[1])
         return _kept[1].get(name)
 
 
@@ -47,6 +48,17 @@ def forget() -> None:
     """Has the next `get` read them again. For tests."""
     global _kept
     _kept = None
+
+
+def _read_again(known: dict[str, str]) -> dict[str, str]:
+    """While SSM cannot be read, what is known already serves on."""
+    try:
+        return _read()
+    except Exception as error:
+        if not known:
+            raise
+        logger.warning("shared secrets not read again", extra={"reason": str(error)})
+        return known
 
 
 def _read() -> dict[str, str]:

@@ -324,6 +324,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Send a delivery now, whatever came of it, and from its first try on",
         {202: answers.Delivery},
         takes_key=True,
+        also=(errors.InvalidState,),
     ),
     Operation(
         "create_subscription",

@@ -71,6 +71,15 @@ class Request:
             )
         return read
 
+    def refuse_body(self) -> None:
+        """For an operation that has none: what is asked for must not be ignored.
+
+        Raises `ValidationFailed`; an empty object says nothing, and is what some clients send.
+        """
+        if self.body.strip() not in (b"", b"{}", b"null"):
+            message = "nothing in it has effect here: send no body"
+            raise ValidationFailed(f"The body: {message}", errors=[faults.fault("", message)])
+
     def json(self) -> Any:
         """The body as JSON. Raises `UnsupportedMediaType`, `BodyTooLarge` or `MalformedJson`."""
         sent = self.header("Content-Type") or ""

@@ -11,7 +11,7 @@ from chalicelib.api.answer import Answer
 from chalicelib.api.parameters import DeliveriesParameters
 from chalicelib.api.requests import Request
 from chalicelib.deployments import faults, publication, web_address
-from chalicelib.deployments.errors import NotFound
+from chalicelib.deployments.errors import InvalidState, NotFound
 from chalicelib.observability import logger
 from chalicelib.webhooks import callback_url, deliveries, subscriptions
 
@@ -76,7 +76,20 @@ def redeliver(request: Request, delivery_id: str) -> Answer:
     is_theirs = found and found.owner == caller.owner and not found.subscription_id
     if found is None or not (is_theirs or caller.is_admin):
         raise NotFound(f"There is no delivery {delivery_id}")
+    if found.subscription_id:
+        _require_enabled(found.subscription_id)
     return Answer(202, _shown(deliveries.redeliver(delivery_id)).document())
+
+
+def _require_enabled(subscription_id: str) -> None:
+    subscription = subscriptions.find(subscription_id)
+    if subscription is None:
+        raise InvalidState("Its subscription was deleted: nothing is sent to that URL any more")
+    if subscription.disabled_at:
+        raise InvalidState(
+            f"Its subscription is disabled since {subscription.disabled_at} "
+            f"({subscription.disabled_reason}): subscribe the URL again, then send this again"
+        )
 
 
 def subscribe(request: Request) -> Answer:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib import table
 from chalicelib.clock import now, rfc3339
-from chalicelib.deployments.errors import NotFound, QuotaExceeded
+from chalicelib.deployments.errors import NotFound, QuotaExceeded, Retryable
 from chalicelib.observability import logger
 
 LIST_KEY = "SUBSCRIPTIONS"
@@ -38,9 +38,14 @@ class Subscription:
 def create(url: str, types: tuple[str, ...]) -> Subscription:
     """Makes one, of a URL that was checked. Raises `QuotaExceeded` where there are MOST.
 
-    Two at the same moment may both find room for the last one: one too many does no harm.
+    A URL has one: that of a URL which has one already is given these types, and enabled again. Two
+    at the same moment may both find room for the last one: one too many does no harm.
     """
-    if len(list_all()) >= MOST:
+    known = list_all()
+    found = next((each for each in known if each.url == url), None)
+    if found:
+        return _renewed(found, types)
+    if len(known) >= MOST:
         raise QuotaExceeded(
             f"There are {MOST} subscriptions, and no more are allowed: delete one first",
             headers={"Retry-After": "60"},
@@ -55,6 +60,20 @@ def create(url: str, types: tuple[str, ...]) -> Subscription:
     }
     table.put_item(item, "attribute_not_exists(pk)", {})
     return made
+
+
+def _renewed(found: Subscription, types: tuple[str, ...]) -> Subscription:
+    renewed = table.update(
+        *_key(found.id),
+        "attribute_exists(pk)",
+        change={"types": list(types)},
+        remove=("disabled_at", "disabled_reason"),
+    )
+    try:
+        table.transact([renewed])
+    except table.Conflict:
+        raise Retryable(f"subscription {found.id} is being deleted: try again") from None
+    return replace(found, types=types, disabled_at=None, disabled_reason=None)
 
 
 def list_all() -> list[Subscription]:

@@ -385,12 +385,6 @@ def test_a_message_that_is_due_is_told_of(slack: Any, simulated_time: SimulatedC
     assert sweep()["done"] == 0
 
 
-def test_without_slack_nobody_asks_for_messages(slack: Any, simulated_time: SimulatedClock) -> None:
-    store.create(deployment_of(now=clock.now()))
-    wake()
-    assert slack.asked == []
-
-
 def test_a_deployment_whose_messages_are_not_found_keeps_none_from_others(
     slack: Any, simulated_time: SimulatedClock
 ) -> None:

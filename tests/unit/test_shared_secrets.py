@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, shared_secrets
+from chalicelib import aws, clock, shared_secrets
 from tests.unit.subscribers import WEBHOOK_SECRET
 
 
@@ -35,3 +35,23 @@ def test_many_threads_read_them_once() -> None:
         thread.join()
     assert found == [WEBHOOK_SECRET] * 2
     assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("webhook_secret")
+def test_while_they_cannot_be_read_again_the_known_ones_serve_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moment = clock.now()
+    assert shared_secrets.get(shared_secrets.WEBHOOK_SECRETS) == WEBHOOK_SECRET
+
+    def fail(**_: Any) -> None:
+        raise ConnectionError("SSM is away")
+
+    aws.client("ssm").meta.events.register("provide-client-params.ssm.GetParameters", fail)
+    later = moment + 2 * shared_secrets.KEPT
+    monkeypatch.setattr(clock, "now", lambda: later)
+
+    assert shared_secrets.get(shared_secrets.WEBHOOK_SECRETS) == WEBHOOK_SECRET
+    shared_secrets.forget()
+    with pytest.raises(ConnectionError):
+        shared_secrets.get(shared_secrets.WEBHOOK_SECRETS)

@@ -685,3 +685,14 @@ def test_tasks_are_told_live(gateway: Gateway) -> None:
             "stopped_reason": None,
         }
     ]
+
+
+@pytest.mark.parametrize("action", ["retry", "rollback", "pause", "resume"])
+def test_a_body_that_would_have_no_effect_is_refused(gateway: Gateway, action: str) -> None:
+    path = f"/deployments/{stored_active(gateway)}/{action}"
+
+    refused = gateway.post(path, {"image": IMAGE})
+
+    assert (refused.status, refused.code) == (422, "VALIDATION_FAILED")
+    assert "send no body" in refused.json["detail"]
+    assert gateway.post(path, {}).status != 422

@@ -297,6 +297,39 @@ def test_there_are_twenty_at_most(gateway: Gateway) -> None:
     assert subscribe(gateway).status == 201
 
 
+def test_a_url_has_one_subscription_which_is_enabled_again_by_the_next_request(
+    gateway: Gateway,
+) -> None:
+    first = subscribe(gateway).json
+    subscriptions.disable(first["id"], "answered 410 Gone")
+
+    again = subscribe(gateway, types=["deployment.failed"])
+
+    assert again.status == 201
+    assert again.json == {**first, "types": ["deployment.failed"]}
+    assert gateway.get(SUBSCRIPTIONS, caller="admin").json == {"subscriptions": [again.json]}
+
+
+def test_what_a_disabled_subscription_missed_is_sent_once_it_is_enabled(
+    gateway: Gateway, delivered: Subscriber
+) -> None:
+    of_it = next(each for each in listed(gateway, "admin") if each["subscription_id"])
+    made = subscriptions.find(of_it["subscription_id"])
+    assert made
+    subscriptions.disable(made.id, "answered 410 Gone")
+    path = f"{DELIVERIES}/{of_it['id']}/redeliver"
+
+    refused = gateway.post(path, caller="admin")
+
+    assert (refused.status, refused.code) == (409, "INVALID_STATE")
+    assert "answered 410 Gone" in refused.json["detail"]
+    assert "subscribe the URL again" in refused.json["detail"]
+    assert subscribe(gateway, url=made.url).status == 201
+    assert gateway.post(path, caller="admin").status == 202
+    gateway.delete(f"{SUBSCRIPTIONS}/{made.id}", caller="admin")
+    assert "was deleted" in gateway.post(path, caller="admin").json["detail"]
+
+
 def test_the_types_of_the_document_are_those_that_are_published() -> None:
     schema = document()["components"]["schemas"]["Subscription"]["properties"]["types"]
     assert schema["items"]["enum"] == list(TYPES)
