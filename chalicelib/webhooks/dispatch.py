@@ -14,7 +14,7 @@ from chalicelib.webhooks.deadline import Connections, within
 from chalicelib.webhooks.deliveries import Delivery, Try
 
 # In seconds: to connect, and between two bytes of the answer.
-TIMEOUTS = (3.0, 7.0)
+TIMEOUTS = (3.0, 10.0)
 LONGEST_CALL = timedelta(seconds=10)
 GONE = 410
 # Those that tell when to come again.
