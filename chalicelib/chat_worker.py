@@ -96,7 +96,7 @@ def _do(claim: work.Claim) -> None:
     elif asked.button:
         _carry_out(claim, asked, grammar.Command(asked.button, asked.text, None), caller)
     else:
-        command = grammar.parse(asked.text)
+        command = grammar.parse(asked.text, inbox.PREFIX)
         if isinstance(command, grammar.Misunderstanding):
             _say(asked, command.text)
         elif command.verb == "delete" and "deploy" in caller.scopes:
@@ -109,7 +109,7 @@ def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller
     from chalicelib.chat import commands
     from chalicelib.slack import blocks, messages
 
-    reply = commands.run(command, caller, key=claim.pk)
+    reply = commands.run(command, caller, key=claim.pk, prefix=inbox.PREFIX)
     began = _began_operation(reply)
     if began:
         assert reply.deployment is not None
@@ -143,7 +143,9 @@ def _ask_back(asked: Asked, command: Command, caller: Caller) -> None:
     from chalicelib.chat import commands, grammar
     from chalicelib.slack import blocks
 
-    found = commands.run(grammar.Command("status", command.reference, None), caller)
+    found = commands.run(
+        grammar.Command("status", command.reference, None), caller, prefix=inbox.PREFIX
+    )
     if found.deployment is None or found.deployment["status"] in ("DELETING", "DELETED"):
         _post(asked, blocks.reply(found))
     else:

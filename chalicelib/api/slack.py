@@ -83,10 +83,12 @@ def _known_at_once(request: Request, text: str) -> str | None:
     from chalicelib.chat import commands as chat_commands
     from chalicelib.chat import grammar
 
-    command = grammar.parse(text)
+    command = grammar.parse(text, inbox.PREFIX)
     if isinstance(command, grammar.Misunderstanding):
         return command.text
-    return chat_commands.run(command, request.caller).text if command.verb == "help" else None
+    if command.verb != "help":
+        return None
+    return chat_commands.run(command, request.caller, prefix=inbox.PREFIX).text
 
 
 def _left_to_the_worker(request_id: str, asked: Asked) -> str:

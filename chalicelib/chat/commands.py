@@ -59,15 +59,18 @@ class Reply:
     lines: list[dict[str, Any]] | None = None
 
 
-def run(command: Command, caller: Caller, *, key: str | None = None) -> Reply:
+def run(command: Command, caller: Caller, *, key: str | None = None, prefix: str = "") -> Reply:
     """Does the command. A refusal is a reply; raises `AwsUnavailable` where another try may help.
 
     `key` is the Idempotency-Key of a command that changes something: run twice with it, the second
     has the reply of the first. (A delete needs none: it is the same however often.)
+    `prefix` stands before each command that the reply names, as in `grammar.parse`.
     """
     look = LOOKS.get(command.verb)
     try:
-        return look(command, caller) if look else _change(command, caller, key)
+        if look:
+            return look(command, caller, prefix)
+        return _change(command, caller, key, prefix)
     except IdempotencyKeyInUse as error:
         # Its other run, of which nobody knows yet whether it lives.
         raise AwsUnavailable(error.detail, headers=error.headers) from error
@@ -75,35 +78,36 @@ def run(command: Command, caller: Caller, *, key: str | None = None) -> Reply:
         raise
     except RequestRefused as refusal:
         near = _meant(command, caller) if isinstance(refusal, NotFound) else None
-        told = text.refused(refusal, command.verb, command.reference, near)
+        told = text.refused(refusal, command.verb, command.reference, near, prefix=prefix)
         return Reply(told, None, command.verb, refused=True)
 
 
-def _change(command: Command, caller: Caller, key: str | None) -> Reply:
+def _change(command: Command, caller: Caller, key: str | None, prefix: str) -> Reply:
     operation = CHANGES[command.verb]
     answer = _ask(operation, caller, command.reference, body=command.body, key=key)
-    return Reply(text.accepted(command.verb, answer.body), answer.body, command.verb)
+    told = text.accepted(command.verb, answer.body, prefix=prefix)
+    return Reply(told, answer.body, command.verb)
 
 
-def _status(command: Command, caller: Caller) -> Reply:
+def _status(command: Command, caller: Caller, prefix: str) -> Reply:
     if command.reference:
         found = _ask(BY_NAME["get_deployment"], caller, command.reference).body
-        return Reply(text.status(found), found, command.verb)
-    listed = _list(command, caller)
+        return Reply(text.status(found, prefix=prefix), found, command.verb)
+    listed = _list(command, caller, prefix)
     if listed.deployments is None or len(listed.deployments) != 1:
         return listed
     [only] = listed.deployments
-    return Reply(text.status(only), only, command.verb)
+    return Reply(text.status(only, prefix=prefix), only, command.verb)
 
 
-def _list(command: Command, caller: Caller) -> Reply:
+def _list(command: Command, caller: Caller, prefix: str) -> Reply:
     page = _page(caller)
     found, more = page["deployments"], page["next_cursor"] is not None
-    told = text.listed(found, more=more, with_owner=caller.is_admin)
+    told = text.listed(found, more=more, with_owner=caller.is_admin, prefix=prefix)
     return Reply(told, None, command.verb, deployments=found)
 
 
-def _logs(command: Command, caller: Caller) -> Reply:
+def _logs(command: Command, caller: Caller, prefix: str) -> Reply:
     reference = command.reference or ""
     lines: list[dict[str, Any]] = []
     for window in WINDOWS:
@@ -115,8 +119,8 @@ def _logs(command: Command, caller: Caller) -> Reply:
     return Reply(text.logged(reference, lines), None, command.verb, lines=lines)
 
 
-def _help(command: Command, caller: Caller) -> Reply:
-    return Reply(grammar.help_text(command.reference), None, command.verb)
+def _help(command: Command, caller: Caller, prefix: str) -> Reply:
+    return Reply(grammar.help_text(command.reference, prefix), None, command.verb)
 
 
 def _last_lines(
@@ -207,7 +211,7 @@ CHANGES: dict[str, Operation] = {
     "extend": BY_NAME["extend_deployment"],
     "delete": BY_NAME["delete_deployment"],
 }
-LOOKS: dict[str, Callable[[Command, Caller], Reply]] = {
+LOOKS: dict[str, Callable[[Command, Caller, str], Reply]] = {
     "status": _status,
     "list": _list,
     "logs": _logs,

@@ -49,34 +49,41 @@ class Misunderstanding:
     text: str
 
 
-def parse(text: str) -> Command | Misunderstanding:
-    """A typed line as a command. Never raises; an empty line asks for help."""
+def parse(text: str, prefix: str = "") -> Command | Misunderstanding:
+    """A typed line as a command. Never raises; an empty line asks for help.
+
+    `prefix` is what the chat has typed before a command, such as `/slipway `: so a hint names it.
+    """
     if len(text) > MOST_CHARACTERS:
         return Misunderstanding(
             f"A command has at most {MOST_CHARACTERS} characters, and this one {len(text)}.\n"
-            f"For example: `{VERBS['deploy'].example}`"
+            f"For example: `{prefix}{VERBS['deploy'].example}`"
         )
     try:
         line = _without_program(words.split(text))
     except ValueError as error:
-        return _hint(str(error), _without_program(words.split_roughly(text)))
+        return _hint(str(error), _without_program(words.split_roughly(text)), prefix)
     if not line:
         return Command("help")
     verb = VERBS.get(line[0].lower())
     if verb is None:
-        return _hint(f"There is no command {shown(line[0])}.", line)
+        return _hint(f"There is no command {shown(line[0])}.", line, prefix)
     try:
         return _read(verb, line[1:])
     except Unclear as unclear:
-        return _hint(str(unclear), line)
+        usage = f": `{prefix}{unclear.usage}`." if unclear.usage else ""
+        return _hint(f"{unclear}{usage}", line, prefix)
 
 
-def help_text(about: str | None = None) -> str:
-    """The commands, a line each; or all about one of them."""
+def help_text(about: str | None = None, prefix: str = "") -> str:
+    """The commands, a line each; or all about one of them. `prefix` as in `parse`."""
     verb = VERBS.get(about or "")
     if verb is None:
-        return "\n".join(f"`{each.usage}` {each.help}" for each in VERBS.values())
-    lines = [f"`{verb.usage}` {verb.help}", f"For example: `{verb.example}`"]
+        return "\n".join(f"`{prefix}{each.usage}` {each.help}" for each in VERBS.values())
+    lines = [
+        f"`{prefix}{verb.usage}` {verb.help}",
+        f"For example: `{prefix}{verb.example}`",
+    ]
     if verb.fields:
         without = _without(verb)
         known = [o for o in options.table().values() if o.kind != "object"]
@@ -90,16 +97,16 @@ def _read(verb: Verb, line: list[str]) -> Command:
     """Raises `Unclear`."""
     typed, fields = _sorted(line)
     if fields and not verb.fields:
-        raise Unclear(f"`{verb.name}` takes no {shown(fields[0])}: `{verb.usage}`.")
+        raise Unclear(f"`{verb.name}` takes no {shown(fields[0])}", usage=verb.usage)
     if len(typed) > len(verb.arguments):
         surplus = shown(typed[len(verb.arguments)])
-        raise Unclear(f"`{verb.name}` has no use for {surplus}: `{verb.usage}`.")
+        raise Unclear(f"`{verb.name}` has no use for {surplus}", usage=verb.usage)
     for argument, word in zip(verb.arguments, typed, strict=False):
         if argument.rule and not argument.fits(word):
             raise Unclear(f"<{argument.name}> {argument.rule}, not {shown(word)}.")
     for argument in verb.arguments[len(typed) :]:
         if argument.required:
-            raise Unclear(f"`{verb.name}` needs <{argument.name}>: `{verb.usage}`.")
+            raise Unclear(f"`{verb.name}` needs <{argument.name}>", usage=verb.usage)
     return _command(verb, typed, options.read(fields, _without(verb)))
 
 
@@ -114,7 +121,7 @@ def _command(verb: Verb, typed: list[str], body: dict[str, Any]) -> Command:
     if verb.name == "extend":
         return Command("extend", reference, {"ttl": typed[1]})
     if verb.name == "update" and not body:
-        raise Unclear(f"`update` needs a field to change: `{verb.usage}`.")
+        raise Unclear("`update` needs a field to change", usage=verb.usage)
     return Command(verb.name, reference, body or None)
 
 
@@ -145,17 +152,17 @@ def _name_of(image: str) -> str:
 # --- hints -----------------------------------------------------------------------------------
 
 
-def _hint(fault: str, line: list[str]) -> Misunderstanding:
+def _hint(fault: str, line: list[str], prefix: str) -> Misunderstanding:
     typed = line[0].lower() if line else ""
     if typed not in VERBS and len(line) > 1 and line[1].lower() in VERBS:  # `please deploy …`
-        return _hint(fault, line[1:])
+        return _hint(fault, line[1:], prefix)
     verb = VERBS.get(typed) or MEANT.get(typed) or VERBS.get(options.nearest(typed, VERBS) or "")
     if verb is None:
-        return Misunderstanding(f"{fault}\nThe commands that there are: `help`")
+        return Misunderstanding(f"{fault}\nThe commands that there are: `{prefix}help`")
     command, is_typed = _nearest(verb, [w for w in line[1:] if words.is_typeable(w)])
     if is_typed:
-        return Misunderstanding(f"{fault}\nDid you mean `{command}`?")
-    return Misunderstanding(f"{fault}\nFor example: `{command}`")
+        return Misunderstanding(f"{fault}\nDid you mean `{prefix}{command}`?")
+    return Misunderstanding(f"{fault}\nFor example: `{prefix}{command}`")
 
 
 def _nearest(verb: Verb, line: list[str]) -> tuple[str, bool]:

@@ -33,7 +33,14 @@ EXAMPLES = {
 
 
 class Unclear(Exception):
-    """A command that cannot be read; the message says why, in a sentence for its author."""
+    """A command that cannot be read; the message says why, in a sentence for its author.
+
+    `usage` is how the command is typed, to be told after the message.
+    """
+
+    def __init__(self, message: str, *, usage: str = "") -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 @dataclass(frozen=True)

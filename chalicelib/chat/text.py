@@ -1,6 +1,7 @@
 """Answers as plain text: what a person needs, and short.
 
-The documents are the API's own (`api/answers.py`). Commands stand `within code marks`. What a
+The documents are the API's own (`api/answers.py`). Commands stand `within code marks`, after the
+`prefix` that the chat has them typed with (`/slipway ` in Slack). What a
 container or AWS wrote comes with any characters that it has: for Slack escape &, < and >.
 """
 
@@ -35,19 +36,21 @@ DOING = {
     "delete": ("Deleting", 3),
 }
 FIXES: dict[type[RequestRefused], str] = {
-    NotFound: "`list` names those that there are.",
-    NameTaken: "`list` names those that there are; name=… takes another name.",
-    OperationInProgress: "`status {reference}` tells how far it is.",
-    InvalidState: "`status {reference}` tells more.",
-    ValidationFailed: "Mend that and send the command again; `help {verb}` tells what it takes.",
+    NotFound: "`{prefix}list` names those that there are.",
+    NameTaken: "`{prefix}list` names those that there are; name=… takes another name.",
+    OperationInProgress: "`{prefix}status {reference}` tells how far it is.",
+    InvalidState: "`{prefix}status {reference}` tells more.",
+    ValidationFailed: (
+        "Mend that and send the command again; `{prefix}help {verb}` tells what it takes."
+    ),
 }
 SCALES_ITSELF = (
-    "Where it scales by itself: `update {reference} scaling.max=5` changes the bounds, and "
-    "`update {reference} scaling=none count=3` ends it."
+    "Where it scales by itself: `{prefix}update {reference} scaling.max=5` changes the bounds, and "
+    "`{prefix}update {reference} scaling=none count=3` ends it."
 )
 
 
-def accepted(verb: str, deployment: Document) -> str:
+def accepted(verb: str, deployment: Document, *, prefix: str = "") -> str:
     """A change has been accepted, or was done at once."""
     name = _named(deployment)
     if deployment["status"] == "DELETED":
@@ -58,16 +61,16 @@ def accepted(verb: str, deployment: Document) -> str:
     about = "about a minute" if minutes == 1 else f"about {minutes} minutes"
     # By the id once its name may soon be another's.
     ask = deployment["id"] if verb == "delete" else deployment["name"]
-    return f"{doing} {name}. It takes {about}; `status {ask}` tells how far it is."
+    return f"{doing} {name}. It takes {about}; `{prefix}status {ask}` tells how far it is."
 
 
-def status(deployment: Document) -> str:
+def status(deployment: Document, *, prefix: str = "") -> str:
     """How far a deployment is, what it costs, and why it failed."""
     lines = [_state(deployment)]
     if deployment["url"]:
         lines.append(f"URL: {deployment['url']}")
     if deployment["failure"]:
-        lines += _failure(deployment)
+        lines += _failure(deployment, prefix)
     elif deployment["prediction"] and deployment["status"] == "ACTIVE":
         found = deployment["prediction"]
         answered = f"{found['status']} in {found['latency_ms']} ms"
@@ -80,10 +83,12 @@ def status(deployment: Document) -> str:
     return "\n".join(lines)
 
 
-def listed(deployments: list[Document], *, more: bool, with_owner: bool = False) -> str:
+def listed(
+    deployments: list[Document], *, more: bool, with_owner: bool = False, prefix: str = ""
+) -> str:
     """A line each, newest first; `more` where there are others."""
     if not deployments:
-        return "There is no deployment. `deploy <image>` makes one."
+        return f"There is no deployment. `{prefix}deploy <image>` makes one."
     lines = [_line(deployment, with_owner) for deployment in deployments]
     return "\n".join([*lines, *(["There are more, which are older."] if more else [])])
 
@@ -96,7 +101,14 @@ def logged(deployment: str, lines: list[Document]) -> str:
     return "\n".join([f"The last lines of {deployment} (UTC):", *shown])
 
 
-def refused(refusal: RequestRefused, verb: str, reference: str | None, near: str | None) -> str:
+def refused(
+    refusal: RequestRefused,
+    verb: str,
+    reference: str | None,
+    near: str | None,
+    *,
+    prefix: str = "",
+) -> str:
     """Why not, in the API's words with a line for each fault, and what to do.
 
     `near` is a name that the caller may have meant.
@@ -106,9 +118,9 @@ def refused(refusal: RequestRefused, verb: str, reference: str | None, near: str
     if near:
         lines.append(f"Did you mean `{near}`?")
     elif verb == "scale" and isinstance(refusal, ValidationFailed):
-        lines.append(SCALES_ITSELF.format(reference=reference))
+        lines.append(SCALES_ITSELF.format(prefix=prefix, reference=reference))
     elif fix := FIXES.get(type(refusal)):
-        lines.append(fix.format(verb=verb, reference=reference))
+        lines.append(fix.format(prefix=prefix, verb=verb, reference=reference))
     return "\n".join(lines)
 
 
@@ -140,7 +152,7 @@ def _state(deployment: Document) -> str:
     return f"{state}: {operation['percent']} %" + (f", {now}" if now else "")
 
 
-def _failure(deployment: Document) -> list[str]:
+def _failure(deployment: Document, prefix: str) -> list[str]:
     failure = deployment["failure"]
     lines = [
         f"{failure['code']} in step {failure['step']}: {failure['message']}",
@@ -148,7 +160,7 @@ def _failure(deployment: Document) -> list[str]:
     ]
     lines += [f"Left: {each['kind']} {each['name']}" for each in deployment["leftovers"]]
     if deployment["status"] in ("FAILED", "DELETE_FAILED"):
-        lines.append(f"`retry {deployment['name']}` tries again.")
+        lines.append(f"`{prefix}retry {deployment['name']}` tries again.")
     return lines
 
 

@@ -17,6 +17,8 @@ from chalicelib import clock, table, work
 from chalicelib.settings import settings
 
 SK = "REQUEST"
+# Before each command in a text for Slack: typed without it, one is a word to the channel.
+PREFIX = "/slipway "
 # Past the five minutes within which the signature could be used again, by far.
 KEPT = timedelta(days=1)
 # https://docs.slack.dev/interactivity/handling-user-interaction/#message_responses

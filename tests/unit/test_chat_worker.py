@@ -1,5 +1,6 @@
 """What was asked for in Slack, done by the API's own code and told to a server that plays Slack."""
 
+import html
 import json
 import logging
 from collections.abc import Iterator
@@ -161,6 +162,22 @@ def test_the_commands_of_one_event_are_all_done_though_one_cannot_be(slack: Fake
     assert [is_done(pk) for pk in others] == [True, True, True]
     assert not is_done(poison)
     assert len(said(slack)) == 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "answered"),
+    [
+        ("scal rec 3", "`/slipway scale rec 3`"),
+        ("status rec", "`/slipway list`"),
+        ("list", "`/slipway deploy <image>`"),
+    ],
+)
+def test_commands_are_named_as_slack_takes_them(
+    slack: FakeSlack, typed: str, answered: str
+) -> None:
+    ask(slack, typed)
+    woken()
+    assert answered in html.unescape(said(slack)[0])
 
 
 def test_who_is_mapped_no_more_is_told_so(slack: FakeSlack) -> None:

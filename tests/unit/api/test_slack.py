@@ -79,7 +79,7 @@ def test_acknowledging_takes_a_read_of_secrets_and_two_calls_of_the_table(
 )
 def test_help_and_hints_are_the_answer_itself(text: str, aws_calls: list[str]) -> None:
     answer = told(post(COMMANDS, command(text)))
-    assert "deploy" in answer or "scale" in answer
+    assert "`/slipway deploy " in answer or "`/slipway scale " in answer
     assert aws_calls == ["ssm.GetParameters"]
     assert inbox() == []
 

@@ -300,6 +300,23 @@ def test_made_up_is_told_apart_from_meant() -> None:
     assert isinstance(made_up, Misunderstanding) and "For example" in made_up.text
 
 
+@pytest.mark.parametrize("text", [text for text, *_ in MISTYPED], ids=lambda text: text[:60])
+def test_a_chats_prefix_stands_before_the_hints_command(text: str) -> None:
+    bare, prefixed = parse(text), parse(text, "/slipway ")
+    assert isinstance(bare, Misunderstanding) and isinstance(prefixed, Misunderstanding)
+    assert hinted(prefixed) == f"/slipway {hinted(bare)}"
+    assert isinstance(parse(hinted(prefixed)), Command)
+
+
+def test_a_chats_prefix_stands_before_usage_and_help() -> None:
+    found = parse("scale rec", "/slipway ")
+    assert isinstance(found, Misunderstanding)
+    assert "`scale` needs <n>: `/slipway scale <name> <n>`." in found.text
+    for each in help_text(prefix="/slipway ").splitlines():
+        assert each.startswith("`/slipway ")
+    assert "For example: `/slipway scale recommender 3`" in help_text("scale", "/slipway ")
+
+
 def test_a_long_line_is_refused_at_once() -> None:
     found = parse("status " + "x" * 4000)
     assert isinstance(found, Misunderstanding) and "at most 4000 characters" in found.text

@@ -1,5 +1,6 @@
 """What a person reads, of documents as the API renders them."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,14 @@ from chalicelib.api import resource
 from chalicelib.chat import text
 from chalicelib.chat.commands import CHANGES
 from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import InvalidState, NotFound, QuotaExceeded, ValidationFailed
+from chalicelib.deployments.errors import (
+    InvalidState,
+    NameTaken,
+    NotFound,
+    OperationInProgress,
+    QuotaExceeded,
+    ValidationFailed,
+)
 from chalicelib.deployments.parts import Leftover, Prediction, Resource
 from chalicelib.deployments.record import Status
 from tests.unit.builders import MOMENT, active, deployment_of, failed, failure_of, in_status
@@ -166,6 +174,25 @@ def test_other_refusals_have_the_apis_words() -> None:
     assert said == "There is no x\nDid you mean `xy`?"
     said = text.refused(QuotaExceeded("too many. Delete one."), "deploy", None, None)
     assert said == "too many. Delete one."
+
+
+def test_a_chats_prefix_stands_before_every_command() -> None:
+    document = resource.render(failed(), MOMENT)
+    lost, taken = NotFound("no x"), NameTaken("x is taken")
+    unfit = ValidationFailed("1 fault", errors=[{"field": "count", "message": "must be 1"}])
+    said = [
+        text.accepted("retry", document, prefix="/slipway "),
+        text.status(document, prefix="/slipway "),
+        text.listed([], more=False, prefix="/slipway "),
+        *(
+            text.refused(refusal, verb, "x", None, prefix="/slipway ")
+            for refusal in (lost, taken, unfit, InvalidState("x"), OperationInProgress("x"))
+            for verb in ("deploy", "scale")
+        ),
+    ]
+    for each in said:
+        commands = re.findall("`([^`]*)`", each)
+        assert commands and all(found.startswith("/slipway ") for found in commands), each
 
 
 def test_a_moment_is_read_in_utc() -> None:
