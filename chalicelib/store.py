@@ -89,9 +89,16 @@ def _refuse_taken(deployment: Deployment) -> None:
     taken_by = id_of_name(deployment.owner, deployment.name)
     if taken_by and taken_by != deployment.id:
         raise NameTaken(
-            f"{deployment.owner} has a live deployment named {deployment.name}: {taken_by}. "
+            f"{name_taken(deployment.owner, deployment.name, taken_by)}. "
             "Delete it first or choose another name"
         )
+
+
+def name_taken(owner: str, name: str, taken_by: str) -> str:
+    """By which deployment, and how that is: one that failed keeps its name until it is deleted."""
+    found = get(taken_by)
+    status = f", which is {found.status}" if found else ""
+    return f"{owner} has a deployment named {name} already: {taken_by}{status}"
 
 
 def adopt(deployment: Deployment) -> Deployment | None:

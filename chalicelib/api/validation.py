@@ -46,7 +46,7 @@ def _name(owner: str, name: str) -> answers.Check:
     taken_by = store.id_of_name(owner, name)
     if taken_by is None:
         return _shown(Finding("name", "passed"))
-    return _taken("name", f"{owner} has a live deployment named {name}: {taken_by}.")
+    return _taken("name", f"{store.name_taken(owner, name, taken_by)}.")
 
 
 def _quota(deployment: Deployment) -> answers.Check:

@@ -159,8 +159,13 @@ def _failure(deployment: Document, prefix: str) -> list[str]:
         f"What to do: {failure['hint']}",
     ]
     lines += [f"Left: {each['kind']} {each['name']}" for each in deployment["leftovers"]]
-    if deployment["status"] in ("FAILED", "DELETE_FAILED"):
+    if deployment["status"] == "DELETE_FAILED":
         lines.append(f"`{prefix}retry {deployment['name']}` tries again.")
+    elif deployment["status"] == "FAILED":
+        lines.append(
+            f"`{prefix}retry {deployment['name']}` tries the very same again. For another image or "
+            f"setting: `{prefix}delete {deployment['name']}`, then deploy again."
+        )
     return lines
 
 

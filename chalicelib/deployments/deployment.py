@@ -58,8 +58,10 @@ class Deployment(Record):
         """
         self._refuse_while_running()
         if self.status not in SETTLED:
+            way_on = ". Delete it and deploy again" if self.status is Status.FAILED else ""
             raise InvalidState(
                 f"{self.id} is {self.status}: only an ACTIVE or PAUSED deployment can change"
+                f"{way_on}"
             )
         if new_image:
             self.image = Image(reference=spec.image)

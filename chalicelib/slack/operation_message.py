@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_sdk.models.blocks import Block
 
-from chalicelib.slack import layout, mrkdwn, progress
+from chalicelib.slack import inbox, layout, mrkdwn, progress
 from chalicelib.slack.layout import Message
 
 RETRY = "retry"
@@ -147,10 +147,22 @@ def _ended_badly(deployment: dict[str, Any]) -> list[Block | None]:
         _log_lines(deployment),
         leftovers(deployment),
         layout.section(f"{before}: {mrkdwn.link(deployment['url'])}") if serves else None,
+        _way_on(deployment),
         layout.buttons(layout.button("Retry", RETRY, deployment["id"], "primary"))
         if can_retry
         else None,
     ]
+
+
+def _way_on(deployment: dict[str, Any]) -> Block | None:
+    """What else than `retry` there is for one that failed: no update can mend it."""
+    if deployment["status"] != "FAILED":
+        return None
+    delete = mrkdwn.code(f"{inbox.PREFIX}delete {deployment['name']}")
+    return layout.section(
+        f"Retry tries the very same again. For another image or setting: {delete}, "
+        "then deploy again."
+    )
 
 
 def failure(deployment: dict[str, Any]) -> Block | None:

@@ -112,5 +112,5 @@ def test_a_rollback_to_a_domain_that_was_let_go_takes_it_again_or_is_refused() -
 
 def test_a_taken_name_is_told_before_a_taken_domain() -> None:
     create(ID)
-    with pytest.raises(NameTaken, match="a live deployment named"):
+    with pytest.raises(NameTaken, match="has a deployment named"):
         create("recommender-bbbbbb")

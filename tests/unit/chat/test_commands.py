@@ -122,7 +122,10 @@ def test_a_failed_one_is_retried() -> None:
         deployment.end_failed(MOMENT)
 
     store.update(made.id, fail)
-    assert "`retry rec` tries again." in say("status rec").text
+    assert "`retry rec` tries the very same again." in say("status rec").text
+    # What does not mend it says what does.
+    assert f"{made.id}, which is FAILED. Delete it first" in say(f"deploy {IMAGE} name=rec").text
+    assert "Delete it and deploy again" in say("update rec port=81").text
     assert record(say("retry rec")).status is Status.CREATING
 
 
@@ -353,7 +356,9 @@ def test_with_a_key_a_command_takes_effect_once() -> None:
 
 def test_without_one_it_is_another_command() -> None:
     say(f"deploy {IMAGE}")
-    assert "team-a has a live deployment named recommend" in say(f"deploy {IMAGE}").text
+    told = say(f"deploy {IMAGE}").text
+    assert "team-a has a deployment named recommend already: recommend-" in told
+    assert ", which is CREATING. Delete it first" in told
 
 
 def test_while_its_other_run_is_at_work_another_try_is_asked_for() -> None:

@@ -64,7 +64,8 @@ def test_a_failed_one_is_told_with_reason_hint_and_way_on() -> None:
         f"recommender ({ID}) is FAILED.",
         "IMAGE_NOT_FOUND in step resolve_image: it is not there",
         "What to do: push it",
-        "`retry recommender` tries again.",
+        "`retry recommender` tries the very same again. For another image or setting: "
+        "`delete recommender`, then deploy again.",
     ]
 
 

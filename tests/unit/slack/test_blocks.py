@@ -122,6 +122,8 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     assert "`IMAGE_NOT_FOUND` in `resolve_image`\n> it is not there\n*What to do:* push it" in told
     assert "line 19" in told
     assert "line 9\n" not in told
+    assert "Retry tries the very same again. For another image" in told
+    assert "`/slipway delete recommender`" in told
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
 
