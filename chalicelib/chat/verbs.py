@@ -95,7 +95,9 @@ _ROWS = (
         "Deploys an image. Without name= it has the image's.",
         (IMAGE,),
         "[name=… port=… ttl=…]",
-        f"deploy {SAMPLE_IMAGE} name=recommender port=8080 ttl=8h",
+        # What the sample model needs to pass: it answers `GET /` with 400.
+        f"deploy {SAMPLE_IMAGE} name=recommender ttl=8h "
+        "health_check.path=/health smoke_test.path=/?uid=20",
         ("create", "launch", "run", "new", "up", "install"),
     ),
     Verb(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.chat.grammar import Misunderstanding, parse
+from chalicelib.chat.grammar import Command, Misunderstanding, parse
 from chalicelib.chat.verbs import VERBS
 from tests.unit.builders import IMAGE
 from tests.unit.gateway import Gateway
@@ -30,6 +30,18 @@ def test_its_table_is_that_of_the_commands() -> None:
     assert rows("The commands") == [
         [f"`{verb.usage}`", verb.help, f"`{verb.example}`"] for verb in VERBS.values()
     ]
+
+
+def test_each_deploy_that_is_shown_passes_with_the_sample_model() -> None:
+    """It answers `GET /` with 400, and `/health` and `/?uid=20` with 200."""
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    shown = re.findall(r"(?<=[ `\"])deploy [^`\"\n]*/recommend:[^`\"\n]*", PAGE + readme)
+    assert len(shown) >= 3
+    for text in shown:
+        command = parse(text)
+        assert isinstance(command, Command) and command.body
+        assert command.body["health_check"] == {"path": "/health"}
+        assert command.body["smoke_test"] == {"path": "/?uid=20"}
 
 
 @pytest.mark.parametrize(("typed", "answered"), rows("Mistyped"))
