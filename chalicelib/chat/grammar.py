@@ -72,7 +72,7 @@ def parse(text: str, prefix: str = "") -> Command | Misunderstanding:
         return _read(verb, line[1:])
     except Unclear as unclear:
         usage = f": `{prefix}{unclear.usage}`." if unclear.usage else ""
-        return _hint(f"{unclear}{usage}", line, prefix)
+        return _hint(f"{unclear}{usage}", unclear.meant or line, prefix)
 
 
 def help_text(about: str | None = None, prefix: str = "") -> str:
@@ -117,6 +117,9 @@ def _command(verb: Verb, typed: list[str], body: dict[str, Any]) -> Command:
     # No name has capitals, but phones begin with one.
     reference = typed[0].lower() if typed else None
     if verb.name == "scale":
+        if int(typed[1]) == 0:
+            fault = "Scaled to 0 it would be ACTIVE, and its URL without an answer."
+            raise Unclear(fault, meant=["pause", typed[0].lower()])
         return Command("scale", reference, {"count": int(typed[1])})
     if verb.name == "extend":
         return Command("extend", reference, {"ttl": typed[1]})

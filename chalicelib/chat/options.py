@@ -35,12 +35,14 @@ EXAMPLES = {
 class Unclear(Exception):
     """A command that cannot be read; the message says why, in a sentence for its author.
 
-    `usage` is how the command is typed, to be told after the message.
+    `usage` is how the command is typed, to be told after the message; `meant` are the words of
+    another command that does what was asked for.
     """
 
-    def __init__(self, message: str, *, usage: str = "") -> None:
+    def __init__(self, message: str, *, usage: str = "", meant: list[str] | None = None) -> None:
         super().__init__(message)
         self.usage = usage
+        self.meant = meant
 
 
 @dataclass(frozen=True)

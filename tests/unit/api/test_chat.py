@@ -98,7 +98,7 @@ def test_who_asked_is_in_the_log_with_the_deployment(
 
 def test_another_owner_sees_and_changes_nothing(gateway: Gateway) -> None:
     made = say(gateway, f"deploy {IMAGE} name=rec").json["deployment"]
-    for text in ("status rec", f"delete {made['id']}", "logs rec", f"scale {made['id']} 0"):
+    for text in ("status rec", f"delete {made['id']}", "logs rec", f"scale {made['id']} 2"):
         answer = say(gateway, text, caller="team-b").json
         assert answer["text"].startswith("There is no deployment")
     assert say(gateway, "list", caller="team-b").json["text"].startswith("There is no deployment")
