@@ -106,10 +106,9 @@ def _do(claim: work.Claim) -> None:
 
 
 def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller) -> None:
-    from chalicelib.chat import commands
     from chalicelib.slack import blocks, messages
 
-    reply = commands.run(command, caller, key=claim.pk, prefix=inbox.PREFIX)
+    reply = _run(asked, command, caller, key=claim.pk)
     began = _began_operation(reply)
     if began:
         assert reply.deployment is not None
@@ -140,16 +139,25 @@ def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller
 
 def _ask_back(asked: Asked, command: Command, caller: Caller) -> None:
     """Posts the question whether to delete, with its buttons; or that there is nothing to."""
-    from chalicelib.chat import commands, grammar
+    from chalicelib.chat import grammar
     from chalicelib.slack import blocks
 
-    found = commands.run(
-        grammar.Command("status", command.reference, None), caller, prefix=inbox.PREFIX
-    )
+    found = _run(asked, grammar.Command("status", command.reference, None), caller)
     if found.deployment is None or found.deployment["status"] in ("DELETING", "DELETED"):
         _post(asked, blocks.reply(found))
     else:
         _post(asked, blocks.confirm_delete(found.deployment))
+
+
+def _run(asked: Asked, command: Command, caller: Caller, key: str | None = None) -> Reply:
+    """What came of it, in words for Slack: nobody there has a token to lack a scope."""
+    from chalicelib.chat import commands
+
+    scope = "deploy" if command.verb in commands.CHANGES else "read"
+    if command.verb != "help" and scope not in caller.scopes:
+        told = owners.out_of_scope(asked.user, asked.channel, scope)
+        return commands.Reply(told, None, command.verb, refused=True)
+    return commands.run(command, caller, key=key, prefix=inbox.PREFIX)
 
 
 def _began_operation(reply: Reply) -> bool:

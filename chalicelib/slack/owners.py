@@ -117,6 +117,17 @@ def refusal(user: str, channel: str) -> str:
     )
 
 
+def out_of_scope(user: str, channel: str, scope: str) -> str:
+    """What somebody is told whose mapping does not let them do it."""
+    may_not = {"deploy": "change anything", "read": "look"}[scope]
+    return (
+        f"You ({user}) may not {may_not} from this channel ({channel}): it takes the scope "
+        f"{scope}, so nothing was done. An admin of Slipway can give it: "
+        f"`PUT /slack/owners/{channel}`, or `PUT /slack/owners/{user}` where the channel is "
+        'not mapped, with `"scopes": ["read", "deploy"]` beside the owner.'
+    )
+
+
 def _mapping(item: dict[str, Any]) -> Mapping:
     return Mapping(
         id=item["sk"],
