@@ -77,8 +77,10 @@ def run(command: Command, caller: Caller, *, key: str | None = None, prefix: str
     except AwsUnavailable:
         raise
     except RequestRefused as refusal:
-        near = _meant(command, caller) if isinstance(refusal, NotFound) else None
+        near = _meant(command, caller) if isinstance(refusal, NotFound) else []
         told = text.refused(refusal, command.verb, command.reference, near, prefix=prefix)
+        if isinstance(refusal, NotFound) and caller.is_admin:
+            told += "\nAn admin names another owner's deployment by its id."
         return Reply(told, None, command.verb, refused=True)
 
 
@@ -145,15 +147,20 @@ def _page(caller: Caller) -> dict[str, Any]:
     return page
 
 
-def _meant(command: Command, caller: Caller) -> str | None:
-    """The nearest of the caller's names to one that is not found."""
+def _meant(command: Command, caller: Caller) -> list[str]:
+    """The nearest of the caller's names to one that is not found; of an admin also the ids of all
+    that others call so."""
     try:
         found = _page(caller)["deployments"]
     except RequestRefused:  # no scope to look, or not now
-        return None
+        return []
+    others = [each["id"] for each in found if each["name"] == command.reference]
+    if others:
+        return others[: text.MOST_MEANT]
     # An admin finds another owner's by its id alone.
     names = [each["name" if each["owner"] == caller.owner else "id"] for each in found]
-    return nearest(command.reference or "", names)
+    near = nearest(command.reference or "", names)
+    return [near] if near else []
 
 
 def _update(request: Request, reference: str) -> Answer:

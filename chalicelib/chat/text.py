@@ -24,6 +24,7 @@ Document = dict[str, Any]
 MOST_LINES = 20
 MOST_LINE = 300
 MOST_LISTED = 50
+MOST_MEANT = 5
 # What a command that was accepted is doing, and about how many minutes that takes.
 DOING = {
     "deploy": ("Deploying", 3),
@@ -105,18 +106,18 @@ def refused(
     refusal: RequestRefused,
     verb: str,
     reference: str | None,
-    near: str | None,
+    near: list[str],
     *,
     prefix: str = "",
 ) -> str:
     """Why not, in the API's words with a line for each fault, and what to do.
 
-    `near` is a name that the caller may have meant.
+    `near` are names or ids that the caller may have meant.
     """
     lines = [f"{fault['field']} {fault['message']}" for fault in refusal.errors]
     lines = lines or [refusal.detail]
     if near:
-        lines.append(f"Did you mean `{near}`?")
+        lines.append(f"Did you mean {' or '.join(f'`{each}`' for each in near)}?")
     elif verb == "scale" and isinstance(refusal, ValidationFailed):
         lines.append(SCALES_ITSELF.format(prefix=prefix, reference=reference))
     elif fix := FIXES.get(type(refusal)):

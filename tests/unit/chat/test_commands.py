@@ -1,5 +1,6 @@
 """Commands done by the API's own operations, with the table and the state machine of moto."""
 
+import re
 from typing import Any
 
 import pytest
@@ -285,7 +286,16 @@ def test_anothers_deployment_is_not_found(text: str) -> None:
 def test_a_name_that_is_nearly_right_is_told() -> None:
     made = serving()
     assert say("pause rce").text == "There is no deployment rce\nDid you mean `rec`?"
-    assert f"Did you mean `{made.id}`?" in say("pause rec", ADMIN).text
+    assert f"Did you mean `{made.id}`?" in say("pause re", ADMIN).text
+
+
+def test_an_admin_is_told_the_ids_of_what_others_call_so() -> None:
+    made = {record(say(f"deploy {IMAGE} name=rec", caller)).id for caller in (BOB, ANN)}
+    _, meant, why = say("status rec", ADMIN).text.splitlines()
+    assert set(re.findall("`([^`]*)`", meant)) == made
+    assert why == "An admin names another owner's deployment by its id."
+    assert say("status nothing", ADMIN).text.endswith("by its id.")
+    assert "by its id" not in say("status nothing").text
 
 
 def test_faults_are_told_a_line_each() -> None:

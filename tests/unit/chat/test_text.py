@@ -161,7 +161,7 @@ def test_a_refusal_has_each_fault_and_the_fix() -> None:
         {"field": "cpu", "message": "must be one of 256"},
     ]
     refusal = ValidationFailed("The body has 2 faults", errors=faults)
-    assert text.refused(refusal, "deploy", None, None).splitlines() == [
+    assert text.refused(refusal, "deploy", None, []).splitlines() == [
         "port must be 1 to 65535",
         "cpu must be one of 256",
         "Mend that and send the command again; `help deploy` tells what it takes.",
@@ -169,11 +169,11 @@ def test_a_refusal_has_each_fault_and_the_fix() -> None:
 
 
 def test_other_refusals_have_the_apis_words() -> None:
-    said = text.refused(InvalidState("x is FAILED"), "pause", "x", None)
+    said = text.refused(InvalidState("x is FAILED"), "pause", "x", [])
     assert said == "x is FAILED\n`status x` tells more."
-    said = text.refused(NotFound("There is no x"), "pause", "x", "xy")
+    said = text.refused(NotFound("There is no x"), "pause", "x", ["xy"])
     assert said == "There is no x\nDid you mean `xy`?"
-    said = text.refused(QuotaExceeded("too many. Delete one."), "deploy", None, None)
+    said = text.refused(QuotaExceeded("too many. Delete one."), "deploy", None, [])
     assert said == "too many. Delete one."
 
 
@@ -186,7 +186,7 @@ def test_a_chats_prefix_stands_before_every_command() -> None:
         text.status(document, prefix="/slipway "),
         text.listed([], more=False, prefix="/slipway "),
         *(
-            text.refused(refusal, verb, "x", None, prefix="/slipway ")
+            text.refused(refusal, verb, "x", [], prefix="/slipway ")
             for refusal in (lost, taken, unfit, InvalidState("x"), OperationInProgress("x"))
             for verb in ("deploy", "scale")
         ),
