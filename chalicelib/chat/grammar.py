@@ -7,19 +7,20 @@ The same for Slack and for every other chat. The table of commands is in `verbs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.api.chat import MOST_CHARACTERS
 from chalicelib.chat import options, words
 from chalicelib.chat.options import Unclear
-from chalicelib.chat.verbs import MEANT, VERBS, Verb
+from chalicelib.chat.verbs import MEANT, NEXT_IMAGE, VERBS, Verb
 from chalicelib.chat.words import shown
 
 MOST_HINT = 600
 PROGRAM = "slipway"
 MOST_NAME = 24
+# Between an image and its name: `deploy <image> as recommender`.
+FILLERS = ("as", "to", "for", "with", "and", "the", "name", "named", "called")
 
 
 @dataclass(frozen=True)
@@ -161,17 +162,18 @@ def _hint(fault: str, line: list[str], prefix: str) -> Misunderstanding:
         return _hint(fault, line[1:], prefix)
     verb = VERBS.get(typed) or MEANT.get(typed) or VERBS.get(options.nearest(typed, VERBS) or "")
     if verb is None:
-        return Misunderstanding(f"{fault}\nThe commands that there are: `{prefix}help`")
-    command, is_typed = _nearest(verb, [w for w in line[1:] if words.is_typeable(w)])
+        return Misunderstanding(f"{fault}\nTo see all commands: `{prefix}help`")
+    command, is_typed = _nearest(verb, typed, [w for w in line[1:] if words.is_typeable(w)])
     if is_typed:
         return Misunderstanding(f"{fault}\nDid you mean `{prefix}{command}`?")
     return Misunderstanding(f"{fault}\nFor example: `{prefix}{command}`")
 
 
-def _nearest(verb: Verb, line: list[str]) -> tuple[str, bool]:
-    """A valid command of what was typed, and whether nothing had to be made up for it."""
+def _nearest(verb: Verb, said: str, line: list[str]) -> tuple[str, bool]:
+    """A valid command of what was typed, and whether nothing had to be made up for it. `said` is
+    what stood in the verb's place."""
     typed, fields = _sorted(line)
-    kept = list(_mended(fields, verb)) if verb.fields else []
+    kept = _mended(fields, verb) if verb.fields else []
     # `scale recommender count=3`, `deploy image=…`: the value may be what is missing.
     dropped = fields if not verb.fields else [w for w in fields if w.startswith("image=")]
     candidates = typed + [word.partition("=")[2] for word in dropped]
@@ -183,14 +185,22 @@ def _nearest(verb: Verb, line: list[str]) -> tuple[str, bool]:
         if word is None and argument.required:
             word, is_typed = argument.example, False
         found += [word] if word else []
+    spare = [each for each in typed if each not in found and each.lower() not in FILLERS]
+    # `environment.MODE`, with no value.
+    bare = {each: options.completed(each, _without(verb)) for each in spare if verb.fields}
+    if any(bare.values()):
+        completed = _mended([*fields, *filter(None, bare.values())], verb)
+        kept, is_typed = completed, is_typed and len(completed) == len(kept)
     if verb.name == "deploy" and not any(word.startswith("name=") for word in kept):
-        kept += [f"name={word}" for word in candidates if _could_name(word)][:1]
+        names = (word for word in candidates if _could_name(word) and not bare.get(word))
+        kept += [f"name={word}" for word in names][:1]
     if verb.name == "update" and not kept:
-        kept, is_typed = ["count=2"], False
+        is_of_image = said in ("redeploy", "upgrade")
+        kept, is_typed = [f"image={NEXT_IMAGE}" if is_of_image else "count=2"], False
     return _line([verb.name, *found], kept), is_typed
 
 
-def _mended(fields: list[str], verb: Verb) -> Iterable[str]:
+def _mended(fields: list[str], verb: Verb) -> list[str]:
     """Those that can be read, or something near that can, each option once."""
     told: list[str] = []
     for word in fields:
@@ -205,7 +215,7 @@ def _mended(fields: list[str], verb: Verb) -> Iterable[str]:
 
 
 def _could_name(word: str) -> bool:
-    return VERBS["status"].arguments[0].fits(word)
+    return word.lower() not in FILLERS and VERBS["status"].arguments[0].fits(word)
 
 
 def _line(found: list[str], kept: list[str]) -> str:

@@ -109,6 +109,16 @@ def mended(word: str, without: frozenset[str] = frozenset()) -> str | None:
     return None
 
 
+def completed(name: str, without: frozenset[str] = frozenset()) -> str | None:
+    """An option that was typed without a value, with one that fits; None where it is none."""
+    try:
+        _, option = _find(name, without)
+    except Unclear:
+        return None
+    value = "value" if option.kind == "map" and name != option.name else option.example
+    return None if value is None else f"{name}={value}"
+
+
 def nearest_name(name: str, without: frozenset[str] = frozenset()) -> str | None:
     """The name of an option that is most like `name`: `max` is `scaling.max`."""
     name = name.strip("-")

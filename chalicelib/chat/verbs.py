@@ -10,6 +10,7 @@ from chalicelib.chat.options import is_number
 from chalicelib.deployments import naming, time_to_live
 
 SAMPLE_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"
+NEXT_IMAGE = SAMPLE_IMAGE.replace(":1", ":2")
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ _ROWS = (
         "Changes it, without dropping requests.",
         ONE_NAME,
         "[image=… count=… …]",
-        f"update recommender image={SAMPLE_IMAGE.replace(':1', ':2')}",
+        f"update recommender image={NEXT_IMAGE}",
         ("change", "set", "patch", "edit", "upgrade", "redeploy"),
     ),
     Verb(
@@ -113,7 +114,7 @@ _ROWS = (
         "How far it is, its URL and its cost. Without a name: of the only one, or the list.",
         (ANY_NAME,),
         example="status recommender",
-        also=("get", "show", "info", "describe", "state"),
+        also=("get", "show", "info", "describe", "state", "url", "cost", "tasks"),
     ),
     Verb("list", "The deployments that there are.", example="list", also=("ls", "ps", "all")),
     Verb(
