@@ -92,7 +92,7 @@ def _do(claim: work.Claim) -> None:
     if caller is None:
         _say(asked, owners.refusal(asked.user, asked.channel))
     elif asked.button == "cancel":
-        _say(asked, f"Nothing was done: {asked.text} stays as it is.")
+        _say(asked, f"Cancelled: nothing was done to {asked.text}.")
     elif asked.button:
         _carry_out(claim, asked, grammar.Command(asked.button, asked.text, None), caller)
     else:
