@@ -60,9 +60,10 @@ def accepted(verb: str, deployment: Document, *, prefix: str = "") -> str:
         return f"{name} lives until {_moment(deployment['expires_at'])}."
     doing, minutes = DOING[verb]
     about = "about a minute" if minutes == 1 else f"about {minutes} minutes"
+    takes = "" if verb == "delete" and _nothing_left(deployment) else f"It takes {about}; "
     # By the id once its name may soon be another's.
     ask = deployment["id"] if verb == "delete" else deployment["name"]
-    return f"{doing} {name}. It takes {about}; `{prefix}status {ask}` tells how far it is."
+    return f"{doing} {name}. {takes}`{prefix}status {ask}` tells how far it is."
 
 
 def status(deployment: Document, *, prefix: str = "") -> str:
@@ -77,9 +78,10 @@ def status(deployment: Document, *, prefix: str = "") -> str:
         answered = f"{found['status']} in {found['latency_ms']} ms"
         lines.append(f"Sample: GET {found['path']} was answered {answered}: {cut(found['sample'])}")
     cost = deployment["cost"]
-    rate = f"USD {cost['usd_per_hour']:.4f} an hour"
-    lines.append(f"Cost: {rate}, USD {cost['accrued_usd']:.2f} so far")
-    if deployment["expires_at"] and not deployment["deleted_at"]:
+    rate = f"USD {cost['usd_per_hour']:.4f} an hour, " if cost["usd_per_hour"] else ""
+    lines.append(f"Cost: {rate}USD {cost['accrued_usd']:.2f} so far")
+    is_gone = deployment["status"] == "FAILED" and _nothing_left(deployment)
+    if deployment["expires_at"] and not deployment["deleted_at"] and not is_gone:
         lines.append(f"Expires: {_moment(deployment['expires_at'])}")
     return "\n".join(lines)
 
@@ -170,13 +172,18 @@ def _failure(deployment: Document, prefix: str) -> list[str]:
     return lines
 
 
+def _nothing_left(deployment: Document) -> bool:
+    """Whether nothing was made, or all that was made is gone again."""
+    return all(each["verified_gone"] for each in deployment["resources"])
+
+
 def _receipt(deployment: Document) -> str:
     gone = sum(each["verified_gone"] for each in deployment["resources"])
     return f"{gone} of its {len(deployment['resources'])} resources are verified to be gone."
 
 
 def _line(deployment: Document, with_owner: bool) -> str:
-    operation = deployment["operation"]
+    operation, rate = deployment["operation"], deployment["cost"]["usd_per_hour"]
     percent = f"{operation['percent']} %" if operation["status"] == "running" else ""
     parts = (
         deployment["name"],
@@ -184,6 +191,6 @@ def _line(deployment: Document, with_owner: bool) -> str:
         deployment["status"],
         percent,
         deployment["url"] or "",
-        f"USD {deployment['cost']['usd_per_hour']:.4f}/h",
+        f"USD {rate:.4f}/h" if rate else "",
     )
     return " ".join(part for part in parts if part)

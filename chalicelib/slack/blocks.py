@@ -58,7 +58,9 @@ def confirm_delete(deployment: dict[str, Any]) -> Message:
     """Asks whether to delete: what goes with it, and the buttons `delete` and `cancel`."""
     name, cost = deployment["name"], deployment["cost"]
     url = f"{mrkdwn.link(deployment['url'])} answers no more then. " if deployment["url"] else ""
-    usd = f"It costs ${cost['usd_per_hour']:.4f} an hour, ${cost['accrued_usd']:.2f} so far."
+    so_far = f"${cost['accrued_usd']:.2f} so far."
+    rate = cost["usd_per_hour"]
+    usd = f"It costs ${rate:.4f} an hour, {so_far}" if rate else f"It has cost {so_far}"
     return layout.message(
         f"Delete {name}?",
         [

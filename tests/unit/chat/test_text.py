@@ -69,6 +69,15 @@ def test_a_failed_one_is_told_with_reason_hint_and_way_on() -> None:
     ]
 
 
+def test_of_a_failed_one_that_is_gone_there_is_no_end_and_no_rate() -> None:
+    deployment = failed()
+    deployment.live_for("8h", MOMENT)
+    deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
+    assert told(deployment)[-1] == "Cost: USD 0.00 so far"
+    deployment.resources[0].verified_gone = False  # `on_failure` is `keep`
+    assert told(deployment)[-1].startswith("Expires: ")
+
+
 def test_a_failed_update_does_not_read_as_a_success() -> None:
     deployment = active()
     deployment.update(deployment.spec, MOMENT, new_image=False)
@@ -100,7 +109,9 @@ def test_what_a_delete_left_is_named() -> None:
 
 @pytest.mark.parametrize("verb", sorted(set(CHANGES) - {"extend"}))
 def test_each_change_says_what_is_done_and_how_to_see_it(verb: str) -> None:
-    said = text.accepted(verb, resource.render(active(), MOMENT))
+    serving = active()
+    serving.resources = [Resource(kind="cluster", name=ID)]
+    said = text.accepted(verb, resource.render(serving, MOMENT))
     ask = ID if verb == "delete" else "recommender"
     assert f"recommender ({ID}). It takes about" in said
     assert said.endswith(f"`status {ask}` tells how far it is.")
@@ -111,6 +122,13 @@ def test_a_deploy_is_told_in_one_line() -> None:
         f"Deploying recommender ({ID}). It takes about 3 minutes; "
         "`status recommender` tells how far it is."
     )
+
+
+def test_a_delete_of_what_is_gone_already_names_no_minutes() -> None:
+    deployment = failed()
+    deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
+    said = text.accepted("delete", resource.render(deployment, MOMENT))
+    assert said == f"Deleting recommender ({ID}). `status {ID}` tells how far it is."
 
 
 def test_an_extension_is_told_with_the_new_end() -> None:
@@ -131,7 +149,7 @@ def test_a_list_has_a_line_each() -> None:
     documents = [resource.render(each, MOMENT) for each in (serving, deployment_of())]
     assert text.listed(documents, more=False).splitlines() == [
         "first ACTIVE http://first.example USD 0.0400/h",
-        "recommender CREATING 0 % USD 0.0000/h",
+        "recommender CREATING 0 %",
     ]
     for_admin = text.listed(documents, more=True, with_owner=True).splitlines()
     assert for_admin[0].startswith("first (team-a, first-abcdef) ACTIVE")

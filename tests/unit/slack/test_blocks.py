@@ -231,6 +231,8 @@ def test_a_delete_is_asked_back_with_what_goes_with_it() -> None:
     assert message.text == "Delete recommender?"
     assert f"<{URL}> answers no more then. It costs $0.0400 an hour" in said(message)
     assert buttons(message) == [("delete", ID, "danger"), ("cancel", ID, None)]
+    nothing = said(blocks.confirm_delete(shown(failed())))
+    assert "*Delete recommender?* It has cost $0.00 so far." in nothing
 
 
 def test_one_that_expires_says_when_and_how_to_keep_it() -> None:
