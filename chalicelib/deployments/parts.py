@@ -38,8 +38,14 @@ class Failure(BaseModel):
     evidence: dict[str, Any] = {}
 
 
+# Of the smoke test's answer so much is kept.
+SAMPLE_BYTES = 512
+# How a hint names the lines that `evidence` has; who shows them says so instead.
+IN_EVIDENCE = "in `evidence.log_lines`"
+
+
 class Prediction(BaseModel):
-    """The answer of the smoke test."""
+    """The answer of the smoke test; `sample` is its first `SAMPLE_BYTES` bytes."""
 
     path: str
     status: int

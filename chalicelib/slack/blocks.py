@@ -16,6 +16,7 @@ from chalicelib.slack.operation_message import (
     RETRY,
     content,
     context,
+    counted,
     failure,
     leftovers,
     operation,
@@ -113,17 +114,16 @@ def _status(deployment: dict[str, Any]) -> Message:
     percent = under_way["percent"]
     running: list[Block | None] = []
     if under_way["status"] == "running":
+        told = f"{progress.bar(percent)}  *{percent} %*{counted(deployment)}"
         running = [
-            layout.section(
-                f"{progress.bar(percent)}  *{percent} %*  {mrkdwn.line(title(deployment))}"
-            ),
+            layout.section(f"{told}  {mrkdwn.line(title(deployment))}"),
             layout.section(progress.steps(under_way["steps"])),
         ]
     text = f"{deployment['name']} is {deployment['status']}"
     shown = [
         layout.section(_line(deployment)),
         *running,
-        failure(deployment),
+        *failure(deployment),
         leftovers(deployment),
     ]
     return layout.message(text, [*shown, context(deployment)])

@@ -10,6 +10,7 @@ from typing import Any
 
 from slack_sdk.models.blocks import Block
 
+from chalicelib.deployments.parts import IN_EVIDENCE, SAMPLE_BYTES
 from chalicelib.slack import inbox, layout, mrkdwn, progress
 from chalicelib.slack.layout import Message
 
@@ -53,14 +54,14 @@ def operation(
     elif withdrawn:
         shown = [layout.section("AWS was not available: it could not be started.")]
     elif under_way["status"] == "running":
-        shown = [*_running(deployment, now), failure(deployment)]
+        shown = [*_running(deployment, now), *failure(deployment)]
     elif under_way["status"] == "succeeded":
         is_delete = under_way["kind"] == "delete"
         shown = _receipt(deployment) if is_delete else _serving(deployment)
     else:
         shown = _ended_badly(deployment)
     is_running = under_way["status"] == "running" and not superseded_by
-    text = f"{named}: {under_way['percent']} %" if is_running else named
+    text = f"{named}: {under_way['percent']} %{counted(deployment)}" if is_running else named
     asked = f"asked for by {mrkdwn.mention(asked_by)}" if asked_by else None
     small = context(deployment, asked, _took(under_way))
     return layout.message(text, [layout.header(named), *shown, small])
@@ -89,12 +90,18 @@ def title(deployment: dict[str, Any]) -> str:
             return f"{failed} {name}"
 
 
+def counted(deployment: dict[str, Any]) -> str:
+    """What the percent counts, where one could think that it is the way back alone."""
+    goes_back = deployment["failure"] and deployment["operation"]["kind"] != "delete"
+    return " of all steps" if goes_back else ""
+
+
 def _running(deployment: dict[str, Any], now: datetime) -> list[Block | None]:
     under_way = deployment["operation"]
     elapsed = (now - layout.time(under_way["started_at"])).total_seconds()
-    percent = under_way["percent"]
+    told = f"{progress.bar(under_way['percent'])}  *{under_way['percent']} %*{counted(deployment)}"
     return [
-        layout.section(f"{progress.bar(percent)}  *{percent} %*  {mrkdwn.duration(elapsed)}"),
+        layout.section(f"{told}  {mrkdwn.duration(elapsed)}"),
         layout.section(progress.steps(under_way["steps"])),
     ]
 
@@ -115,10 +122,12 @@ def _prediction(deployment: dict[str, Any]) -> list[Block | None]:
     found = deployment["prediction"]
     if not found:
         return []
+    sample = found["sample"]
+    cut = "…" if len(sample.encode(errors="replace")) >= SAMPLE_BYTES else ""
     asked = mrkdwn.code(f"GET {found['path']}", 300)
     return [
         layout.section(f"{asked} answered {found['status']} in {found['latency_ms']} ms:"),
-        layout.section(mrkdwn.code_block(found["sample"], 2000)) if found["sample"] else None,
+        layout.section(mrkdwn.code_block(f"{sample}{cut}", 2000)) if sample else None,
     ]
 
 
@@ -143,8 +152,7 @@ def _ended_badly(deployment: dict[str, Any]) -> list[Block | None]:
     before = "The version before serves" if under_way["status"] == "rolled_back" else "It serves"
     can_retry = deployment["status"] in ("FAILED", "DELETE_FAILED")
     return [
-        failure(deployment),
-        _log_lines(deployment),
+        *failure(deployment),
         leftovers(deployment),
         layout.section(f"{before}: {mrkdwn.link(deployment['url'])}") if serves else None,
         _way_on(deployment),
@@ -165,14 +173,16 @@ def _way_on(deployment: dict[str, Any]) -> Block | None:
     )
 
 
-def failure(deployment: dict[str, Any]) -> Block | None:
-    """Why the operation failed, and what can be done about it."""
+def failure(deployment: dict[str, Any]) -> list[Block | None]:
+    """Why the operation failed, what can be done about it, and the last log lines."""
     found = deployment["failure"]
     if not found:
-        return None
+        return []
     code, step = mrkdwn.code(found["code"], 60), mrkdwn.code(found["step"], 60)
-    hint = f"\n*What to do:* {mrkdwn.line(found['hint'], 1000)}" if found["hint"] else ""
-    return layout.section(f"{code} in {step}\n{mrkdwn.quoted(found['message'], 1500)}{hint}")
+    advice = found["hint"].replace(IN_EVIDENCE, "below")
+    hint = f"\n*What to do:* {mrkdwn.line(advice, 1000)}" if found["hint"] else ""
+    told = layout.section(f"{code} in {step}\n{mrkdwn.quoted(found['message'], 1500)}{hint}")
+    return [told, _log_lines(deployment)]
 
 
 def _log_lines(deployment: dict[str, Any]) -> Block | None:

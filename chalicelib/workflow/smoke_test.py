@@ -12,14 +12,13 @@ from urllib.parse import urlsplit
 from chalicelib.deployments import ingress
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
-from chalicelib.deployments.parts import Prediction
+from chalicelib.deployments.parts import SAMPLE_BYTES, Prediction
 from chalicelib.deployments.spec import Spec
 from chalicelib.resources import listener, load_balancer, pause_rule
 from chalicelib.workflow import diagnosis, https
 from chalicelib.workflow.step import Outcome
 
 TIMEOUT_SECONDS = 25
-SAMPLE_BYTES = 512
 MOST_BYTES = 1024 * 1024
 # What a load balancer says itself while its nodes have not learnt of the targets everywhere.
 PASSING = {502, 503, 504}

@@ -13,6 +13,7 @@ from typing import Any
 from chalicelib.deployments import naming
 from chalicelib.deployments.errors import FailureCode
 from chalicelib.deployments.fargate import PLATFORMS
+from chalicelib.deployments.parts import IN_EVIDENCE
 from chalicelib.deployments.spec import Spec
 
 # Codes of tasks that we, or ECS on our behalf, stopped.
@@ -229,9 +230,9 @@ def _exited(exit_code: int | None, lines: list[str]) -> Verdict:
     told = f" with exit code {exit_code}" if exit_code is not None else ""
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     message = f"The container stops by itself{told}, again and again"
+    run = "Run the image on your own machine to see it happen."
     return Verdict(
         FailureCode.CONTAINER_EXITED,
         f"{message}; its last words: {last[:200].rstrip('.')}." if last else f"{message}.",
-        "The last log lines are in `evidence.log_lines`; run the image on your own machine to see "
-        "it happen.",
+        f"The last log lines are {IN_EVIDENCE}; {run[0].lower()}{run[1:]}" if last else run,
     )

@@ -13,7 +13,14 @@ from chalicelib.api import resource
 from chalicelib.chat.commands import Reply
 from chalicelib.deployments.deployment import Deployment
 from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS
-from chalicelib.deployments.parts import Failure, Leftover, Prediction, Resource
+from chalicelib.deployments.parts import (
+    IN_EVIDENCE,
+    SAMPLE_BYTES,
+    Failure,
+    Leftover,
+    Prediction,
+    Resource,
+)
 from chalicelib.deployments.record import Status
 from chalicelib.slack import blocks, mrkdwn, progress
 from chalicelib.slack.blocks import Message
@@ -127,9 +134,30 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
 
+def test_a_hint_says_that_the_log_lines_are_below_wherever_they_are_shown() -> None:
+    for deployment in (failed(), tearing_down_failed_create()):
+        assert deployment.failure
+        deployment.failure.hint = f"The last log lines are {IN_EVIDENCE}; run it."
+        deployment.failure.evidence = {"log_lines": ["the last words"]}
+        status = blocks.reply(replied(verb="status", deployment=shown(deployment)))
+        for told in (said(of(deployment)), said(status)):
+            assert "The last log lines are below; run it." in told
+            assert told.index("below") < told.index("the last words")
+
+
+def test_a_sample_that_is_cut_says_so() -> None:
+    deployment = served()
+    assert deployment.prediction
+    deployment.prediction.sample = "ä" * (SAMPLE_BYTES // 2)
+    assert "ä…\n```" in said(of(deployment))
+
+
 def test_a_failure_is_told_while_it_is_cleaned_up_without_a_button() -> None:
     message = of(tearing_down_failed_create())
-    assert message.text == "Deploy failed: recommender, cleaning up: 53 %"
+    assert message.text == "Deploy failed: recommender, cleaning up: 53 % of all steps"
+    assert "*53 %* of all steps  1 min" in said(message)
+    status = blocks.reply(replied(verb="status", deployment=shown(tearing_down_failed_create())))
+    assert "*53 %* of all steps  Deploy failed" in said(status)
     assert "push it" in said(message)
     assert "· Remove service" in said(message)
     assert buttons(message) == []

@@ -141,7 +141,12 @@ def test_the_last_words_of_the_container_are_in_the_message() -> None:
 
     assert verdict.message.endswith("its last words: ModuleNotFoundError: No module named x.")
     assert "exit code 1" in verdict.message
+    assert "`evidence.log_lines`" in verdict.hint
     assert not verdict.final
+
+
+def test_where_it_wrote_nothing_no_lines_are_promised() -> None:
+    assert verdict_of(stopped_task(), "").hint.startswith("Run the image on your own machine")
 
 
 @pytest.mark.parametrize(
