@@ -120,7 +120,7 @@ def refused(
     lines = lines or [refusal.detail]
     if near:
         lines.append(f"Did you mean {' or '.join(f'`{each}`' for each in near)}?")
-    elif verb == "scale" and isinstance(refusal, ValidationFailed):
+    elif verb == "scale" and any("scaling" in each["message"] for each in refusal.errors):
         lines.append(SCALES_ITSELF.format(prefix=prefix, reference=reference))
     elif fix := FIXES.get(type(refusal)):
         lines.append(fix.format(prefix=prefix, verb=verb, reference=reference))

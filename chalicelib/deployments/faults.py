@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from chalicelib.deployments.errors import ValidationFailed
 
+# By pydantic's kind of error. https://docs.pydantic.dev/latest/errors/validation_errors/
+SENTENCES = {
+    "missing": "is required",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length} items",
+    "too_long": "must have at most {max_length} items",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+}
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -42,14 +61,18 @@ def from_pydantic(error: Any, model: type[BaseModel]) -> dict[str, str]:
     message = error["msg"]
     if kind == "value_error":
         message = str(context["error"])
-    elif kind == "missing":
-        message = "is required"
+    elif kind in SENTENCES:
+        message = _singular(SENTENCES[kind].format_map(context))
     elif kind == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], _siblings(location, model), n=1)
         message = "is not a field of the contract" + (f": did you mean {near[0]}?" if near else "")
     elif message.startswith("Input should be"):
         message = "must be" + message.removeprefix("Input should be")
     return fault(field, message)
+
+
+def _singular(sentence: str) -> str:
+    return re.sub(r"\b1 (item|character)s\b", r"1 \1", sentence)
 
 
 def _siblings(location: list[str], model: type[BaseModel]) -> list[str]:

@@ -159,7 +159,9 @@ class Spec(Strict):
     def _memory(cls, value: int, info: ValidationInfo) -> int:
         cpu = info.data.get("cpu")
         if cpu is not None and value not in MEMORY_BY_CPU[cpu]:
-            raise ValueError(f"with cpu {cpu} Fargate offers a memory of {memory_choices(cpu)} MiB")
+            raise ValueError(
+                f"must be {memory_choices(cpu)} MiB: with cpu {cpu} Fargate offers nothing else"
+            )
         return value
 
     @field_validator("count")

@@ -186,6 +186,15 @@ def test_a_refusal_has_each_fault_and_the_fix() -> None:
     ]
 
 
+def test_scaling_is_named_only_where_it_is_in_the_way() -> None:
+    def told(message: str) -> str:
+        refusal = ValidationFailed("1 fault", errors=[{"field": "count", "message": message}])
+        return text.refused(refusal, "scale", "x", [])
+
+    assert "`update x scaling.max=5`" in told("is replaced by scaling")
+    assert "scaling" not in told("must be at most 10")
+
+
 def test_other_refusals_have_the_apis_words() -> None:
     said = text.refused(InvalidState("x is FAILED"), "pause", "x", [])
     assert said == "x is FAILED\n`status x` tells more."

@@ -46,14 +46,14 @@ def test_a_record_with_scaling_is_read_again_and_one_from_before_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"min": 0}, "min", "greater than or equal to 1"),
+        ({"min": 0}, "min", "must be at least 1"),
         ({"min": 6}, "max", "at least min, which is 6"),
         ({"max": 11}, "max", "at most 10"),
         ({"target": 0}, "target", "1 to 1000000 requests per task and minute"),
         ({"metric": "cpu", "target": 101}, "target", "1 to 100 per cent"),
         ({"metric": "cpu", "target": 0}, "target", "1 to 100 per cent"),
         ({"metric": "memory"}, "metric", "must be 'requests_per_target' or 'cpu'"),
-        ({"target": 1.5}, "target", "must be a valid integer"),
+        ({"target": 1.5}, "target", "must be a whole number"),
         ({"maxx": 5}, "maxx", "did you mean max?"),
     ],
 )

@@ -50,6 +50,36 @@ def test_five_faults_are_told_at_once() -> None:
     assert told["prot"].endswith("did you mean port?")
 
 
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"port": 0}, "port", "must be at least 1"),
+        ({"port": 70000}, "port", "must be at most 65535"),
+        ({"port": "http"}, "port", "must be a whole number"),
+        ({"command": []}, "command", "must have at least 1 item"),
+        ({"command": ["x"] * 65}, "command", "must have at most 64 items"),
+        ({"command": "python"}, "command", "must be a list"),
+        (
+            {"smoke_test": {"json_has": [""]}},
+            "smoke_test.json_has.0",
+            "must have at least 1 character",
+        ),
+        ({"ttl": 8}, "ttl", "must be a string"),
+        ({"environment": []}, "environment", "must be an object"),
+        ({"scaling": []}, "scaling", "must be an object"),
+        (
+            {"cpu": 256, "memory": 4096},
+            "memory",
+            "must be 512 or 1024 or 2048 MiB: with cpu 256 Fargate offers nothing else",
+        ),
+    ],
+)
+def test_a_fault_is_told_in_the_contracts_words(
+    fields: dict[str, Any], field: str, message: str
+) -> None:
+    assert faults(body_of(**fields)) == {field: message}
+
+
 def test_the_detail_counts_and_names_the_faults() -> None:
     with pytest.raises(ValidationFailed, match=r"^The body has 2 faults: image, port$"):
         specs.parse({"name": "x", "port": 0}, **LIMITS)
