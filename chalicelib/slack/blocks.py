@@ -22,6 +22,7 @@ from chalicelib.slack.operation_message import (
     operation,
     price,
     title,
+    way_on,
 )
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def _status(deployment: dict[str, Any]) -> Message:
         *running,
         *failure(deployment),
         leftovers(deployment),
+        way_on(deployment),
     ]
     return layout.message(text, [*shown, context(deployment)])
 

@@ -155,21 +155,23 @@ def _ended_badly(deployment: dict[str, Any]) -> list[Block | None]:
         *failure(deployment),
         leftovers(deployment),
         layout.section(f"{before}: {mrkdwn.link(deployment['url'])}") if serves else None,
-        _way_on(deployment),
+        way_on(deployment),
         layout.buttons(layout.button("Retry", RETRY, deployment["id"], "primary"))
         if can_retry
         else None,
     ]
 
 
-def _way_on(deployment: dict[str, Any]) -> Block | None:
+def way_on(deployment: dict[str, Any]) -> Block | None:
     """What else than `retry` there is for one that failed: no update can mend it."""
     if deployment["status"] != "FAILED":
         return None
-    delete = mrkdwn.code(f"{inbox.PREFIX}delete {deployment['name']}")
+    retry, delete = (
+        mrkdwn.code(f"{inbox.PREFIX}{verb} {deployment['name']}") for verb in ("retry", "delete")
+    )
     return layout.section(
-        f"Retry tries the very same again. For another image or setting: {delete}, "
-        "then deploy again."
+        f"{retry} tries the very same again. For another image or setting: {delete}, then deploy "
+        "again."
     )
 
 

@@ -129,8 +129,10 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     assert "`IMAGE_NOT_FOUND` in `resolve_image`\n> it is not there\n*What to do:* push it" in told
     assert "line 19" in told
     assert "line 9\n" not in told
-    assert "Retry tries the very same again. For another image" in told
-    assert "`/slipway delete recommender`" in told
+    status = said(blocks.reply(replied(verb="status", deployment=shown(deployment))))
+    for each in (told, status):
+        assert "`/slipway retry recommender` tries the very same again." in each
+        assert "For another image or setting: `/slipway delete recommender`, then" in each
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
 
