@@ -45,7 +45,7 @@ IN_EVIDENCE = "in `evidence.log_lines`"
 
 
 class Prediction(BaseModel):
-    """The answer of the smoke test; `sample` is its first `SAMPLE_BYTES` bytes."""
+    """The answer of the smoke test; `sample` is its first 512 bytes."""
 
     path: str
     status: int
