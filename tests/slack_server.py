@@ -357,7 +357,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/_calls":
             calls = [{**asdict(call), "at": call.at.isoformat()} for call in self.played.calls]
             return self._answer(200, json.dumps({"calls": calls}))
-        return self._answer(200 if self.path == "/" else 404, json.dumps(self.CONTROL, indent=1))
+        where_to_look = json.dumps(self.CONTROL, indent=1) + "\n"
+        return self._answer(200 if self.path == "/" else 404, where_to_look)
 
     def do_DELETE(self) -> None:
         self.played.forget()
