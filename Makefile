@@ -56,7 +56,7 @@ format: $(READY) ## format the code and sort the imports
 package: $(READY) ## write dist/STAGE/sam.json and deployment.zip
 	@$(BIN)/python -m infra.package --stage $(STAGE) --out $(DIST)
 
-deploy: ## deploy to AWS: make deploy STAGE=dev BUCKET=... [PARAMETERS="Key=Value ..."]
+deploy: ## deploy to AWS: make deploy STAGE=prod BUCKET=... [PARAMETERS="Key=Value ..."]
 	@test -n "$(BUCKET)" || { echo "Set BUCKET to an S3 bucket of yours for the code: make deploy STAGE=$(STAGE) BUCKET=my-bucket" >&2; exit 1; }
 	@command -v aws > /dev/null || { echo "make deploy needs the AWS CLI: https://aws.amazon.com/cli/" >&2; exit 1; }
 	@$(MAKE) --no-print-directory package
@@ -70,15 +70,15 @@ deploy: ## deploy to AWS: make deploy STAGE=dev BUCKET=... [PARAMETERS="Key=Valu
 
 OWNER ?=
 SCOPES ?= read,deploy
-token: $(READY) ## make a token for a deployed stack: make token STAGE=dev OWNER=team-a [SCOPES=...]
+token: $(READY) ## make a token for a deployed stack: make token STAGE=prod OWNER=team-a [SCOPES=...]
 	@test -n "$(OWNER)" || { echo "Set OWNER: make token STAGE=$(STAGE) OWNER=team-a" >&2; exit 1; }
 	@$(BIN)/python -m infra.token --stack $(STACK) --owner $(OWNER) --scopes $(SCOPES)
 
-slack: $(READY) ## set Slack's secrets of a deployed stack: make slack STAGE=dev
+slack: $(READY) ## set Slack's secrets of a deployed stack: make slack STAGE=prod
 	@$(BIN)/python -m infra.secrets --stack $(STACK) slack
 
 RETIRE ?=
-webhook-secret: $(READY) ## make or rotate what webhooks are signed with: make webhook-secret STAGE=dev [RETIRE=yes]
+webhook-secret: $(READY) ## make or rotate what webhooks are signed with: make webhook-secret STAGE=prod [RETIRE=yes]
 	@$(BIN)/python -m infra.secrets --stack $(STACK) webhooks $(if $(RETIRE),--retire)
 
 # One resolution holds for Python 3.11 to 3.13.

@@ -25,6 +25,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import shared_secrets
+from infra.aws_errors import with_fix
 
 # Standard Webhooks wants 24 to 64 bytes.
 # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -230,7 +231,7 @@ def main() -> int:
         else:
             _webhooks(ssm, arguments.stack, arguments.retire)
     except (BotoCoreError, ClientError, Refused) as error:
-        print(f"Nothing was set: {error}", file=sys.stderr)
+        print(f"Nothing was set: {with_fix(error)}", file=sys.stderr)
         return 1
     return 0
 

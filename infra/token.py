@@ -11,6 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import tokens
+from infra.aws_errors import with_fix
 
 
 def table_of(stack: str) -> str:
@@ -34,7 +35,7 @@ def main() -> int:
             client=boto3.client("dynamodb"),
         )
     except (BotoCoreError, ClientError, KeyError, ValueError) as error:
-        print(f"No token was made: {error}", file=sys.stderr)
+        print(f"No token was made: {with_fix(error)}", file=sys.stderr)
         return 1
     print(f"{token_id} of {arguments.owner} ({arguments.scopes}), shown only now:", file=sys.stderr)
     print(token)

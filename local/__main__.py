@@ -14,7 +14,7 @@ UID = 20
 def up(state: Path) -> int:
     """Start a stack that outlives this process, and print what to try."""
     stack.start(state, say=print).detach()
-    print(_what_to_try(stack.load(state), state))
+    print(what_to_try(stack.load(state), state))
     return 0
 
 
@@ -24,7 +24,8 @@ def down(state: Path) -> int:
     return 0
 
 
-def _what_to_try(running: stack.Stack, state: Path) -> str:
+def what_to_try(running: stack.Stack, state: Path) -> str:
+    """The lines that `make up` prints, to be copied."""
     spec = {
         "name": "recommender",
         "image": running.sample_image,
@@ -32,10 +33,12 @@ def _what_to_try(running: stack.Stack, state: Path) -> str:
         "smoke_test": {"path": f"/?uid={UID}", "json_has": ["recommendations"]},
     }
     return f"""
-The local stack is up; its values are in {_shown(state)}/stack.json, its logs beside it. To try:
+The local stack is up; its values are in {_shown(state)}/stack.json, its logs beside it. Each `make up`
+makes a new URL, new tokens and new secrets. To try:
 
   API={running.api_url}
   TOKEN={running.token}
+  ADMIN={running.admin_token}
   call() {{ curl -s -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" "$@"; }}
 
   curl -s $API/health
@@ -47,7 +50,8 @@ The local stack is up; its values are in {_shown(state)}/stack.json, its logs be
   call $API/chat/commands -d '{{"text": "status recommender", "user": "me"}}'
   call $API/deployments/recommender -X DELETE
 
-Slack and webhooks on this stack: docs/architecture.md, "The local stack". `make down` ends it."""  # noqa: E501 - lines to copy
+ADMIN is the token of an admin. Slack on this stack: docs/slack.md, webhooks: docs/webhooks.md.
+`make down` ends it."""  # noqa: E501 - lines to copy
 
 
 def _shown(state: Path) -> Path:

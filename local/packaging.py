@@ -34,9 +34,17 @@ def package_locally(project: Path, stage: str, out: Path) -> dict[str, Any]:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         _leave_out_native_packages(archive)
     with zipfile.ZipFile(archive, "a") as output:
-        bootstrap = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m awslambdaric "$_HANDLER"\n'
-        add(output, "bootstrap", bootstrap.encode(), executable=True)
+        add(output, "bootstrap", _bootstrap().encode(), executable=True)
     return template
+
+
+def _bootstrap() -> str:
+    # MiniStack does not tell the runtime of the template's log format, and without it a log line is
+    # its message alone: what `extra` says would be lost.
+    return (
+        "#!/bin/sh\nexport AWS_LAMBDA_LOG_FORMAT=JSON\n"
+        f'exec {shlex.quote(sys.executable)} -m awslambdaric "$_HANDLER"\n'
+    )
 
 
 def _leave_out_native_packages(archive: Path) -> None:

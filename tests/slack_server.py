@@ -16,7 +16,7 @@ In process:
         slack.calls, slack.messages, slack.posts
 
 In a process of its own, `python -m tests.slack_server [--port 8080]`: it prints where it listens as
-a line of JSON, and takes the same orders over HTTP (`_Handler.CONTROL`).
+a line of JSON, then a line for each call, and takes the same orders over HTTP (`GET /` lists them).
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl
 
 TOKEN = "xoxb-played-by-a-test"
@@ -94,6 +95,8 @@ class FakeSlack:
     private: set[str] = field(default_factory=lambda: {PRIVATE_CHANNEL})
     port: int = 0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    # Told a line for each call.
+    say: Callable[[str], object] = lambda line: None
     calls: list[Call] = field(default_factory=list)
     # What stands in the channels: (channel, ts) -> the message as last posted or updated.
     messages: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -211,6 +214,7 @@ class FakeSlack:
             known = {**body, "ts": answer.body["ts"]} if "ts" in answer.body else body
             url = f"{self.url}{path}"
             self.calls.append(Call(target, url, known, self.now(), answer.status, answer.error))
+            self.say(_line(self.calls[-1]))
         return answer
 
     def _api(self, method: str, authorization: str, body: dict[str, Any]) -> _Answer:
@@ -325,6 +329,13 @@ def _instead(trouble: Trouble) -> _Answer:
     return _Answer(trouble.status, error, body, headers, drop=drop, text=trouble.text)
 
 
+def _line(call: Call) -> str:
+    """A call for a person who watches: `chat.postMessage C0PREDICT ok: Deploying recommender`."""
+    where = f" {call.body.get('channel')}" if call.target.startswith("chat.") else ""
+    text = str(call.body.get("text", "")).replace("\n", " ")
+    return f"{call.target}{where} {call.error or 'ok'}: {text}"
+
+
 def _target(path: str) -> str:
     if path.startswith(API):
         return path.removeprefix(API)
@@ -333,12 +344,21 @@ def _target(path: str) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     played: FakeSlack
-    # What a process of its own can be asked besides; what is POSTed are the fields of `Trouble`.
-    CONTROL = ("GET /_calls", "DELETE /_calls", "POST /_trouble", "POST /_release", "POST /_url")
+    # What a process of its own can be asked besides.
+    CONTROL: ClassVar = {
+        "GET /_calls": "what it was called with, and what it answered, oldest first",
+        "DELETE /_calls": "forgets these",
+        "POST /_url": "a new response_url: five posts within 30 minutes",
+        "POST /_trouble": "the next call fails so: the fields of Trouble in tests/slack_server.py",
+        "POST /_release": "forgets what trouble was ordered",
+    }
 
     def do_GET(self) -> None:
-        calls = [{**asdict(call), "at": call.at.isoformat()} for call in self.played.calls]
-        self._answer(200 if self.path == "/_calls" else 404, json.dumps({"calls": calls}))
+        if self.path == "/_calls":
+            calls = [{**asdict(call), "at": call.at.isoformat()} for call in self.played.calls]
+            return self._answer(200, json.dumps({"calls": calls}))
+        where_to_look = json.dumps(self.CONTROL, indent=1) + "\n"
+        return self._answer(200 if self.path == "/" else 404, where_to_look)
 
     def do_DELETE(self) -> None:
         self.played.forget()
@@ -392,9 +412,11 @@ def main() -> None:
     """Plays Slack until the process is ended."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=0)
-    with FakeSlack(port=parser.parse_args().port) as slack:
+    say = partial(print, flush=True)
+    with FakeSlack(port=parser.parse_args().port, say=say) as slack:
         told = {"url": slack.url, "api_url": slack.api_url, "token": slack.token}
         told |= {"incoming_webhook": slack.incoming_webhook, "channel": CHANNEL}
+        told |= {"response_url": slack.response_url(), "calls": f"{slack.url}/_calls"}
         print(json.dumps(told), flush=True)
         try:
             threading.Event().wait()

@@ -92,7 +92,8 @@ def _send(claim: work.Claim, subject: Subject, moment: datetime) -> None:
         try:
             is_kept = _call(claim, way, _closing(subject) if is_last_word else subject.message)
         except client.Rejected as error:
-            logger.warning("Slack refuses", extra={"sk": claim.sk, "way": way, "why": error.code})
+            refused = f"Slack refuses by {way} for {claim.sk.rpartition('#')[2]}: {error.code}"
+            logger.warning(refused, extra={"sk": claim.sk, "way": way, "why": error.code})
             if error.code == client.MESSAGE_GONE and way == BOT:
                 _done(claim)
                 return None

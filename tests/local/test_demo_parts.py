@@ -1,10 +1,13 @@
-"""What the demo draws and counts."""
+"""What the demo draws and counts, and what `make up` prints."""
 
 import io
+from pathlib import Path
 from typing import Any
 
+from local.__main__ import what_to_try
 from local.inspection import count_transitions
 from local.progress import Progress
+from local.stack import Stack
 
 
 class Terminal(io.StringIO):
@@ -63,3 +66,22 @@ def test_a_transition_is_an_attempt_of_a_task_or_another_state_entered() -> None
         "SucceedStateEntered",
     ]
     assert count_transitions([{"type": kind} for kind in kinds]) == 4
+
+
+def test_make_up_prints_the_url_and_both_tokens(tmp_path: Path) -> None:
+    running = Stack(
+        api_url="http://127.0.0.1:8123/api",
+        token="slw_of_demo",
+        admin_token="slw_of_admin",
+        aws_endpoint_url="http://127.0.0.1:4566",
+        region="us-east-1",
+        account_id="123456789012",
+        sample_image="recommend:1",
+        slack_signing_secret="0" * 32,
+        webhook_secret="whsec_x",
+        pids={},
+    )
+    lines = [line.strip() for line in what_to_try(running, tmp_path).splitlines()]
+    assert "API=http://127.0.0.1:8123/api" in lines
+    assert "TOKEN=slw_of_demo" in lines
+    assert "ADMIN=slw_of_admin" in lines

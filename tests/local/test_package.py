@@ -12,6 +12,7 @@ import pytest
 from infra import dependencies
 from infra.lint import statelint, unmatched
 from infra.package import ROOT, PackagingError, package
+from local.packaging import package_locally
 from tests.local.project import DEFINITION, write_project
 
 CACHE = ROOT / ".cache"
@@ -38,6 +39,13 @@ def test_packaging_twice_gives_the_same_bytes(project: Path, tmp_path: Path) -> 
     assert digest(first) == digest(second)
     archives = [path.with_name("deployment.zip").read_bytes() for path in (first, second)]
     assert archives[0] == archives[1]
+
+
+def test_on_the_local_stack_too_a_log_line_says_all_of_it(project: Path, tmp_path: Path) -> None:
+    """What `extra` says is lost where the runtime is not told of JSON."""
+    package_locally(project, "dev", tmp_path)
+    with zipfile.ZipFile(tmp_path / "deployment.zip") as archive:
+        assert b"export AWS_LAMBDA_LOG_FORMAT=JSON\n" in archive.read("bootstrap")
 
 
 def digest(archive: Path) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,6 +16,7 @@ from standardwebhooks import Webhook
 from chalicelib import shared_secrets
 from infra import secrets
 from tests.in_process import STACK
+from tests.unit.builders import REGION
 
 API = "https://abc.execute-api.us-east-1.amazonaws.com/api"
 TEMPLATE = f"""{{
@@ -227,3 +230,27 @@ def test_no_secret_is_set_for_a_stack_of_something_else(run: Any) -> None:
 
     assert run("--stack", "other", "webhooks")[0] == 1
     assert boto3.client("ssm").describe_parameters()["Parameters"] == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("AWS_DEFAULT_REGION", "export AWS_DEFAULT_REGION="), ("AWS_", "export AWS_PROFILE=")],
+)
+@pytest.mark.parametrize("kind", ["slack", "webhooks"])
+def test_what_aws_was_not_told_is_said_with_how_to(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, missing: str, said: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith(missing)]:
+        monkeypatch.delenv(name)
+    if missing == "AWS_":
+        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # Else it is a session of an earlier test, which has read both.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+    status, out, err = run("--stack", STACK, kind, stdin=f"SLACK_BOT_TOKEN={TOKEN}")
+
+    assert (status, out) == (1, "")
+    assert err.startswith("Nothing was set: ") and said in err

@@ -1,4 +1,4 @@
-"""Requests that Slack would not send, each with its answer: for the test, and for docs/slack.md.
+"""Requests that Slack would not send, each with its answer: for the test, and a page of docs.
 
 `python -m tests.unit.api.slack_hostile` writes the table of that page.
 """
@@ -24,7 +24,7 @@ from tests.unit.slack_request import (
 )
 
 COMMANDS, INTERACTIONS = "/slack/commands", "/slack/interactions"
-PAGE = Path(__file__).parents[3] / "docs" / "slack.md"
+PAGE = Path(__file__).parents[3] / "docs" / "slack-hostile.md"
 BEGIN, END = (
     "<!-- hostile requests: made by python -m tests.unit.api.slack_hostile -->",
     "<!-- end -->",
@@ -216,7 +216,7 @@ def told(answer: tuple[int, str]) -> str:
 
 
 def table() -> str:
-    """As docs/slack.md has it."""
+    """As docs/slack-hostile.md has it."""
     rows = [f"| {each.what} | {each.answer[0]}{told(each.answer)} |" for each in requests()]
     return "\n".join([BEGIN, "", "| request | answer |", "|---|---|", *rows, "", END])
 

@@ -61,6 +61,7 @@ def api(gateway: Gateway) -> Iterator[str]:
             sent = {name: self.headers[name] for name in ("Content-Type", "Idempotency-Key")}
             answer = gateway.send("POST", self.path, body, headers=sent)
             self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers["content-type"])
             self.end_headers()
             self.wfile.write(answer.text.encode())
 
@@ -76,14 +77,19 @@ def api(gateway: Gateway) -> Iterator[str]:
     server.server_close()
 
 
-def test_its_bot_works(api: str, gateway: Gateway) -> None:
+@pytest.fixture
+def pass_on() -> Any:
+    """The page's bot."""
     found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert found
     names: dict[str, Any] = {}
     exec(found[1], names)
+    return names["pass_on"]
 
+
+def test_its_bot_works(api: str, gateway: Gateway, pass_on: Any) -> None:
     def say(text: str, message_id: str) -> str:
-        told: str = names["pass_on"](text, "ann", message_id, api=api, token="t")
+        told: str = pass_on(text, "ann", message_id, api=api, token="t")
         return told
 
     first = say(f"deploy {IMAGE} name=rec", "m1")
@@ -92,3 +98,35 @@ def test_its_bot_works(api: str, gateway: Gateway) -> None:
     assert "Did you mean `scale rec 3`?" in say("scal rec 3", "m2")
     assert "used for another request" in say("list", "m1")  # a problem: its detail is shown
     assert len(json.loads(gateway.get("/deployments").text)["deployments"]) == 1
+    # What is wrong with the text, not that there is a fault in it.
+    assert re.fullmatch(r"text: .*\b1 character", say("", "m3"))
+    assert re.fullmatch(r"text: .*\b4000 characters", say("x" * 4001, "m4"))
+
+
+def test_its_bot_outlives_what_is_no_answer(
+    pass_on: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status = {"/error": 502, "/page": 200, "/json": 200}[self.path.split("/chat")[0]]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"{}" if self.path.startswith("/json") else b"<html>")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    def say(api: str) -> str:
+        return str(pass_on("list", "ann", "m1", api=api, token="t"))
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        assert say(f"{url}/error") == "Slipway did not answer: HTTP status 502."
+        for path in ("page", "json"):
+            assert say(f"{url}/{path}").startswith("Slipway did not answer. Look with `list`")
+        server.shutdown()
+        thread.join()
+    assert say(url).startswith("Slipway did not answer. Look with `list`")
+    assert url in capsys.readouterr().out

@@ -462,7 +462,11 @@ def test_it_is_given_up_an_hour_after_the_end(
 
 
 def test_a_bot_that_may_not_post_falls_back_to_start_and_end(
-    bot: None, slack: FakeSlack, courier: Courier, clock: Clock
+    bot: None,
+    slack: FakeSlack,
+    courier: Courier,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     create()
     announce(clock, PRIVATE_CHANNEL, slack.response_url())
@@ -477,6 +481,7 @@ def test_a_bot_that_may_not_post_falls_back_to_start_and_end(
     told = [header(body) for body in slack.posts("response_url")]
     assert told == ["Deploying recommender", "Deployed recommender"]
     assert len([call for call in slack.calls if call.error == "not_in_channel"]) == 1
+    assert f"Slack refuses by bot for {PRIVATE_CHANNEL}: not_in_channel" in caplog.messages
 
 
 @pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message", "token_revoked"])

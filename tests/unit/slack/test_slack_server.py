@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -14,15 +15,16 @@ from slack_sdk.webhook import WebhookClient
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[dict[str, str]]:
+def played() -> Iterator[dict[str, Any]]:
     command = [sys.executable, "-m", "tests.slack_server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        yield json.loads(process.stdout.readline())
+        told = json.loads(process.stdout.readline())
+        yield {**told, "process": process}
         process.terminate()
 
 
-def order(played: dict[str, str], method: str, path: str, **body: Any) -> dict[str, Any]:
+def order(played: dict[str, Any], method: str, path: str, **body: Any) -> dict[str, Any]:
     data = json.dumps(body).encode() if method == "POST" else None
     request = urllib.request.Request(f"{played['url']}{path}", data, method=method)
     with urllib.request.urlopen(request) as answer:
@@ -30,7 +32,7 @@ def order(played: dict[str, str], method: str, path: str, **body: Any) -> dict[s
     return found
 
 
-def test_it_takes_calls_and_orders(played: dict[str, str]) -> None:
+def test_it_takes_calls_and_orders(played: dict[str, Any]) -> None:
     api = WebClient(played["token"], base_url=played["api_url"], retry_handlers=[])
     ts = api.chat_postMessage(channel=played["channel"], text="hi")["ts"]
     order(played, "POST", "/_trouble", status=429, error="ratelimited", retry_after=3)
@@ -44,14 +46,31 @@ def test_it_takes_calls_and_orders(played: dict[str, str]) -> None:
         ("chat.update", "ratelimited"),
         ("response_url", None),
     ]
+    lines = [played["process"].stdout.readline() for _ in calls]
+    assert lines == [
+        f"chat.postMessage {played['channel']} ok: hi\n",
+        f"chat.update {played['channel']} ratelimited: more\n",
+        "response_url ok: to one\n",
+    ]
     order(played, "DELETE", "/_calls")
     assert order(played, "GET", "/_calls") == {"calls": []}
 
 
-def test_it_keeps_to_block_kits_limits(played: dict[str, str]) -> None:
+def test_it_keeps_to_block_kits_limits(played: dict[str, Any]) -> None:
     api = WebClient(played["token"], base_url=played["api_url"], retry_handlers=[])
     divider = {"type": "divider"}
     too_long = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}
     for blocks in ([divider] * 51, [too_long]):
         with pytest.raises(SlackApiError, match="invalid_blocks"):
             api.chat_postMessage(channel=played["channel"], text="hi", blocks=blocks)
+
+
+def test_it_says_where_to_look(played: dict[str, Any]) -> None:
+    assert "GET /_calls" in order(played, "GET", "/")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        order(played, "GET", "/messages")
+    with refused.value as answer:
+        assert answer.status == 404
+        assert "GET /_calls" in json.load(answer)
+    assert played["calls"] == f"{played['url']}/_calls"
+    assert WebhookClient(played["response_url"]).send(text="to one").status_code == 200
