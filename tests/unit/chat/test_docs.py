@@ -121,7 +121,7 @@ def test_its_bot_outlives_what_is_no_answer(
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         assert say(f"{url}/error") == "Slipway did not answer: HTTP status 502."
         for path in ("page", "json"):
