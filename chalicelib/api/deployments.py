@@ -114,18 +114,21 @@ def update(request: Request, reference: str) -> Answer:
 def rollback(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/rollback`: 202; back to what served before this version."""
     found = find(request.caller, reference)
+    request.refuse_body()
     return _rolled_out(store.update(found.id, lambda deployment: deployment.roll_back(now())))
 
 
 def pause(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/pause`: 202; no task is left, and its URL answers 503."""
     found = find(request.caller, reference)
+    request.refuse_body()
     return _rolled_out(store.update(found.id, lambda deployment: deployment.pause(now())))
 
 
 def resume(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/resume`: 202; its tasks start and its URL serves again."""
     found = find(request.caller, reference)
+    request.refuse_body()
     return _rolled_out(store.update(found.id, lambda deployment: deployment.resume(now())))
 
 
@@ -163,6 +166,7 @@ def delete(request: Request, reference: str) -> Answer:
 def retry(request: Request, reference: str) -> Answer:
     """`POST /deployments/{deployment}/retry`: 202; FAILED is made, DELETE_FAILED removed, again."""
     found = find(request.caller, reference)
+    request.refuse_body()
 
     def change(deployment: Deployment) -> None:
         deployment.retry(now())

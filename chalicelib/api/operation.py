@@ -82,8 +82,6 @@ class Operation:
                 auth.require(request.caller, self.scope)
             if self.parameters is None:
                 request.parameters(Parameters)
-            if self.scope and self.body is None:
-                request.refuse_body()
             return idempotency.once(request, lambda: self.handler(request, *segments))
         except RequestRefused:
             raise

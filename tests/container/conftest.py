@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from local.sample import train
 from tests.container.service import CONTAINER, Service, running
 
 
@@ -29,7 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.fixture(scope="session")
-def service(trained: Trained) -> Iterator[Service]:
-    """recommend.py with the trained model."""
-    with running(trained.model, TASK_ID="task-1") as started:
+def service() -> Iterator[Service]:
+    """recommend.py with the trained model, which the local stacks of the tests serve, too."""
+    with running(train(), TASK_ID="task-1") as started:
         yield started

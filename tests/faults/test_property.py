@@ -30,7 +30,7 @@ from tests.simulated_aws.weather import Fault, Kind
 from tests.summary import LINES
 
 # More of them with SLIPWAY_PROPERTY_RUNS=1000, say, on a machine that has the time.
-RUNS = int(os.environ.get("SLIPWAY_PROPERTY_RUNS", "30"))
+RUNS = int(os.environ.get("SLIPWAY_PROPERTY_RUNS", "20"))
 STEPS = 16
 NAMES = ("alpha", "beta")
 MOST_LIVE = 3

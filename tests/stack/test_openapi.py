@@ -25,14 +25,14 @@ TOKENS = "_(tokens?|subscriptions?)$"
 BODY_PHASES = "coverage,fuzzing" if IS_FULL else "fuzzing"
 # Mode, phases, examples an operation, and which operations.
 RUNS = {
-    "good bodies": ("positive", BODY_PHASES, 25, "--include", SPECS),
+    "good bodies": ("positive", BODY_PHASES, 15, "--include", SPECS),
     "changes": ("all", "coverage,fuzzing", 5, "--include", CHANGES),
     "looks": ("all", "coverage,fuzzing", 5, "--exclude", f"{SPECS}|{CHANGES}|{TOKENS}"),
 }
 # Of another owner: two creates of one name at the same moment may be 503, to be sent again.
 OTHERS_RUNS = {"one after another": ("positive", "stateful", 10, "--exclude", TOKENS)}
 # Over the document as it is: what `narrowed` adds is no rule that a request could break.
-PLAIN_RUNS = {"bad bodies": ("negative", BODY_PHASES, 25, "--include", SPECS)}
+PLAIN_RUNS = {"bad bodies": ("negative", BODY_PHASES, 15, "--include", SPECS)}
 # Not one after another: it would find the token that it is sent with, and revoke it.
 ADMIN_RUNS = {"tokens": ("all", "coverage,fuzzing", 5, "--include", TOKENS)}
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0123-abcd"
