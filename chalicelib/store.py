@@ -164,16 +164,11 @@ def list_deployments(
 ) -> tuple[list[Deployment], str | None]:
     """A page of deployments, newest first, and the position to go on from.
 
-    `owner` None means all owners. `after` is the position that the page before ended at: a
-    key, not a count, so additions and removals in between shift nothing.
+    `owner` None means all owners. `after` is the position that the page before ended at.
     """
-    names = {"#partition": "owner" if owner else "record_type"}
-    values: dict[str, Any] = {":partition": owner or RECORD_TYPE}
-    condition = "#partition = :partition"
-    if after:
-        condition += " AND created_key < :after"
-        values[":after"] = after
-    filters = []
+    filters: list[str] = []
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
     if name:
         filters.append("#name = :name")
         names["#name"], values[":name"] = "name", name
@@ -185,18 +180,15 @@ def list_deployments(
         values[":deleted"] = Status.DELETED
     if any("#status" in text for text in filters):
         names["#status"] = "status"
-    more: dict[str, Any] = {"FilterExpression": " AND ".join(filters)} if filters else {}
-    found = table.query(
-        condition,
-        values,
-        IndexName="by_owner" if owner else "everything",
-        ExpressionAttributeNames=names,
-        ScanIndexForward=False,
-        **more,
+    page, position = table.newest(
+        "by_owner" if owner else "everything",
+        owner or RECORD_TYPE,
+        limit=limit,
+        after=after,
+        filters=filters,
+        names=names,
+        values=values,
     )
-    items = _take(found, limit + 1)
-    page = items[:limit]
-    position = page[-1]["created_key"] if len(items) > limit else None
     return [Deployment.model_validate_json(item["document"]) for item in page], position
 
 

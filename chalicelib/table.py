@@ -9,6 +9,7 @@ write and take it for somebody else's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from chalicelib import aws
@@ -18,6 +19,8 @@ from chalicelib.settings import settings
 # The most keys of one BatchGetItem, and how often what it left out is asked for again.
 BATCH = 100
 BATCH_ATTEMPTS = 5
+# The indexes that are listed from, by `created_key`, and what they are divided by.
+INDEXES = {"by_owner": "owner", "everything": "record_type"}
 
 
 class Conflict(Exception):
@@ -98,6 +101,38 @@ def query(condition: str, values: dict[str, Any], **more: Any) -> Iterator[dict[
     )
     for page in pages:
         yield from map(deserialized, page["Items"])
+
+
+def newest(
+    index: str,
+    partition: str,
+    *,
+    limit: int,
+    after: str | None,
+    filters: list[str],
+    names: dict[str, str],
+    values: dict[str, Any],
+) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of an index of INDEXES, newest first, and the position to go on from.
+
+    Args:
+        after: the position that the page before ended at: a key, not a count, so additions and
+            removals in between shift nothing.
+        filters: conditions that all must hold, with `names` and `values` for what stands in them.
+    """
+    condition = "#partition = :partition" + (" AND created_key < :after" if after else "")
+    more: dict[str, Any] = {"FilterExpression": " AND ".join(filters)} if filters else {}
+    found = query(
+        condition,
+        {":partition": partition, **({":after": after} if after else {}), **values},
+        IndexName=index,
+        ExpressionAttributeNames={"#partition": INDEXES[index], **names},
+        ScanIndexForward=False,
+        **more,
+    )
+    items = list(islice(found, limit + 1))
+    page = items[:limit]
+    return page, page[-1]["created_key"] if len(items) > limit else None
 
 
 def put(

@@ -62,7 +62,6 @@ class Delivery:
     next_try_at: str | None
     tries: tuple[Try, ...]
     created_at: str
-    created_key: str
     tried: int = 0
     first_try_at: str | None = None
 
@@ -136,7 +135,6 @@ def read(item: dict[str, Any]) -> Delivery:
         next_try_at=item.get("due_at"),
         tries=tuple(Try(**each) for each in json.loads(item["tries"])),
         created_at=item["created_at"],
-        created_key=item["created_key"],
         tried=int(item["tried"]),
         first_try_at=item.get("first_try_at"),
     )
@@ -199,30 +197,25 @@ def list_page(
 
     `owner` None is everything, those of subscriptions too. `deployment` is an id or a name.
     """
-    names = {"#partition": "owner" if owner else "record_type"}
-    values: dict[str, Any] = {":partition": _partition(owner) if owner else RECORD_TYPE}
-    condition, filters = "#partition = :partition", []
-    if after:
-        condition += " AND created_key < :after"
-        values[":after"] = after
+    filters: list[str] = []
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
     if status:
         filters.append("#status = :status")
         names["#status"], values[":status"] = "status", status
     if deployment:
         filters.append("(deployment_id = :deployment OR deployment_name = :deployment)")
         values[":deployment"] = deployment
-    more: dict[str, Any] = {"FilterExpression": " AND ".join(filters)} if filters else {}
-    found = table.query(
-        condition,
-        values,
-        IndexName="by_owner" if owner else "everything",
-        ExpressionAttributeNames=names,
-        ScanIndexForward=False,
-        **more,
+    page, position = table.newest(
+        "by_owner" if owner else "everything",
+        _partition(owner) if owner else RECORD_TYPE,
+        limit=limit,
+        after=after,
+        filters=filters,
+        names=names,
+        values=values,
     )
-    items = [read(item) for _, item in zip(range(limit + 1), found, strict=False)]
-    page = items[:limit]
-    return page, page[-1].created_key if len(items) > limit else None
+    return [read(item) for item in page], position
 
 
 # --- inside --------------------------------------------------------------------------------
