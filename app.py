@@ -8,11 +8,11 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate
 
-from chalicelib import aws
 from chalicelib.api import auth
 from chalicelib.api.endpoint import SlipwayApi, view
-from chalicelib.api.operations import OPERATIONS
-from chalicelib.deployments.errors import Unauthenticated
+from chalicelib.domain.errors import Unauthenticated
+from chalicelib.platform import aws
+from chalicelib.routes import OPERATIONS
 
 # What serves requests does without the steps of the workflow, so each function imports its own. The
 # steps' do so while they start: Lambda gives a whole CPU for that, and a share of one afterwards.
@@ -108,13 +108,13 @@ def reconciler(event: CloudWatchEvent) -> dict[str, Any]:
 
 @app.lambda_function(name="courier")
 def courier(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    from chalicelib import courier as couriers
+    from chalicelib.workers import courier as couriers
 
     return couriers.run(event)
 
 
 @app.lambda_function(name="chat_worker")
 def chat_worker(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    from chalicelib import chat_worker as chat_work
+    from chalicelib.workers import chat_worker as chat_work
 
     return chat_work.run(event)

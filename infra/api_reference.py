@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from chalicelib.api.operations import document
+from chalicelib.routes import document
 from infra.package import ROOT
 
 PAGE = ROOT / "docs" / "api-reference.md"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.deployments.pricing import TABLE, Prices
+from chalicelib.domain.pricing import TABLE, Prices
 
 HOST = "https://pricing.us-east-1.amazonaws.com"
 TIMEOUT_SECONDS = 60

@@ -24,7 +24,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import shared_secrets
+from chalicelib.platform import shared_secrets
 from infra.aws_errors import with_fix
 
 # Standard Webhooks wants 24 to 64 bytes.

@@ -10,7 +10,7 @@ import sys
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import tokens
+from chalicelib.store import tokens
 from infra.aws_errors import with_fix
 
 

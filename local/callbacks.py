@@ -6,7 +6,7 @@ import os
 import secrets
 from typing import Any
 
-from chalicelib import shared_secrets  # of the project in the working directory
+from chalicelib.platform import shared_secrets
 from infra.secrets import new_webhook_secret, put
 
 # "discard", where nobody listens: without a server that plays Slack, calls of it go nowhere.

@@ -97,7 +97,7 @@ class Supervisor:
             time.sleep(0.2)
 
     def _write_stack_file(self, deployed: Deployed, signing: str, webhook: str) -> None:
-        from chalicelib import tokens  # of the project in the working directory
+        from chalicelib.store import tokens
 
         assert self._emulator and self._moto
         dynamodb = client("dynamodb", self._emulator.url)

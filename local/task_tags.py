@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-# As chalicelib/deployments/naming.py has it; the agent knows nothing else of the application.
+# As chalicelib/domain/naming.py has it; the agent knows nothing else of the application.
 TAG_ADDRESS = "slipway:address"
 # RUNNING from the process's start, STOPPING when it is asked to end, STOPPED when it is gone.
 TAG_STATE = "local:state"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local.stack import Stack, running
-from tests.slack_server import FakeSlack
-from tests.summary import LINES
+from tests.support.slack_server import FakeSlack
+from tests.support.summary import LINES
 
 WHOLE_STACKS = "tests/stack/"
 TOLD = "slipway_summary"

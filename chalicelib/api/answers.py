@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from chalicelib.clock import rfc3339
-from chalicelib.deployments import operation, parts, publication
-from chalicelib.deployments.errors import FailureCode
-from chalicelib.deployments.record import Status
-from chalicelib.deployments.spec import Spec
+from chalicelib.domain import operation, parts, publication
+from chalicelib.domain.errors import FailureCode
+from chalicelib.domain.record import Status
+from chalicelib.domain.spec.spec import Spec
+from chalicelib.platform.clock import rfc3339
 
 Moment = Annotated[
     datetime,

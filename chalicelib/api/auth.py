@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import clock, tokens
-from chalicelib.deployments.errors import Forbidden, Unauthenticated
-from chalicelib.tokens import Caller
+from chalicelib.domain.errors import Forbidden, Unauthenticated
+from chalicelib.platform import clock
+from chalicelib.store import tokens
+from chalicelib.store.tokens import Caller
 
 SCHEME = "bearer"
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 
 from chalicelib.api.requests import invalid
-from chalicelib.deployments.errors import ValidationFailed
+from chalicelib.domain.errors import ValidationFailed
 
 PARAMETER = "cursor"
 

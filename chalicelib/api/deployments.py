@@ -6,7 +6,6 @@ import contextlib
 import re
 from typing import Any
 
-from chalicelib import aws, store, table
 from chalicelib.api import answers, cursor, resource
 from chalicelib.api.answer import Answer
 from chalicelib.api.parameters import (
@@ -16,22 +15,20 @@ from chalicelib.api.parameters import (
     is_number,
 )
 from chalicelib.api.requests import Request
-from chalicelib.clock import now
-from chalicelib.deployments import naming
-from chalicelib.deployments import spec as specs
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import (
-    AwsUnavailable,
-    NotFound,
-    PreconditionFailed,
-    WorkflowError,
-)
-from chalicelib.deployments.operation import Path
-from chalicelib.deployments.record import Status
-from chalicelib.observability import logger
-from chalicelib.rates import hourly_rate
-from chalicelib.settings import settings
-from chalicelib.tokens import Caller
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import AwsUnavailable, NotFound, PreconditionFailed, WorkflowError
+from chalicelib.domain.operation import Path
+from chalicelib.domain.rates import hourly_rate
+from chalicelib.domain.record import Status
+from chalicelib.domain.spec import spec as specs
+from chalicelib.platform import aws
+from chalicelib.platform.clock import now
+from chalicelib.platform.observability import logger
+from chalicelib.platform.settings import settings
+from chalicelib.store import deployments as store
+from chalicelib.store import table
+from chalicelib.store.tokens import Caller
 from chalicelib.webhooks import callback_url
 from chalicelib.workflow import executions
 

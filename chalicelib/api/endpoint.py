@@ -11,11 +11,11 @@ from chalice.app import Request as ChaliceRequest
 
 from chalicelib.api import auth, problems
 from chalicelib.api.answer import Answer
-from chalicelib.api.operation import Operation
 from chalicelib.api.requests import Request, path_segment
-from chalicelib.deployments.errors import MethodNotAllowed, NotFound, RequestRefused
-from chalicelib.observability import logger
-from chalicelib.tokens import Caller
+from chalicelib.api.route import Operation
+from chalicelib.domain.errors import MethodNotAllowed, NotFound, RequestRefused
+from chalicelib.platform.observability import logger
+from chalicelib.store.tokens import Caller
 
 # A caller where no token is asked for: it owns nothing and may do nothing else.
 ANYBODY = Caller(owner="", scopes=frozenset(), token_id="")

@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from chalicelib import table
 from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, invalid
-from chalicelib.clock import now
-from chalicelib.deployments.errors import IdempotencyKeyInUse, IdempotencyKeyReused
-from chalicelib.observability import logger
+from chalicelib.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from chalicelib.platform.clock import now
+from chalicelib.platform.observability import logger
+from chalicelib.store import table
 
 HEADER = "Idempotency-Key"
 METHODS = ("POST", "PATCH")

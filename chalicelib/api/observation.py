@@ -12,8 +12,8 @@ from chalicelib.api.answer import Answer
 from chalicelib.api.deployments import find
 from chalicelib.api.parameters import PERIODS, LogsParameters, MetricsParameters
 from chalicelib.api.requests import Request, invalid
-from chalicelib.clock import now
-from chalicelib.deployments.record import Status
+from chalicelib.domain.record import Status
+from chalicelib.platform.clock import now
 from chalicelib.resources import log_lines
 from chalicelib.resources import metrics as cloudwatch
 from chalicelib.resources.log_lines import Position

@@ -14,14 +14,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from chalicelib import __version__, tokens
+from chalicelib import __version__
 from chalicelib.api import answers, idempotency, problems
-from chalicelib.api.operation import Operation
 from chalicelib.api.requests import MEDIA_TYPE
-from chalicelib.deployments import naming
-from chalicelib.deployments.errors import RequestRefused
-from chalicelib.deployments.spec import FIXED
+from chalicelib.api.route import Operation
+from chalicelib.domain import naming
+from chalicelib.domain.errors import RequestRefused
+from chalicelib.domain.spec.spec import FIXED
 from chalicelib.slack import owners
+from chalicelib.store import tokens
 from chalicelib.webhooks import deliveries, subscriptions
 
 Schema = dict[str, Any]

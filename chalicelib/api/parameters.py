@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import core_schema
 
-from chalicelib.deployments import naming
-from chalicelib.deployments.record import Status
+from chalicelib.domain import naming
+from chalicelib.domain.record import Status
 
 # CloudWatch Logs keeps no line longer, but where it keeps all.
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html

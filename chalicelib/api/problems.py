@@ -6,7 +6,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from chalicelib.deployments.errors import RequestRefused
+from chalicelib.domain.errors import RequestRefused
 
 CONTENT_TYPE = "application/problem+json"
 

@@ -11,14 +11,14 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ValidationError
 
-from chalicelib.deployments import faults
-from chalicelib.deployments.errors import (
+from chalicelib.domain.errors import (
     BodyTooLarge,
     MalformedJson,
     UnsupportedMediaType,
     ValidationFailed,
 )
-from chalicelib.tokens import Caller
+from chalicelib.domain.spec import faults
+from chalicelib.store.tokens import Caller
 
 MOST_BODY_BYTES = 64 * 1024
 MEDIA_TYPE = "application/json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from chalicelib import rates
 from chalicelib.api import answers
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.operation import Operation
+from chalicelib.domain import rates
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import Operation
 
 POLL_SECONDS = 5
 

@@ -7,14 +7,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from chalicelib import aws, tokens
 from chalicelib.api import answers, auth, idempotency
 from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, invalid
-from chalicelib.clock import now
-from chalicelib.deployments import faults, time_to_live
-from chalicelib.observability import logger
-from chalicelib.settings import settings
+from chalicelib.domain.spec import faults, time_to_live
+from chalicelib.platform import aws
+from chalicelib.platform.clock import now
+from chalicelib.platform.observability import logger
+from chalicelib.platform.settings import settings
+from chalicelib.store import tokens
 
 
 class TokenRequest(BaseModel):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import domains, rates, store, usage
 from chalicelib.api import answers
-from chalicelib.clock import now
-from chalicelib.deployments import naming, quota
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, NameTaken, QuotaExceeded
-from chalicelib.deployments.spec import Spec
-from chalicelib.preflight import preflight
-from chalicelib.preflight.preflight import Finding
+from chalicelib.domain import naming, quota, rates
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, NameTaken, QuotaExceeded
+from chalicelib.domain.spec.spec import Spec
+from chalicelib.platform.clock import now
+from chalicelib.store import deployments as store
+from chalicelib.store import domains
+from chalicelib.store import quota_guard as usage
 from chalicelib.workflow import image
+from chalicelib.workflow.preflight import preflight
+from chalicelib.workflow.preflight.preflight import Finding
 
 
 def validate(owner: str, spec: Spec) -> dict[str, Any]:

@@ -14,20 +14,20 @@ from typing import Any
 
 from chalicelib.api import idempotency
 from chalicelib.api.answer import Answer
-from chalicelib.api.operation import Operation
-from chalicelib.api.operations import OPERATIONS
 from chalicelib.api.requests import MEDIA_TYPE, Request
+from chalicelib.api.route import Operation
 from chalicelib.chat import grammar, text
 from chalicelib.chat.grammar import Command
 from chalicelib.chat.options import nearest
-from chalicelib.deployments.errors import (
+from chalicelib.domain.errors import (
     AwsUnavailable,
     IdempotencyKeyInUse,
     NotFound,
     PreconditionFailed,
     RequestRefused,
 )
-from chalicelib.tokens import Caller
+from chalicelib.routes import OPERATIONS
+from chalicelib.store.tokens import Caller
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 # How far back to look for the last lines: further where they are few; None is from the creation.

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.api.chat import MOST_CHARACTERS
 from chalicelib.chat import options, words
+from chalicelib.chat.endpoint import MOST_CHARACTERS
 from chalicelib.chat.options import Unclear
 from chalicelib.chat.verbs import MEANT, NEXT_IMAGE, VERBS, Verb
 from chalicelib.chat.words import shown

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from chalicelib.chat.words import shown
-from chalicelib.deployments.spec import Spec
+from chalicelib.domain.spec.spec import Spec
 
 Kind = Literal["number", "text", "list", "map", "object"]
 NOTHING = ("none", "null")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.deployments.errors import (
+from chalicelib.domain.errors import (
     InvalidState,
     NameTaken,
     NotFound,

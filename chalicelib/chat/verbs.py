@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.chat.options import is_number
-from chalicelib.deployments import naming, time_to_live
+from chalicelib.domain import naming
+from chalicelib.domain.spec import time_to_live
 
 SAMPLE_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"
 NEXT_IMAGE = SAMPLE_IMAGE.replace(":1", ":2")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.deployments.parts import Resource
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.domain.parts import Resource
+from chalicelib.platform import aws
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 
 KIND = "cluster"

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.platform import aws
 from chalicelib.resources.load_balancer import LoadBalancer
 
 KIND = "dns_record"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
-from chalicelib.deployments.parts import Resource
-from chalicelib.deployments.spec import Spec
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.parts import Resource
+from chalicelib.domain.spec.spec import Spec
+from chalicelib.platform import aws
 from chalicelib.resources import load_balancer, target_group
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 

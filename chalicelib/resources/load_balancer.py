@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.deployments.parts import Resource
-from chalicelib.deployments.spec import Spec
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.domain.parts import Resource
+from chalicelib.domain.spec.spec import Spec
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.resources import network, security_groups
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
-from chalicelib.settings import settings
 
 KIND = "load_balancer"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.deployments.parts import Resource
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.domain.parts import Resource
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.resources.tagging import retag_logs, tags_of
-from chalicelib.settings import settings
 
 KIND = "log_group"
 

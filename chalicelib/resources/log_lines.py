@@ -24,7 +24,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chalicelib import aws
+from chalicelib.platform import aws
 from chalicelib.resources.log_group import name_of
 from chalicelib.resources.task_definition import log_stream
 

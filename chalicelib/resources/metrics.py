@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
+from chalicelib.platform import aws
 from chalicelib.resources import load_balancer
 
 # Name here -> CloudWatch's metric and statistic.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode
-from chalicelib.settings import settings
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 
 LEAST_ZONES = 2
 # Where a route can lead to, as DescribeRouteTables names it.

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.deployments.parts import Resource
-from chalicelib.deployments.scaling import Scaling
-from chalicelib.observability import logger
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.domain.parts import Resource
+from chalicelib.domain.spec.scaling import Scaling
+from chalicelib.platform import aws
+from chalicelib.platform.observability import logger
 from chalicelib.resources import load_balancer, target_group
 from chalicelib.resources.tagging import tags_of
 

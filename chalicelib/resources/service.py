@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.deployments.parts import Resource
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.domain.parts import Resource
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.resources import network, scaling, security_groups, target_group, task_definition
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
-from chalicelib.settings import settings
 
 KIND = "service"
 BREAKER_FAILURES = 3

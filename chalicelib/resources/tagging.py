@@ -8,11 +8,11 @@ nothing changed no call is made.
 
 from __future__ import annotations
 
-from chalicelib import aws
-from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.settings import settings
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 
 
 def tags_of(deployment: Deployment, **more: str) -> dict[str, str]:

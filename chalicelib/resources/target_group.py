@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.deployments.parts import Resource
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.domain.parts import Resource
+from chalicelib.platform import aws
 from chalicelib.resources import network
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 

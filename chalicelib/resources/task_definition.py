@@ -7,15 +7,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.deployments.parts import Resource
-from chalicelib.deployments.spec import Spec
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.domain.parts import Resource
+from chalicelib.domain.spec.spec import Spec
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.resources import log_group
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
-from chalicelib.settings import settings
 
 KIND = "task_definition"
 # A prediction is short; ECS kills what has not stopped after this many seconds.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments import naming
+from chalicelib.domain import naming
+from chalicelib.platform import aws
 
 DESCRIBE_BATCH = 100
 

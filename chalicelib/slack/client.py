@@ -19,8 +19,8 @@ from datetime import timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from chalicelib import shared_secrets
-from chalicelib.settings import settings
+from chalicelib.platform import shared_secrets
+from chalicelib.platform.settings import settings
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient

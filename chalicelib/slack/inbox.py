@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib import clock, table, work
-from chalicelib.settings import settings
+from chalicelib.platform import clock
+from chalicelib.platform.settings import settings
+from chalicelib.store import table, work
 
 SK = "REQUEST"
 # Before each command in a text for Slack: typed without it, one is a word to the channel.

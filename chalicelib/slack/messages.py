@@ -31,12 +31,14 @@ from datetime import datetime, timedelta
 from time import sleep
 from typing import Any
 
-from chalicelib import clock, shared_secrets, store, table, work
-from chalicelib.clock import rfc3339
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import Retryable
-from chalicelib.deployments.record import Status
-from chalicelib.observability import logger
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import Retryable
+from chalicelib.domain.record import Status
+from chalicelib.platform import clock, shared_secrets
+from chalicelib.platform.clock import rfc3339
+from chalicelib.platform.observability import logger
+from chalicelib.store import deployments as store
+from chalicelib.store import table, work
 
 WEBHOOK = "webhook"
 PREFIX, EXPIRY = "MESSAGE#", "MESSAGE#expiry-"

@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_sdk.models.blocks import Block
 
-from chalicelib.deployments.parts import IN_EVIDENCE, SAMPLE_BYTES
+from chalicelib.domain.parts import IN_EVIDENCE, SAMPLE_BYTES
 from chalicelib.slack import inbox, layout, mrkdwn, progress
 from chalicelib.slack.layout import Message
 

@@ -12,10 +12,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import clock, table
-from chalicelib.deployments.errors import NotFound, Retryable
+from chalicelib.domain.errors import NotFound, Retryable
+from chalicelib.platform import clock
 from chalicelib.slack import inbox
-from chalicelib.tokens import SCOPES, Caller
+from chalicelib.store import table
+from chalicelib.store.tokens import SCOPES, Caller
 
 PK = "SLACK_OWNERS"
 # `admin` is never given to Slack: it would be every deployment's for whoever gets into a channel.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.deployments.operation import DELETING, ROLLBACK_PREFIX
+from chalicelib.domain.operation import DELETING, ROLLBACK_PREFIX
 from chalicelib.slack.mrkdwn import MOST_TEXT, line
 
 MARKS = {

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from chalicelib import shared_secrets
-from chalicelib.deployments.errors import Unauthenticated
-from chalicelib.observability import logger
+from chalicelib.domain.errors import Unauthenticated
+from chalicelib.platform import shared_secrets
+from chalicelib.platform.observability import logger
 
 TIMESTAMP = "X-Slack-Request-Timestamp"
 SIGNATURE = "X-Slack-Signature"

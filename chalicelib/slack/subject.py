@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chalicelib import clock, store, work
 from chalicelib.api import resource
-from chalicelib.clock import rfc3339
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
+from chalicelib.platform import clock
+from chalicelib.platform.clock import rfc3339
 from chalicelib.slack import blocks, messages
 from chalicelib.slack.blocks import Message
+from chalicelib.store import deployments as store
+from chalicelib.store import work
 
 # Events that end an operation, and what its status was then.
 ENDS = {

@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 from time import sleep
 from typing import Any
 
-from chalicelib import aws, clock, shared_secrets, table, work
-from chalicelib.clock import rfc3339
-from chalicelib.deployments import errors
-from chalicelib.observability import logger
+from chalicelib.domain import errors
+from chalicelib.platform import aws, clock, shared_secrets
+from chalicelib.platform.clock import rfc3339
+from chalicelib.platform.observability import logger
 from chalicelib.slack import client, layout, messages
 from chalicelib.slack.layout import Message
 from chalicelib.slack.subject import Subject, subject_of
+from chalicelib.store import table, work
 
 BOT, RESPONSE_URL, INCOMING_WEBHOOK = "bot", "response_url", "incoming_webhook"
 # A second message of the bot's, where Slack takes no more updates of the first.

@@ -6,7 +6,7 @@ looked at, so that a name cannot change its mind in between (DNS rebinding). The
 asked at the request and again at each call. https://github.com/microsoft/AntiSSRF
 
 It lets two kinds of IPv6 addresses through that hold an IPv4 address: see `EMBEDDING_IPV4`. What a
-URL may look like is narrower than what it reads: see `deployments/web_address.py`.
+URL may look like is narrower than what it reads: see `domain/spec/web_address.py`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.deployments import web_address
-from chalicelib.observability import logger
-from chalicelib.settings import settings
+from chalicelib.domain.spec import web_address
+from chalicelib.platform.observability import logger
+from chalicelib.platform.settings import settings
 from chalicelib.webhooks import signing
 from chalicelib.webhooks.deadline import within
 

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib import table, work
-from chalicelib.clock import now, rfc3339
-from chalicelib.deployments.errors import NotFound, Retryable
+from chalicelib.domain.errors import NotFound, Retryable
+from chalicelib.platform.clock import now, rfc3339
+from chalicelib.store import table, work
 
 RECORD_TYPE = "delivery"
 ID_PATTERN = re.compile(r"dlv_[0-9a-f]{32}", re.ASCII)

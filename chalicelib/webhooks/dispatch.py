@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib import __version__, clock, work
-from chalicelib.clock import rfc3339
-from chalicelib.observability import logger
+from chalicelib import __version__
+from chalicelib.platform import clock
+from chalicelib.platform.clock import rfc3339
+from chalicelib.platform.observability import logger
+from chalicelib.store import work
 from chalicelib.webhooks import callback_url, deliveries, retry_schedule, signing, subscriptions
 from chalicelib.webhooks.deadline import Connections, within
 from chalicelib.webhooks.deliveries import Delivery, Try

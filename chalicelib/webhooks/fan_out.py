@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from chalicelib import table, work
+from chalicelib.store import table, work
 from chalicelib.webhooks import deliveries, subscriptions
 
 

@@ -9,7 +9,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from chalicelib.settings import settings
+from chalicelib.platform.settings import settings
 
 GAPS = (
     timedelta(seconds=5),

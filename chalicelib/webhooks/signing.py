@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from chalicelib import shared_secrets
+from chalicelib.platform import shared_secrets
 
 
 class NotSetUp(Exception):

@@ -12,10 +12,10 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib import table
-from chalicelib.clock import now, rfc3339
-from chalicelib.deployments.errors import NotFound, QuotaExceeded, Retryable
-from chalicelib.observability import logger
+from chalicelib.domain.errors import NotFound, QuotaExceeded, Retryable
+from chalicelib.platform.clock import now, rfc3339
+from chalicelib.platform.observability import logger
+from chalicelib.store import table
 
 LIST_KEY = "SUBSCRIPTIONS"
 ID_PATTERN = re.compile(r"sub_[0-9a-f]{16}", re.ASCII)

@@ -7,10 +7,10 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode
-from chalicelib.deployments.operation import ROLLBACK_PREFIX, Path
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.operation import ROLLBACK_PREFIX, Path
+from chalicelib.platform.clock import now
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream

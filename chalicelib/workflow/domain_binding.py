@@ -6,10 +6,10 @@ elsewhere the record to set is told, and nobody waits for it.
 
 from __future__ import annotations
 
-from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, NotReady
-from chalicelib.deployments.parts import Dns, Resource
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, NotReady
+from chalicelib.domain.parts import Dns, Resource
+from chalicelib.platform.clock import now
 from chalicelib.resources import dns_record, load_balancer
 from chalicelib.workflow.step import Outcome
 

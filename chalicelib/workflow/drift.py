@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
 from chalicelib.resources import (
     listener,
     load_balancer,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from chalicelib import aws
-from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.settings import settings
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 
 
 def start(deployment: Deployment) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode
-from chalicelib.deployments.parts import Image
-from chalicelib.settings import settings
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.parts import Image
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.workflow.step import Outcome
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib import store
-from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotFound, Superseded
-from chalicelib.deployments.operation import Path
-from chalicelib.deployments.parts import Leftover
-from chalicelib.observability import logger
-from chalicelib.rates import hourly_rate
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotFound, Superseded
+from chalicelib.domain.operation import Path
+from chalicelib.domain.parts import Leftover
+from chalicelib.domain.rates import hourly_rate
+from chalicelib.platform.clock import now
+from chalicelib.platform.observability import logger
 from chalicelib.resources import service
+from chalicelib.store import deployments as store
 from chalicelib.workflow import recovery, step, teardown
 from chalicelib.workflow.step import Outcome
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib import aws
-from chalicelib.deployments import naming
-from chalicelib.settings import settings
+from chalicelib.domain import naming
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 
 
 @dataclass(frozen=True)

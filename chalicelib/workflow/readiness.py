@@ -6,9 +6,9 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
+from chalicelib.platform.clock import now
 from chalicelib.resources import load_balancer, service, target_group, tasks
 from chalicelib.resources.target_group import Target
 from chalicelib.workflow import diagnosis

@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-from chalicelib import store
-from chalicelib.clock import now
-from chalicelib.deployments import naming, time_to_live
-from chalicelib.deployments.deployment import SETTLED, Deployment
-from chalicelib.deployments.errors import Superseded
-from chalicelib.deployments.operation import Path
-from chalicelib.deployments.parts import Leftover
-from chalicelib.deployments.record import Status
-from chalicelib.observability import logger
-from chalicelib.rates import hourly_rate
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import SETTLED, Deployment
+from chalicelib.domain.errors import Superseded
+from chalicelib.domain.operation import Path
+from chalicelib.domain.parts import Leftover
+from chalicelib.domain.rates import hourly_rate
+from chalicelib.domain.record import Status
+from chalicelib.domain.spec import time_to_live
+from chalicelib.platform.clock import now
+from chalicelib.platform.observability import logger
 from chalicelib.resources import service
+from chalicelib.store import deployments as store
 from chalicelib.workflow import drift, executions, lifecycle, orphans, teardown
 
 # The API starts an execution right after it wrote the record: this long it may still be about to.

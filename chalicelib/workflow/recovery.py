@@ -7,16 +7,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import (
-    FailureCode,
-    NotReady,
-    Retryable,
-    StillProvisioning,
-    Throttled,
-)
-from chalicelib.deployments.operation import Path
-from chalicelib.deployments.parts import Failure, Snapshot
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import FailureCode, NotReady, Retryable, StillProvisioning, Throttled
+from chalicelib.domain.operation import Path
+from chalicelib.domain.parts import Failure, Snapshot
 
 # Errors of steps that did answer, and only said that they are not done.
 TRIED_AGAIN = {cls.__name__ for cls in (NotReady, StillProvisioning, Throttled, Retryable)}

@@ -9,11 +9,11 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.deployments import ingress
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
-from chalicelib.deployments.parts import SAMPLE_BYTES, Prediction
-from chalicelib.deployments.spec import Spec
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.parts import SAMPLE_BYTES, Prediction
+from chalicelib.domain.spec import ingress
+from chalicelib.domain.spec.spec import Spec
 from chalicelib.resources import listener, load_balancer, pause_rule
 from chalicelib.workflow import diagnosis, https
 from chalicelib.workflow.step import Outcome

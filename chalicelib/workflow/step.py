@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from chalicelib import aws, store
-from chalicelib.clock import now, rfc3339
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import (
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import (
     DeploymentFailed,
     FailureCode,
     NotFound,
@@ -25,9 +23,12 @@ from chalicelib.deployments.errors import (
     Superseded,
     WorkflowError,
 )
-from chalicelib.deployments.operation import ROLLBACK_PREFIX, Path
-from chalicelib.deployments.parts import Failure, Prediction, Resource
-from chalicelib.observability import logger
+from chalicelib.domain.operation import ROLLBACK_PREFIX, Path
+from chalicelib.domain.parts import Failure, Prediction, Resource
+from chalicelib.platform import aws
+from chalicelib.platform.clock import now, rfc3339
+from chalicelib.platform.observability import logger
+from chalicelib.store import deployments as store
 
 # Functions end after 30 s (infra/resources.json); later than this an invocation touches nothing.
 INVOCATION_LIMIT = timedelta(seconds=35)

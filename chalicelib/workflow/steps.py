@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.preflight import preflight
+from chalicelib.domain.deployment import Deployment
+from chalicelib.platform.clock import now
 from chalicelib.resources import (
     cluster,
     load_balancer,
@@ -27,6 +26,7 @@ from chalicelib.workflow import (
     teardown,
     traffic,
 )
+from chalicelib.workflow.preflight import preflight
 from chalicelib.workflow.step import Outcome, Work
 
 

@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.deployments import naming
-from chalicelib.deployments.errors import FailureCode
-from chalicelib.deployments.fargate import PLATFORMS
-from chalicelib.deployments.parts import IN_EVIDENCE
-from chalicelib.deployments.spec import Spec
+from chalicelib.domain import naming
+from chalicelib.domain.errors import FailureCode
+from chalicelib.domain.parts import IN_EVIDENCE
+from chalicelib.domain.spec.fargate import PLATFORMS
+from chalicelib.domain.spec.spec import Spec
 
 # Codes of tasks that we, or ECS on our behalf, stopped.
 STOPPED_ON_PURPOSE = {

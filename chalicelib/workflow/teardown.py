@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from chalicelib import aws
-from chalicelib.clock import now
-from chalicelib.deployments import naming
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
-from chalicelib.deployments.parts import Leftover
-from chalicelib.observability import logger
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.parts import Leftover
+from chalicelib.platform import aws
+from chalicelib.platform.clock import now
+from chalicelib.platform.observability import logger
+from chalicelib.platform.settings import settings
 from chalicelib.resources import (
     cluster,
     dns_record,
@@ -23,7 +24,6 @@ from chalicelib.resources import (
     task_definition,
     tasks,
 )
-from chalicelib.settings import settings
 from chalicelib.workflow.step import Outcome
 
 # (kind, what AWS knows of it, the step that removes it), in the order in which they are asked; a

@@ -6,8 +6,8 @@ meets the load balancer's own 502 or 503.
 
 from __future__ import annotations
 
-from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
+from chalicelib.platform.clock import now
 from chalicelib.resources import listener, pause_rule
 from chalicelib.workflow.step import Outcome
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.deployments.record import Status
+from chalicelib.domain.record import Status
 from tests.faults import invariants
 from tests.faults.operations import NAME, OPERATIONS, Operation, ended_well
 from tests.faults.world import Point, World
-from tests.simulated_aws.states import Killed
-from tests.simulated_aws.weather import Fault, Kind
+from tests.support.simulated_aws.states import Killed
+from tests.support.simulated_aws.weather import Fault, Kind
 
 # What may go wrong at a call.
 AT_A_CALL = (

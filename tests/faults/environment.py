@@ -15,14 +15,15 @@ from types import SimpleNamespace
 import pytest
 from moto import mock_aws
 
-from chalicelib import aws, clock, store
-from chalicelib.deployments import naming
-from chalicelib.settings import settings
+from chalicelib.domain import naming
+from chalicelib.platform import aws, clock
+from chalicelib.platform.settings import settings
+from chalicelib.store import deployments as store
 from chalicelib.workflow import smoke_test
 from tests.faults.world import World
-from tests.in_process import ENVIRONMENT, REGISTRY, make_table
-from tests.simulated_aws.account import REPOSITORY, Account
-from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
+from tests.support.in_process import ENVIRONMENT, REGISTRY, make_table
+from tests.support.simulated_aws.account import REPOSITORY, Account
+from tests.support.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
 SERVICES = (
     "acm",

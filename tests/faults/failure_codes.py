@@ -10,23 +10,23 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import FailureCode
-from chalicelib.settings import settings
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import FailureCode
+from chalicelib.platform.settings import settings
 from tests.faults.environment import image, opened
 from tests.faults.invariants import broken
 from tests.faults.world import World
-from tests.simulated_aws import containers
-from tests.simulated_aws.account import ACCOUNT_ID, REGION, REPOSITORY
-from tests.simulated_aws.containers import Behaviour
-from tests.simulated_aws.weather import Fault
+from tests.support.project import ROOT
+from tests.support.simulated_aws import containers
+from tests.support.simulated_aws.account import ACCOUNT_ID, REGION, REPOSITORY
+from tests.support.simulated_aws.containers import Behaviour
+from tests.support.simulated_aws.weather import Fault
 
-PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
+PAGE = ROOT / "docs" / "failures.md"
 MARK = "<!-- made by: python -m tests.faults.failure_codes -->\n"
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT_ID}:certificate/0123-abcd"
 DOMAIN = "recommend.example.com"

@@ -9,14 +9,14 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from chalicelib import usage
-from chalicelib.deployments import quota
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.operation import Path
-from chalicelib.deployments.quota import Use
-from chalicelib.deployments.record import Status
+from chalicelib.domain import quota
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import Path
+from chalicelib.domain.quota import Use
+from chalicelib.domain.record import Status
+from chalicelib.platform.settings import settings
 from chalicelib.resources import pause_rule
-from chalicelib.settings import settings
+from chalicelib.store import quota_guard as usage
 from tests.faults.world import World
 
 # Status of the deployment -> how the operation that led there may have ended.

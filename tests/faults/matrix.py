@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, astuple
 from fnmatch import fnmatchcase
 
-from chalicelib.deployments.record import Status
+from chalicelib.domain.record import Status
 from tests.faults import invariants
 from tests.faults.disturbance import (
     AT_A_CALL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.deployments.record import Status
+from chalicelib.domain.record import Status
 from tests.faults import invariants
 from tests.faults.environment import image
 from tests.faults.world import Reply, World

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chalicelib.deployments.errors import FailureCode
-from chalicelib.deployments.record import Status
+from chalicelib.domain.errors import FailureCode
+from chalicelib.domain.record import Status
 from tests.faults import failure_codes
 from tests.faults.failure_codes import CAUSES, Cause
 

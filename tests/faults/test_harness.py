@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib import store
-from chalicelib.deployments.record import Record
+from chalicelib.domain.record import Record
+from chalicelib.store import deployments as store
 from chalicelib.workflow import reconcile, step
 from tests.faults import invariants, matrix
 from tests.faults.disturbance import Case
 from tests.faults.environment import image, opened
 from tests.faults.operations import OPERATIONS
-from tests.in_process import TABLE, make_table
+from tests.support.in_process import TABLE, make_table
 
 
 def nothing(*_: Any) -> None:

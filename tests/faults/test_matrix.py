@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import matrix
 from tests.faults.disturbance import Case, Result
-from tests.summary import LINES
+from tests.support.summary import LINES
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

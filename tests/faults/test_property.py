@@ -18,16 +18,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.record import Status
-from chalicelib.settings import settings as stack_settings
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.record import Status
+from chalicelib.platform.settings import settings as stack_settings
 from tests.faults import invariants
 from tests.faults.environment import image, opened
 from tests.faults.world import OWNERS, Invocation, Point, World
-from tests.simulated_aws import containers
-from tests.simulated_aws.states import Killed
-from tests.simulated_aws.weather import Fault, Kind
-from tests.summary import LINES
+from tests.support.simulated_aws import containers
+from tests.support.simulated_aws.states import Killed
+from tests.support.simulated_aws.weather import Fault, Kind
+from tests.support.summary import LINES
 
 # More of them with SLIPWAY_PROPERTY_RUNS=1000, say, on a machine that has the time.
 RUNS = int(os.environ.get("SLIPWAY_PROPERTY_RUNS", "20"))

@@ -19,13 +19,13 @@ from typing import Any
 import app
 from chalicelib.api import deployments
 from chalicelib.api.requests import Request
-from chalicelib.deployments.errors import RequestRefused
-from chalicelib.tokens import Caller
-from tests.simulated_aws.account import ACCOUNT_ID, REGION, Account, is_mutating
-from tests.simulated_aws.aws import Call
-from tests.simulated_aws.clock import SimulatedClock
-from tests.simulated_aws.schedule import Schedule
-from tests.simulated_aws.states import Killed, StepFunctions
+from chalicelib.domain.errors import RequestRefused
+from chalicelib.store.tokens import Caller
+from tests.support.simulated_aws.account import ACCOUNT_ID, REGION, Account, is_mutating
+from tests.support.simulated_aws.aws import Call
+from tests.support.simulated_aws.clock import SimulatedClock
+from tests.support.simulated_aws.schedule import Schedule
+from tests.support.simulated_aws.states import Killed, StepFunctions
 from tests.workflow import machine
 
 OWNERS = ("team-a", "team-b")

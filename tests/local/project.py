@@ -80,8 +80,10 @@ def write_project(folder: Path) -> Path:
     files = {
         "app.py": APP,
         "chalicelib/__init__.py": "",
-        "chalicelib/tokens.py": TOKENS,
-        "chalicelib/shared_secrets.py": SHARED_SECRETS,
+        "chalicelib/store/__init__.py": "",
+        "chalicelib/store/tokens.py": TOKENS,
+        "chalicelib/platform/__init__.py": "",
+        "chalicelib/platform/shared_secrets.py": SHARED_SECRETS,
         ".chalice/config.json": json.dumps(CONFIG),
         ".chalice/policies/all.json": json.dumps(POLICY),
         "statemachine/deployment.asl.json": json.dumps(DEFINITION),

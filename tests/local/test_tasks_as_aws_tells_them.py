@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 from local.emulator import Emulator, client
 from local.processes import wait_until
 from tests.local.service import SECONDS, Service
-from tests.simulated_aws.ministack import FARGATE_VCPU, Ministack
-from tests.simulated_aws.proxy import Proxy
-from tests.simulated_aws.real_tasks import RealTasks
+from tests.support.simulated_aws.ministack import FARGATE_VCPU, Ministack
+from tests.support.simulated_aws.proxy import Proxy
+from tests.support.simulated_aws.real_tasks import RealTasks
 
 CRASH = ["python", "-c", "print('boom'); raise SystemExit(3)"]
 STUBBORN = "import signal, time; signal.signal(15, lambda *_: time.sleep(2)); "

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
-from chalicelib import aws, clock
-from chalicelib.settings import settings
-from tests.in_process import ENVIRONMENT
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
+from chalicelib.platform import aws, clock
+from chalicelib.platform.settings import settings
+from tests.support.in_process import ENVIRONMENT
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
 
 @pytest.fixture

@@ -8,20 +8,21 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, store
-from chalicelib.clock import now
-from chalicelib.deployments import naming
-from chalicelib.deployments import spec as specs
-from chalicelib.deployments.deployment import Deployment, Status
-from chalicelib.deployments.errors import NotReady, Retryable, StillProvisioning, Throttled
-from chalicelib.deployments.parts import Prediction
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment, Status
+from chalicelib.domain.errors import NotReady, Retryable, StillProvisioning, Throttled
+from chalicelib.domain.parts import Prediction
+from chalicelib.domain.spec import spec as specs
+from chalicelib.platform import aws
+from chalicelib.platform.clock import now
+from chalicelib.store import deployments as store
 from chalicelib.workflow import smoke_test
-from tests.in_process import STACK, TABLE, make_table
-from tests.simulated_aws.account import REGISTRY, REPOSITORY, Account, is_mutating
-from tests.simulated_aws.aws import Call
-from tests.simulated_aws.clock import START, SimulatedClock
-from tests.simulated_aws.containers import Behaviour, answers
-from tests.simulated_aws.site import NAME, SURELY_ACTIVE, Site
+from tests.support.in_process import STACK, TABLE, make_table
+from tests.support.simulated_aws.account import REGISTRY, REPOSITORY, Account, is_mutating
+from tests.support.simulated_aws.aws import Call
+from tests.support.simulated_aws.clock import START, SimulatedClock
+from tests.support.simulated_aws.containers import Behaviour, answers
+from tests.support.simulated_aws.site import NAME, SURELY_ACTIVE, Site
 from tests.workflow import machine
 
 PASSING = (NotReady, StillProvisioning, Retryable, Throttled)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.clock import SimulatedClock
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.clock import SimulatedClock
 
 NAME = "a.example.com"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.simulated_aws import containers
-from tests.simulated_aws.account import REGISTRY, REPOSITORY, Account
-from tests.simulated_aws.containers import Behaviour
-from tests.simulated_aws.site import LOG_GROUP, NAME, SURELY_ACTIVE, Site
+from tests.support.simulated_aws import containers
+from tests.support.simulated_aws.account import REGISTRY, REPOSITORY, Account
+from tests.support.simulated_aws.containers import Behaviour
+from tests.support.simulated_aws.site import LOG_GROUP, NAME, SURELY_ACTIVE, Site
 
 LONG = SURELY_ACTIVE + 300
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:token-AbCdEf"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.in_process import TABLE, make_table
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.aws import Answer, AwsError, Call, ask
-from tests.simulated_aws.emulator import Emulator
+from tests.support.in_process import TABLE, make_table
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.aws import Answer, AwsError, Call, ask
+from tests.support.simulated_aws.emulator import Emulator
 
 KEY = {"pk": {"S": "DEPLOYMENT#a"}, "sk": {"S": "RECORD"}}
 ITEM = {**KEY, "version": {"N": "1"}, "document": {"S": "{}"}, "old": {"BOOL": False}}
@@ -124,7 +124,7 @@ def test_what_is_remembered_is_not_asked_again(
 ) -> None:
     account.client("ecs").list_clusters()
     monkeypatch.setattr(
-        "tests.simulated_aws.emulator.ask", lambda *_: pytest.fail("moto was asked")
+        "tests.support.simulated_aws.emulator.ask", lambda *_: pytest.fail("moto was asked")
     )
 
     account.client("ecs").list_clusters()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.simulated_aws import eventual
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.eventual import Eventual
-from tests.simulated_aws.site import NAME, Site, code_of
-from tests.simulated_aws.times import Times
+from tests.support.simulated_aws import eventual
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.eventual import Eventual
+from tests.support.simulated_aws.site import NAME, Site, code_of
+from tests.support.simulated_aws.times import Times
 
 DELAY = 2
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.containers import answers, exits, missing_image, serves
-from tests.simulated_aws.site import (
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.containers import answers, exits, missing_image, serves
+from tests.support.simulated_aws.site import (
     NAME,
     SURELY_ACTIVE,
     SURELY_RUNNING,
@@ -17,8 +17,8 @@ from tests.simulated_aws.site import (
     code_of,
     message_of,
 )
-from tests.simulated_aws.tasks import FORGOTTEN_AFTER
-from tests.simulated_aws.times import TASK_RUNNING, TASK_STOPPED
+from tests.support.simulated_aws.tasks import FORGOTTEN_AFTER
+from tests.support.simulated_aws.times import TASK_RUNNING, TASK_STOPPED
 
 STOPPED_BY_THEN = max(TASK_STOPPED) + 5 + 10 + 2
 

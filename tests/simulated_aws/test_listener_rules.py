@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.site import NAME, SURELY_ACTIVE, SURELY_RUNNING, Site, code_of
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.site import NAME, SURELY_ACTIVE, SURELY_RUNNING, Site, code_of
 
 ANSWER = {"StatusCode": "503", "ContentType": "application/json", "MessageBody": '{"a": 1}'}
 

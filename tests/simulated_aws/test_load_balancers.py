@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.containers import Behaviour
-from tests.simulated_aws.site import NAME, PORT, SURELY_ACTIVE, SURELY_RUNNING, Site, code_of
-from tests.simulated_aws.targets import fault_of
-from tests.simulated_aws.times import INTERFACES_GONE, LOAD_BALANCER_ACTIVE, REGISTRATION
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.containers import Behaviour
+from tests.support.simulated_aws.site import (
+    NAME,
+    PORT,
+    SURELY_ACTIVE,
+    SURELY_RUNNING,
+    Site,
+    code_of,
+)
+from tests.support.simulated_aws.targets import fault_of
+from tests.support.simulated_aws.times import INTERFACES_GONE, LOAD_BALANCER_ACTIVE, REGISTRATION
 
 
 @pytest.fixture

@@ -7,13 +7,8 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.site import (
-    SURELY_RUNNING,
-    Site,
-    code_of,
-    message_of,
-)
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.site import SURELY_RUNNING, Site, code_of, message_of
 
 UNLINKED = "does not have an associated load balancer."
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ParamValidationError
 
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.aws import AwsError, Call
-from tests.simulated_aws.order import Order
-from tests.simulated_aws.site import NAME, SURELY_ACTIVE, Site
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.aws import AwsError, Call
+from tests.support.simulated_aws.order import Order
+from tests.support.simulated_aws.site import NAME, SURELY_ACTIVE, Site
 
 
 @pytest.fixture

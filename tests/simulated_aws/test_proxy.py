@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientEr
 
 from local import processes
 from local.emulator import REGION, Emulator
-from tests.simulated_aws.aws import Answer, AwsError, Call, ConnectionReset, Rule
-from tests.simulated_aws.proxy import Proxy
+from tests.support.simulated_aws.aws import Answer, AwsError, Call, ConnectionReset, Rule
+from tests.support.simulated_aws.proxy import Proxy
 
 MOMENT = datetime(2026, 11, 24, 9, 30, 15, 250000, tzinfo=UTC)
 LOST = (ConnectionClosedError, HTTPClientError)

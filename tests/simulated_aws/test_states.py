@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.simulated_aws.aws import Answer, AwsError, Call
-from tests.simulated_aws.clock import SimulatedClock
-from tests.simulated_aws.schedule import Schedule
-from tests.simulated_aws.states import LAG, Execution, Killed, StepFunctions
+from tests.support.simulated_aws.aws import Answer, AwsError, Call
+from tests.support.simulated_aws.clock import SimulatedClock
+from tests.support.simulated_aws.schedule import Schedule
+from tests.support.simulated_aws.states import LAG, Execution, Killed, StepFunctions
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:slipway"
 State = dict[str, Any]

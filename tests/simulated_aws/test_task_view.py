@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local.task_tags import TAG_ADDRESS, TAG_EXIT_CODE, TAG_STATE
-from tests.simulated_aws.service_view import service_seen_by_aws
-from tests.simulated_aws.task_view import Task, seen_by_aws
+from tests.support.simulated_aws.service_view import service_seen_by_aws
+from tests.support.simulated_aws.task_view import Task, seen_by_aws
 
 START = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 OLD, NEW = "arn:aws:ecs:::task-definition/a:1", "arn:aws:ecs:::task-definition/a:2"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.aws import AwsError, Call
-from tests.simulated_aws.clock import SimulatedClock
-from tests.simulated_aws.throttling import Throttling
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.aws import AwsError, Call
+from tests.support.simulated_aws.clock import SimulatedClock
+from tests.support.simulated_aws.throttling import Throttling
 
 # A call, what passes at once, what passes a second after that.
 FIGURES = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.simulated_aws.clock import START, SimulatedClock
-from tests.simulated_aws.timeline import Timeline
-from tests.simulated_aws.times import LOAD_BALANCER_ACTIVE, Times
+from tests.support.simulated_aws.clock import START, SimulatedClock
+from tests.support.simulated_aws.timeline import Timeline
+from tests.support.simulated_aws.times import LOAD_BALANCER_ACTIVE, Times
 
 
 def test_actions_come_in_order_each_at_its_own_moment() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from tests.simulated_aws.account import Account
-from tests.simulated_aws.site import code_of
-from tests.simulated_aws.weather import Fault, Kind
+from tests.support.simulated_aws.account import Account
+from tests.support.simulated_aws.site import code_of
+from tests.support.simulated_aws.weather import Fault, Kind
 
 
 def make_cluster(account: Account, name: str = "one") -> None:

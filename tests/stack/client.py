@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chalicelib import tokens
+from chalicelib.store import tokens
 from local.emulator import client as aws_client
 from local.emulator import open_url
 from local.stack import Stack

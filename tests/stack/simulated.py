@@ -14,20 +14,20 @@ import pytest
 
 from local.emulator import client
 from local.stack import Stack, running
-from tests.simulated_aws import wire
-from tests.simulated_aws.aws import Answer, Call, Layer, Rule, ask
-from tests.simulated_aws.clock import ScaledClock
-from tests.simulated_aws.eventual import Eventual
-from tests.simulated_aws.interfaces import NetworkInterfaces
-from tests.simulated_aws.listener_rules import ListenerRules
-from tests.simulated_aws.load_balancers import LoadBalancers
-from tests.simulated_aws.ministack import Ministack
-from tests.simulated_aws.order import Order
-from tests.simulated_aws.proxy import Proxy
-from tests.simulated_aws.real_tasks import RealTasks
-from tests.simulated_aws.throttling import Throttling
-from tests.simulated_aws.timeline import Timeline
-from tests.simulated_aws.times import Times
+from tests.support.simulated_aws import wire
+from tests.support.simulated_aws.aws import Answer, Call, Layer, Rule, ask
+from tests.support.simulated_aws.clock import ScaledClock
+from tests.support.simulated_aws.eventual import Eventual
+from tests.support.simulated_aws.interfaces import NetworkInterfaces
+from tests.support.simulated_aws.listener_rules import ListenerRules
+from tests.support.simulated_aws.load_balancers import LoadBalancers
+from tests.support.simulated_aws.ministack import Ministack
+from tests.support.simulated_aws.order import Order
+from tests.support.simulated_aws.proxy import Proxy
+from tests.support.simulated_aws.real_tasks import RealTasks
+from tests.support.simulated_aws.throttling import Throttling
+from tests.support.simulated_aws.timeline import Timeline
+from tests.support.simulated_aws.times import Times
 
 # A load balancer is active after 3 to 6 s.
 SCALE = 0.03

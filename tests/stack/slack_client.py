@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 from slack_sdk.signature import SignatureVerifier
 
 from local.stack import Stack
-from tests.slack_server import CHANNEL, FakeSlack
 from tests.stack.client import Answer, ask
+from tests.support.slack_server import CHANNEL, FakeSlack
 
 USER, STRANGER, ELSEWHERE = "U0PERSON", "U0STRANGER", "C0ELSEWHERE"
 _numbers = itertools.count(1)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from local.inspection import leftovers
-from tests.simulated_aws.aws import Answer, Call, Rule
 from tests.stack.client import SAMPLE_PATH, Client, predict, wait_until
 from tests.stack.simulated import OnlyFor, Simulated
+from tests.support.simulated_aws.aws import Answer, Call, Rule
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slipway/nowhere-AbCdEf"
 GREEDY = "print('loading', flush=True); data = b'x' * (600 << 20); import time; time.sleep(60)"

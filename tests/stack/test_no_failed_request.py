@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tests.stack.client import Client, asking, predict
 from tests.stack.simulated import Simulated
-from tests.summary import LINES
+from tests.support.summary import LINES
 
 PATIENT = {"path": "/health", "grace": 300}
 FEWEST = 20

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
-from tests.slack_server import CHANNEL, PRIVATE_CHANNEL, FakeSlack
 from tests.stack.client import SAMPLE_PATH, Client, ask, issue_token, predict, wait_until
 from tests.stack.functions import sweep
 from tests.stack.slack_client import (
@@ -20,6 +19,7 @@ from tests.stack.slack_client import (
     buttons,
     shown,
 )
+from tests.support.slack_server import CHANNEL, PRIVATE_CHANNEL, FakeSlack
 
 OWNER = "team-chatops"
 Message = dict[str, Any]

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from local.inspection import leftovers
-from tests.simulated_aws.weather import Fault, Weather
 from tests.stack.client import Client, predict
 from tests.stack.simulated import OnlyFor, Simulated
+from tests.support.simulated_aws.weather import Fault, Weather
 
 # moto remarks on error codes that are in no model.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception.AwsError. with code")

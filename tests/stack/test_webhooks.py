@@ -21,8 +21,8 @@ from local.stack import Stack
 from tests.conftest import RETRY_TIME_SCALE
 from tests.stack.client import Client, wait_until
 from tests.stack.functions import run_scheduled, sweep
-from tests.subscriber import Received, Reply, Subscriber
-from tests.summary import LINES
+from tests.support.subscriber import Received, Reply, Subscriber
+from tests.support.summary import LINES
 
 CREATED, FAILED = "deployment.created", "deployment.failed"
 

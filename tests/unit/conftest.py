@@ -13,14 +13,15 @@ import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
 
-from chalicelib import aws, clock, shared_secrets, tokens
-from chalicelib.settings import settings
-from tests.in_process import make_table
-from tests.simulated_aws.clock import SimulatedClock, SimulatedDatetime
-from tests.unit import subscribers
-from tests.unit.builders import ACCOUNT, OWNER, REGION, REGISTRY
-from tests.unit.gateway import Gateway
-from tests.unit.subscribers import WEBHOOK_SECRET, Resolver, set_webhook_secrets
+from chalicelib.platform import aws, clock, shared_secrets
+from chalicelib.platform.settings import settings
+from chalicelib.store import tokens
+from tests.support import subscribers
+from tests.support.builders import ACCOUNT, OWNER, REGION, REGISTRY
+from tests.support.gateway import Gateway
+from tests.support.in_process import make_table
+from tests.support.simulated_aws.clock import SimulatedClock, SimulatedDatetime
+from tests.support.subscribers import WEBHOOK_SECRET, Resolver, set_webhook_secrets
 
 TABLE = "slipway-records"
 STATE_MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:slipway"

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.project import ROOT
+
 # Of the steps, of one endpoint or another, or of a chat: nothing that every request needs.
 STEPS = {"chalicelib.workflow.steps", "chalicelib.workflow.reconcile"}
 RARELY = {
@@ -38,7 +38,7 @@ def imported(handler: str) -> set[str]:
 def test_what_serves_requests_starts_without_the_steps(handler: str) -> None:
     loaded = imported(handler)
     assert not loaded & (STEPS | RARELY)
-    assert not {name for name in loaded if name.startswith("chalicelib.preflight")}
+    assert not {name for name in loaded if name.startswith("chalicelib.workflow.preflight")}
 
 
 def test_a_step_has_its_own_before_it_is_called() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from chalicelib import aws
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.resources import tasks
-from chalicelib.settings import settings
 from local.network import open_default_vpc
-from tests.in_process import ENVIRONMENT, make_table
+from tests.support.in_process import ENVIRONMENT, make_table
 from tests.workflow.world import Clients, World, fixed_response
 
 

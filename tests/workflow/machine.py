@@ -5,20 +5,19 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from chalice.utils import to_cfn_resource_name
 
 import app
-from tests.simulated_aws.asl import first_for
-from tests.simulated_aws.aws import Call as AwsCall
-from tests.simulated_aws.clock import SimulatedClock
-from tests.simulated_aws.schedule import Schedule
-from tests.simulated_aws.states import StepFunctions
+from tests.support.project import ROOT
+from tests.support.simulated_aws.asl import first_for
+from tests.support.simulated_aws.aws import Call as AwsCall
+from tests.support.simulated_aws.clock import SimulatedClock
+from tests.support.simulated_aws.schedule import Schedule
+from tests.support.simulated_aws.states import StepFunctions
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 DEFINITION: dict[str, Any] = json.loads((ROOT / "statemachine/deployment.asl.json").read_text())
 TEMPLATE: dict[str, Any] = json.loads((ROOT / "infra/resources.json").read_text())
 SUBSTITUTIONS: dict[str, Any] = TEMPLATE["Resources"]["StateMachine"]["Properties"][

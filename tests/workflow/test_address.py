@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NameTaken
-from tests.in_process import REGISTRY
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NameTaken
+from tests.support.in_process import REGISTRY
 from tests.workflow.world import World
 
 FIRST, SECOND = "a.example.com", "b.example.com"

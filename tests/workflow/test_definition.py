@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from chalicelib import work
-from chalicelib.clock import now
-from chalicelib.deployments import errors
-from chalicelib.deployments.operation import (
+from chalicelib.domain import errors
+from chalicelib.domain.operation import (
     CONVERGE_DEADLINE,
     CONVERGE_STEPS,
     DESTROY_DEADLINE,
     DESTROY_STEPS,
 )
-from chalicelib.deployments.spec import HealthCheck
+from chalicelib.domain.spec.spec import HealthCheck
+from chalicelib.platform.clock import now
+from chalicelib.store import work
 from chalicelib.workflow import lifecycle, steps
 from tests.workflow.machine import (
     DEFINITION,

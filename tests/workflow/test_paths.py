@@ -1,9 +1,9 @@
 """The whole of the state machine's two ways, run in process against moto."""
 
-from chalicelib.deployments.errors import FailureCode
-from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS
-from chalicelib.deployments.record import Status
-from tests.in_process import REGISTRY
+from chalicelib.domain.errors import FailureCode
+from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS
+from chalicelib.domain.record import Status
+from tests.support.in_process import REGISTRY
 from tests.workflow.world import World
 
 KINDS = {

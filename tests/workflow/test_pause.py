@@ -1,10 +1,10 @@
 """Pause and resume through the whole of the state machine, in process against moto."""
 
-from chalicelib.deployments.errors import FailureCode
-from chalicelib.deployments.operation import CONVERGE_STEPS
-from chalicelib.deployments.record import Status
+from chalicelib.domain.errors import FailureCode
+from chalicelib.domain.operation import CONVERGE_STEPS
+from chalicelib.domain.record import Status
 from chalicelib.resources import service
-from tests.in_process import REGISTRY
+from tests.support.in_process import REGISTRY
 from tests.workflow.world import World, fixed_response
 
 

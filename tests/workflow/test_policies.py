@@ -10,20 +10,21 @@ from typing import Any
 import pytest
 
 import app
-from chalicelib import store, tokens
 from chalicelib.api import auth, deployments, observation, validation
 from chalicelib.api.requests import Request
-from chalicelib.clock import now
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed
-from chalicelib.deployments.spec import Spec
-from chalicelib.preflight import preflight, quotas
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed
+from chalicelib.domain.spec.spec import Spec
+from chalicelib.platform.clock import now
+from chalicelib.platform.settings import settings
 from chalicelib.resources import cluster, log_lines, pause_rule, service, tasks
 from chalicelib.resources.log_lines import Position
-from chalicelib.settings import settings
-from chalicelib.tokens import Caller
+from chalicelib.store import deployments as store
+from chalicelib.store import tokens
+from chalicelib.store.tokens import Caller
 from chalicelib.workflow import diagnosis, executions, reconcile, steps
-from tests.in_process import REGISTRY, TABLE
+from chalicelib.workflow.preflight import preflight, quotas
+from tests.support.in_process import REGISTRY, TABLE
 from tests.workflow.machine import ROOT, functions_by_logical_id
 from tests.workflow.policies import POLICIES, allowed, check, needed
 from tests.workflow.world import OWNER, World

@@ -11,15 +11,20 @@ from urllib.parse import urlencode
 import pytest
 from slack_sdk.signature import SignatureVerifier
 
-from chalicelib import chat_worker, courier, shared_secrets, tokens
-from chalicelib.api import chat, slack, slack_owners, webhooks
 from chalicelib.api.requests import Request
-from chalicelib.settings import settings
-from chalicelib.tokens import Caller
+from chalicelib.chat import endpoint as chat
+from chalicelib.platform import shared_secrets
+from chalicelib.platform.settings import settings
+from chalicelib.slack import endpoints as slack
+from chalicelib.slack import owner_endpoints as slack_owners
+from chalicelib.store import tokens
+from chalicelib.store.tokens import Caller
+from chalicelib.webhooks import endpoints as webhooks
+from chalicelib.workers import chat_worker, courier
 from infra.secrets import new_webhook_secret, put
-from tests.in_process import REGISTRY, STACK, TABLE
-from tests.slack_server import CHANNEL, FakeSlack
-from tests.subscriber import Reply, Subscriber
+from tests.support.in_process import REGISTRY, STACK, TABLE
+from tests.support.slack_server import CHANNEL, FakeSlack
+from tests.support.subscriber import Reply, Subscriber
 from tests.workflow.policies import check, needed
 from tests.workflow.world import OWNER, World
 

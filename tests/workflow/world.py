@@ -9,15 +9,15 @@ from typing import Any
 import boto3
 from moto.elbv2.models import elbv2_backends
 
-from chalicelib import store
-from chalicelib.clock import now
-from chalicelib.deployments import naming
-from chalicelib.deployments import spec as specs
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.record import Status
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.record import Status
+from chalicelib.domain.spec import spec as specs
+from chalicelib.platform.clock import now
 from chalicelib.resources import service, tasks
-from tests import certificates
-from tests.in_process import ACCOUNT, REGION, REGISTRY
+from chalicelib.store import deployments as store
+from tests.support import certificates
+from tests.support.in_process import ACCOUNT, REGION, REGISTRY
 from tests.workflow import machine
 
 OWNER = "team-a"

@@ -2,9 +2,9 @@ import pytest
 
 import app
 from chalicelib.api import auth
-from chalicelib.deployments.errors import Forbidden, Unauthenticated
-from chalicelib.tokens import Caller
-from tests.unit.gateway import METHOD_ARN, Gateway, call, proxy_event
+from chalicelib.domain.errors import Forbidden, Unauthenticated
+from chalicelib.store.tokens import Caller
+from tests.support.gateway import METHOD_ARN, Gateway, call, proxy_event
 
 
 @pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "  BEARER   {}  "])

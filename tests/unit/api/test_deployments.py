@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, store, usage
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.record import Status
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.record import Status
+from chalicelib.platform import aws
+from chalicelib.store import deployments as store
+from chalicelib.store import quota_guard as usage
 from chalicelib.workflow import reconcile
-from tests.unit import aws_says
-from tests.unit.builders import ID, IMAGE, MOMENT, active, body_of, deployment_of
-from tests.unit.gateway import Answered, Gateway, escaped
+from tests.support import aws_says
+from tests.support.builders import ID, IMAGE, MOMENT, active, body_of, deployment_of
+from tests.support.gateway import Answered, Gateway, escaped
 
 PROBLEM = "application/problem+json"
 

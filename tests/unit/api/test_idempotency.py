@@ -1,29 +1,30 @@
 import json
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chalicelib import aws, store
 from chalicelib.api import idempotency
 from chalicelib.api.answer import Answer
 from chalicelib.api.idempotency import CLAIMED, once
 from chalicelib.api.requests import Request
-from chalicelib.deployments.errors import (
+from chalicelib.domain.errors import (
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     NotFound,
     ValidationFailed,
 )
-from chalicelib.table import get_item
-from chalicelib.tokens import Caller
-from tests.unit.builders import MOMENT, Clock, body_of
-from tests.unit.gateway import Answered, Gateway
+from chalicelib.platform import aws
+from chalicelib.store import deployments as store
+from chalicelib.store.table import get_item
+from chalicelib.store.tokens import Caller
+from tests.support.builders import MOMENT, Clock, body_of
+from tests.support.gateway import Answered, Gateway
+from tests.support.project import ROOT
 
 KEY = {"Idempotency-Key": "one"}
-CONFIG = Path(__file__).parents[3] / ".chalice" / "config.json"
+CONFIG = ROOT / ".chalice" / "config.json"
 ANSWER = Answer(202, {"id": "x"}, {"Location": "/x", "ETag": '"1"', "Retry-After": "5"})
 
 

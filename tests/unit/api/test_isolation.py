@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.api.operation import Operation
-from chalicelib.api.operations import OPERATIONS
-from tests.unit import aws_says
-from tests.unit.builders import body_of
-from tests.unit.gateway import Answered, Gateway, call, proxy_event
+from chalicelib.api.route import Operation
+from chalicelib.platform import aws
+from chalicelib.routes import OPERATIONS
+from tests.support import aws_says
+from tests.support.builders import body_of
+from tests.support.gateway import Answered, Gateway, call, proxy_event
 
 # A body that the operation takes, by its name.
 BODIES: dict[str, Any] = {

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, clock, store
 from chalicelib.api import observation
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import FailureCode
-from chalicelib.deployments.parts import Failure, Resource
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import FailureCode
+from chalicelib.domain.parts import Failure, Resource
+from chalicelib.platform import aws, clock
 from chalicelib.resources import log_group
 from chalicelib.resources.task_definition import log_stream
-from tests.unit import aws_says
-from tests.unit.builders import ACCOUNT, MOMENT, REGION, Clock, body_of
-from tests.unit.gateway import Gateway
+from chalicelib.store import deployments as store
+from tests.support import aws_says
+from tests.support.builders import ACCOUNT, MOMENT, REGION, Clock, body_of
+from tests.support.gateway import Gateway
 
 TASK, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 ENDPOINTS = pytest.mark.parametrize("endpoint", ["logs", "metrics"])

@@ -3,22 +3,30 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from chalicelib.api.operations import OPERATIONS, document
-from chalicelib.deployments import spec as specs
-from chalicelib.deployments.errors import ValidationFailed
-from chalicelib.deployments.fargate import MEMORY_BY_CPU
+from chalicelib.domain.errors import ValidationFailed
+from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec.fargate import MEMORY_BY_CPU
+from chalicelib.routes import OPERATIONS, document
 from infra import api_reference
-from tests.unit.builders import ACCOUNT, DIGEST, LIMITS, PARAMETER, REGION, SECRET, body_of, spec_of
-from tests.unit.gateway import Gateway, call, proxy_event
+from tests.support.builders import (
+    ACCOUNT,
+    DIGEST,
+    LIMITS,
+    PARAMETER,
+    REGION,
+    SECRET,
+    body_of,
+    spec_of,
+)
+from tests.support.gateway import Gateway, call, proxy_event
+from tests.support.project import ROOT
 
-ROOT = Path(__file__).parents[3]
 SCHEMAS: dict[str, Any] = document()["components"]["schemas"]
 
 
@@ -62,7 +70,7 @@ def test_no_other_request_pays_for_it() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "chalicelib.api.openapi" not in loaded.stdout
-    assert "chalicelib.deployments.spec_schema" not in loaded.stdout
+    assert "chalicelib.domain.spec.spec_schema" not in loaded.stdout
 
 
 def test_every_field_that_a_caller_may_send_is_described() -> None:

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from chalicelib.api import problems
-from chalicelib.deployments import errors
-from chalicelib.deployments.errors import RequestRefused, ValidationFailed
-from tests.unit import aws_says
-from tests.unit.builders import ID
-from tests.unit.gateway import Answered, Gateway, call, proxy_event
+from chalicelib.domain import errors
+from chalicelib.domain.errors import RequestRefused, ValidationFailed
+from tests.support import aws_says
+from tests.support.builders import ID
+from tests.support.gateway import Answered, Gateway, call, proxy_event
 
 MEMBERS = {"type", "title", "status", "code", "detail", "instance", "errors"}
 REFUSALS = sorted(

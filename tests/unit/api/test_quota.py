@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, store
-from chalicelib.settings import settings
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
+from chalicelib.store import deployments as store
 from local.network import open_default_vpc
-from tests.unit.builders import MOMENT, body_of
+from tests.support.builders import MOMENT, body_of
+from tests.support.gateway import Answered, Gateway
 from tests.unit.conftest import push_image
-from tests.unit.gateway import Answered, Gateway
 
 
 @pytest.fixture(autouse=True)

@@ -5,14 +5,14 @@ import pytest
 
 from chalicelib.api.parameters import Parameters, WholeNumber
 from chalicelib.api.requests import MOST_BODY_BYTES, Request, path_segment
-from chalicelib.deployments.errors import (
+from chalicelib.domain.errors import (
     BodyTooLarge,
     MalformedJson,
     RequestRefused,
     UnsupportedMediaType,
     ValidationFailed,
 )
-from chalicelib.tokens import Caller
+from chalicelib.store.tokens import Caller
 
 JSON = {"Content-Type": "application/json"}
 

@@ -7,14 +7,15 @@ from typing import Any
 import boto3
 import pytest
 
-from chalicelib import aws, clock, tokens
 from chalicelib.api import auth
 from chalicelib.api import tokens as endpoints
-from chalicelib.clock import rfc3339
-from chalicelib.deployments.errors import Unauthenticated
+from chalicelib.domain.errors import Unauthenticated
+from chalicelib.platform import aws, clock
+from chalicelib.platform.clock import rfc3339
+from chalicelib.store import tokens
 from infra import token as bootstrap
-from tests.unit.builders import MOMENT, Clock
-from tests.unit.gateway import Answered, Gateway, escaped
+from tests.support.builders import MOMENT, Clock
+from tests.support.gateway import Answered, Gateway, escaped
 
 BODY = {"owner": "ci", "scopes": ["deploy", "read"]}
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.settings import settings
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from local.network import open_default_vpc
-from tests.unit.builders import CERTIFICATE, DOMAIN, IMAGE, REGISTRY, SECRET, body_of
+from tests.support.builders import CERTIFICATE, DOMAIN, IMAGE, REGISTRY, SECRET, body_of
+from tests.support.gateway import Answered, Gateway
 from tests.unit.conftest import push_image
-from tests.unit.gateway import Answered, Gateway
 
 
 @pytest.fixture(autouse=True)

@@ -6,21 +6,22 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from chalicelib import aws, store
 from chalicelib.chat import commands
 from chalicelib.chat.commands import CHANGES, LOOKS, Reply
 from chalicelib.chat.grammar import Command, parse
 from chalicelib.chat.verbs import VERBS
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import AwsUnavailable
-from chalicelib.deployments.operation import CONVERGE_STEPS
-from chalicelib.deployments.record import Status
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import AwsUnavailable
+from chalicelib.domain.operation import CONVERGE_STEPS
+from chalicelib.domain.record import Status
+from chalicelib.platform import aws
 from chalicelib.resources import log_group
 from chalicelib.resources.task_definition import log_stream
-from chalicelib.tokens import Caller
-from tests.unit import aws_says
-from tests.unit.builders import IMAGE, MOMENT, failure_of
-from tests.unit.gateway import Gateway
+from chalicelib.store import deployments as store
+from chalicelib.store.tokens import Caller
+from tests.support import aws_says
+from tests.support.builders import IMAGE, MOMENT, failure_of
+from tests.support.gateway import Gateway
 
 ANN = Caller("team-a", frozenset({"read", "deploy"}), "tok_a")
 BOB = Caller("team-b", frozenset({"read", "deploy"}), "tok_b")
@@ -213,7 +214,7 @@ def write(deployment: Deployment, count: int, minutes_ago: int) -> None:
     log_group.ensure(deployment)
     stream = log_stream(f"{minutes_ago:032x}")
     logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    from chalicelib.clock import now
+    from chalicelib.platform.clock import now
 
     start = round(now().timestamp() * 1000) - minutes_ago * 60_000
     events = [{"timestamp": start + at, "message": f"line {at}"} for at in range(count)]
@@ -327,7 +328,7 @@ def test_a_wrong_moment_is_told() -> None:
 
 
 def test_a_quota_is_told_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    from chalicelib.settings import settings
+    from chalicelib.platform.settings import settings
 
     monkeypatch.setenv("MAX_DEPLOYMENTS_PER_OWNER", "1")
     settings.cache_clear()

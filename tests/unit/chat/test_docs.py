@@ -6,17 +6,17 @@ import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chalicelib.chat.grammar import Command, Misunderstanding, parse
 from chalicelib.chat.verbs import VERBS
-from tests.unit.builders import IMAGE
-from tests.unit.gateway import Gateway
+from tests.support.builders import IMAGE
+from tests.support.gateway import Gateway
+from tests.support.project import ROOT
 
-PAGE = (Path(__file__).parents[3] / "docs" / "chat.md").read_text()
+PAGE = (ROOT / "docs" / "chat.md").read_text()
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -34,7 +34,7 @@ def test_its_table_is_that_of_the_commands() -> None:
 
 def test_each_deploy_that_is_shown_passes_with_the_sample_model() -> None:
     """It answers `GET /` with 400, and `/health` and `/?uid=20` with 200."""
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     shown = re.findall(r"(?<=[ `\"])deploy [^`\"\n]*/recommend:[^`\"\n]*", PAGE + readme)
     assert len(shown) >= 3
     for text in shown:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from chalicelib.chat import options
 from chalicelib.chat.grammar import Command, Misunderstanding, help_text, parse
 from chalicelib.chat.verbs import MEANT, VERBS
-from chalicelib.deployments import spec as specs
-from chalicelib.deployments.naming import NAME_PATTERN
-from tests.unit.builders import LIMITS, REGISTRY
+from chalicelib.domain.naming import NAME_PATTERN
+from chalicelib.domain.spec import spec as specs
+from tests.support.builders import LIMITS, REGISTRY
 
 IMAGE = f"{REGISTRY}/recommend:1"
 

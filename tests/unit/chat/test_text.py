@@ -9,8 +9,8 @@ import pytest
 from chalicelib.api import resource
 from chalicelib.chat import text
 from chalicelib.chat.commands import CHANGES
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import (
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import (
     InvalidState,
     NameTaken,
     NotFound,
@@ -18,9 +18,9 @@ from chalicelib.deployments.errors import (
     QuotaExceeded,
     ValidationFailed,
 )
-from chalicelib.deployments.parts import Leftover, Prediction, Resource
-from chalicelib.deployments.record import Status
-from tests.unit.builders import MOMENT, active, deployment_of, failed, failure_of, in_status
+from chalicelib.domain.parts import Leftover, Prediction, Resource
+from chalicelib.domain.record import Status
+from tests.support.builders import MOMENT, active, deployment_of, failed, failure_of, in_status
 
 ID = "recommender-abcdef"
 COST = "Cost: USD 0.0400 an hour, USD 0.00 so far"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
 from chalicelib.resources import (
     cluster,
     listener,
@@ -15,7 +15,7 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
-from tests.unit.builders import deployment_of
+from tests.support.builders import deployment_of
 
 Ensure = Callable[[Deployment], object]
 IN_ORDER: tuple[Ensure, ...] = (

@@ -1,11 +1,11 @@
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws
 from chalicelib.resources import cluster
-from tests.unit import aws_says
-from tests.unit.builders import ID
+from tests.support import aws_says
+from tests.support.builders import ID
 
 
 def test_ensure_twice_is_one_cluster_with_the_stacks_tags(deployment: Deployment) -> None:

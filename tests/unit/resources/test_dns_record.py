@@ -2,13 +2,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.platform import aws
 from chalicelib.resources import dns_record
 from chalicelib.resources.dns_record import Zone
 from chalicelib.resources.load_balancer import LoadBalancer
-from tests.unit import aws_says
-from tests.unit.builders import DOMAIN, ID
+from tests.support import aws_says
+from tests.support.builders import DOMAIN, ID
 
 pytestmark = pytest.mark.usefixtures("cloud")
 ALB = f"{ID}-1234567890.us-east-1.elb.amazonaws.com"

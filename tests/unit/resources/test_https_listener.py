@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.platform import aws
 from chalicelib.resources import (
     listener,
     load_balancer,
@@ -15,8 +15,8 @@ from chalicelib.resources import (
     security_groups,
     target_group,
 )
-from tests.unit import aws_says
-from tests.unit.builders import ID, deployment_of
+from tests.support import aws_says
+from tests.support.builders import ID, deployment_of
 
 OPERATIONS = ("CreateListener", "ModifyListener", "DeleteListener")
 

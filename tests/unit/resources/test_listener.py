@@ -1,11 +1,11 @@
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws
 from chalicelib.resources import listener, load_balancer, security_groups, target_group
-from tests.unit import aws_says
-from tests.unit.builders import ID
+from tests.support import aws_says
+from tests.support.builders import ID
 
 
 @pytest.fixture

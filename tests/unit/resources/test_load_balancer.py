@@ -1,12 +1,12 @@
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.resources import load_balancer, network, security_groups
-from chalicelib.settings import settings
-from tests.unit import aws_says
-from tests.unit.builders import ID
+from tests.support import aws_says
+from tests.support.builders import ID
 
 
 @pytest.fixture(autouse=True)

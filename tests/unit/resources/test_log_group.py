@@ -1,9 +1,9 @@
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
+from chalicelib.platform import aws
 from chalicelib.resources import log_group
-from tests.unit.builders import ID, MOMENT, deployment_of
+from tests.support.builders import ID, MOMENT, deployment_of
 
 NAME = f"/slipway/slipway-test/deployments/{ID}"
 STREAM = "task/app/0123"

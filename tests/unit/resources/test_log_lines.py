@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, clock
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
+from chalicelib.platform import aws, clock
 from chalicelib.resources import log_group, log_lines
 from chalicelib.resources.log_lines import MOST_CALLS, MOST_MARKS, SETTLE, Line, Position
 from chalicelib.resources.task_definition import log_stream
-from tests.unit import aws_says
-from tests.unit.builders import ID
+from tests.support import aws_says
+from tests.support.builders import ID
 
 FIRST, SECOND = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 # CloudWatch Logs takes no line that is older than 14 days.

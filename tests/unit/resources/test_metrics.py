@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.parts import Resource
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.parts import Resource
+from chalicelib.platform import aws
 from chalicelib.resources import load_balancer, metrics, security_groups
 from chalicelib.resources.metrics import Point
-from tests.unit import aws_says
-from tests.unit.builders import ACCOUNT, ID, MOMENT, REGION
+from tests.support import aws_says
+from tests.support.builders import ACCOUNT, ID, MOMENT, REGION
 
 MINUTE = timedelta(minutes=1)
 END = MOMENT + 3 * MINUTE

@@ -1,7 +1,7 @@
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.platform import aws
 from chalicelib.resources import network
 from local.network import open_default_vpc
 

@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, NotReady
+from chalicelib.platform import aws
 from chalicelib.resources import listener, load_balancer, pause_rule
-from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, deployment_of
+from tests.support import aws_says
+from tests.support.builders import ID, MOMENT, deployment_of
 
 LONGEST_ID = f"{'a' * 24}-abcdef"
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_FixedResponseActionConfig.html

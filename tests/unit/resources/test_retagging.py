@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws
 from chalicelib.resources import (
     cluster,
     listener,
@@ -17,8 +17,8 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
-from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, deployment_of, spec_of
+from tests.support import aws_says
+from tests.support.builders import ID, MOMENT, deployment_of, spec_of
 from tests.unit.resources.conftest import IN_ORDER, Ensure
 
 BEFORE = {"team": "a", "stage": "dev", "old": "1"}

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady, Retryable
-from chalicelib.deployments.parts import Resource
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady, Retryable
+from chalicelib.domain.parts import Resource
+from chalicelib.platform import aws
 from chalicelib.resources import load_balancer, scaling, service, target_group
-from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, deployment_of, spec_of
+from tests.support import aws_says
+from tests.support.builders import ID, MOMENT, deployment_of, spec_of
 
 AUTOSCALING = "application-autoscaling"
 BY_CPU: dict[str, Any] = {"min": 2, "max": 5, "metric": "cpu", "target": 60}

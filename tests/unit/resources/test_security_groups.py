@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws
 from chalicelib.resources import security_groups
-from tests.unit import aws_says
-from tests.unit.builders import CERTIFICATE, ID, MOMENT, active, deployment_of, spec_of
+from tests.support import aws_says
+from tests.support.builders import CERTIFICATE, ID, MOMENT, active, deployment_of, spec_of
 
 FRONT, BACK = f"slipway-{ID}-lb", f"slipway-{ID}-task"
 

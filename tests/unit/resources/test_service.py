@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws
 from chalicelib.resources import cluster, network, security_groups, service, task_definition
-from tests.unit import aws_says
-from tests.unit.builders import ID, spec_of
+from tests.support import aws_says
+from tests.support.builders import ID, spec_of
 
 
 def described() -> dict[str, Any]:

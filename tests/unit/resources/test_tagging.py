@@ -1,5 +1,5 @@
 from chalicelib.resources import tagging
-from tests.unit.builders import ID, deployment_of
+from tests.support.builders import ID, deployment_of
 
 
 def test_every_tag_of_a_resource() -> None:

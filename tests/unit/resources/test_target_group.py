@@ -1,11 +1,11 @@
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws
 from chalicelib.resources import load_balancer, target_group
-from tests.unit import aws_says
-from tests.unit.builders import ID, deployment_of, spec_of
+from tests.support import aws_says
+from tests.support.builders import ID, deployment_of, spec_of
 
 
 def test_ensure_twice_is_one_target_group_with_the_stacks_tags(deployment: Deployment) -> None:

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.parts import Image
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.parts import Image
+from chalicelib.platform import aws
 from chalicelib.resources import task_definition
-from tests.unit.builders import (
+from tests.support.builders import (
     ACCOUNT,
     DIGEST,
     ID,

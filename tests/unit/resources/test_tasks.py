@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
 from chalicelib.resources import cluster, tasks
-from tests.unit import aws_says
-from tests.unit.builders import ID
+from tests.support import aws_says
+from tests.support.builders import ID
 
 
 def task(n: int, status: str = "RUNNING") -> dict[str, Any]:

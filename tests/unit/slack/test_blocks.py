@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from chalicelib.api import resource
 from chalicelib.chat.commands import Reply
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS
-from chalicelib.deployments.parts import (
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS
+from chalicelib.domain.parts import (
     IN_EVIDENCE,
     SAMPLE_BYTES,
     Failure,
@@ -21,12 +21,11 @@ from chalicelib.deployments.parts import (
     Prediction,
     Resource,
 )
-from chalicelib.deployments.record import Status
+from chalicelib.domain.record import Status
 from chalicelib.slack import blocks, mrkdwn, progress
 from chalicelib.slack.blocks import Message
 from chalicelib.slack.operation_message import VERBS
-from tests.slack_server import refusal_of
-from tests.unit.builders import (
+from tests.support.builders import (
     ID,
     MOMENT,
     active,
@@ -37,6 +36,7 @@ from tests.unit.builders import (
     rolling_back,
     tearing_down_failed_create,
 )
+from tests.support.slack_server import refusal_of
 
 URL = "http://recommender-abcdef-1.us-east-1.elb.amazonaws.com"
 USER = "U0ANNA"

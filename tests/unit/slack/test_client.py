@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib import aws, shared_secrets
-from chalicelib.settings import settings
+from chalicelib.platform import aws, shared_secrets
+from chalicelib.platform.settings import settings
 from chalicelib.slack import client
 from chalicelib.slack.client import Rejected, Throttled, Unreachable
 from chalicelib.slack.layout import Message
-from tests.slack_server import CHANNEL, HOOK_SECRET, TOKEN, FakeSlack, Trouble
-from tests.unit.builders import MOMENT, Clock
+from tests.support.builders import MOMENT, Clock
+from tests.support.slack_server import CHANNEL, HOOK_SECRET, TOKEN, FakeSlack, Trouble
 
 MESSAGE = Message("hi", [{"type": "section", "text": {"type": "mrkdwn", "text": "hi"}}])
 Do = Callable[[FakeSlack], object]

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from chalicelib import table, work
 from chalicelib.chat.grammar import Command, parse
 from chalicelib.slack import inbox, owners
-from tests.slack_server import CHANNEL, TOKEN, FakeSlack
-from tests.unit import slack_request
-from tests.unit.slack_request import SECRET, SIGNATURE, TIMESTAMP
+from chalicelib.store import table, work
+from tests.support import slack_request
+from tests.support.project import ROOT
+from tests.support.slack_request import SECRET, SIGNATURE, TIMESTAMP
+from tests.support.slack_server import CHANNEL, TOKEN, FakeSlack
 
-PAGE = (Path(__file__).parents[3] / "docs" / "slack.md").read_text()
+PAGE = (ROOT / "docs" / "slack.md").read_text()
 ID = "recommender-abcdef"
 
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, clock, table, work
-from chalicelib.settings import settings
+from chalicelib.platform import aws, clock
+from chalicelib.platform.settings import settings
 from chalicelib.slack import inbox
 from chalicelib.slack.inbox import Asked
-from tests.unit.builders import MOMENT, Clock
+from chalicelib.store import table, work
+from tests.support.builders import MOMENT, Clock
 
 pytestmark = pytest.mark.usefixtures("table")
 REQUEST = hashlib.sha256(b"v0:1531420618:text=list").hexdigest()

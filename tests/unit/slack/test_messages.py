@@ -11,17 +11,19 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, shared_secrets, store, table, work
 from chalicelib.api import resource
-from chalicelib.clock import rfc3339
-from chalicelib.deployments import errors
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.operation import CONVERGE_STEPS
-from chalicelib.deployments.parts import Leftover
-from chalicelib.settings import settings
+from chalicelib.domain import errors
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import CONVERGE_STEPS
+from chalicelib.domain.parts import Leftover
+from chalicelib.platform import aws, shared_secrets
+from chalicelib.platform.clock import rfc3339
+from chalicelib.platform.settings import settings
 from chalicelib.slack import messages, tell
-from tests.slack_server import CHANNEL, PRIVATE_CHANNEL, TOKEN, FakeSlack
-from tests.unit.builders import ID, MOMENT, OWNER, Clock, deployment_of, failure_of
+from chalicelib.store import deployments as store
+from chalicelib.store import table, work
+from tests.support.builders import ID, MOMENT, OWNER, Clock, deployment_of, failure_of
+from tests.support.slack_server import CHANNEL, PRIVATE_CHANNEL, TOKEN, FakeSlack
 
 LEASE = timedelta(seconds=70)
 PK = f"DEPLOYMENT#{ID}"
@@ -63,8 +65,8 @@ class Courier:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(MOMENT)
-    monkeypatch.setattr("chalicelib.clock.now", clock)
-    monkeypatch.setattr("chalicelib.work.now", clock)
+    monkeypatch.setattr("chalicelib.platform.clock.now", clock)
+    monkeypatch.setattr("chalicelib.store.work.now", clock)
     return clock
 
 
@@ -738,7 +740,7 @@ def test_one_that_aws_hinders_is_not(
     announce(clock)
     [key] = messages.keys_for({ID})
     with monkeypatch.context() as patched:
-        patched.setattr("chalicelib.store.get", throttled)
+        patched.setattr("chalicelib.store.deployments.get", throttled)
         for _ in range(tell.MOST_FAULTS + 1):
             claim = work.claim(*key, LEASE)
             assert claim

@@ -1,7 +1,7 @@
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.errors import NotFound
+from chalicelib.domain.errors import NotFound
+from chalicelib.platform import aws
 from chalicelib.slack import owners
 
 pytestmark = pytest.mark.usefixtures("table")
@@ -75,7 +75,7 @@ def test_a_deleted_mapping_counts_no_more() -> None:
 
 def test_a_mapping_that_comes_or_goes_meanwhile_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else writes between the look and the write."""
-    from chalicelib import table
+    from chalicelib.store import table
 
     look, others = table.get_item, [lambda: put(CHANNEL, "team-b"), lambda: owners.delete(CHANNEL)]
 

@@ -2,11 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chalicelib import shared_secrets
-from chalicelib.deployments.errors import Unauthenticated
+from chalicelib.domain.errors import Unauthenticated
+from chalicelib.platform import shared_secrets
 from chalicelib.slack import signature
-from tests.unit import slack_request
-from tests.unit.slack_request import SECRET, SIGNATURE, TIMESTAMP, sign
+from tests.support import slack_request
+from tests.support.slack_request import SECRET, SIGNATURE, TIMESTAMP, sign
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -92,7 +92,7 @@ def test_an_empty_secret_signs_nothing(value: str) -> None:
 
 
 def test_without_a_secret_the_log_says_what_to_set(caplog: pytest.LogCaptureFixture) -> None:
-    from chalicelib import aws
+    from chalicelib.platform import aws
 
     name = shared_secrets.parameter("slipway-test", shared_secrets.SLACK_SIGNING_SECRET)
     aws.client("ssm").delete_parameter(Name=name)

@@ -16,7 +16,7 @@ from slack_sdk.webhook import WebhookClient
 
 @pytest.fixture(scope="module")
 def played() -> Iterator[dict[str, Any]]:
-    command = [sys.executable, "-m", "tests.slack_server"]
+    command = [sys.executable, "-m", "tests.support.slack_server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         told = json.loads(process.stdout.readline())

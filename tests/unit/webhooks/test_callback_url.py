@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.settings import settings
+from chalicelib.platform.settings import settings
 from chalicelib.webhooks import callback_url
 from chalicelib.webhooks.callback_url import Refused, check_host
-from tests.unit.subscribers import Resolver, set_webhook_secrets
+from tests.support.subscribers import Resolver, set_webhook_secrets
 
 PUBLIC = "must lead to a public address, over https: not to a private, local or special one"
 NOTATION = "must have a host's name, or an address in its usual notation such as 192.0.2.7"

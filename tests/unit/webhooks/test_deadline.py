@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from chalicelib.webhooks.deadline import Connections, within
-from tests import certificates
-from tests.unit.subscribers import Endless
+from tests.support import certificates
+from tests.support.subscribers import Endless
 
 
 @pytest.fixture(params=["http", "https"])

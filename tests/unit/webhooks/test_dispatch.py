@@ -11,17 +11,18 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
-from chalicelib import __version__, clock, store
-from chalicelib.deployments.publication import TYPES
-from chalicelib.settings import settings
+from chalicelib import __version__
+from chalicelib.domain.publication import TYPES
+from chalicelib.platform import clock
+from chalicelib.platform.settings import settings
+from chalicelib.store import deployments as store
 from chalicelib.webhooks import deliveries, dispatch, subscriptions
 from chalicelib.webhooks.deliveries import Delivery
 from chalicelib.webhooks.retry_schedule import GAPS, JITTER
-from tests import certificates
-from tests.simulated_aws.clock import START, SimulatedClock
-from tests.unit import subscribers
-from tests.unit.builders import ID, deployment_of
-from tests.unit.subscribers import (
+from tests.support import certificates, subscribers
+from tests.support.builders import ID, deployment_of
+from tests.support.simulated_aws.clock import START, SimulatedClock
+from tests.support.subscribers import (
     NEW_SECRET,
     WEBHOOK_SECRET,
     Received,

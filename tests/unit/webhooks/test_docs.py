@@ -8,15 +8,15 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chalicelib.webhooks import signing
-from tests.unit.subscribers import WEBHOOK_SECRET, set_webhook_secrets
+from tests.support.project import ROOT
+from tests.support.subscribers import WEBHOOK_SECRET, set_webhook_secrets
 
-PAGE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text()
+PAGE = (ROOT / "docs" / "webhooks.md").read_text()
 EVENT = json.dumps({"type": "deployment.active", "data": {"deployment": {"id": "rec-7f3k2q"}}})
 
 

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, store, table, work
-from chalicelib.clock import now
-from chalicelib.deployments.publication import TYPES
+from chalicelib.domain.publication import TYPES
+from chalicelib.platform import aws
+from chalicelib.platform.clock import now
+from chalicelib.store import deployments as store
+from chalicelib.store import table, work
 from chalicelib.webhooks import deliveries, subscriptions
 from chalicelib.webhooks.fan_out import fan_out
-from tests.unit.builders import ID, deployment_of
+from tests.support.builders import ID, deployment_of
 
 URL = "https://example.com/hooks"
 EVENT = (f"DEPLOYMENT#{ID}", "EVENT#00000001")

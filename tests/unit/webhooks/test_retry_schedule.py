@@ -3,10 +3,10 @@ from email.utils import format_datetime
 
 import pytest
 
-from chalicelib.settings import settings
+from chalicelib.platform.settings import settings
 from chalicelib.webhooks import retry_schedule
 from chalicelib.webhooks.retry_schedule import DAY, GAPS, JITTER, next_try, retry_after
-from tests.unit.builders import MOMENT
+from tests.support.builders import MOMENT
 
 
 def test_the_gaps_grow_and_fill_a_day() -> None:

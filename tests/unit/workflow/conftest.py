@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT
+from tests.support import aws_says
+from tests.support.builders import ID, MOMENT
 
 Parsed = dict[str, Any]
 TARGET_GROUP = {"TargetGroups": [{"TargetGroupArn": "arn:target"}]}

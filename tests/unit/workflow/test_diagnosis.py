@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed
+from chalicelib.platform import aws
 from chalicelib.resources import log_group
 from chalicelib.workflow import diagnosis
-from tests.unit.builders import ID, MOMENT, Clock, deployment_of
+from tests.support.builders import ID, MOMENT, Clock, deployment_of
 from tests.unit.workflow.conftest import World, stopped_task
 
 REVISION = f"arn:task-definition/{ID}:1"

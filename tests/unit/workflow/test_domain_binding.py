@@ -2,15 +2,15 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, NotReady
-from chalicelib.deployments.parts import Dns
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, NotReady
+from chalicelib.domain.parts import Dns
+from chalicelib.platform import aws
 from chalicelib.resources import dns_record, load_balancer, security_groups
 from chalicelib.workflow import domain_binding, teardown
 from chalicelib.workflow.step import Outcome
-from tests.unit import aws_says
-from tests.unit.builders import CERTIFICATE, DOMAIN, ID, MOMENT, active, spec_of
+from tests.support import aws_says
+from tests.support.builders import CERTIFICATE, DOMAIN, ID, MOMENT, active, spec_of
 
 OTHER = "other.example.com"
 PENDING, INSYNC = ({"ChangeInfo": {"Status": status}} for status in ("PENDING", "INSYNC"))

@@ -1,10 +1,10 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import aws
+from chalicelib.platform import aws
 from chalicelib.workflow import executions
-from tests.unit import aws_says
-from tests.unit.builders import ID, active, deployment_of, spec_of
+from tests.support import aws_says
+from tests.support.builders import ID, active, deployment_of, spec_of
 
 pytestmark = pytest.mark.usefixtures("state_machine")
 

@@ -2,12 +2,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode
-from chalicelib.deployments.parts import Image
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.parts import Image
 from chalicelib.workflow import image as images
-from tests.unit import aws_says
-from tests.unit.builders import DIGEST, IMAGE, REGION, REGISTRY, deployment_of
+from tests.support import aws_says
+from tests.support.builders import DIGEST, IMAGE, REGION, REGISTRY, deployment_of
 from tests.unit.conftest import push_image
 
 

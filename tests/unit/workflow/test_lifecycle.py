@@ -3,15 +3,15 @@ from typing import Any
 import pytest
 
 import app
-from chalicelib import store
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import Superseded
-from chalicelib.deployments.operation import Path
-from chalicelib.deployments.pricing import usd_per_hour
-from chalicelib.deployments.record import Status
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import Superseded
+from chalicelib.domain.operation import Path
+from chalicelib.domain.pricing import usd_per_hour
+from chalicelib.domain.record import Status
+from chalicelib.store import deployments as store
 from chalicelib.workflow import lifecycle
-from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, active, deployment_of, spec_of
+from tests.support import aws_says
+from tests.support.builders import ID, MOMENT, active, deployment_of, spec_of
 
 pytestmark = pytest.mark.usefixtures("table")
 

@@ -3,16 +3,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import (
-    DeploymentFailed,
-    FailureCode,
-    NotReady,
-    StillProvisioning,
-)
-from chalicelib.deployments.parts import Resource
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
+from chalicelib.domain.parts import Resource
 from chalicelib.workflow import readiness
-from tests.unit.builders import ID, MOMENT, Clock, deployment_of, rolling_back
+from tests.support.builders import ID, MOMENT, Clock, deployment_of, rolling_back
 from tests.unit.workflow.conftest import World, running_task, stopped_task, target
 
 

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 import app
-from chalicelib import aws, store
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.operation import Path
-from chalicelib.deployments.record import Status
-from chalicelib.rates import hourly_rate
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import Path
+from chalicelib.domain.rates import hourly_rate
+from chalicelib.domain.record import Status
+from chalicelib.platform import aws
 from chalicelib.resources import (
     cluster,
     listener,
@@ -22,9 +22,19 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
+from chalicelib.store import deployments as store
 from chalicelib.workflow import drift, executions, orphans, reconcile, traffic
-from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, OWNER, Clock, active, deployment_of, failed, failure_of
+from tests.support import aws_says
+from tests.support.builders import (
+    ID,
+    MOMENT,
+    OWNER,
+    Clock,
+    active,
+    deployment_of,
+    failed,
+    failure_of,
+)
 from tests.unit.conftest import STATE_MACHINE
 
 pytestmark = pytest.mark.usefixtures("table", "state_machine")

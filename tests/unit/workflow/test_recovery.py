@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from chalicelib.deployments.operation import Path
-from chalicelib.deployments.record import Status
+from chalicelib.domain.operation import Path
+from chalicelib.domain.record import Status
 from chalicelib.workflow import recovery
-from tests.unit.builders import (
+from tests.support.builders import (
     MOMENT,
     active,
     deployment_of,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.platform.settings import settings
 from chalicelib.resources import pause_rule
-from chalicelib.settings import settings
 from chalicelib.workflow import smoke_test
 from chalicelib.workflow.step import Outcome
-from tests.unit.builders import ID, MOMENT, deployment_of
+from tests.support.builders import ID, MOMENT, deployment_of
 from tests.unit.workflow.conftest import World
 
 pytestmark = pytest.mark.usefixtures("world")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import NotReady
-from chalicelib.settings import settings
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform.settings import settings
 from chalicelib.workflow import https, smoke_test
-from tests import certificates
-from tests.unit.builders import CERTIFICATE, DOMAIN, MOMENT, deployment_of
+from tests.support import certificates
+from tests.support.builders import CERTIFICATE, DOMAIN, MOMENT, deployment_of
 
 pytestmark = pytest.mark.usefixtures("world")
 Serve = Callable[..., None]

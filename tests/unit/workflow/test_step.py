@@ -1,16 +1,14 @@
 import json
 from collections.abc import Callable
-from pathlib import Path as File
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 import app
-from chalicelib import store
-from chalicelib.deployments import errors
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import (
+from chalicelib.domain import errors
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import (
     DeploymentFailed,
     FailureCode,
     NotReady,
@@ -20,17 +18,19 @@ from chalicelib.deployments.errors import (
     Throttled,
     WorkflowError,
 )
-from chalicelib.deployments.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
-from chalicelib.deployments.parts import Prediction, Resource
-from chalicelib.deployments.record import Status
+from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.domain.parts import Prediction, Resource
+from chalicelib.domain.record import Status
+from chalicelib.store import deployments as store
 from chalicelib.workflow import lifecycle, step, steps
 from chalicelib.workflow.step import Outcome
-from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, Clock, deployment_of, rolling_back
+from tests.support import aws_says
+from tests.support.builders import ID, MOMENT, Clock, deployment_of, rolling_back
+from tests.support.project import ROOT
 
 pytestmark = pytest.mark.usefixtures("table")
 
-MACHINE = File(__file__).parents[3] / "statemachine" / "deployment.asl.json"
+MACHINE = ROOT / "statemachine" / "deployment.asl.json"
 STEP = "create_cluster"
 
 
@@ -236,7 +236,7 @@ def test_a_teardown_does_not_wait_for_a_dead_function(clock: Clock) -> None:
 
 
 def test_an_invocation_is_taken_for_dead_only_after_its_function_must_have_ended() -> None:
-    config = json.loads((MACHINE.parents[1] / ".chalice" / "config.json").read_text())
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     functions = config["stages"]["dev"]["lambda_functions"]
     for name in ("network", "load_balancing", "cluster", "service", "verification", "lifecycle"):
         assert step.INVOCATION_LIMIT.total_seconds() > functions[name]["lambda_timeout"]

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.deployments.errors import FailureCode
+from chalicelib.domain.errors import FailureCode
 from chalicelib.workflow import stopped_tasks
 from chalicelib.workflow.stopped_tasks import Verdict
-from tests.unit.builders import spec_of
+from tests.support.builders import spec_of
 from tests.unit.workflow.conftest import stopped_task
 
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend"

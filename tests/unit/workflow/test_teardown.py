@@ -1,8 +1,8 @@
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
-from chalicelib.deployments.errors import DeploymentFailed, NotReady
-from chalicelib.deployments.parts import Leftover, Resource
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, NotReady
+from chalicelib.domain.parts import Leftover, Resource
 from chalicelib.resources import (
     cluster,
     listener,
@@ -15,8 +15,8 @@ from chalicelib.resources import (
     task_definition,
 )
 from chalicelib.workflow import teardown
-from tests.unit import aws_says
-from tests.unit.builders import ID, MOMENT, deployment_of
+from tests.support import aws_says
+from tests.support.builders import ID, MOMENT, deployment_of
 from tests.unit.workflow.conftest import World, running_task, stopped_task
 
 ARN = "arn:aws:{}:us-east-1:123456789012:{}"

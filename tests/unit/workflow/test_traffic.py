@@ -1,10 +1,10 @@
 import pytest
 
-from chalicelib.deployments.deployment import Deployment
+from chalicelib.domain.deployment import Deployment
 from chalicelib.resources import listener, load_balancer, pause_rule, security_groups, target_group
 from chalicelib.workflow import traffic
 from chalicelib.workflow.step import Outcome
-from tests.unit.builders import MOMENT, active
+from tests.support.builders import MOMENT, active
 
 
 @pytest.fixture

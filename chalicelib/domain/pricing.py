@@ -1,0 +1,103 @@
+"""What a deployment costs: list prices of its region, and the meter that adds them up.
+
+The prices are in `prices.json`, each region's with the month in which they were seen and where;
+`python -m infra.prices REGION ...` brings it up to date. Data transfer, load balancer capacity
+units and log storage are left out: they follow traffic.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib.domain.spec.spec import Spec
+
+TABLE = Path(__file__).with_name("prices.json")
+# What is reckoned with where a region's prices are not known, and said so.
+FALLBACK = "us-east-1"
+
+
+class Prices(BaseModel):
+    """One region's list prices, in USD.
+
+    Attributes:
+        month: in which they were seen, such as `2026-11`.
+        sources: where.
+        vcpu_hour, gib_hour: of Linux tasks on Fargate, by architecture.
+        load_balancer_hour: of an application load balancer, without capacity units.
+        public_ipv4_hour: of one address in use.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    month: str
+    sources: tuple[str, ...]
+    vcpu_hour: dict[str, float]
+    gib_hour: dict[str, float]
+    load_balancer_hour: float
+    public_ipv4_hour: float
+
+
+@cache
+def table() -> dict[str, Prices]:
+    """Region -> prices, of all regions that are known."""
+    return {region: Prices(**found) for region, found in json.loads(TABLE.read_text()).items()}
+
+
+def prices_of(region: str) -> Prices:
+    """The region's prices, or those of us-east-1, as `basis` then says."""
+    return table().get(region) or table()[FALLBACK]
+
+
+def basis(region: str) -> str:
+    """What a cost in the region rests on, in words."""
+    known = region if region in table() else FALLBACK
+    unknown = "" if region == known else f"no prices known for {region}: "
+    month = table()[known].month
+    return f"{unknown}{known} list prices of {month}, data transfer and LCUs left out"
+
+
+def usd_per_hour(
+    spec: Spec,
+    public_tasks: bool = True,
+    load_balancer_zones: int = 2,
+    region: str = FALLBACK,
+    tasks: int | None = None,
+) -> float:
+    """USD per hour of `spec` while it serves, or is paused.
+
+    Args:
+        public_tasks: whether each task has a public address.
+        load_balancer_zones: the load balancer has a public address in each of them.
+        region: where it runs.
+        tasks: how many run; by default as many as the spec asks for, at least.
+    """
+    prices = prices_of(region)
+    vcpu, gib = prices.vcpu_hour[spec.architecture], prices.gib_hour[spec.architecture]
+    task = spec.cpu / 1024 * vcpu + spec.memory / 1024 * gib
+    count = spec.least_tasks if tasks is None else tasks
+    addresses = load_balancer_zones + (count if public_tasks else 0)
+    fixed = prices.load_balancer_hour + addresses * prices.public_ipv4_hour
+    return round(task * count + fixed, 6)
+
+
+class Meter(BaseModel):
+    """USD accrued up to `since`, and the rate from there on."""
+
+    accrued_usd: float = 0.0
+    usd_per_hour: float = 0.0
+    since: datetime | None = None
+
+    def accrued(self, now: datetime) -> float:
+        """USD accrued until `now`."""
+        hours = (now - self.since).total_seconds() / 3600 if self.since else 0.0
+        return self.accrued_usd + max(0.0, hours) * self.usd_per_hour
+
+    def set_rate(self, usd_per_hour: float, now: datetime) -> None:
+        """Settles what has accrued and goes on at another rate."""
+        self.accrued_usd = round(self.accrued(now), 6)
+        self.usd_per_hour, self.since = usd_per_hour, now

@@ -1,0 +1,212 @@
+"""Bearer tokens: made once, shown once, stored as a hash.
+
+A token is 256 random bits, so a plain SHA-256 is enough: there is no dictionary to try.
+
+Two items of the table, written and deleted in one transaction: `TOKEN#<hash>` is what the
+authorizer finds by a token, `TOKENS` / `<token id>` is what an admin lists and revokes by an id,
+neither by a scan. Times are RFC 3339 text in UTC to the millisecond, which sorts as time does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.domain.errors import NotFound, Retryable
+from chalicelib.platform import aws, clock
+from chalicelib.platform.observability import logger
+from chalicelib.platform.settings import settings
+from chalicelib.store import table
+
+SCOPES = ("read", "deploy", "admin")
+PREFIX = "slw_"
+# It stands in keys of the table and in the tag `slipway:owner` of every resource.
+OWNER_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
+OWNER_RULE = "must be 1 to 63 of a-z, 0-9, dot, hyphen and _, with a letter or digit at both ends"
+ID_PATTERN = re.compile(r"tok_[0-9a-f]{16}", re.ASCII)
+# `last_used_at` is that exact: a write for each use would cost more than the use.
+LAST_USE_EVERY = timedelta(hours=1)
+# An expired token stays listed so long, for whoever asks why a job is refused since yesterday.
+KEPT_EXPIRED = timedelta(days=30)
+LIST_KEY = "TOKENS"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a request: the token's owner, what the token may do, its id and its end."""
+
+    owner: str
+    scopes: frozenset[str]
+    token_id: str
+    expires_at: str | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        return "admin" in self.scopes
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is known of a token, which itself is known to its holder alone."""
+
+    id: str
+    owner: str
+    scopes: tuple[str, ...]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.owner, frozenset(self.scopes), self.id, self.expires_at)
+
+
+def token_hash(token: str) -> str:
+    """The hash under which a token is stored."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def has_expired(expires_at: str | None, moment: datetime) -> bool:
+    """Whether a token with this end is none any more."""
+    return expires_at is not None and expires_at <= clock.rfc3339(moment)
+
+
+def issue(
+    *,
+    table_name: str,
+    owner: str,
+    scopes: list[str],
+    client: Any,
+    created_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[str, str]:
+    """Makes a token and stores its hash: (token id, token). The token is nowhere else afterwards.
+
+    `client` is a boto3 DynamoDB client. `created_at` None is now, `expires_at` None never.
+    Raises `ValueError` for an unknown scope or an owner that is no name.
+    """
+    unknown = set(scopes) - set(SCOPES)
+    if unknown or not scopes:
+        given = ", ".join(sorted(unknown)) or "none"
+        raise ValueError(f"scopes must be some of {', '.join(SCOPES)}, not {given}")
+    if not re.fullmatch(OWNER_PATTERN, owner):
+        raise ValueError(f"owner {OWNER_RULE}")
+    token_id, token = f"tok_{secrets.token_hex(8)}", PREFIX + secrets.token_urlsafe(32)
+    known: dict[str, Any] = {
+        "token_id": token_id,
+        "token_owner": owner,
+        "scopes": [scope for scope in SCOPES if scope in scopes],
+        "created_at": clock.rfc3339(created_at or clock.now()),
+    }
+    if expires_at:
+        known["expires_at"] = clock.rfc3339(expires_at)
+        # Seconds since 1970. DynamoDB may take days over it, and each item goes by itself:
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+        known["purge_at"] = int((expires_at + KEPT_EXPIRED).timestamp())
+    hashed = token_hash(token)
+    items = (
+        {**_hash_key(hashed), **known},
+        {**_list_key(token_id), **known, "token_hash": hashed},
+    )
+    puts = [
+        {
+            "TableName": table_name,
+            "Item": table.serialized(item),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        for item in items
+    ]
+    client.transact_write_items(TransactItems=[{"Put": put} for put in puts])
+    return token_id, token
+
+
+def find(token: str) -> Token | None:
+    """What is known of a token, expired or not, or None."""
+    item = table.get_item(**_hash_key(token_hash(token)))
+    return _token(item) if item else None
+
+
+def note_use(token: str, known: Token, moment: datetime) -> None:
+    """Writes when the token was last used, where the last note of it is old. Never raises."""
+    stale = clock.rfc3339(moment - LAST_USE_EVERY)
+    if known.last_used_at is not None and known.last_used_at > stale:
+        return
+    dynamodb = aws.client("dynamodb")
+    try:
+        # The item that says whether to write comes last: half a note is written again. And on
+        # condition that it is there, for an update would make a revoked token anew.
+        for key in (_list_key(known.id), _hash_key(token_hash(token))):
+            dynamodb.update_item(
+                TableName=settings().table_name,
+                Key=table.serialized(key),
+                UpdateExpression="SET last_used_at = :moment",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues=table.serialized({":moment": clock.rfc3339(moment)}),
+            )
+    except Exception as error:
+        # A request must not fail for a note about it.
+        logger.warning("use of a token not noted", extra={"token": known.id, "reason": str(error)})
+
+
+def list_tokens() -> list[Token]:
+    """Every token that is not revoked, of all owners, newest first; the expired ones too."""
+    listed = table.query("pk = :pk", {":pk": LIST_KEY}, ConsistentRead=True)
+    return sorted(map(_token, listed), key=lambda t: (t.created_at, t.id), reverse=True)
+
+
+def exists(token_id: str) -> bool:
+    """Whether the token is not revoked, by the table itself and not by an answer that was kept."""
+    return _listed_item(token_id) is not None
+
+
+def revoke(token_id: str) -> None:
+    """Deletes a token: the authorizer does not find it any more.
+
+    Raises `NotFound` where there is none, `Retryable` where somebody writes it at this moment.
+    """
+    missing = NotFound(f"There is no token {token_id}")
+    item = _listed_item(token_id)
+    if item is None:
+        raise missing
+    dynamodb = aws.client("dynamodb")
+    listed = table.delete(**_list_key(token_id), condition="attribute_exists(pk)")
+    # Without a condition: of an expired token DynamoDB may have taken this one already.
+    found_by_hash = table.delete(**_hash_key(item["token_hash"]))
+    try:
+        dynamodb.transact_write_items(TransactItems=[listed, found_by_hash])
+    except dynamodb.exceptions.TransactionCanceledException as error:
+        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+        if "ConditionalCheckFailed" in reasons:
+            raise missing from error
+        raise Retryable(f"token {token_id} is being written, it is not revoked yet") from error
+
+
+# --- inside --------------------------------------------------------------------------------
+
+
+def _hash_key(hashed: str) -> dict[str, Any]:
+    return {"pk": f"TOKEN#{hashed}", "sk": "TOKEN"}
+
+
+def _list_key(token_id: str) -> dict[str, Any]:
+    return {"pk": LIST_KEY, "sk": token_id}
+
+
+def _listed_item(token_id: str) -> dict[str, Any] | None:
+    # Not every text can be a key: one of DynamoDB's is neither empty nor longer than 1024 bytes.
+    return table.get_item(**_list_key(token_id)) if ID_PATTERN.fullmatch(token_id) else None
+
+
+def _token(item: dict[str, Any]) -> Token:
+    return Token(
+        id=item["token_id"],
+        owner=item["token_owner"],
+        scopes=tuple(item["scopes"]),
+        created_at=item["created_at"],
+        expires_at=item.get("expires_at"),
+        last_used_at=item.get("last_used_at"),
+    )

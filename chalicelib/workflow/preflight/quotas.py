@@ -1,0 +1,129 @@
+"""Has the account room under its quotas for what the deployment adds?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.platform import aws
+from chalicelib.platform.clock import now, rfc3339
+from chalicelib.platform.settings import settings
+from chalicelib.resources import target_group
+from chalicelib.workflow.preflight.subject import NotKnown, Subject
+
+# "Fargate On-Demand vCPU resource count" of the service `fargate`.
+FARGATE_QUOTA = "L-3032A538"
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/monitoring-fargate-usage.html
+FARGATE_USAGE: dict[str, Any] = {
+    "MetricNamespace": "AWS/Usage",
+    "MetricName": "ResourceCount",
+    "MetricDimensions": {
+        "Service": "Fargate",
+        "Type": "Resource",
+        "Resource": "vCPU",
+        "Class": "Standard/OnDemand",
+    },
+}
+USAGE_WINDOW = timedelta(minutes=15)
+CPU_UNITS = 1024
+
+
+def check_load_balancers(subject: Subject) -> bool:
+    """Raises `DeploymentFailed` (`AWS_QUOTA_EXCEEDED`) or `NotKnown`."""
+    if subject.has_load_balancer:
+        return False
+    limit = _elb_limit(subject, "application-load-balancers")
+    pages = aws.client("elbv2").get_paginator("describe_load_balancers").paginate()
+    kinds = [balancer["Type"] for page in pages for balancer in page["LoadBalancers"]]
+    _hold("application load balancers", limit, kinds.count("application"), 1)
+    return True
+
+
+def check_target_groups(subject: Subject) -> bool:
+    """Raises `DeploymentFailed` (`AWS_QUOTA_EXCEEDED`) or `NotKnown`."""
+    if target_group.exists(subject.deployment.id):
+        return False
+    limit = _elb_limit(subject, "target-groups")
+    pages = aws.client("elbv2").get_paginator("describe_target_groups").paginate()
+    _hold("target groups", limit, sum(len(page["TargetGroups"]) for page in pages), 1)
+    return True
+
+
+def _elb_limit(subject: Subject, name: str) -> int:
+    limit = subject.elb_limits.get(name, "")
+    if not limit.isdecimal():
+        raise NotKnown(f"Elastic Load Balancing does not tell {name}")
+    return int(limit)
+
+
+def check_fargate(subject: Subject) -> bool:
+    """Raises `DeploymentFailed` (`AWS_QUOTA_EXCEEDED`) or `NotKnown`.
+
+    What is used is what CloudWatch counted last, up to some minutes ago.
+    """
+    needed = subject.new_tasks * subject.deployment.spec.cpu / CPU_UNITS
+    if not needed:
+        return False
+    quotas = aws.client("service-quotas")
+    try:
+        quota = quotas.get_service_quota(ServiceCode="fargate", QuotaCode=FARGATE_QUOTA)["Quota"]
+    except quotas.exceptions.NoSuchResourceException:
+        raise NotKnown("Service Quotas does not have it") from None
+    used, counted_at = _used(quota.get("UsageMetric") or FARGATE_USAGE)
+    evidence = {"counted_at": counted_at, "quota": FARGATE_QUOTA}
+    _hold("Fargate vCPU", quota["Value"], used, needed, evidence)
+    _look_further(subject, quota["Value"], used + needed)
+    return True
+
+
+def _look_further(subject: Subject, limit: float, used: float) -> None:
+    """A deployment that scales begins with the fewest tasks: that there is no room for the most is
+    no reason to refuse it, for others may be gone by then."""
+    scaling, cpu = subject.deployment.scaling, subject.deployment.spec.cpu
+    if scaling is None:
+        return
+    most = used + (scaling.max - scaling.min) * cpu / CPU_UNITS
+    if most > limit:
+        raise NotKnown(
+            f"there is room for {scaling.min} task(s), but not for the {scaling.max} that it may "
+            f"scale to: they would take {most:g} of {limit:g} vCPU"
+        )
+
+
+def _used(metric: dict[str, Any]) -> tuple[float, str | None]:
+    """The newest count and its time; 0 and None where nothing was counted, for nothing ran."""
+    moment = now()
+    points = aws.client("cloudwatch").get_metric_statistics(
+        Namespace=metric["MetricNamespace"],
+        MetricName=metric["MetricName"],
+        Dimensions=[{"Name": n, "Value": v} for n, v in metric["MetricDimensions"].items()],
+        StartTime=moment - USAGE_WINDOW,
+        EndTime=moment,
+        Period=60,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    if not points:
+        return 0, None
+    newest = max(points, key=lambda point: point["Timestamp"])
+    return newest["Maximum"], rfc3339(newest["Timestamp"])
+
+
+def _hold(
+    what: str,
+    limit: float,
+    used: float,
+    needed: float,
+    evidence: dict[str, Any] | None = None,
+) -> None:
+    if used + needed <= limit:
+        return
+    counts = {"limit": limit, "used": used, "needed": needed, "region": settings().aws_region}
+    as_counted = " AWS counts them every few minutes: after a delete, wait." if evidence else ""
+    raise DeploymentFailed(
+        FailureCode.AWS_QUOTA_EXCEEDED,
+        f"The account may have {limit:g} {what} in {settings().aws_region}: "
+        f"{used:g} are used, and this deployment needs {needed:g} more.",
+        hint="Delete deployments that are not needed, or ask AWS for a higher quota." + as_counted,
+        evidence={**counts, **(evidence or {})},
+    )

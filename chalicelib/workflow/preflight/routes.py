@@ -1,0 +1,183 @@
+"""Can the load balancer be reached and the tasks pull, from where they will stand?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.spec import secret_reference
+from chalicelib.platform.settings import settings
+from chalicelib.resources import network
+from chalicelib.resources.network import Endpoint, Route, RouteTable
+from chalicelib.workflow.preflight.subject import NotKnown, Subject
+
+DEFAULT_ROUTE = "0.0.0.0/0"
+# "ELB requires at least 8 free IP addresses in each subnet", CreateLoadBalancer says.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets-load-balancer
+LOAD_BALANCER_ROOM = 8
+# Firewalls and appliances: whether packets pass on to the internet only they know.
+MIDDLEBOXES = ("vpce-", "eni-", "i-")
+# Ways out for a task without a public address; what is behind them is not to be seen from here.
+WAYS_OUT = (*MIDDLEBOXES, "tgw-", "vgw-", "pcx-", "lgw-", "arn:")
+ASK = "ask the platform team to add it, or to deploy the stack with other SubnetIds"
+
+
+def check_routes(subject: Subject) -> bool:
+    """Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) or `NotKnown`."""
+    placement, _ = subject.placement
+    tables = network.route_tables(placement)
+    if set(tables) != set(placement.subnet_ids):
+        raise NotKnown("EC2 does not show the route table of every subnet")
+    by_table: dict[RouteTable, list[str]] = {}
+    for subnet_id, table in tables.items():
+        by_table.setdefault(table, []).append(subnet_id)
+    faults = {table: fault for table in by_table if (fault := _inbound_fault(table))}
+    if faults:
+        raise _unreachable({table: (by_table[table], fault) for table, fault in faults.items()})
+    if not settings().assign_public_ip:
+        _check_way_out(subject, by_table)
+    behind = sorted({r.target for t in by_table if (r := _default(t)) and _is_middlebox(r)})
+    if behind:
+        raise NotKnown(f"the way to the internet leads through {', '.join(behind)}")
+    return True
+
+
+def _default(table: RouteTable) -> Route | None:
+    return next((route for route in table.routes if route.destination == DEFAULT_ROUTE), None)
+
+
+def _is_middlebox(route: Route) -> bool:
+    return route.target.startswith(MIDDLEBOXES)
+
+
+def _inbound_fault(table: RouteTable) -> str:
+    """Why an internet-facing load balancer cannot be reached behind this table.
+
+    Its subnets need a route to an internet gateway, and one whose target is gone is a blackhole.
+    https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Route.html
+    """
+    route = _default(table)
+    if route is None:
+        return f"route table {table.id} has no route for {DEFAULT_ROUTE}"
+    if route.state == "blackhole":
+        return f"the route for {DEFAULT_ROUTE} in {table.id} leads to {route.target}, which is gone"
+    if not route.target.startswith("igw-") and not _is_middlebox(route):
+        return (
+            f"the route for {DEFAULT_ROUTE} in {table.id} leads to {route.target or 'nowhere'}, "
+            "which is no internet gateway"
+        )
+    return ""
+
+
+def _unreachable(faults: dict[RouteTable, tuple[list[str], str]]) -> DeploymentFailed:
+    told = "; ".join(f"{_subnets(ids)}: {fault}" for ids, fault in faults.values())
+    return DeploymentFailed(
+        FailureCode.NETWORK_MISCONFIGURED,
+        f"A load balancer in these subnets could not be reached from the internet. {told}.",
+        hint=f"A load balancer needs subnets with a route to an internet gateway: {ASK}.",
+        evidence={"route_tables": [_shown(table, ids) for table, (ids, _) in faults.items()]},
+    )
+
+
+def _check_way_out(subject: Subject, by_table: dict[RouteTable, list[str]]) -> None:
+    """Tasks without a public address need a NAT gateway, or endpoints for all that they call.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-task-networking.html
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
+    """
+    closed = {t: ids for t, ids in by_table.items() if not _leads_out(t, ("nat-",))}
+    if not closed:
+        return
+    endpoints = network.endpoints(subject.placement[0])
+    missing = {t: m for t in closed if (m := _missing_endpoints(subject, t, endpoints))}
+    stuck = {t: m for t, m in missing.items() if not _leads_out(t, WAYS_OUT)}
+    if stuck:
+        raise _shut_in({table: (closed[table], names) for table, names in stuck.items()})
+    if missing:
+        raise NotKnown("the tasks' way out leads through what cannot be looked into")
+
+
+def _leads_out(table: RouteTable, kinds: tuple[str, ...]) -> bool:
+    return any(r.state != "blackhole" and r.target.startswith(kinds) for r in table.routes)
+
+
+def _missing_endpoints(
+    subject: Subject, table: RouteTable, endpoints: list[Endpoint]
+) -> tuple[str, ...]:
+    """Services that the tasks call and that the VPC has no endpoint for."""
+    deployment = subject.deployment
+    registry = deployment.image.parsed
+    if registry.ecr is None or registry.ecr[1] != settings().aws_region:
+        return (registry.registry,)  # no endpoint leads to another registry, or another region's
+    stores = {secret_reference.parse(arn).service for arn in deployment.spec.secrets.values()}
+    interfaces = {e.service for e in endpoints if e.kind == "Interface"}
+    missing = {"ecr.api", "ecr.dkr", "logs", *stores} - interfaces
+    # The layers are in S3.
+    has_s3 = any(
+        e.service == "s3" and (table.id in e.route_tables or e.private_dns) for e in endpoints
+    )
+    return tuple(sorted(missing | (set() if has_s3 else {"s3"})))
+
+
+def _shut_in(stuck: dict[RouteTable, tuple[list[str], tuple[str, ...]]]) -> DeploymentFailed:
+    told = "; ".join(
+        f"{_subnets(ids)}: no NAT gateway, and no VPC endpoint for {', '.join(names)}"
+        for ids, names in stuck.values()
+    )
+    return DeploymentFailed(
+        FailureCode.NETWORK_MISCONFIGURED,
+        f"Tasks without a public address could not pull the image and write logs. {told}.",
+        hint="Ask the platform team for a NAT gateway or these VPC endpoints (S3: a gateway "
+        "endpoint in the route table), or to deploy the stack with AssignPublicIp=true.",
+        evidence={
+            "route_tables": [
+                {**_shown(table, ids), "missing_endpoints": list(names)}
+                for table, (ids, names) in stuck.items()
+            ]
+        },
+    )
+
+
+def check_room(subject: Subject) -> bool:
+    """Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) where addresses run out."""
+    _, room = subject.placement
+    taken = 0
+    if not subject.has_load_balancer:
+        full = {subnet_id: free for subnet_id, free in room.items() if free < LOAD_BALANCER_ROOM}
+        if full:
+            raise _no_room(
+                f"A load balancer needs {LOAD_BALANCER_ROOM} free addresses in each subnet; "
+                + ", ".join(f"{subnet_id} has {free}" for subnet_id, free in full.items()),
+                room,
+            )
+        taken = len(room)  # it begins with one a subnet
+    if subject.new_tasks + taken > sum(room.values()):
+        raise _no_room(
+            f"{subject.new_tasks} more task(s) need an address each, and the subnets have "
+            f"{sum(room.values()) - taken} left",
+            room,
+        )
+    return True
+
+
+def _no_room(message: str, room: dict[str, int]) -> DeploymentFailed:
+    return DeploymentFailed(
+        FailureCode.NETWORK_MISCONFIGURED,
+        f"{message}.",
+        hint="Delete deployments that are not needed, or ask the platform team to deploy the "
+        "stack with larger subnets.",
+        evidence={"free_addresses": room},
+    )
+
+
+def _subnets(ids: list[str]) -> str:
+    return f"{'Subnet' if len(ids) == 1 else 'Subnets'} {', '.join(sorted(ids))}"
+
+
+def _shown(table: RouteTable, ids: list[str]) -> dict[str, Any]:
+    return {
+        "route_table": table.id,
+        "subnets": sorted(ids),
+        "routes": [f"{r.destination} -> {r.target} {r.state}" for r in table.routes],
+    }

@@ -1,0 +1,120 @@
+"""Specs and deployments for tests, well formed unless a test asks otherwise."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import CONVERGE_STEPS, Path
+from chalicelib.domain.parts import Failure
+from chalicelib.domain.record import Status
+from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec.spec import Spec
+
+MOMENT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+IMAGE = f"{REGISTRY}/recommend:1"
+DIGEST = "sha256:" + "ab" * 32
+ID = "recommender-abcdef"
+OWNER = "team-a"
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/hub-AbCdEf"
+PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/hub"
+CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0123-abcd"
+DOMAIN = "recommend.example.com"
+LIMITS: dict[str, Any] = {
+    "allowed_registries": (REGISTRY,),
+    "allowed_secrets": (
+        f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/*",
+        f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/*",
+    ),
+    "allowed_domains": ("*.example.com",),
+    "max_tasks": 10,
+    "region": REGION,
+}
+
+
+def body_of(**fields: Any) -> dict[str, Any]:
+    """A body for `POST /deployments`."""
+    return {"name": "recommender", "image": IMAGE, **fields}
+
+
+def spec_of(**fields: Any) -> Spec:
+    return specs.parse(body_of(**fields), **LIMITS)
+
+
+def deployment_of(
+    deployment_id: str = ID, owner: str = OWNER, now: datetime = MOMENT, **fields: Any
+) -> Deployment:
+    """A deployment that is just being created."""
+    fields = {"name": deployment_id.rpartition("-")[0], **fields}
+    return Deployment.create(deployment_id, owner, spec_of(**fields), now)
+
+
+def active(deployment_id: str = ID, now: datetime = MOMENT, **fields: Any) -> Deployment:
+    deployment = deployment_of(deployment_id, now=now, **fields)
+    for name in CONVERGE_STEPS:
+        deployment.finish_step(name, now)
+    deployment.activate(now, 0.04)
+    return deployment
+
+
+def failed(now: datetime = MOMENT) -> Deployment:
+    deployment = deployment_of(now=now)
+    deployment.fail("resolve_image", failure_of("resolve_image"), now)
+    deployment.end_failed(now)
+    return deployment
+
+
+def in_status(status: Status) -> Deployment:
+    """A deployment that came to `status` by its own transitions, where there is one."""
+    if status is Status.CREATING:
+        return deployment_of()
+    if status is Status.FAILED:
+        return failed()
+    deployment = active()
+    if status is Status.UPDATING:
+        deployment.update(spec_of(count=2), MOMENT, new_image=False)
+    elif status is Status.PAUSED:
+        deployment.pause(MOMENT)
+        deployment.activate(MOMENT, 0.03)
+    elif status in (Status.DELETING, Status.DELETED, Status.DELETE_FAILED):
+        deployment.delete(MOMENT)
+    if status is Status.DELETED:
+        deployment.end_torn_down(MOMENT)
+    if status is Status.DELETE_FAILED:
+        deployment.end_failed(MOMENT)
+    return deployment
+
+
+def rolling_back(turned_at: datetime) -> Deployment:
+    """A deployment whose update failed and which is on its way back, not asked to do a step yet."""
+    deployment = active()
+    deployment.update(spec_of(count=2), MOMENT, new_image=False)
+    deployment.fail("await_ready", failure_of("await_ready"), turned_at)
+    deployment.turn_to(Path.ROLLBACK, turned_at)
+    return deployment
+
+
+def tearing_down_failed_create() -> Deployment:
+    deployment = deployment_of()
+    deployment.fail("resolve_image", failure_of("resolve_image"), MOMENT)
+    deployment.turn_to(Path.DESTROY, MOMENT)
+    return deployment
+
+
+def failure_of(step: str, code: str = "IMAGE_NOT_FOUND") -> Failure:
+    return Failure(code=code, step=step, message="it is not there", hint="push it")
+
+
+class Clock:
+    """Stands in for `chalicelib.clock.now`; time passes when a test says so."""
+
+    def __init__(self, moment: datetime = MOMENT) -> None:
+        self.moment = moment
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def advance(self, **duration: float) -> None:
+        self.moment += timedelta(**duration)

@@ -1,0 +1,240 @@
+"""moto's AWS behind the layer, in one process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError
+from botocore.validate import ParamValidator
+
+from tests.support import certificates
+from tests.support.simulated_aws.addresses import Addresses
+from tests.support.simulated_aws.aws import Answer, AwsError, Call, ConnectionReset, Layer
+from tests.support.simulated_aws.clock import SimulatedClock
+from tests.support.simulated_aws.containers import Behaviour, Containers
+from tests.support.simulated_aws.emulator import (
+    ACCOUNT_ID,
+    REGION,
+    Emulator,
+    is_mutating,
+    raw_client,
+)
+from tests.support.simulated_aws.eventual import Eventual
+from tests.support.simulated_aws.fargate import Fargate
+from tests.support.simulated_aws.interfaces import NetworkInterfaces
+from tests.support.simulated_aws.inventory import Inventory, Serving
+from tests.support.simulated_aws.listener_rules import ListenerRules
+from tests.support.simulated_aws.load_balancers import LoadBalancers
+from tests.support.simulated_aws.order import Order
+from tests.support.simulated_aws.scaling import Scaling
+from tests.support.simulated_aws.throttling import Throttling
+from tests.support.simulated_aws.timeline import Timeline
+from tests.support.simulated_aws.times import Times
+from tests.support.simulated_aws.weather import Weather
+
+__all__ = ["ACCOUNT_ID", "REGION", "REGISTRY", "REPOSITORY", "Account", "Made", "is_mutating"]
+REPOSITORY = "recommend"
+REGISTRY = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
+When = Literal["before", "after"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call that was made: when, by whom, and what came of it ("ok", an error code, "reset")."""
+
+    seconds: float
+    caller: str
+    call: Call
+    outcome: str
+
+
+@dataclass
+class Account:
+    """An AWS account that behaves like AWS. It needs `mock_aws()` around it.
+
+    Attributes:
+        clock: moved by the test; everything that AWS does by itself falls due on it.
+        seed: the same seed draws the same times and weather.
+        eventual: whether what was just created may not be found for a moment.
+        furnish: whether to add a way to the internet and an image repository, once an account.
+        caller: who is calling, for `calls`; set by the test.
+        listeners: called around each call, outermost. What they raise flies through: a function
+            that is killed just before or just after a call.
+        weather, throttling, containers: see their modules. Throttling is off until switched on.
+    """
+
+    clock: SimulatedClock
+    seed: int = 0
+    eventual: bool = True
+    furnish: bool = True
+    caller: str = ""
+    listeners: list[Callable[[Call, When], None]] = field(default_factory=list)
+    calls: list[Made] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        times = Times(self.seed)
+        self._moto = Emulator()
+        self.timeline = Timeline(self.clock)
+        self.containers = Containers()
+        self.interfaces = NetworkInterfaces()
+        self.fargate = Fargate(
+            self.raw,
+            self.timeline,
+            times,
+            self.interfaces,
+            self.containers,
+            seed=self.seed,
+            region=REGION,
+            account=ACCOUNT_ID,
+        )
+        self.load_balancers = LoadBalancers(
+            self.raw, self.timeline, times, self.interfaces, self.fargate.probe
+        )
+        self.fargate.use(self.load_balancers.targets)
+        self.weather = Weather(self.seed)
+        self.throttling = Throttling(self.clock)
+        self.addresses = Addresses(self.raw, self.timeline, times)
+        running = [self.interfaces, self.load_balancers, self.fargate, self.addresses]
+        within = Layer(running)
+        order = Order(lambda call: within.handle(call, self._ask_emulator))
+        rules = ListenerRules(lambda call: within.handle(call, self._ask_emulator))
+        self.scaling = Scaling(lambda call: within.handle(call, self._ask_emulator))
+        before = [self.weather, self.throttling]
+        if self.eventual:
+            self.visibility = Eventual(self.clock, times)
+            before.append(self.visibility)
+        self.layer = Layer([*before, order, rules, self.scaling, *running])
+        self._validator = ParamValidator()
+        self._layered: dict[tuple[str, str], Any] = {}
+        self.inventory = Inventory(
+            self.raw,
+            self.interfaces,
+            self.load_balancers,
+            self.fargate,
+            self.addresses,
+            self.scaling,
+        )
+        if self.furnish:
+            self._furnish()
+
+    def _furnish(self) -> None:
+        """What a real account has and moto's has not: a way to the internet, and our images."""
+        ec2 = self.raw("ec2")
+        vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]
+        gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc["VpcId"])
+        main = ec2.describe_route_tables(
+            Filters=[
+                {"Name": "vpc-id", "Values": [vpc["VpcId"]]},
+                {"Name": "association.main", "Values": ["true"]},
+            ]
+        )["RouteTables"][0]
+        ec2.create_route(
+            RouteTableId=main["RouteTableId"],
+            DestinationCidrBlock="0.0.0.0/0",
+            GatewayId=gateway,
+        )
+        self.raw("ecr").create_repository(repositoryName=REPOSITORY)
+
+    def furnish_address(self) -> str:
+        """A hosted zone for example.com, and an issued certificate for all in it: its ARN."""
+        self.raw("route53").create_hosted_zone(Name="example.com", CallerReference="furnished")
+        return certificates.put(self.raw("acm"), "*.example.com", self.clock.now())
+
+    def push(self, tag: str, behaviour: Behaviour | None = None) -> str:
+        """Puts an image into the registry; its tasks behave so. Returns its digest."""
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "layers": [{"digest": f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}"}],
+            "config": {"size": 1024},
+        }
+        answer = self.raw("ecr").put_image(
+            repositoryName=REPOSITORY, imageTag=tag, imageManifest=json.dumps(manifest)
+        )
+        digest = str(answer["image"]["imageId"]["imageDigest"])
+        if behaviour is not None:
+            self.containers.set(digest, behaviour)
+        return digest
+
+    def raw(self, service: str, region: str = REGION) -> Any:
+        """A boto3 client straight to moto."""
+        return raw_client(service, region)
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client through the layer; stands in for `chalicelib.aws.client`."""
+        key = (service, region or REGION)
+        if key not in self._layered:
+            raw = self.raw(*key)
+            layered = object.__new__(type(raw))
+            layered.__dict__.update(raw.__dict__)
+            # The one method that every operation of a boto3 client goes through.
+            layered._make_api_call = lambda operation, params: self._call(
+                raw, Call(service, operation, params)
+            )
+            self._layered[key] = layered
+        return self._layered[key]
+
+    def _call(self, raw: Any, call: Call) -> Answer:
+        for listener in self.listeners:
+            listener(call, "before")
+        outcome = "ok"
+        try:
+            self._validate(raw, call)
+            return self.layer.handle(call, lambda made: self._moto.call(raw, made))
+        except AwsError as error:
+            outcome = error.code
+            raise self._raised(raw, call, error) from None
+        except ConnectionReset:
+            outcome = "reset"
+            raise ConnectionClosedError(endpoint_url=raw.meta.endpoint_url) from None
+        finally:
+            self.calls.append(Made(self.clock.seconds(), self.caller, call, outcome))
+            for listener in self.listeners:
+                listener(call, "after")
+
+    def _validate(self, raw: Any, call: Call) -> None:
+        """What boto3 refuses by itself, also where the emulator is never asked."""
+        shape = raw.meta.service_model.operation_model(call.operation).input_shape
+        report = self._validator.validate(call.params, shape) if shape else None
+        if report and report.has_errors():
+            raise ParamValidationError(report=report.generate_report())
+
+    def _ask_emulator(self, call: Call) -> Answer:
+        return self._moto.call(self.raw(call.service), call)
+
+    @staticmethod
+    def _raised(raw: Any, call: Call, error: AwsError) -> Exception:
+        if isinstance(error.__cause__, ClientError):
+            return error.__cause__  # with all that the emulator said
+        response = {
+            "Error": {"Code": error.code, "Message": error.message},
+            "ResponseMetadata": {"HTTPStatusCode": error.status, "RetryAttempts": 0},
+        }
+        raised: Exception = raw.exceptions.from_code(error.code)(response, call.operation)
+        return raised
+
+    def left(self, deployment_id: str) -> list[str]:
+        """All that AWS still has of a deployment, as "kind name"."""
+        self.timeline.catch_up()
+        return self.inventory.left(deployment_id)
+
+    def stack_resources(self, stack: str) -> list[str]:
+        """ARNs and ids of all that carry the stack's tag and are not gone."""
+        self.timeline.catch_up()
+        return self.inventory.of_stack(stack)
+
+    def desired_tasks(self, deployment_id: str) -> int:
+        """How many tasks the deployment's service wants; 0 where there is none."""
+        services = self.fargate.scheduler.services
+        live = (s for s in services if s.name == deployment_id and s.status == "ACTIVE")
+        return next((s.desired for s in live), 0)
+
+    def answers(self, deployment_id: str) -> Serving:
+        """Whether the deployment's URL would answer now, and which images do."""
+        self.timeline.catch_up()
+        return self.inventory.serving(deployment_id)

@@ -1,0 +1,218 @@
+"""What the tasks of an image do in life.
+
+Words of stopped tasks:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.support.simulated_aws.targets import Met
+
+# ECS's names of architectures and the registry's.
+PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
+LIMIT = "You've reached the limit on the number of vCPUs you can run concurrently"
+CAPACITY = (
+    "Capacity is unavailable at this time. Please try again later or in a different "
+    "availability zone"
+)
+ASM = (
+    "ResourceInitializationError: unable to pull secrets or registry auth: execution resource "
+    "retrieval failed: unable to retrieve secret from asm: service call has been retried 1 "
+    "time(s): failed to fetch secret {arn} from secrets manager: ResourceNotFoundException: "
+    "Secrets Manager can't find the specified secret."
+)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One image's life. Nothing set: it starts, serves on the port that it is told, and stops well.
+
+    Attributes:
+        not_placed: why the scheduler finds no place for a task: a service event, and no task.
+        not_started: the stopped reason of a task that never gets to run; `{image}` is filled in.
+        platforms: what the image was built for; None is everything.
+        exits_after, exit_code, container_reason: seconds from RUNNING to the container's end.
+        logs: lines that it writes when it starts.
+        ready_after: seconds from RUNNING to the first answer.
+        listens_on: its port; None is the one of the task definition.
+        status: what it answers; `paths` says it for single paths; "timeout" is no answer ever.
+        ignores_sigterm: is killed after the stop timeout.
+    """
+
+    not_placed: str = ""
+    not_started: str = ""
+    platforms: tuple[str, ...] | None = None
+    exits_after: float | None = None
+    exit_code: int = 0
+    container_reason: str = ""
+    logs: tuple[str, ...] = ()
+    ready_after: float = 0.0
+    listens_on: int | None = None
+    status: Met = 200
+    paths: dict[str, Met] = field(default_factory=dict)
+    ignores_sigterm: bool = False
+
+    def answer(self, running_for: float, own_port: int, port: int, path: str) -> Met:
+        """What a request to `port` meets `running_for` seconds after RUNNING."""
+        if port != (self.listens_on or own_port) or running_for < self.ready_after:
+            return "refused"
+        return self.paths.get(path.partition("?")[0], self.status)
+
+
+def serves() -> Behaviour:
+    """What is wanted: it answers 200 on every path."""
+    return Behaviour()
+
+
+def exits(after: float = 1.0, code: int = 1, logs: tuple[str, ...] = ()) -> Behaviour:
+    """The process ends by itself."""
+    return Behaviour(exits_after=after, exit_code=code, logs=logs)
+
+
+def out_of_memory(after: float = 5.0) -> Behaviour:
+    """The kernel kills it.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resolve-stopped-errors.html
+    """
+    reason = "OutOfMemoryError: Container killed due to memory usage"
+    return Behaviour(exits_after=after, exit_code=137, container_reason=reason)
+
+
+def missing_image() -> Behaviour:
+    """It was deleted from the registry before the pull.
+
+    https://github.com/aws/containers-roadmap/issues/2687
+    """
+    return Behaviour(
+        not_started="CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+        "failed to resolve ref {image}: {image}: not found"
+    )
+
+
+def pull_denied() -> Behaviour:
+    """The execution role may not pull it.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_cannot_pull_image.html
+    """
+    return Behaviour(
+        not_started="CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+        "failed to resolve ref {image}: pull access denied, repository does not exist or may "
+        "require authorization: server message: insufficient_scope: authorization failed"
+    )
+
+
+def built_for(*architectures: str) -> Behaviour:
+    """An image for these of `X86_64` and `ARM64`: on another the pull finds no manifest.
+
+    https://github.com/aviswerdlow/relay/issues/71
+    """
+    return Behaviour(platforms=architectures)
+
+
+def exec_format_error() -> Behaviour:
+    """One manifest without a list, of the wrong architecture: pulled, and not to be run.
+
+    https://www.repost.aws/knowledge-center/ecs-task-exec-format-error
+    """
+    lines = ("exec /usr/local/bin/python: exec format error",)
+    return Behaviour(exits_after=0.5, exit_code=1, logs=lines)
+
+
+def listens_on(port: int) -> Behaviour:
+    """It listens on a port of its own, whatever it is told."""
+    return Behaviour(listens_on=port)
+
+
+def hangs() -> Behaviour:
+    """It takes connections and never answers: Target.Timeout."""
+    return Behaviour(status="timeout")
+
+
+def answers(status: int, **paths: int) -> Behaviour:
+    """Answers `status`; `paths`, without their slash, answer another."""
+    return Behaviour(status=status, paths={f"/{path}": code for path, code in paths.items()})
+
+
+def slow_start(seconds: float) -> Behaviour:
+    """A model that takes so long to load."""
+    return Behaviour(ready_after=seconds)
+
+
+def no_route_to_registry() -> Behaviour:
+    """The task has neither a public address nor a NAT gateway.
+
+    https://github.com/doctorray117/minecraft-ondemand/issues/74
+    """
+    return Behaviour(
+        not_started="ResourceInitializationError: unable to pull secrets or registry auth: "
+        "execution resource retrieval failed: unable to retrieve ecr registry auth: service call "
+        'has been retried 3 time(s): RequestError: send request failed caused by: Post "'
+        'https://api.ecr.us-east-1.amazonaws.com/": dial tcp 52.46.146.82:443: i/o timeout. '
+        "Please check your task network configuration."
+    )
+
+
+def no_capacity() -> Behaviour:
+    """Fargate has none left in the zone: no task is made.
+
+    https://repost.aws/knowledge-center/ecs-fargate-runtask-capacity
+    """
+    return Behaviour(not_placed=CAPACITY)
+
+
+def vcpu_limit() -> Behaviour:
+    """The account's quota is used up: no task is made.
+
+    https://www.flightcontrol.dev/docs/troubleshooting/concurrent-cpu-limit
+    """
+    return Behaviour(not_placed=LIMIT)
+
+
+class Containers:
+    """Which behaviour the tasks of a task definition have.
+
+    Attributes:
+        everywhere: what is done to every behaviour, for causes that lie outside the image.
+        missing_secrets: ARNs that task definitions name and that are not there.
+        vcpus: how many may run at once; None is as many as one likes.
+    """
+
+    def __init__(self) -> None:
+        self._behaviours: dict[str, Behaviour] = {}
+        self.everywhere: Callable[[Behaviour], Behaviour] = lambda behaviour: behaviour
+        self.missing_secrets: set[str] = set()
+        self.vcpus: float | None = None
+
+    def set(self, image: str, behaviour: Behaviour) -> None:
+        """From now on tasks of `image` (a digest, or a reference as in the task definition) that
+        are started behave so."""
+        self._behaviours[image] = behaviour
+
+    def of(self, definition: dict[str, Any]) -> Behaviour:
+        """The behaviour of a task that is started now from `definition` (as ECS describes it)."""
+        container = definition["containerDefinitions"][0]
+        image = container["image"]
+        known = self._behaviours
+        found = known.get(image) or known.get(image.rpartition("@")[2]) or serves()
+        found = self.everywhere(found)
+        gone = [
+            secret["valueFrom"]
+            for secret in container.get("secrets", [])
+            if secret["valueFrom"] in self.missing_secrets
+        ]
+        if gone:
+            # https://github.com/aws-samples/dataops-platform-airflow-dbt/issues/12
+            return replace(found, not_started=ASM.format(arn=gone[0]))
+        wanted = (definition.get("runtimePlatform") or {}).get("cpuArchitecture", "X86_64")
+        if found.platforms is not None and wanted not in found.platforms:
+            return replace(
+                found,
+                not_started="CannotPullContainerError: pull image manifest has been retried 7 "
+                "time(s): image Manifest does not contain descriptor matching platform "
+                f"'{PLATFORMS[wanted]}'",
+            )
+        return replace(found, not_started=found.not_started.replace("{image}", image))

@@ -1,0 +1,127 @@
+"""moto, asked no oftener than it must be: hundreds of whole deploys go through it.
+
+A call through botocore to moto takes a millisecond or two, nearly all of it for making and reading
+HTTP that nobody sees. Reads are remembered until something of their service is written, and the
+table's two busiest calls go to moto's table without the HTTP. Whatever is out of the ordinary takes
+the long way, so that errors are moto's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.dynamodb import dynamodb_backends
+from moto.dynamodb.comparisons import get_filter_expression
+
+from tests.support.simulated_aws.aws import Answer, Call, ask
+
+REGION, ACCOUNT_ID = "us-east-1", "123456789012"
+READS = ("Describe", "List", "Get", "BatchGet", "Query", "Scan", "Search", "TransactGet")
+# Services whose reads moto answers from what was written to that service alone.
+REMEMBERED = {"ec2", "ecr", "ecs", "elbv2", "logs"}
+PLAIN_GET = {"TableName", "Key", "ConsistentRead"}
+
+_clients: dict[tuple[str, str], Any] = {}
+# Service -> how often it was written to, by whichever client.
+_writes: dict[str, int] = {}
+
+
+def is_mutating(call: Call) -> bool:
+    """Whether a call changes something."""
+    return not call.operation.startswith(READS)
+
+
+def raw_client(service: str, region: str = REGION) -> Any:
+    """A boto3 client straight to moto, made once a process: that takes up to 160 ms."""
+    key = (service, region)
+    if key not in _clients:
+        session = boto3.Session("test", "test", region_name=region)
+        # Nothing is gained by retries of calls that never leave the process.
+        client = session.client(service, config=Config(retries={"total_max_attempts": 1}))
+        client.meta.events.register("before-call", lambda model, **_: _note(service, model.name))
+        _clients[key] = client
+    return _clients[key]
+
+
+def _note(service: str, operation: str) -> None:
+    if not operation.startswith(READS):
+        _writes[service] = _writes.get(service, 0) + 1
+
+
+class Emulator:
+    """moto for one account; to be used within `mock_aws()`."""
+
+    def __init__(self) -> None:
+        self._remembered: dict[tuple[str, str, str], tuple[int, Answer]] = {}
+
+    def call(self, raw: Any, call: Call) -> Answer:
+        """What moto answers; raises `AwsError`, caused by the `ClientError` with all it said."""
+        if call.service == "dynamodb":
+            found = _table_answer(call)
+            if found is not None:
+                return found
+        elif call.service in REMEMBERED and not is_mutating(call):
+            return self._read(raw, call)
+        return ask(raw, call)
+
+    def _read(self, raw: Any, call: Call) -> Answer:
+        key = (call.name, raw.meta.region_name, repr(call.params))
+        written = _writes.get(call.service, 0)
+        known = self._remembered.get(key)
+        if known and known[0] == written:
+            return known[1]
+        answer = ask(raw, call)
+        self._remembered[key] = (written, answer)
+        return answer
+
+
+def _table_answer(call: Call) -> Answer | None:
+    """The answer of moto's table, or None for what has to take the long way."""
+    backend = dynamodb_backends[ACCOUNT_ID][REGION]
+    if call.operation == "GetItem" and set(call.params) <= PLAIN_GET:
+        if call.params["TableName"] not in backend.tables:
+            return None
+        item = backend.get_item(call.params["TableName"], call.params["Key"])
+        return {"Item": item.to_json()["Attributes"]} if item else {}
+    if call.operation == "TransactWriteItems":
+        return _transact(backend, call.params["TransactItems"])
+    return None
+
+
+def _transact(backend: Any, items: list[dict[str, Any]]) -> Answer | None:
+    """Writes all where every condition holds; else nothing, and moto itself tells what is wrong.
+
+    (moto copies the whole table before each transaction, to be able to go back.)
+    """
+    writes = [(kind, write) for item in items for kind, write in item.items()]
+    tables = {write["TableName"] for _, write in writes}
+    if not tables <= set(backend.tables) or {kind for kind, _ in writes} - {"Put", "Delete"}:
+        return None
+    keys = [_key(backend.tables[write["TableName"]], write) for _, write in writes]
+    if len({repr(key) for key in keys}) < len(keys):
+        return None
+    for (_, write), key in zip(writes, keys, strict=True):
+        if not _holds(backend.get_item(write["TableName"], key), write):
+            return None
+    for (kind, write), key in zip(writes, keys, strict=True):
+        if kind == "Put":
+            backend.put_item(write["TableName"], write["Item"])
+        else:
+            backend.delete_item(write["TableName"], key)
+    return {}
+
+
+def _key(table: Any, write: dict[str, Any]) -> dict[str, Any]:
+    names = [name for name in (table.hash_key_attr, table.range_key_attr) if name]
+    attributes = write.get("Key") or write["Item"]
+    return {name: attributes[name] for name in names}
+
+
+def _holds(current: Any, write: dict[str, Any]) -> bool:
+    condition = write.get("ConditionExpression")
+    if condition is None:
+        return True
+    names, values = (write.get(f"ExpressionAttribute{what}", {}) for what in ("Names", "Values"))
+    return bool(get_filter_expression(condition, names, values).expr(current))

@@ -1,0 +1,21 @@
+import pytest
+
+from chalicelib.domain.spec.fargate import MEMORY_BY_CPU, memory_choices
+
+
+def test_every_size_has_memory_in_growing_order() -> None:
+    for sizes in MEMORY_BY_CPU.values():
+        assert list(sizes) == sorted(set(sizes))
+
+
+@pytest.mark.parametrize(
+    ("cpu", "words"),
+    [
+        (256, "512 or 1024 or 2048"),
+        (1024, "2048 to 8192 in steps of 1024"),
+        (8192, "16384 to 61440 in steps of 4096"),
+        (16384, "32768 to 122880 in steps of 8192"),
+    ],
+)
+def test_memory_choices_in_words(cpu: int, words: str) -> None:
+    assert memory_choices(cpu) == words

@@ -1,0 +1,125 @@
+"""`scaling` in a spec: its own rules, and how it and `count` go together."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.errors import ValidationFailed
+from chalicelib.domain.pricing import usd_per_hour
+from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec.scaling import Scaling
+from chalicelib.domain.spec.spec import Spec
+from tests.support.builders import LIMITS, body_of, deployment_of, spec_of
+
+SCALING: dict[str, Any] = {"min": 2, "max": 5, "metric": "requests_per_target", "target": 600}
+
+
+def faults(body: Any) -> dict[str, str]:
+    with pytest.raises(ValidationFailed) as raised:
+        specs.parse(body, **LIMITS)
+    return {error["field"]: error["message"] for error in raised.value.errors}
+
+
+def patch_faults(body: Any, **fields: Any) -> dict[str, str]:
+    with pytest.raises(ValidationFailed) as raised:
+        specs.patched(spec_of(**fields), body, **LIMITS)
+    return {error["field"]: error["message"] for error in raised.value.errors}
+
+
+def patched(body: Any, **fields: Any) -> Spec:
+    return specs.patched(spec_of(**fields), body, **LIMITS)
+
+
+def test_it_replaces_the_count() -> None:
+    spec = spec_of(scaling=SCALING)
+    assert (spec.count, spec.scaling) == (None, Scaling(**SCALING))
+    assert spec_of(scaling=SCALING, count=None) == spec
+
+
+def test_a_record_with_scaling_is_read_again_and_one_from_before_too() -> None:
+    spec = spec_of(scaling=SCALING)
+    assert Spec.model_validate_json(spec.model_dump_json()) == spec
+    before = spec_of(count=3).model_dump(exclude={"scaling"})
+    assert Spec.model_validate(before) == spec_of(count=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"min": 0}, "min", "must be at least 1"),
+        ({"min": 6}, "max", "at least min, which is 6"),
+        ({"max": 11}, "max", "at most 10"),
+        ({"target": 0}, "target", "1 to 1000000 requests per task and minute"),
+        ({"metric": "cpu", "target": 101}, "target", "1 to 100 per cent"),
+        ({"metric": "cpu", "target": 0}, "target", "1 to 100 per cent"),
+        ({"metric": "memory"}, "metric", "must be 'requests_per_target' or 'cpu'"),
+        ({"target": 1.5}, "target", "must be a whole number"),
+        ({"maxx": 5}, "maxx", "did you mean max?"),
+    ],
+)
+def test_its_rules(changes: dict[str, Any], field: str, words: str) -> None:
+    told = faults(body_of(scaling={**SCALING, **changes}))
+    assert list(told) == [f"scaling.{field}"]
+    assert words in told[f"scaling.{field}"]
+
+
+@pytest.mark.parametrize("metric", ["cpu", "requests_per_target"])
+def test_its_bounds_are_allowed(metric: str) -> None:
+    for target in (1, 100):
+        spec = spec_of(scaling={"min": 1, "max": 10, "metric": metric, "target": target})
+        assert spec.least_tasks == 1
+
+
+def test_all_its_faults_are_told_beside_others() -> None:
+    told = faults(body_of(scaling={"min": 3, "max": 2, "metric": "x"}, port=0))
+    assert set(told) == {"scaling.max", "scaling.metric", "scaling.target", "port"}
+
+
+def test_both_at_once_is_a_fault_of_the_count() -> None:
+    assert faults(body_of(scaling=SCALING, count=2)) == {
+        "count": "is replaced by scaling: leave out one of the two"
+    }
+    # Also where either has faults of its own.
+    told = faults(body_of(scaling={**SCALING, "max": 0}, count=-1))
+    assert set(told) == {"count", "scaling.max"}
+
+
+def test_neither_is_a_fault_of_the_count() -> None:
+    assert "such as 1" in faults(body_of(count=None))["count"]
+    assert spec_of(scaling=None, count=2).count == 2
+
+
+def test_a_patch_with_scaling_replaces_the_count() -> None:
+    spec = patched({"scaling": SCALING}, count=4)
+    assert (spec.count, spec.least_tasks) == (None, 2)
+
+
+def test_a_patch_leaves_the_scaling_as_it_is() -> None:
+    assert patched({"port": 8080}, scaling=SCALING).scaling == Scaling(**SCALING)
+    assert patched({"count": None}, scaling=SCALING).scaling == Scaling(**SCALING)
+
+
+def test_a_patch_back_to_a_count_names_both() -> None:
+    spec = patched({"scaling": None, "count": 3}, scaling=SCALING)
+    assert (spec.scaling, spec.count) == (None, 3)
+    assert "such as 1" in patch_faults({"scaling": None}, scaling=SCALING)["count"]
+    told = patch_faults({"count": 3}, scaling=SCALING)
+    assert '"scaling": null' in told["count"]
+    assert set(patch_faults({"scaling": SCALING, "count": 3}, count=1)) == {"count"}
+
+
+def test_a_deployment_wants_the_fewest_and_bears_the_most() -> None:
+    scaled, counted = deployment_of(scaling=SCALING), deployment_of(count=3)
+    assert (scaled.wanted_tasks, scaled.most_tasks) == (2, 5)
+    assert (counted.wanted_tasks, counted.most_tasks) == (3, 3)
+
+
+@pytest.mark.parametrize(("live", "held"), [(0, 2), (2, 2), (4, 4), (9, 5)])
+def test_a_count_is_held_within_the_bounds(live: int, held: int) -> None:
+    assert Scaling(**SCALING).hold(live) == held
+
+
+def test_it_costs_what_its_tasks_cost() -> None:
+    scaled = spec_of(scaling=SCALING)
+    assert usd_per_hour(scaled) == usd_per_hour(spec_of(count=2))
+    assert usd_per_hour(scaled, tasks=4) == usd_per_hour(spec_of(count=4))

@@ -1,0 +1,47 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.domain import naming
+from local import task_tags
+
+NAMES = st.from_regex(rf"\A{naming.NAME_PATTERN}\Z")
+
+
+@given(NAMES)
+def test_an_id_is_the_name_and_six_characters_of_base32(name: str) -> None:
+    made = naming.new_id(name)
+    assert naming.ID_PATTERN.fullmatch(made)
+    assert made[:-7] == name
+    assert set(made[-6:]) <= set(naming.ID_ALPHABET)
+
+
+@given(NAMES)
+def test_an_id_fits_into_a_load_balancer_name(name: str) -> None:
+    assert len(naming.new_id(name)) <= 31
+
+
+@given(NAMES)
+def test_every_name_of_a_resource_has_the_id_in_it(name: str) -> None:
+    made = naming.new_id(name)
+    assert naming.load_balancer_security_group(made) == f"slipway-{made}-lb"
+    assert naming.task_security_group(made) == f"slipway-{made}-task"
+    assert naming.log_group(made, "stack") == f"/slipway/stack/deployments/{made}"
+    assert len(naming.execution(made, 10**9)) <= 80
+
+
+def test_ids_of_one_name_differ() -> None:
+    assert len({naming.new_id("recommender") for _ in range(100)}) == 100
+
+
+def test_the_stack_s_own_tags_win_over_the_callers() -> None:
+    tags = naming.tags("x-abcdef", "team-a", "slipway", {"team": "a", naming.TAG_OWNER: "other"})
+    assert tags == {
+        "team": "a",
+        "slipway:deployment": "x-abcdef",
+        "slipway:owner": "team-a",
+        "slipway:stack": "slipway",
+    }
+
+
+def test_the_local_agent_tells_addresses_by_the_same_tag() -> None:
+    assert naming.TAG_ADDRESS == task_tags.TAG_ADDRESS

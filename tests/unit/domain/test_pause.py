@@ -1,0 +1,184 @@
+"""What a pause and a resume do to the record."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import InvalidState, OperationInProgress
+from chalicelib.domain.operation import CONVERGE_STEPS, Path
+from chalicelib.domain.parts import Leftover, Resource
+from chalicelib.domain.record import Status
+from chalicelib.workflow import recovery
+from tests.support.builders import ID, MOMENT, active, failure_of, in_status, spec_of
+
+LATER = MOMENT + timedelta(minutes=5)
+
+
+def settled(change: Callable[[Deployment], None], deployment: Deployment) -> Deployment:
+    """After an operation that succeeded."""
+    change(deployment)
+    deployment.activate(LATER, 0.03)
+    return deployment
+
+
+def paused() -> Deployment:
+    return settled(lambda d: d.pause(MOMENT), active(count=3))
+
+
+def with_count(count: int) -> Callable[[Deployment], None]:
+    return lambda d: d.update(spec_of(count=count), LATER, new_image=False)
+
+
+def fail(deployment: Deployment) -> Path | None:
+    """What becomes of an operation that failed on its way."""
+    deployment.fail("await_ready", failure_of("await_ready"), LATER)
+    return recovery.recover(deployment, {}, LATER)
+
+
+def test_a_pause_wants_no_task_and_is_an_operation_of_its_own() -> None:
+    deployment = active(count=3)
+    deployment.pause(LATER)
+    assert (deployment.status, deployment.operation.kind) == (Status.UPDATING, "pause")
+    assert [step.name for step in deployment.operation.steps] == list(CONVERGE_STEPS)
+    assert (deployment.wanted_tasks, deployment.spec.count) == (0, 3)
+    assert deployment.generation == 2
+
+
+def test_it_ends_paused_and_a_resume_brings_the_tasks_back() -> None:
+    deployment = paused()
+    assert (deployment.status, deployment.operation.status) == (Status.PAUSED, "succeeded")
+    assert deployment.new_events[-1].type == "deployment.paused"
+    deployment.resume(LATER)
+    assert (deployment.status, deployment.operation.kind) == (Status.UPDATING, "resume")
+    assert deployment.wanted_tasks == 3
+    deployment.activate(LATER, 0.04)
+    assert deployment.status is Status.ACTIVE
+
+
+@pytest.mark.parametrize("status", [Status.CREATING, Status.UPDATING, Status.DELETING])
+def test_neither_while_an_operation_runs(status: Status) -> None:
+    for change in (Deployment.pause, Deployment.resume):
+        with pytest.raises(OperationInProgress):
+            change(in_status(status), LATER)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (Status.PAUSED, "is PAUSED already: only an ACTIVE"),
+        (Status.FAILED, "is FAILED: only an ACTIVE"),
+        (Status.DELETED, "is DELETED: only an ACTIVE"),
+        (Status.DELETE_FAILED, "is DELETE_FAILED: only an ACTIVE"),
+    ],
+)
+def test_only_what_is_active_can_be_paused(status: Status, told: str) -> None:
+    deployment = in_status(status)
+    before = deployment.model_dump()
+    with pytest.raises(InvalidState, match=told):
+        deployment.pause(LATER)
+    assert deployment.model_dump() == before
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (Status.ACTIVE, "is ACTIVE already: only a PAUSED"),
+        (Status.FAILED, "is FAILED: only a PAUSED"),
+        (Status.DELETED, "is DELETED: only a PAUSED"),
+    ],
+)
+def test_only_what_is_paused_can_be_resumed(status: Status, told: str) -> None:
+    with pytest.raises(InvalidState, match=told):
+        in_status(status).resume(LATER)
+
+
+def test_a_failed_pause_goes_back_to_serving() -> None:
+    deployment = active()
+    deployment.pause(MOMENT)
+    assert fail(deployment) is Path.ROLLBACK
+    assert deployment.wanted_tasks == 1
+    deployment.activate(LATER, 0.04)
+    assert (deployment.status, deployment.operation.status) == (Status.ACTIVE, "rolled_back")
+    assert deployment.failure is not None
+
+
+def test_a_failed_resume_goes_back_to_paused() -> None:
+    deployment = paused()
+    deployment.resume(MOMENT)
+    assert fail(deployment) is Path.ROLLBACK
+    assert deployment.wanted_tasks == 0
+    deployment.activate(LATER, 0.03)
+    assert (deployment.status, deployment.operation.status) == (Status.PAUSED, "rolled_back")
+
+
+@pytest.mark.parametrize(("before", "change"), [("ACTIVE", "pause"), ("PAUSED", "resume")])
+def test_what_could_not_be_started_is_taken_back(before: str, change: str) -> None:
+    deployment = in_status(Status(before))
+    getattr(deployment, change)(MOMENT)
+    deployment.withdraw_update(deployment.generation, LATER)
+    assert (deployment.status, deployment.operation.status) == (before, "cancelled")
+    assert deployment.paused is (before == "PAUSED")
+
+
+def test_a_change_of_what_is_paused_leaves_it_paused_until_its_resume() -> None:
+    deployment = settled(with_count(2), paused())
+    assert (deployment.status, deployment.wanted_tasks) == (Status.PAUSED, 0)
+    deployment.resume(LATER)
+    assert deployment.wanted_tasks == 2
+
+
+def test_a_failed_resume_keeps_the_change_that_was_made_while_paused() -> None:
+    deployment = settled(with_count(2), paused())
+    deployment.resume(LATER)
+    fail(deployment)
+    assert (deployment.spec.count, deployment.paused) == (2, True)
+
+
+def test_a_rollback_goes_to_what_has_served_and_not_to_what_was_only_put_in_place() -> None:
+    deployment = paused()
+    for count in (2, 5):
+        settled(with_count(count), deployment)
+    settled(lambda d: d.resume(LATER), deployment)
+    deployment.roll_back(LATER)
+    assert (deployment.spec.count, deployment.paused) == (3, False)
+
+
+def test_a_pause_is_no_version_to_go_back_to() -> None:
+    deployment = settled(lambda d: d.resume(LATER), paused())
+    with pytest.raises(InvalidState, match="no other version"):
+        deployment.roll_back(LATER)
+
+
+def test_no_rollback_of_what_is_paused() -> None:
+    with pytest.raises(InvalidState, match="resume it first"):
+        settled(with_count(2), paused()).roll_back(LATER)
+
+
+def test_a_retry_of_a_repair_that_failed_stays_paused() -> None:
+    deployment = paused()
+    deployment.repair("the service was deleted", LATER)
+    assert fail(deployment) is None
+    assert deployment.status is Status.FAILED
+    deployment.retry(LATER)
+    assert deployment.wanted_tasks == 0
+    deployment.activate(LATER, 0.03)
+    assert deployment.status is Status.PAUSED
+
+
+def test_the_time_to_live_goes_on_while_paused() -> None:
+    deployment = active(ttl="8h")
+    expires_at = deployment.expires_at
+    settled(lambda d: d.pause(LATER), deployment)
+    assert deployment.expires_at == expires_at
+    deployment.extend("10h", LATER)
+    assert deployment.status is Status.PAUSED
+
+
+@pytest.mark.parametrize("left", ["load_balancer", "cluster"])
+def test_the_rule_is_gone_when_its_load_balancer_is(left: str) -> None:
+    deployment = paused()
+    deployment.created(Resource(kind="listener_rule", name=f"{ID}:pause", arn="arn:rule"), LATER)
+    deployment.settle([Leftover(kind=left, name=ID, reason="AWS still has it")], LATER)
+    assert deployment.resources[-1].verified_gone is (left == "cluster")

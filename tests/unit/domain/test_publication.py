@@ -1,0 +1,129 @@
+"""Which events are told, by what name, and what they say."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.domain import publication
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import Path
+from chalicelib.domain.parts import Failure, Leftover, Prediction
+from chalicelib.platform.clock import rfc3339
+from tests.support.builders import MOMENT, active, deployment_of, failure_of, spec_of
+
+LATER = MOMENT + timedelta(minutes=3)
+
+
+def told(deployment: Deployment) -> list[dict[str, Any]]:
+    """What is published of the events that the deployment has noted."""
+    bodies = [publication.published(deployment, event) for event in deployment.new_events]
+    return [json.loads(body) for body in bodies if body]
+
+
+def types(deployment: Deployment) -> list[str]:
+    return [body["type"] for body in told(deployment)]
+
+
+def settled(deployment: Deployment) -> Deployment:
+    deployment.new_events.clear()
+    return deployment
+
+
+def test_a_life_is_told() -> None:
+    deployment = active()
+    assert types(deployment) == ["deployment.created", "deployment.active"]
+    settled(deployment).update(spec_of(count=2), LATER, new_image=False)
+    deployment.activate(LATER, 0.08)
+    assert types(deployment) == ["deployment.updated"]
+    settled(deployment).roll_back(LATER)
+    deployment.activate(LATER, 0.04)
+    assert types(deployment) == ["deployment.rolled_back"]
+    settled(deployment).pause(LATER)
+    deployment.activate(LATER, 0.03)
+    assert types(deployment) == ["deployment.paused"]
+    settled(deployment).resume(LATER)
+    deployment.activate(LATER, 0.04)
+    assert types(deployment) == ["deployment.active"]
+    settled(deployment).delete(LATER)
+    deployment.end_torn_down(LATER)
+    assert types(deployment) == ["deployment.deleted"]
+
+
+def test_what_fails_is_told() -> None:
+    deployment = deployment_of()
+    deployment.fail("resolve_image", failure_of("resolve_image"), LATER)
+    deployment.end_failed(LATER)
+    assert types(deployment) == ["deployment.created", "deployment.failed"]
+    failure = told(deployment)[1]["data"]["deployment"]["failure"]
+    assert failure["code"] == "IMAGE_NOT_FOUND"
+    assert "evidence" not in failure
+
+
+def test_an_update_that_went_back_reads_as_no_success() -> None:
+    deployment = settled(active())
+    deployment.update(spec_of(count=2), LATER, new_image=False)
+    deployment.fail("await_ready", failure_of("await_ready"), LATER)
+    deployment.turn_to(Path.ROLLBACK, LATER)
+    deployment.activate(LATER, 0.04)
+    assert types(deployment) == ["deployment.rolled_back"]
+    assert told(deployment)[0]["data"]["deployment"]["operation"]["status"] == "rolled_back"
+
+
+def test_a_teardown_that_failed_is_told_with_what_is_left() -> None:
+    deployment = settled(active())
+    deployment.delete(LATER)
+    deployment.settle([Leftover(kind="service", name="x", reason="AWS kept it")], LATER)
+    deployment.end_failed(LATER)
+    [body] = told(deployment)
+    assert body["type"] == "deployment.delete_failed"
+    assert body["data"]["deployment"]["leftovers"][0]["reason"] == "AWS kept it"
+
+
+def test_a_retry_is_no_second_creation() -> None:
+    deployment = deployment_of()
+    deployment.fail("resolve_image", failure_of("resolve_image"), LATER)
+    deployment.end_failed(LATER)
+    settled(deployment).retry(LATER)
+    assert types(deployment) == []
+
+
+def test_the_body_is_of_that_moment() -> None:
+    deployment = active(name="recommender")
+    created = told(deployment)[0]
+    assert created["timestamp"] == rfc3339(MOMENT)
+    assert created["data"]["sequence"] == 1
+    assert created["data"]["cut"] is False
+    assert created["data"]["deployment"]["links"] == {"self": f"/deployments/{deployment.id}"}
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🚢"])
+def test_a_body_is_cut_to_twenty_kilobytes_and_says_so(letter: str) -> None:
+    deployment = active()
+    long = letter * 30_000
+    deployment.failure = Failure(code="INTERNAL", step="x", message=long, hint=long)
+    deployment.prediction = Prediction(path="/", status=200, latency_ms=1, sample=long)
+    deployment.leftovers = [
+        Leftover(kind="security_group", name=f"{n}", reason=long) for n in range(50)
+    ]
+    event = deployment.new_events[-1].model_copy(update={"message": long})
+    body = publication.published(deployment, event)
+    assert body is not None
+    assert len(body.encode()) <= publication.MOST_BYTES
+    data = json.loads(body)["data"]
+    assert data["cut"] is True
+    assert data["deployment"]["id"] == deployment.id
+    assert long.startswith(data["message"]) and data["message"]
+
+
+def test_a_body_that_is_short_enough_is_whole() -> None:
+    deployment = active()
+    event = deployment.new_events[-1].model_copy(update={"message": "x" * 15_000})
+    body = publication.published(deployment, event)
+    assert body and json.loads(body)["data"]["message"] == "x" * 15_000
+
+
+def test_every_type_of_the_contract_is_there() -> None:
+    names = "created active failed updated rolled_back paused expiring deleted delete_failed"
+    assert set(publication.TYPES) == {f"deployment.{name}" for name in names.split()}

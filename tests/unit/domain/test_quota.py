@@ -1,0 +1,181 @@
+"""What a deployment holds of its owner's quota, and which limits a request would exceed."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chalicelib.domain import quota
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.parts import Leftover
+from chalicelib.domain.quota import Exceeded, Limit, Use, held
+from chalicelib.domain.record import Status
+from chalicelib.workflow import recovery
+from tests.support.builders import (
+    MOMENT,
+    active,
+    deployment_of,
+    failure_of,
+    in_status,
+    rolling_back,
+    spec_of,
+    tearing_down_failed_create,
+)
+
+LIMITS = (Limit("deployments", "D", 20), Limit("tasks", "T", 50), Limit("vcpu", "V", 32))
+NONE = Use()
+
+
+def size(count: int = 1, cpu: int = 256) -> Use:
+    return Use(1, count, count * cpu)
+
+
+def updating(**change: object) -> Deployment:
+    deployment = active(count=2)
+    deployment.update(spec_of(**{"count": 2, **change}), MOMENT, new_image=False)
+    return deployment
+
+
+def left(kind: str) -> Deployment:
+    deployment = active()
+    deployment.delete(MOMENT)
+    deployment.settle([Leftover(kind=kind, name="x", reason="held")], MOMENT)
+    deployment.end_failed(MOMENT)
+    return deployment
+
+
+# --- what is held --------------------------------------------------------------------------
+
+
+NOT_ALL = (Status.DELETED, Status.UPDATING, Status.PAUSED)
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s not in NOT_ALL])
+def test_all_is_held_until_aws_says_that_it_is_gone(status: Status) -> None:
+    assert held(in_status(status)) == size()
+
+
+def test_what_scales_holds_the_most_that_it_may_have() -> None:
+    scaling = {"min": 1, "max": 5, "metric": "cpu", "target": 60}
+    assert quota.held(active(scaling=scaling)) == size(5)
+    back = active(scaling=scaling)
+    back.update(spec_of(count=2), MOMENT, new_image=False)
+    assert quota.held(back) == size(5)  # a failure goes back to it
+
+
+def test_a_paused_one_holds_no_task_as_soon_as_none_runs() -> None:
+    deployment = active(count=2)
+    deployment.pause(MOMENT)
+    assert quota.held(deployment) == size(2)  # a failure goes back to it
+    deployment.activate(MOMENT, 0.0)
+    assert quota.held(deployment) == size(0)
+    deployment.resume(MOMENT)
+    assert quota.held(deployment) == size(2)
+
+
+def test_a_deleted_one_holds_nothing() -> None:
+    assert held(in_status(Status.DELETED)) == NONE
+
+
+def test_a_failed_create_holds_all_until_it_is_torn_down() -> None:
+    deployment = tearing_down_failed_create()
+    assert held(deployment) == size()
+    deployment.end_torn_down(MOMENT)
+    assert (deployment.status, held(deployment)) == (Status.FAILED, Use(deployments=1))
+    deployment.retry(MOMENT)
+    assert held(deployment) == size()
+
+
+@pytest.mark.parametrize(
+    ("kind", "holds"),
+    [("security_group", Use(1)), ("service", size()), ("unknown", size())],
+)
+def test_of_what_is_left_tasks_count_as_long_as_the_service_is(kind: str, holds: Use) -> None:
+    deployment = left(kind)
+    assert held(deployment) == holds
+    deployment.retry(MOMENT)
+    assert (deployment.status, held(deployment)) == (Status.DELETING, holds)
+
+
+def test_vcpu_goes_by_tasks_and_size() -> None:
+    assert held(deployment_of(count=3, cpu=1024, memory=2048)) == Use(1, 3, 3072)
+
+
+def test_a_deployment_without_tasks_is_one_all_the_same() -> None:
+    assert held(deployment_of(count=0)) == Use(1)
+
+
+def test_an_update_to_less_holds_what_its_failure_goes_back_to() -> None:
+    deployment = updating(count=1)
+    assert held(deployment) == size(2)
+    deployment.activate(MOMENT, 0.04)
+    assert held(deployment) == size(1)
+
+
+def test_an_update_to_fewer_but_larger_tasks_holds_the_most_of_each() -> None:
+    assert held(updating(count=1, cpu=1024, memory=2048)) == Use(1, 2, 1024)
+
+
+def test_an_update_to_more_holds_it_at_once() -> None:
+    assert held(updating(count=3)) == size(3)
+
+
+# --- nothing but a caller raises it ----------------------------------------------------------
+
+
+def _fails(deployment: Deployment) -> None:
+    deployment.fail("await_ready", failure_of("await_ready"), MOMENT)
+    recovery.recover(deployment, {}, MOMENT)
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (lambda: updating(count=1), _fails),
+        (lambda: updating(count=3), _fails),
+        (lambda: updating(count=1), lambda d: d.withdraw_update(2, MOMENT)),
+        (lambda: updating(count=3), lambda d: d.activate(MOMENT, 0.04)),
+        (lambda: rolling_back(MOMENT), _fails),
+        (lambda: rolling_back(MOMENT), lambda d: d.activate(MOMENT, 0.04)),
+        (deployment_of, _fails),
+        (deployment_of, lambda d: d.take_up("died", MOMENT)),
+        (active, lambda d: d.repair("drift", MOMENT)),
+        (active, lambda d: d.delete(MOMENT)),
+        (lambda: in_status(Status.DELETING), lambda d: d.end_torn_down(MOMENT)),
+    ],
+)
+def test_what_happens_by_itself_never_raises_it(
+    make: Callable[[], Deployment], change: Callable[[Deployment], object]
+) -> None:
+    deployment = make()
+    before = held(deployment)
+    change(deployment)
+    assert not held(deployment).exceeds(before)
+
+
+# --- limits --------------------------------------------------------------------------------
+
+
+def test_a_limit_may_be_reached() -> None:
+    assert quota.exceeded(LIMITS, Use(19, 49, 31 * 1024), NONE, Use(1, 1, 1024)) == []
+
+
+def test_every_limit_that_is_exceeded_is_told() -> None:
+    found = quota.exceeded(LIMITS, Use(20, 50, 32 * 1024), NONE, Use(1, 2, 512))
+    assert found == [
+        Exceeded("deployments", 20, 20, 1),
+        Exceeded("tasks", 50, 50, 2),
+        Exceeded("vcpu", 32, 32.0, 0.5),
+    ]
+
+
+def test_an_owner_over_a_lowered_limit_may_ask_for_less_of_it() -> None:
+    """Four tasks of 4 vCPU become five of 1: over the limit of vCPU, but less than before."""
+    before, after = Use(1, 4, 4 * 4096), Use(1, 5, 5 * 1024)
+    assert quota.exceeded(LIMITS, Use(1, 4, 64 * 1024), before, after) == []
+
+
+def test_the_refusal_names_limit_use_and_fix() -> None:
+    refused = quota.refusal("team-a", [Exceeded("tasks", 50, 49, 2)], LIMITS)
+    assert "50 tasks: 49 used, 2 more asked for" in refused.detail
+    assert "raise T." in refused.detail
+    assert refused.headers == {"Retry-After": "60"}

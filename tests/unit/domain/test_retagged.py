@@ -1,0 +1,78 @@
+"""Which tags the resource modules are told to bring up to date."""
+
+from typing import Any
+
+from chalicelib.domain.deployment import Deployment
+from chalicelib.workflow import recovery
+from tests.support.builders import MOMENT, active, failure_of, spec_of
+
+V1 = {"a": "1", "b": "1"}
+
+
+def patch(deployment: Deployment, **fields: Any) -> None:
+    deployment.update(spec_of(**fields), MOMENT, new_image=False)
+
+
+def fail(deployment: Deployment) -> None:
+    deployment.fail("create_service", failure_of("create_service"), MOMENT)
+    recovery.recover(deployment, {}, MOMENT)
+
+
+def test_a_create_has_nothing_to_bring_up_to_date() -> None:
+    assert active(tags=V1).retagged == []
+
+
+def test_keys_that_were_added_changed_or_removed() -> None:
+    deployment = active(tags=V1)
+    patch(deployment, tags={"b": "2", "c": "1"})
+    assert deployment.retagged == ["a", "b", "c"]
+    deployment.activate(MOMENT, 0.04)
+    assert deployment.retagged == []
+
+
+def test_a_change_of_something_else_is_none_of_tags() -> None:
+    deployment = active(tags=V1)
+    patch(deployment, tags=V1, count=2)
+    assert deployment.retagged == []
+
+
+def test_the_way_back_brings_the_same_keys_back() -> None:
+    deployment = active(tags=V1)
+    patch(deployment, tags={"b": "2", "c": "1"})
+    fail(deployment)
+    assert (deployment.spec.tags, deployment.retagged) == (V1, ["a", "b", "c"])
+    deployment.activate(MOMENT, 0.04)
+    assert deployment.retagged == []
+
+
+def test_a_retry_after_a_failed_way_back_still_knows_them() -> None:
+    deployment = active(tags=V1)
+    patch(deployment, tags={})
+    fail(deployment)
+    fail(deployment)
+    deployment.retry(MOMENT)
+    assert (deployment.spec.tags, deployment.retagged) == (V1, ["a", "b"])
+
+
+def test_keys_of_two_changes_are_all_kept() -> None:
+    deployment = active(tags=V1)
+    patch(deployment, tags={})
+    assert deployment.last_active
+    deployment._go_back_to(deployment.last_active)
+    deployment._go_back_to(deployment.last_active)
+    assert deployment.retagged == ["a", "b"]
+
+
+def test_a_rollback_on_request_too() -> None:
+    deployment = active(tags=V1)
+    patch(deployment, tags={"a": "1"})
+    deployment.activate(MOMENT, 0.04)
+    deployment.roll_back(MOMENT)
+    assert (deployment.spec.tags, deployment.retagged) == (V1, ["b"])
+
+
+def test_an_update_that_never_started_leaves_nothing_to_do() -> None:
+    deployment = active(tags=V1)
+    patch(deployment, tags={})
+    deployment.withdraw_update(deployment.generation, MOMENT)
+    assert (deployment.spec.tags, deployment.retagged) == (V1, [])

@@ -1,0 +1,117 @@
+"""A domain is one live deployment's: taken and given back with the record, and nowhere else."""
+
+import pytest
+
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NameTaken
+from chalicelib.store import deployments as store
+from chalicelib.store import domains
+from tests.support.builders import DOMAIN, ID, MOMENT, deployment_of, spec_of
+
+pytestmark = pytest.mark.usefixtures("table")
+OTHER, OTHER_DOMAIN = "other-abcdef", "other.example.com"
+
+
+def create(deployment_id: str, domain: str | None = DOMAIN, owner: str = "team-a") -> Deployment:
+    return store.create(deployment_of(deployment_id, owner, domain=domain))
+
+
+def activate(deployment_id: str) -> Deployment:
+    return store.update(deployment_id, lambda record: record.activate(MOMENT, 0.04))
+
+
+def change(deployment_id: str, domain: str | None) -> Deployment:
+    spec = spec_of(name=deployment_id.rpartition("-")[0], domain=domain)
+    return store.update(deployment_id, lambda record: record.update(spec, MOMENT, new_image=False))
+
+
+def bound(deployment_id: str) -> Deployment:
+    """As the step leaves the record: of the domains only the present one leads here."""
+
+    def settled(record: Deployment) -> None:
+        record.domains = [record.spec.domain] if record.spec.domain else []
+
+    return store.update(deployment_id, settled)
+
+
+def test_the_second_is_refused_at_its_field_and_not_told_whose_it_is() -> None:
+    create(ID)
+    with pytest.raises(NameTaken, match="belongs to another live deployment") as raised:
+        create(OTHER, owner="team-b")
+    assert [error["field"] for error in raised.value.errors] == ["domain"]
+    assert ID not in raised.value.detail
+    assert store.get(OTHER) is None
+    assert store.id_of_name("team-b", "other") is None
+
+
+def test_a_change_to_a_taken_domain_is_refused_and_nothing_changes() -> None:
+    create(ID)
+    create(OTHER, OTHER_DOMAIN)
+    activate(OTHER)
+    with pytest.raises(NameTaken):
+        change(OTHER, DOMAIN)
+    kept = store.get(OTHER)
+    assert kept and (kept.spec.domain, kept.status) == (OTHER_DOMAIN, "ACTIVE")
+
+
+def test_both_are_held_while_a_domain_changes() -> None:
+    create(ID)
+    activate(ID)
+    assert change(ID, OTHER_DOMAIN).domains == [DOMAIN, OTHER_DOMAIN]
+    assert (domains.holder(DOMAIN), domains.holder(OTHER_DOMAIN)) == (ID, ID)
+    bound(ID)
+    assert (domains.holder(DOMAIN), domains.holder(OTHER_DOMAIN)) == (None, ID)
+
+
+def test_a_withdrawn_update_gives_the_new_one_back() -> None:
+    create(ID)
+    activate(ID)
+    generation = change(ID, OTHER_DOMAIN).generation
+    store.update(ID, lambda record: record.withdraw_update(generation, MOMENT))
+    assert (domains.holder(DOMAIN), domains.holder(OTHER_DOMAIN)) == (ID, None)
+
+
+def test_a_create_that_could_not_be_started_gives_it_back() -> None:
+    store.discard(create(ID))
+    assert domains.holder(DOMAIN) is None
+
+
+def test_a_failed_deployment_holds_it_as_it_holds_its_name_and_a_deleted_one_does_not() -> None:
+    create(ID)
+    store.update(ID, lambda record: record.end_failed(MOMENT))
+    assert domains.holder(DOMAIN) == ID
+    store.update(ID, lambda record: record.delete(MOMENT))
+    assert domains.holder(DOMAIN) == ID
+    store.update(ID, lambda record: record.end_torn_down(MOMENT))
+    assert domains.holder(DOMAIN) is None
+
+
+def test_a_second_teardown_leaves_the_domain_to_who_has_it_now() -> None:
+    create(ID)
+    store.update(ID, lambda record: record.delete(MOMENT))
+    store.update(ID, lambda record: record.end_torn_down(MOMENT))
+    create(OTHER)
+    store.update(ID, lambda record: record.reopen("found something", MOMENT))
+    store.update(ID, lambda record: record.end_torn_down(MOMENT))
+    assert domains.holder(DOMAIN) == OTHER
+
+
+def test_a_rollback_to_a_domain_that_was_let_go_takes_it_again_or_is_refused() -> None:
+    create(ID)
+    activate(ID)
+    change(ID, OTHER_DOMAIN)
+    bound(ID)
+    activate(ID)
+    create(OTHER)
+    with pytest.raises(NameTaken, match=DOMAIN):
+        store.update(ID, lambda record: record.roll_back(MOMENT))
+    store.update(OTHER, lambda record: record.delete(MOMENT))
+    store.update(OTHER, lambda record: record.end_torn_down(MOMENT))
+    store.update(ID, lambda record: record.roll_back(MOMENT))
+    assert domains.holder(DOMAIN) == ID
+
+
+def test_a_taken_name_is_told_before_a_taken_domain() -> None:
+    create(ID)
+    with pytest.raises(NameTaken, match="has a deployment named"):
+        create("recommender-bbbbbb")

@@ -1,0 +1,268 @@
+"""No owner gets more than it may, however many ask at once and whatever was written by hand."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NameTaken, QuotaExceeded, Throttled
+from chalicelib.domain.parts import Leftover
+from chalicelib.domain.quota import Use
+from chalicelib.domain.record import Status
+from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
+from chalicelib.store import deployments as store
+from chalicelib.store import quota_guard as usage
+from chalicelib.store import table
+from tests.support import aws_says
+from tests.support.builders import (
+    ID,
+    MOMENT,
+    OWNER,
+    deployment_of,
+    spec_of,
+    tearing_down_failed_create,
+)
+
+pytestmark = pytest.mark.usefixtures("table")
+# As many as ask at once.
+CALLERS = 6
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, environment: None) -> None:
+    limit(monkeypatch, deployments=3, tasks=6)
+
+
+def limit(monkeypatch: pytest.MonkeyPatch, **most: int) -> None:
+    for name, value in most.items():
+        monkeypatch.setenv(f"MAX_{name.upper()}_PER_OWNER", str(value))
+    settings.cache_clear()
+
+
+def ids(count: int) -> list[str]:
+    return [f"d{chr(ord('a') + n)}-abcdef" for n in range(count)]
+
+
+def made(number: int, **fields: Any) -> None:
+    for known in ids(number):
+        store.create(deployment_of(known, **fields))
+        store.update(known, lambda deployment: deployment.activate(MOMENT, 0.04))
+
+
+def scaled(count: int) -> Callable[[Deployment], None]:
+    return lambda d: d.update(spec_of(name=d.name, count=count), MOMENT, new_image=False)
+
+
+def outcome(work: Callable[[], object]) -> str:
+    try:
+        work()
+    except QuotaExceeded:
+        return "refused"
+    return "accepted"
+
+
+def at_once(works: list[Callable[[], object]]) -> Counter[str]:
+    """What became of them, all begun at the same moment in a thread each."""
+    gate = threading.Barrier(len(works))
+
+    def enter(work: Callable[[], object]) -> str:
+        gate.wait()
+        return outcome(work)
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return Counter(pool.map(enter, works))
+
+
+@pytest.fixture
+def atomic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto's calls are not made for threads: one after the other, as each of DynamoDB's is one."""
+    client, lock = aws.client("dynamodb"), threading.Lock()
+    call = client._make_api_call
+
+    def one_by_one(operation: str, params: dict[str, Any]) -> Any:
+        with lock:
+            return call(operation, params)
+
+    monkeypatch.setattr(client, "_make_api_call", one_by_one)
+
+
+# --- at once -------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("atomic")
+def test_creates_at_once_get_what_there_is_and_no_more() -> None:
+    works = [lambda known=known: store.create(deployment_of(known)) for known in ids(CALLERS)]
+    assert at_once(works) == {"accepted": 3, "refused": CALLERS - 3}
+    assert usage.of_owner(OWNER) == Use(3, 3, 3 * 256)
+
+
+@pytest.mark.usefixtures("atomic")
+def test_updates_of_several_deployments_at_once_share_what_there_is() -> None:
+    made(3, count=1)
+    works = [lambda known=known: store.update(known, scaled(3)) for known in ids(3)]
+    assert at_once(works) == {"accepted": 1, "refused": 2}
+    assert usage.of_owner(OWNER).tasks == 5
+
+
+@pytest.mark.parametrize("second", ["create", "update"])
+def test_what_is_accepted_between_sum_and_write_is_found_out(
+    second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one gets in after ours has taken the sum, and takes the last task."""
+    made(1, count=5)
+    transact, others = table.transact, [lambda: store.create(deployment_of("other-abcdef"))]
+
+    def interrupted(items: list[dict[str, Any]]) -> None:
+        if others:
+            others.pop()()
+        transact(items)
+
+    monkeypatch.setattr(table, "transact", interrupted)
+    with pytest.raises(QuotaExceeded):
+        if second == "create":
+            store.create(deployment_of())
+        else:
+            store.update("da-abcdef", scaled(6))
+    assert usage.of_owner(OWNER) == Use(2, 6, 6 * 256)
+    assert store.get(ID) is None
+
+
+def test_a_create_that_was_overtaken_is_written_once_where_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transact, others = table.transact, [lambda: store.create(deployment_of("other-abcdef"))]
+
+    def interrupted(items: list[dict[str, Any]]) -> None:
+        if others:
+            others.pop()()
+        transact(items)
+
+    monkeypatch.setattr(table, "transact", interrupted)
+    written = store.create(deployment_of())
+    assert (written.version, written.events_written) == (1, 1)
+    assert store.get(ID) == written
+    assert store.last_event(ID) == 1
+
+
+# --- who is asked --------------------------------------------------------------------------
+
+
+def test_each_owner_has_its_own() -> None:
+    made(3)
+    with pytest.raises(QuotaExceeded, match="3 deployments: 3 used, 1 more"):
+        store.create(deployment_of())
+    store.create(deployment_of(owner="team-b"))
+
+
+def test_a_taken_name_is_told_before_a_used_up_quota() -> None:
+    made(3)
+    with pytest.raises(NameTaken, match="da-abcdef"):
+        store.create(deployment_of("da-bcdefg"))
+
+
+def test_what_holds_no_more_reads_nothing_else(aws_calls: list[str]) -> None:
+    made(1)
+    aws_calls.clear()
+    store.update("da-abcdef", lambda d: d.extend("8h", MOMENT))
+    assert aws_calls == ["dynamodb.GetItem", "dynamodb.TransactWriteItems"]
+
+
+def test_a_retry_of_what_was_torn_down_asks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    store.create(deployment_of())
+
+    def torn_down(deployment: Deployment) -> None:
+        deployment.delete(MOMENT)
+        deployment.operation.kind = "create"
+        deployment.end_torn_down(MOMENT)
+
+    store.update(ID, torn_down)
+    limit(monkeypatch, tasks=3)
+    made(2)
+    limit(monkeypatch, tasks=2)
+    with pytest.raises(QuotaExceeded):
+        store.update(ID, lambda deployment: deployment.retry(MOMENT))
+    limit(monkeypatch, tasks=3)
+    assert store.update(ID, lambda d: d.retry(MOMENT)).status is Status.CREATING
+
+
+def test_a_rollback_asks_as_well() -> None:
+    made(1, count=5)
+    store.update("da-abcdef", scaled(1))
+    store.update("da-abcdef", lambda deployment: deployment.activate(MOMENT, 0.04))
+    store.create(deployment_of(count=2))
+    with pytest.raises(QuotaExceeded, match="6 tasks: 3 used, 4 more"):
+        store.update("da-abcdef", lambda deployment: deployment.roll_back(MOMENT))
+
+
+def test_a_teardown_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made(3)
+    limit(monkeypatch, deployments=1)
+    assert store.update("da-abcdef", lambda d: d.delete(MOMENT)).status is Status.DELETING
+    torn_down = tearing_down_failed_create()
+    torn_down.end_torn_down(MOMENT)
+    store.adopt(torn_down)
+    left = [Leftover(kind="service", name="x", reason="found")]
+    assert store.update(ID, lambda d: d.tell_leftovers(left, MOMENT)).leftovers == left
+
+
+# --- it heals ------------------------------------------------------------------------------
+
+
+def test_a_guard_that_was_lost_is_made_anew() -> None:
+    made(2)
+    aws.client("dynamodb").delete_item(
+        TableName="slipway-records", Key=table.key(f"OWNER#{OWNER}", usage.VERSION)
+    )
+    store.create(deployment_of())
+    with pytest.raises(QuotaExceeded):
+        store.create(deployment_of("one-abcdef"))
+
+
+def test_a_name_without_a_record_counts_nothing() -> None:
+    made(3)
+    aws.client("dynamodb").delete_item(
+        TableName="slipway-records", Key=table.key("DEPLOYMENT#da-abcdef", "RECORD")
+    )
+    store.create(deployment_of())
+
+
+# --- the batch read ------------------------------------------------------------------------
+
+
+def test_what_a_batch_leaves_out_is_asked_for_again() -> None:
+    made(3)
+    keys = [(f"DEPLOYMENT#{known}", "RECORD") for known in ids(3)]
+    real, asked = aws.client("dynamodb").get_item, []
+
+    def reply(request: Any) -> dict[str, Any]:
+        asked.append(1)
+        first, *rest = left[0]
+        left[0] = rest
+        item = real(TableName="slipway-records", Key=first)["Item"]
+        return {
+            "Responses": {"slipway-records": [item]},
+            "UnprocessedKeys": {"slipway-records": {"Keys": rest}} if rest else {},
+        }
+
+    left = [[table.key(*pair) for pair in keys]]
+    aws_says.answer("dynamodb", "BatchGetItem", reply)
+    assert {item["pk"] for item in table.get_items(keys)} == {pk for pk, _ in keys}
+    assert len(asked) == 3
+
+
+def test_a_batch_that_is_left_out_for_ever_is_a_passing_trouble() -> None:
+    keys = [("DEPLOYMENT#a", "RECORD")]
+    left = {"slipway-records": {"Keys": [table.key(*keys[0])]}}
+    aws_says.answer("dynamodb", "BatchGetItem", {"Responses": {}, "UnprocessedKeys": left})
+    with pytest.raises(Throttled):
+        table.get_items(keys)
+
+
+def test_no_keys_no_call(aws_calls: list[str]) -> None:
+    assert table.get_items([]) == []
+    assert aws_calls == []

@@ -1,0 +1,157 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.platform import aws, clock
+from chalicelib.platform.clock import rfc3339
+from chalicelib.store import table, work
+from tests.support import aws_says
+from tests.support.simulated_aws.clock import SimulatedClock
+
+LEASE = timedelta(seconds=70)
+KEY = ("THING#1", "THING")
+
+pytestmark = pytest.mark.usefixtures("table", "simulated_time")
+
+
+def write(**attributes: Any) -> None:
+    table.put_item({"pk": KEY[0], "sk": KEY[1], **attributes}, "attribute_not_exists(pk)", {})
+
+
+def ask_again() -> None:
+    """As whoever has another reason for the work."""
+    change = work.due_now(work.COURIER, clock.now())
+    table.transact([table.update(*KEY, "attribute_exists(pk)", change=change)])
+
+
+def item() -> dict[str, Any]:
+    found = table.get_item(*KEY)
+    assert found
+    return found
+
+
+def claim() -> work.Claim:
+    claimed = work.claim(*KEY, LEASE)
+    assert claimed
+    return claimed
+
+
+def test_what_is_due_is_listed_and_claimed_once() -> None:
+    write(**work.due_now(work.COURIER, clock.now()), text="x")
+    assert work.list_due(work.COURIER) == [KEY]
+    assert work.list_due(work.CHAT_WORKER) == []
+    claimed = claim()
+    assert claimed.item["text"] == "x"
+    assert "wake" not in item()
+    assert work.claim(*KEY, LEASE) is None
+    assert work.list_due(work.COURIER) == []
+
+
+def test_what_is_done_is_due_no_more() -> None:
+    write(**work.due_now(work.COURIER, clock.now()))
+    assert work.done(claim(), status="sent", gone=None)
+    assert item() == {"pk": KEY[0], "sk": KEY[1], "status": "sent"}
+    assert work.claim(*KEY, LEASE) is None
+
+
+def test_what_is_left_for_later_is_due_then(simulated_time: SimulatedClock) -> None:
+    write(**work.due_now(work.COURIER, clock.now()))
+    later = clock.now() + timedelta(minutes=5)
+    assert work.again(claim(), later, tried=1)
+    assert (item()["due_at"], item()["tried"], "lease" in item()) == (rfc3339(later), 1, False)
+    assert work.claim(*KEY, LEASE) is None
+    simulated_time.advance_to(300)
+    assert work.list_due(work.COURIER) == [KEY]
+    claim()
+
+
+def test_an_item_that_is_not_due_yet_is_not_claimed(simulated_time: SimulatedClock) -> None:
+    write(**work.due(work.COURIER, clock.now() + timedelta(seconds=1)))
+    assert work.claim(*KEY, LEASE) is None
+    simulated_time.advance_to(1)
+    claim()
+
+
+def test_what_asks_for_nothing_is_not_claimed() -> None:
+    assert work.claim(*KEY, LEASE) is None
+    write(wake=work.COURIER)
+    assert work.claim(*KEY, LEASE) is None
+
+
+def test_what_a_dead_worker_had_is_due_when_its_lease_has_passed(
+    simulated_time: SimulatedClock,
+) -> None:
+    write(**work.due_now(work.COURIER, clock.now()))
+    dead = claim()
+    simulated_time.advance_to(69)
+    assert work.claim(*KEY, LEASE) is None
+    simulated_time.advance_to(70)
+    taken = claim()
+    # It was not dead, only slow: it can neither end the work nor leave it.
+    assert not work.done(dead, status="sent")
+    assert not work.again(dead, clock.now())
+    assert "status" not in item()
+    assert work.done(taken)
+
+
+def test_work_that_is_asked_for_again_meanwhile_is_not_ended() -> None:
+    write(**work.due_now(work.COURIER, clock.now()))
+    first = claim()
+    ask_again()
+    assert work.done(first, status="sent")
+    assert item()["status"] == "sent"
+    assert work.list_due(work.COURIER) == [KEY]
+    assert work.done(claim())
+    assert work.list_due(work.COURIER) == []
+
+
+def test_one_who_is_woken_does_not_wait_for_the_lease_of_another() -> None:
+    write(**work.due_now(work.COURIER, clock.now()))
+    first = claim()
+    ask_again()
+    second = claim()
+    assert not work.done(first)
+    assert work.done(second)
+
+
+def test_the_end_of_the_work_can_be_part_of_a_transaction() -> None:
+    write(**work.due_now(work.COURIER, clock.now()))
+    claimed = claim()
+    other = {"pk": "THING#2", "sk": "THING"}
+    table.transact(
+        [table.put(other, "attribute_not_exists(pk)"), work.settling(claimed, {"a": 1}, None)]
+    )
+    assert work.list_due(work.COURIER) == []
+    with pytest.raises(table.Conflict):
+        table.transact([table.delete("THING#2", "THING"), work.settling(claimed, {}, None)])
+    assert table.get_item("THING#2", "THING")
+
+
+def test_the_longest_due_come_first_and_a_hundred_at_most(simulated_time: SimulatedClock) -> None:
+    simulated_time.advance_to(1000)
+    for n in range(101):
+        at = clock.now() - timedelta(seconds=n)
+        due = work.due(work.COURIER, at)
+        table.put_item({"pk": f"THING#{n}", "sk": "THING", **due}, "attribute_not_exists(pk)", {})
+    found = work.list_due(work.COURIER)
+    assert [pk for pk, _ in found] == [f"THING#{n}" for n in range(100, 0, -1)]
+
+
+def test_a_claim_that_meets_another_write_is_left_to_the_sweep() -> None:
+    write(**work.due_now(work.COURIER, clock.now()))
+    reasons = {"CancellationReasons": [{"Code": "TransactionConflict"}]}
+    aws_says.refuse(
+        "dynamodb", "TransactWriteItems", "TransactionCanceledException", times=1, **reasons
+    )
+    assert work.claim(*KEY, LEASE) is None
+    assert work.list_due(work.COURIER) == [KEY]
+
+
+def test_the_stream_tells_of_items_and_not_of_those_that_went() -> None:
+    write(**work.due_now(work.COURIER, clock.now()))
+    [image] = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
+    records = [{"dynamodb": {"NewImage": image}}, {"dynamodb": {"Keys": {}}}]
+    [woken] = work.woken_by({"Records": records})
+    assert (woken["pk"], woken["wake"]) == (KEY[0], work.COURIER)
+    assert work.woken_by({"source": "aws.events"}) == []

@@ -1,0 +1,92 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.platform import aws
+from chalicelib.platform.clock import now
+from chalicelib.workflow.preflight import address
+from chalicelib.workflow.preflight.subject import Subject
+from tests.support import aws_says
+from tests.support.builders import CERTIFICATE, DOMAIN, deployment_of
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+
+def subject(**fields: Any) -> Subject:
+    return Subject(deployment_of(**fields))
+
+
+def says(**fields: Any) -> None:
+    """What Certificate Manager answers of a certificate that is well otherwise."""
+    detail = {
+        "Status": "ISSUED",
+        "DomainName": "*.example.com",
+        "SubjectAlternativeNames": ["*.example.com"],
+        "NotBefore": now() - timedelta(days=30),
+        "NotAfter": now() + timedelta(days=30),
+        **fields,
+    }
+    aws_says.answer("acm", "DescribeCertificate", {"Certificate": detail})
+
+
+def test_without_either_there_is_nothing_to_check() -> None:
+    assert not address.check_certificate(subject())
+    assert not address.check_domain(subject())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"DomainName": "a.example.com", "SubjectAlternativeNames": ["a.example.com", DOMAIN]},
+        {"NotAfter": None, "NotBefore": None},
+    ],
+)
+def test_an_issued_certificate_for_the_domain_is_well(fields: dict[str, Any]) -> None:
+    says(**fields)
+    assert address.check_certificate(subject(certificate_arn=CERTIFICATE, domain=DOMAIN))
+
+
+def test_without_a_domain_its_names_do_not_matter() -> None:
+    says(DomainName="other.example.org", SubjectAlternativeNames=[])
+    assert address.check_certificate(subject(certificate_arn=CERTIFICATE))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"Status": "PENDING_VALIDATION"}, "it is PENDING_VALIDATION, not ISSUED"),
+        ({"Status": "EXPIRED"}, "it is EXPIRED"),
+        ({"NotAfter": now() - timedelta(days=1)}, "it expired on"),
+        ({"NotBefore": now() + timedelta(days=1)}, "only from"),
+        (
+            {"DomainName": "*.x.example.com", "SubjectAlternativeNames": ["example.com"]},
+            rf"it is for \*.x.example.com, example.com, and not for {DOMAIN}",
+        ),
+    ],
+)
+def test_what_is_wrong_with_it_is_told(fields: dict[str, Any], words: str) -> None:
+    says(**fields)
+    with pytest.raises(DeploymentFailed, match=words) as raised:
+        address.check_certificate(subject(certificate_arn=CERTIFICATE, domain=DOMAIN))
+    assert raised.value.code is FailureCode.NETWORK_MISCONFIGURED
+    assert raised.value.evidence["certificate_arn"] == CERTIFICATE
+
+
+def test_one_that_is_not_there_is_told() -> None:
+    with pytest.raises(DeploymentFailed, match="no such certificate"):
+        address.check_certificate(subject(certificate_arn=CERTIFICATE))
+
+
+def test_a_name_that_is_another_s_is_told_before_anything_is_made() -> None:
+    route53 = aws.client("route53")
+    assert not address.check_domain(subject(domain=DOMAIN))  # no zone of this account
+    zone = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+    assert address.check_domain(subject(domain=DOMAIN))
+    record = {"Name": DOMAIN, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "a.b"}]}
+    batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
+    with pytest.raises(DeploymentFailed, match="type CNAME already"):
+        address.check_domain(subject(domain=DOMAIN))

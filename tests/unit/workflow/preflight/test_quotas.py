@@ -1,0 +1,196 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.platform import aws
+from chalicelib.resources import load_balancer, security_groups, target_group
+from chalicelib.workflow.preflight import quotas
+from chalicelib.workflow.preflight.subject import NotKnown, Subject
+from tests.support import aws_says
+from tests.support.builders import MOMENT, deployment_of
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+
+@pytest.fixture(autouse=True)
+def present(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quotas, "now", lambda: MOMENT)
+
+
+def allow(**limits: str) -> None:
+    """What the account may have, such as `target_groups="1"`."""
+    told = [{"Name": name.replace("_", "-"), "Max": value} for name, value in limits.items()]
+    aws_says.answer("elbv2", "DescribeAccountLimits", {"Limits": told})
+
+
+def failure(check: Any, subject: Subject) -> DeploymentFailed:
+    with pytest.raises(DeploymentFailed) as raised:
+        check(subject)
+    assert raised.value.code is FailureCode.AWS_QUOTA_EXCEEDED
+    assert raised.value.hint
+    return raised.value
+
+
+def make_load_balancer(deployment_id: str) -> None:
+    deployment = deployment_of(deployment_id)
+    security_groups.ensure(deployment)
+    load_balancer.ensure(deployment)
+
+
+# --- load balancers and target groups ------------------------------------------------------
+
+
+def test_another_load_balancer_must_fit() -> None:
+    make_load_balancer("first-abcdef")
+    allow(application_load_balancers="1")
+    told = failure(quotas.check_load_balancers, Subject(deployment_of()))
+    assert told.message == (
+        "The account may have 1 application load balancers in us-east-1: "
+        "1 are used, and this deployment needs 1 more."
+    )
+    assert (told.evidence["limit"], told.evidence["used"], told.evidence["needed"]) == (1, 1, 1)
+
+
+def test_the_last_load_balancer_may_be_made() -> None:
+    make_load_balancer("first-abcdef")
+    allow(application_load_balancers="2")
+    assert quotas.check_load_balancers(Subject(deployment_of()))
+
+
+def test_load_balancers_of_other_types_do_not_count() -> None:
+    ec2, elbv2 = aws.client("ec2"), aws.client("elbv2")
+    subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:2]
+    elbv2.create_load_balancer(Name="other", Type="network", Subnets=subnets)
+    allow(application_load_balancers="1")
+    assert quotas.check_load_balancers(Subject(deployment_of()))
+
+
+def test_the_deployments_own_load_balancer_does_not_count() -> None:
+    deployment = deployment_of()
+    make_load_balancer(deployment.id)
+    allow(application_load_balancers="1")
+    assert not quotas.check_load_balancers(Subject(deployment))
+
+
+def test_another_target_group_must_fit() -> None:
+    deployment = deployment_of()
+    allow(target_groups="1")
+    assert quotas.check_target_groups(Subject(deployment))
+    target_group.ensure(deployment)
+    assert not quotas.check_target_groups(Subject(deployment))
+    other = Subject(deployment_of("other-abcdef"))
+    assert "1 target groups" in failure(quotas.check_target_groups, other).message
+
+
+@pytest.mark.parametrize("value", ["", "many"])
+def test_a_limit_that_is_not_told_is_not_known(value: str) -> None:
+    allow(target_groups=value)
+    with pytest.raises(NotKnown):
+        quotas.check_target_groups(Subject(deployment_of()))
+    with pytest.raises(NotKnown):
+        quotas.check_load_balancers(Subject(deployment_of()))
+
+
+# --- Fargate vCPU --------------------------------------------------------------------------
+
+
+def vcpu(limit: float, *used: float, metric: dict[str, Any] | None = None) -> list[Any]:
+    """A quota, and what CloudWatch counted, oldest first; the requests for the counts."""
+    quota = {"Value": limit, **({"UsageMetric": metric} if metric else {})}
+    aws_says.answer("service-quotas", "GetServiceQuota", {"Quota": quota})
+    points = [
+        {"Timestamp": MOMENT - timedelta(minutes=len(used) - n), "Maximum": count}
+        for n, count in enumerate(used)
+    ]
+    aws_says.answer("cloudwatch", "GetMetricStatistics", {"Datapoints": points[::-1]})
+    return aws_says.watch("cloudwatch", "GetMetricStatistics")
+
+
+def with_new_tasks(count: int, **fields: Any) -> Subject:
+    subject = Subject(deployment_of(**fields))
+    vars(subject)["new_tasks"] = count
+    return subject
+
+
+def test_vcpu_beyond_the_quota_is_told_with_all_three_numbers() -> None:
+    vcpu(6, 5.5)
+    told = failure(quotas.check_fargate, with_new_tasks(3))
+    assert "6 Fargate vCPU" in told.message
+    assert "5.5 are used, and this deployment needs 0.75 more" in told.message
+    assert "every few minutes" in told.hint
+    assert told.evidence["counted_at"] == "2026-11-24T09:29:00.000Z"
+
+
+def test_vcpu_within_the_quota_is_well() -> None:
+    vcpu(6, 5.5)
+    assert quotas.check_fargate(with_new_tasks(2))
+
+
+def test_the_newest_count_holds() -> None:
+    vcpu(6, 6, 2)
+    assert quotas.check_fargate(with_new_tasks(4, cpu=1024, memory=2048))
+
+
+def scaling_from_two_to_eight() -> Subject:
+    scaling = {"min": 2, "max": 8, "metric": "cpu", "target": 60}
+    return with_new_tasks(2, cpu=1024, memory=2048, scaling=scaling)
+
+
+def test_room_for_the_most_is_well() -> None:
+    vcpu(10, 2)
+    assert quotas.check_fargate(scaling_from_two_to_eight())
+
+
+def test_room_for_the_fewest_alone_is_told() -> None:
+    vcpu(9, 2)
+    with pytest.raises(NotKnown, match=r"for 2 task.*the 8 that it may.*10 of 9 vCPU"):
+        quotas.check_fargate(scaling_from_two_to_eight())
+
+
+def test_no_room_for_the_fewest_is_a_failure() -> None:
+    vcpu(3, 2)
+    told = failure(quotas.check_fargate, scaling_from_two_to_eight())
+    assert "needs 2 more" in told.message
+
+
+def test_nothing_counted_is_nothing_used() -> None:
+    vcpu(6)
+    assert quotas.check_fargate(with_new_tasks(6, cpu=1024, memory=2048))
+    told = failure(quotas.check_fargate, with_new_tasks(7, cpu=1024, memory=2048))
+    assert "0 are used, and this deployment needs 7 more" in told.message
+
+
+def test_no_new_task_needs_no_vcpu(aws_calls: list[str]) -> None:
+    assert not quotas.check_fargate(with_new_tasks(0))
+    assert aws_calls == []
+
+
+def test_the_usage_metric_that_the_quota_names_is_asked() -> None:
+    metric = {
+        "MetricNamespace": "AWS/Usage",
+        "MetricName": "Count",
+        "MetricDimensions": {"Service": "X"},
+    }
+    (calls := vcpu(6, 1, metric=metric)).clear()
+    quotas.check_fargate(with_new_tasks(1))
+    assert calls[0]["MetricName"] == "Count"
+    assert calls[0]["Dimensions"] == [{"Name": "Service", "Value": "X"}]
+
+
+def test_fargates_own_metric_is_asked_otherwise() -> None:
+    calls = vcpu(6, 1)
+    quotas.check_fargate(with_new_tasks(1))
+    dimensions = {d["Name"]: d["Value"] for d in calls[0]["Dimensions"]}
+    assert dimensions == {
+        "Service": "Fargate",
+        "Type": "Resource",
+        "Resource": "vCPU",
+        "Class": "Standard/OnDemand",
+    }
+
+
+def test_a_quota_that_is_not_there_is_not_known() -> None:
+    with pytest.raises(NotKnown):
+        quotas.check_fargate(with_new_tasks(1))

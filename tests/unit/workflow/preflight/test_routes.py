@@ -1,0 +1,271 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.parts import Image
+from chalicelib.platform import aws
+from chalicelib.resources import network
+from chalicelib.workflow.preflight import routes
+from chalicelib.workflow.preflight.subject import NotKnown, Subject
+from local.network import open_default_vpc
+from tests.support import aws_says
+from tests.support.builders import IMAGE, PARAMETER, REGION, SECRET, deployment_of
+
+pytestmark = pytest.mark.usefixtures("cloud")
+SUBNETS = ("subnet-a", "subnet-b")
+LOCAL = {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}
+NEEDED = ("ecr.api", "ecr.dkr", "logs")
+
+
+def default(state: str = "active", **target: str) -> dict[str, str]:
+    return {"DestinationCidrBlock": "0.0.0.0/0", "State": state, **target}
+
+
+def table(table_id: str, *routes: dict[str, str], subnet: str | None = None) -> dict[str, Any]:
+    """A route table; without a subnet it is the VPC's main one."""
+    association = {"SubnetId": subnet} if subnet else {"Main": True}
+    return {
+        "RouteTableId": table_id,
+        "Routes": [LOCAL, *routes],
+        "Associations": [association],
+    }
+
+
+def routed_by(*tables: dict[str, Any], free: tuple[int, ...] = (100, 100)) -> None:
+    """A VPC of two subnets with these route tables."""
+    subnets = [
+        {"SubnetId": subnet, "AvailabilityZone": f"{REGION}{zone}", "AvailableIpAddressCount": n}
+        for subnet, zone, n in zip(SUBNETS, "ab", free, strict=True)
+    ]
+    aws_says.answer("ec2", "DescribeSubnets", {"Subnets": subnets})
+    aws_says.answer("ec2", "DescribeRouteTables", {"RouteTables": list(tables)})
+
+
+def endpoints(*services: str, **more: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "ServiceName": f"com.amazonaws.{REGION}.{service}",
+            "VpcEndpointType": "Gateway" if service == "s3" else "Interface",
+            "State": "available",
+            "PrivateDnsEnabled": service != "s3",
+            "RouteTableIds": ["rtb-main"] if service == "s3" else [],
+            **more,
+        }
+        for service in services
+    ]
+
+
+def with_endpoints(*found: dict[str, Any]) -> None:
+    aws_says.answer("ec2", "DescribeVpcEndpoints", {"VpcEndpoints": list(found)})
+
+
+def checked(deployment: Deployment | None = None) -> bool:
+    return routes.check_routes(Subject(deployment or deployment_of()))
+
+
+def failure(check: Callable[[], bool]) -> DeploymentFailed:
+    with pytest.raises(DeploymentFailed) as raised:
+        check()
+    assert raised.value.code is FailureCode.NETWORK_MISCONFIGURED
+    assert raised.value.hint
+    return raised.value
+
+
+# --- the way in ----------------------------------------------------------------------------
+
+
+def test_a_default_vpc_as_aws_makes_it_is_well() -> None:
+    open_default_vpc(aws.client("ec2"))
+    assert checked()
+
+
+def test_a_vpc_without_a_way_to_the_internet_is_told() -> None:
+    told = failure(checked)
+    assert "has no route for 0.0.0.0/0" in told.message
+    (evidence,) = told.evidence["route_tables"]
+    assert evidence["subnets"] == sorted(network.find().subnet_ids)
+
+
+def test_every_subnet_needs_the_route() -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")), table("rtb-b", subnet="subnet-b"))
+    told = failure(checked)
+    assert "Subnet subnet-b: route table rtb-b has no route for 0.0.0.0/0" in told.message
+    assert "subnet-a" not in told.message
+
+
+def test_a_route_to_a_gateway_that_is_gone_is_told() -> None:
+    routed_by(table("rtb-main", default("blackhole", GatewayId="igw-1")))
+    told = failure(checked)
+    assert "Subnets subnet-a, subnet-b" in told.message
+    assert "leads to igw-1, which is gone" in told.message
+    assert "0.0.0.0/0 -> igw-1 blackhole" in told.evidence["route_tables"][0]["routes"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"NatGatewayId": "nat-1"},
+        {"TransitGatewayId": "tgw-1"},
+        {"GatewayId": "vgw-1"},
+        {"VpcPeeringConnectionId": "pcx-1"},
+    ],
+)
+def test_a_route_to_anything_but_an_internet_gateway_is_told(target: dict[str, str]) -> None:
+    routed_by(table("rtb-main", default(**target)))
+    (name,) = target.values()
+    assert f"leads to {name}, which is no internet gateway" in failure(checked).message
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"GatewayId": "vpce-1"},
+        {"NetworkInterfaceId": "eni-1"},
+        {"InstanceId": "i-1", "NetworkInterfaceId": "eni-1"},
+    ],
+)
+def test_what_is_behind_a_firewall_is_not_known(target: dict[str, str]) -> None:
+    routed_by(table("rtb-main", default(**target)))
+    with pytest.raises(NotKnown, match="leads through"):
+        checked()
+
+
+def test_a_table_that_is_not_shown_is_not_known() -> None:
+    routed_by(table("rtb-a", default(GatewayId="igw-1"), subnet="subnet-a"))
+    with pytest.raises(NotKnown):
+        checked()
+
+
+def test_one_zone_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUBNET_IDS", network.find().subnet_ids[0])
+    from chalicelib.platform.settings import settings
+
+    settings.cache_clear()
+    assert "1 zone" in failure(checked).message
+
+
+# --- the way out of tasks without a public address -----------------------------------------
+
+
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSIGN_PUBLIC_IP", "false")
+
+
+@pytest.mark.usefixtures("private")
+def test_private_tasks_without_a_way_out_are_told() -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")))
+    with_endpoints(*endpoints("logs"), *endpoints("ecr.api", State="pending"))
+    told = failure(checked)
+    assert "no VPC endpoint for ecr.api, ecr.dkr, s3" in told.message
+    assert told.evidence["route_tables"][0]["missing_endpoints"] == ["ecr.api", "ecr.dkr", "s3"]
+
+
+@pytest.mark.usefixtures("private")
+@pytest.mark.parametrize("state", ["available", "Available"])
+def test_endpoints_for_all_that_tasks_call_are_a_way_out(state: str) -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")))
+    with_endpoints(*endpoints(*NEEDED, "s3", State=state))
+    assert checked()
+
+
+@pytest.mark.usefixtures("private")
+def test_the_gateway_endpoint_of_s3_must_be_in_the_route_table() -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")))
+    with_endpoints(*endpoints(*NEEDED), *endpoints("s3", RouteTableIds=["rtb-other"]))
+    assert "endpoint for s3" in failure(checked).message
+
+
+@pytest.mark.usefixtures("private")
+def test_an_interface_endpoint_of_s3_with_private_names_does_too() -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")))
+    s3 = endpoints("s3", RouteTableIds=[], VpcEndpointType="Interface", PrivateDnsEnabled=True)
+    with_endpoints(*endpoints(*NEEDED), *s3)
+    assert checked()
+
+
+@pytest.mark.usefixtures("private")
+def test_the_stores_of_secrets_are_called_too() -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")))
+    with_endpoints(*endpoints(*NEEDED, "s3"))
+    deployment = deployment_of(secrets={"A": SECRET, "B": PARAMETER})
+    told = failure(lambda: checked(deployment))
+    assert "no VPC endpoint for secretsmanager, ssm" in told.message
+
+
+@pytest.mark.usefixtures("private")
+@pytest.mark.parametrize("image", ["ghcr.io/team/recommend:1", IMAGE.replace(REGION, "eu-west-1")])
+def test_no_endpoint_leads_to_another_registry(image: str) -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")))
+    with_endpoints(*endpoints(*NEEDED, "s3"))
+    deployment = deployment_of()
+    deployment.image = Image(reference=image)
+    assert image.partition("/")[0] in failure(lambda: checked(deployment)).message
+
+
+@pytest.mark.usefixtures("private")
+def test_a_nat_gateway_is_a_way_out_unless_it_is_gone() -> None:
+    to_nat = {"DestinationCidrBlock": "1.0.0.0/8", "NatGatewayId": "nat-1"}
+    routed_by(
+        table(
+            "rtb-a", default(GatewayId="igw-1"), {**to_nat, "State": "active"}, subnet="subnet-a"
+        ),
+        table("rtb-b", default(GatewayId="igw-1"), {**to_nat, "State": "blackhole"}),
+    )
+    with_endpoints()
+    told = failure(checked)
+    assert "subnet-b" in told.message
+    assert "subnet-a" not in told.message
+
+
+@pytest.mark.usefixtures("private")
+def test_what_is_behind_a_transit_gateway_is_not_known() -> None:
+    to_hub = {"DestinationCidrBlock": "1.0.0.0/8", "TransitGatewayId": "tgw-1", "State": "active"}
+    routed_by(table("rtb-main", default(GatewayId="igw-1"), to_hub))
+    with_endpoints()
+    with pytest.raises(NotKnown, match="way out"):
+        checked()
+
+
+def test_with_public_addresses_endpoints_are_not_asked_for(aws_calls: list[str]) -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")))
+    assert checked()
+    assert "ec2.DescribeVpcEndpoints" not in aws_calls
+
+
+# --- free addresses --------------------------------------------------------------------------
+
+
+def room(count: int = 1) -> bool:
+    return routes.check_room(Subject(deployment_of(count=count)))
+
+
+def test_a_load_balancer_needs_eight_free_addresses_in_each_subnet() -> None:
+    routed_by(free=(8, 7))
+    told = failure(room)
+    assert "subnet-b has 7" in told.message
+    assert "subnet-a" not in told.message
+    assert told.evidence["free_addresses"] == {"subnet-a": 8, "subnet-b": 7}
+
+
+def test_tasks_need_an_address_each_beside_the_load_balancer() -> None:
+    routed_by(free=(8, 8))
+    assert room(count=1)
+    subject = Subject(deployment_of(count=10))
+    vars(subject)["new_tasks"] = 14
+    assert routes.check_room(subject)
+    vars(subject)["new_tasks"] = 15
+    assert "15 more task(s)" in failure(lambda: routes.check_room(subject)).message
+
+
+def test_an_update_needs_no_room_for_another_load_balancer() -> None:
+    routed_by(free=(0, 1))
+    subject = Subject(deployment_of())
+    vars(subject)["has_load_balancer"] = True
+    vars(subject)["new_tasks"] = 1
+    assert routes.check_room(subject)
+    vars(subject)["new_tasks"] = 2
+    assert "have 1 left" in failure(lambda: routes.check_room(subject)).message

@@ -1,0 +1,109 @@
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.spec import spec as specs
+from chalicelib.platform import aws
+from chalicelib.workflow.preflight import secret_lookup
+from chalicelib.workflow.preflight.subject import NotKnown, Subject
+from tests.support import aws_says
+from tests.support.builders import ACCOUNT, LIMITS, REGION, SECRET, body_of, deployment_of
+
+pytestmark = pytest.mark.usefixtures("cloud")
+VALUE = "hush-value"
+EVERYTHING_ALLOWED: dict[str, Any] = {**LIMITS, "allowed_secrets": ("arn:*",)}
+
+
+def put_secret(name: str = "slipway/hub", **value: str) -> str:
+    """Makes a secret; its ARN."""
+    answer = aws.client("secretsmanager").create_secret(Name=name, **value)
+    return str(answer["ARN"])
+
+
+def put_parameter(name: str) -> str:
+    """Makes an encrypted parameter; its ARN."""
+    aws.client("ssm").put_parameter(Name=name, Value=VALUE, Type="SecureString")
+    return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{name.lstrip('/')}"
+
+
+def checked(**secrets: str) -> bool:
+    deployment = deployment_of()
+    deployment.spec = specs.parse(body_of(secrets=secrets), **EVERYTHING_ALLOWED)
+    return secret_lookup.check(Subject(deployment))
+
+
+def failure(**secrets: str) -> DeploymentFailed:
+    with pytest.raises(DeploymentFailed) as raised:
+        checked(**secrets)
+    assert raised.value.code is FailureCode.SECRET_UNAVAILABLE
+    assert VALUE not in f"{raised.value.message} {json.dumps(raised.value.evidence)}"
+    return raised.value
+
+
+def test_without_secrets_there_is_nothing_to_check(aws_calls: list[str]) -> None:
+    assert not checked()
+    assert aws_calls == []
+
+
+def test_secrets_and_parameters_that_are_there_are_well() -> None:
+    assert checked(
+        A=put_secret(SecretString=VALUE),
+        B=put_parameter("/slipway/hub"),
+        C=put_parameter("plain"),
+        D=put_parameter("/root"),
+    )
+
+
+def test_no_value_is_read(aws_calls: list[str]) -> None:
+    secret, parameter = put_secret(SecretString=VALUE), put_parameter("/slipway/hub")
+    del aws_calls[:]
+    checked(A=secret, B=parameter)
+    assert sorted(aws_calls) == ["secrets-manager.DescribeSecret", "ssm.DescribeParameters"]
+
+
+def test_what_is_not_there_is_named_by_variable_and_arn() -> None:
+    missing = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/none"
+    told = failure(TOKEN=SECRET, KEY=missing, WELL=put_secret(SecretString=VALUE))
+    assert f"TOKEN ({SECRET}): there is no such secret" in told.message
+    assert f"KEY ({missing}): there is no such parameter" in told.message
+    assert "WELL" not in told.message
+    assert [entry["variable"] for entry in told.evidence["secrets"]] == ["KEY", "TOKEN"]
+
+
+def test_a_secret_that_is_being_deleted_is_told() -> None:
+    arn = put_secret(SecretString=VALUE)
+    aws.client("secretsmanager").delete_secret(SecretId=arn)
+    assert "scheduled for deletion" in failure(TOKEN=arn).message
+
+
+def test_a_secret_without_a_value_is_told() -> None:
+    assert "no value labelled AWSCURRENT" in failure(TOKEN=put_secret()).message
+
+
+def test_a_label_that_is_not_there_is_told() -> None:
+    arn = put_secret(SecretString=VALUE)
+    assert checked(TOKEN=f"{arn}::AWSCURRENT:")
+    assert "labelled AWSPREVIOUS" in failure(TOKEN=f"{arn}:key:AWSPREVIOUS:").message
+
+
+def test_a_version_named_by_its_id_may_be_without_a_label() -> None:
+    arn = put_secret(SecretString=VALUE)
+    assert checked(TOKEN=f"{arn}:::{'0' * 8}-0000-0000-0000-{'0' * 12}")
+
+
+def test_many_parameters_are_looked_up_in_batches() -> None:
+    arns = {f"P{n}": put_parameter(f"p{n}") for n in range(30)}
+    calls = aws_says.watch("ssm", "DescribeParameters")
+    assert checked(**arns)
+    first_pages = [call for call in calls if "NextToken" not in call]
+    sizes = [len(call["ParameterFilters"][0]["Values"]) for call in first_pages]
+    assert sizes == [50, 10]
+
+
+def test_parameters_of_another_account_are_not_known() -> None:
+    shared = f"arn:aws:ssm:{REGION}:{'9' * 12}:parameter/slipway/hub"
+    with pytest.raises(NotKnown, match="another account"):
+        checked(TOKEN=shared)
+    assert "no such secret" in failure(TOKEN=shared, KEY=SECRET).message
