@@ -1,5 +1,8 @@
-"""Why does the service not come up? What ECS and the load balancer say, as a failure with its
-evidence, saved at once: ECS forgets a stopped task after about an hour."""
+"""Find out why a service does not start.
+
+The reasons that ECS and the load balancer give become a failure with evidence. The evidence is
+saved at once, because ECS deletes a stopped task after about an hour.
+"""
 
 from __future__ import annotations
 
@@ -18,82 +21,93 @@ from chalicelib.workflow.stopped_tasks import Verdict, container_of, judge, stop
 
 CRASH_LOOP = BREAKER_FAILURES
 LOG_LINES = 20
-# An item of DynamoDB has at most 400 KB, and a container may log megabytes in a line.
+# A DynamoDB item holds at most 400 KB, and a container can write megabytes in one line.
 LINE_LENGTH = 1000
 SERVICE_EVENTS = 10
-# ECS tells times in whole seconds in places.
+# Some of ECS's timestamps are in whole seconds.
 CLOCK_MARGIN = timedelta(seconds=2)
 
-# What the service says where no task is made that could say it; `times` before it is believed.
+# Service events that explain why ECS starts no task: (pattern, occurrences needed, code, message,
+# hint).
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
 EVENTS: tuple[tuple[str, int, FailureCode, str, str], ...] = (
     (
         r"limit on the number of vCPUs",
         1,
         FailureCode.AWS_QUOTA_EXCEEDED,
-        "The account's quota of Fargate vCPUs is used up, so no task can start.",
-        "Delete deployments that are not needed, or ask AWS for more of the quota L-3032A538.",
+        "The account's Fargate vCPU quota is used up, so no task can start.",
+        "Delete deployments that you do not need, or request an increase of the quota L-3032A538 "
+        "from AWS.",
     ),
     (
         r"unable to assume the role",
         1,
         FailureCode.AWS_ACCESS_DENIED,
-        "ECS may not use the roles that Slipway's stack made for tasks.",
-        "Ask the platform team whether the stack's task roles are there and trust ECS.",
+        "ECS cannot assume the task roles of Slipway's stack.",
+        "Ask your platform team to check that the stack's task roles exist and trust ECS.",
     ),
     (
         r"Capacity is unavailable",
         CRASH_LOOP,
         FailureCode.CAPACITY_UNAVAILABLE,
-        "AWS has no Fargate capacity for a task of this size now.",
-        "Retry later, or with a smaller `cpu` and `memory`.",
+        "AWS has no Fargate capacity for a task of this size at the moment.",
+        "Retry later, or deploy with less `cpu` and `memory`.",
     ),
 )
 
 
-def check_service(deployment: Deployment, found: dict[str, Any]) -> None:
-    """Raises `DeploymentFailed` when no waiting could bring the service up.
+def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
+    """Raises `DeploymentFailed` if the service cannot start, however long Slipway waits.
 
-    That is: after the third task that stopped by itself, after the first whose reason any other
-    would meet again, when ECS's own circuit breaker has tripped, when the service says that it
-    cannot place tasks, or when a task was unhealthy and the next could not be judged in time.
+    That is the case if:
+    - three tasks have stopped by themselves;
+    - one task has stopped for a reason that every other task would meet as well;
+    - ECS's deployment circuit breaker has tripped;
+    - the service reports that it cannot place tasks;
+    - a task was unhealthy, and the deadline comes before the next one can be judged.
+
+    `service` is an entry of `DescribeServices`.
     """
     since = _since(deployment)
     primary: dict[str, Any] = next(
-        (d for d in found.get("deployments", []) if d["status"] == "PRIMARY"), {}
+        (d for d in service.get("deployments", []) if d["status"] == "PRIMARY"), {}
     )
     tripped = primary.get("rolloutState") == "FAILED"
-    stopped = _stopped_tasks(deployment, found, since)
+    stopped = _stopped_tasks(deployment, service, since)
     if stopped:
         newest = max(stopped, key=_ended_at)
         lines = _log_lines(deployment.id, newest)
         verdict = judge(newest, lines, deployment.spec, _target_health(deployment))
-        enough = len(stopped) >= CRASH_LOOP or tripped or verdict.final
-        if enough or _none_in_time(deployment, verdict):
-            evidence = _of_task(newest, lines, len(stopped)) | _of_service(found)
+        is_certain = len(stopped) >= CRASH_LOOP or tripped or verdict.final
+        if is_certain or _is_too_late_for_another(deployment, verdict):
+            evidence = _task_evidence(newest, lines, len(stopped)) | _service_evidence(service)
             raise _failed(verdict, evidence)
-    _check_events(found, since)
+    _check_events(service, since)
     if tripped:
         reason = primary.get("rolloutStateReason", "")
-        message = f"ECS gave the rollout up: {reason}"
-        hint = "See `evidence.service_events`."
-        raise _failed(Verdict(FailureCode.CONTAINER_EXITED, message, hint), _of_service(found))
+        message = f"ECS stopped the rollout: {reason}"
+        hint = "Read `evidence.service_events` for the cause."
+        verdict = Verdict(FailureCode.CONTAINER_EXITED, message, hint)
+        raise _failed(verdict, _service_evidence(service))
 
 
 def log_lines(deployment_id: str) -> list[str]:
-    """The last lines of the newest task that has not stopped, or that stopped last."""
-    found = tasks.describe(deployment_id, desired=("RUNNING",)) or tasks.describe(deployment_id)
-    newest = max(found, key=lambda task: task.get("createdAt", now()), default=None)
+    """The last log lines of the newest running task, or of the newest task if none runs."""
+    described = tasks.describe(deployment_id, desired=("RUNNING",)) or tasks.describe(deployment_id)
+    newest = max(described, key=lambda task: task.get("createdAt", now()), default=None)
     return _log_lines(deployment_id, newest) if newest else []
 
 
-def service_events(found: dict[str, Any] | None) -> list[str]:
-    """What the ECS service said last, newest first."""
-    return [event["message"] for event in (found or {}).get("events", [])[:SERVICE_EVENTS]]
+def service_events(service: dict[str, Any] | None) -> list[str]:
+    """The latest events of the ECS service, newest first; empty without a service."""
+    return [event["message"] for event in (service or {}).get("events", [])[:SERVICE_EVENTS]]
 
 
 def _since(deployment: Deployment) -> datetime:
-    """When this way's work on the service began: what stopped before has another reason."""
+    """When this path began its work on the service.
+
+    A task that stopped earlier has another reason.
+    """
     operation = deployment.operation
     prefix = ROLLBACK_PREFIX if operation.path is Path.ROLLBACK else ""
     started = operation.step(f"{prefix}create_service").started_at or operation.started_at
@@ -101,14 +115,17 @@ def _since(deployment: Deployment) -> datetime:
 
 
 def _stopped_tasks(
-    deployment: Deployment, found: dict[str, Any], since: datetime
+    deployment: Deployment, service: dict[str, Any], since: datetime
 ) -> list[dict[str, Any]]:
-    """Only tasks of the version in service: those of a failed one do not fail the way back."""
+    """The tasks of the service's current task definition that stopped by themselves.
+
+    Tasks of a version that failed do not count, so they cannot fail its rollback.
+    """
     return [
         task
         for task in tasks.describe(deployment.id, desired=("STOPPED",))
         if task["lastStatus"] == "STOPPED"
-        and task["taskDefinitionArn"] == found["taskDefinition"]
+        and task["taskDefinitionArn"] == service["taskDefinition"]
         and task.get("createdAt", now()) >= since
         and stopped_by_itself(task)
     ]
@@ -119,24 +136,28 @@ def _ended_at(task: dict[str, Any]) -> datetime:
     return moment
 
 
-def _none_in_time(deployment: Deployment, verdict: Verdict) -> bool:
-    """Whether the deadline comes before another unhealthy task could be told from a slow one."""
+def _is_too_late_for_another(deployment: Deployment, verdict: Verdict) -> bool:
+    """Whether the deadline ends the grace period of another task.
+
+    Until that period is over, an unhealthy task looks the same as a slow one.
+    """
     grace = timedelta(seconds=deployment.spec.health_check.grace)
     unhealthy = verdict.code is FailureCode.HEALTH_CHECK_FAILED
     return unhealthy and now() + grace > deployment.operation.deadline
 
 
-def _check_events(found: dict[str, Any], since: datetime) -> None:
-    said = [e["message"] for e in found.get("events", []) if e.get("createdAt", now()) >= since]
-    for pattern, times, code, message, hint in EVENTS:
-        if sum(bool(re.search(pattern, text, re.IGNORECASE)) for text in said) >= times:
-            raise _failed(Verdict(code, message, hint), _of_service(found))
+def _check_events(service: dict[str, Any], since: datetime) -> None:
+    events = service.get("events", [])
+    messages = [e["message"] for e in events if e.get("createdAt", now()) >= since]
+    for pattern, needed, code, message, hint in EVENTS:
+        if sum(bool(re.search(pattern, text, re.IGNORECASE)) for text in messages) >= needed:
+            raise _failed(Verdict(code, message, hint), _service_evidence(service))
 
 
 def _target_health(deployment: Deployment) -> list[dict[str, Any]]:
-    """As the latest look saw it: a target is gone with its task."""
-    seen: list[dict[str, Any]] = deployment.operation.evidence.get("target_health", [])
-    return seen
+    """The target health of the previous check, because a target disappears with its task."""
+    health: list[dict[str, Any]] = deployment.operation.evidence.get("target_health", [])
+    return health
 
 
 def _log_lines(deployment_id: str, task: dict[str, Any]) -> list[str]:
@@ -145,7 +166,7 @@ def _log_lines(deployment_id: str, task: dict[str, Any]) -> list[str]:
     return [line[:LINE_LENGTH] for line in lines]
 
 
-def _of_task(task: dict[str, Any], lines: list[str], count: int) -> dict[str, Any]:
+def _task_evidence(task: dict[str, Any], lines: list[str], count: int) -> dict[str, Any]:
     container = container_of(task)
     return {
         "stopped_reason": task.get("stoppedReason"),
@@ -157,8 +178,8 @@ def _of_task(task: dict[str, Any], lines: list[str], count: int) -> dict[str, An
     }
 
 
-def _of_service(found: dict[str, Any]) -> dict[str, Any]:
-    return {"service_events": service_events(found)}
+def _service_evidence(service: dict[str, Any]) -> dict[str, Any]:
+    return {"service_events": service_events(service)}
 
 
 def _failed(verdict: Verdict, evidence: dict[str, Any]) -> DeploymentFailed:

@@ -1,7 +1,7 @@
-"""The deployment's domain: bound when everything behind it is proven, and let go at the end.
+"""The deployment's domain: bound after everything behind it is proven, and released at the end.
 
-Where a public hosted zone of this account holds the domain, its record is written and waited for;
-elsewhere the record to set is told, and nobody waits for it.
+If a public hosted zone of this account holds the domain, Slipway writes the DNS record and waits
+for it. Otherwise `dns` shows the record that the caller has to set, and Slipway does not wait.
 """
 
 from __future__ import annotations
@@ -17,22 +17,27 @@ CHANGE = "dns_change"
 
 
 def bind(deployment: Deployment) -> Outcome:
-    """Lets the domain lead here, and then lets go of every other one that the deployment had.
+    """Points the domain to the load balancer, then deletes the records of earlier domains.
 
-    Those stay the deployment's until the operation has ended, for the way back may need them.
-    Raises `NotReady` until Route 53's servers know of it: who asks them before would be told for
-    minutes that there is no such name. Raises `DeploymentFailed` where the name is another's,
-    unless the domain served before: what somebody did to its record must not end what serves.
+    Earlier domains stay claimed by the deployment until the operation ends, because a rollback may
+    need them.
+
+    Raises `NotReady` until Route 53's servers have the record. A resolver that queried them earlier
+    would cache for minutes that the name does not exist.
+
+    Raises `DeploymentFailed` if the name is owned by someone else. If the deployment served under
+    this domain before, the step is skipped instead, because a record changed by hand must not stop
+    a service.
     """
     domain = deployment.spec.domain
     others = [known for known in deployment.domains if known != domain]
     try:
         dns = _bind(deployment, domain) if domain else None
-    except DeploymentFailed as fault:
+    except DeploymentFailed as failure:
         if not _served_before(deployment):
             raise
         dns_record.delete(deployment.id, others)
-        return Outcome(message=f"left as it is: {fault}", status="skipped")
+        return Outcome(message=f"DNS record not changed: {failure}", status="skipped")
     dns_record.delete(deployment.id, others)
     resources = [_resource(dns)] if dns and dns.managed else []
 
@@ -43,7 +48,7 @@ def bind(deployment: Deployment) -> Outcome:
             scheme = "https" if record.spec.certificate_arn else "http"
             record.url = f"{scheme}://{domain}"
 
-    return Outcome(message=_told(dns), resources=resources, change=change)
+    return Outcome(message=_summary(dns), resources=resources, change=change)
 
 
 def _served_before(deployment: Deployment) -> bool:
@@ -52,7 +57,7 @@ def _served_before(deployment: Deployment) -> bool:
 
 
 def unbind(deployment: Deployment) -> Outcome:
-    """Deletes the deployment's records, while what they lead to is still there."""
+    """Deletes the deployment's DNS records, before the load balancer that they point to."""
     dns_record.delete(deployment.id, deployment.domains)
     return Outcome(message="" if deployment.domains else "no domain")
 
@@ -60,31 +65,34 @@ def unbind(deployment: Deployment) -> Outcome:
 def _bind(deployment: Deployment, domain: str) -> Dns:
     balancer = load_balancer.get(deployment.id)
     change = deployment.operation.evidence.get(CHANGE)
-    if change and dns_record.is_pending(change):  # asked alone: Route 53 takes five calls a second
+    # Only this one call, because Route 53 allows five calls a second.
+    if change and dns_record.is_pending(change):
         raise _waiting(domain, change)
     zone = dns_record.zone_of(domain)
     if zone is None:
         return Dns(name=domain, type="CNAME", value=balancer.dns_name, managed=False)
-    # Where the function died before it could tell of its change, that is not waited for.
-    made = dns_record.ensure(deployment.id, domain, zone, balancer)
-    if made and dns_record.is_pending(made):
-        raise _waiting(domain, made)
+    # If the function dies before it records its change, no later run waits for that change.
+    new_change = dns_record.ensure(deployment.id, domain, zone, balancer)
+    if new_change and dns_record.is_pending(new_change):
+        raise _waiting(domain, new_change)
     return Dns(name=domain, type=dns_record.ALIAS, value=balancer.dns_name, managed=True)
 
 
 def _waiting(domain: str, change: str) -> NotReady:
-    return NotReady(f"Route 53 tells its servers of {domain}", evidence={CHANGE: change})
+    message = f"Route 53 is propagating the record of {domain}"
+    return NotReady(message, evidence={CHANGE: change})
 
 
 def _resource(dns: Dns) -> Resource:
     return Resource(kind=dns_record.KIND, name=dns.name)
 
 
-def _told(dns: Dns | None) -> str:
+def _summary(dns: Dns | None) -> str:
     if dns is None:
         return "no domain"
     if dns.managed:
-        return f"{dns.name} leads here"
+        return f"{dns.name} points to the load balancer"
     return (
-        f"no public hosted zone of this account holds {dns.name}: set its {dns.type} as `dns` says"
+        f"no public hosted zone of this account holds {dns.name}: set the {dns.type} record shown "
+        "in `dns`"
     )

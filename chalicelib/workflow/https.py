@@ -1,4 +1,4 @@
-"""HTTPS to one host in the name of another: to a load balancer, in the name of its domain."""
+"""HTTPS to one host with the server name of another: to a load balancer, as its domain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 
-# That the chain ends at an issuer which is not among those trusted here, in OpenSSL's numbers.
+# OpenSSL's error codes for a chain that ends at an issuer which is not trusted here.
 # https://docs.openssl.org/master/man1/openssl-verification-options/
 UNKNOWN_ISSUER = {2, 18, 19, 20, 21}
 
@@ -24,11 +24,11 @@ class _Connection(http.client.HTTPSConnection):
 def connection(
     netloc: str, name: str | None, timeout: float, *, verified: bool
 ) -> http.client.HTTPSConnection:
-    """A connection to `netloc` that asks for the certificate of `name`, by default of the host.
+    """A connection to `netloc` that asks for the certificate of `name` (default: the host).
 
     Args:
         timeout: seconds, for each wait on the network.
-        verified: whether the certificate must be for that name, valid, and of an issuer known here.
+        verified: whether the certificate must be valid, for that name, and from a trusted issuer.
     """
     context = ssl.create_default_context()
     if not verified:
@@ -38,5 +38,5 @@ def connection(
 
 
 def is_unknown_issuer(error: ssl.SSLCertVerificationError) -> bool:
-    """Whether nothing but the issuer is at fault, as with a private CA."""
+    """Whether the only fault is an unknown issuer, as with a private CA."""
     return error.verify_code in UNKNOWN_ISSUER

@@ -1,4 +1,4 @@
-"""The first step: does the image exist? Asked before anything is made."""
+"""The first step: check that the image exists, before any resource is created."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from chalicelib.workflow.step import Outcome
 
 
 def resolve(deployment: Deployment) -> Outcome:
-    """The image's digest and size from Amazon ECR.
+    """Gets the image's digest and size from Amazon ECR.
 
-    A registry that is not ECR cannot be asked without credentials for it: such an image keeps
-    its reference, and ECS is the first to find out whether it is there.
+    Slipway has no credentials for other registries, so it cannot query them. An image in another
+    registry keeps its reference, and ECS is the first to find out whether it exists.
     """
     if deployment.image.digest:
-        return Outcome(message=f"{deployment.image.digest}, as resolved before")
+        return Outcome(message=f"{deployment.image.digest}, resolved earlier")
     reference = deployment.image.parsed
     if reference.ecr is None:
-        return Outcome(message=f"{reference.registry} is not ECR: not checked before the pull")
+        return Outcome(message=f"not checked because {reference.registry} is not Amazon ECR")
     account, region = reference.ecr
     identifier = (
         {"imageDigest": reference.digest} if reference.digest else {"imageTag": reference.tag}
@@ -30,20 +30,20 @@ def resolve(deployment: Deployment) -> Outcome:
     details = _describe(
         account, region, reference.repository, identifier, deployment.image.reference
     )
-    found = Image(
+    resolved = Image(
         reference=deployment.image.reference,
         digest=details["imageDigest"],
         size_bytes=details.get("imageSizeInBytes"),
     )
 
     def change(record: Deployment) -> None:
-        record.image = found
+        record.image = resolved
 
-    return Outcome(message=found.digest or "", change=change)
+    return Outcome(message=resolved.digest or "", change=change)
 
 
 def ecr_client(region: str) -> Any:
-    """The client for a registry of `region`, which may be another than the function's own."""
+    """The client for a registry in `region`, which may differ from the function's region."""
     return aws.client("ecr") if region == settings().aws_region else aws.client("ecr", region)
 
 
@@ -58,15 +58,17 @@ def _describe(
     except ecr.exceptions.RepositoryNotFoundException as error:
         raise not_found(reference, f"there is no repository {repository}", error) from None
     except ecr.exceptions.ImageNotFoundException as error:
-        what = identifier.get("imageTag") or identifier.get("imageDigest")
-        raise not_found(reference, f"{repository} has no image {what}", error) from None
+        tag_or_digest = identifier.get("imageTag") or identifier.get("imageDigest")
+        reason = f"{repository} has no image {tag_or_digest}"
+        raise not_found(reference, reason, error) from None
     except ecr.exceptions.ClientError as error:
         if aws.code_of(error) not in aws.DENIED:
             raise
         raise DeploymentFailed(
             FailureCode.IMAGE_ACCESS_DENIED,
-            f"Slipway may not read {reference}.",
-            hint="Allow Slipway's account in the repository's policy, or push the image here.",
+            f"Slipway is not allowed to read {reference}.",
+            hint="Allow Slipway's account in the repository policy, or push the image to a "
+            "repository in Slipway's account.",
             evidence={"aws_message": aws.message_of(error)},
         ) from None
     if not answer["imageDetails"]:
@@ -75,10 +77,10 @@ def _describe(
 
 
 def not_found(reference: str, reason: str, error: Exception | None) -> DeploymentFailed:
-    """The failure to raise for an image that the registry does not have."""
+    """The failure for an image that does not exist in its registry."""
     return DeploymentFailed(
         FailureCode.IMAGE_NOT_FOUND,
         f"The image {reference} does not exist: {reason}.",
-        hint="Check the tag, and that the push has ended, then deploy again.",
+        hint="Check the tag and that the push is complete, then deploy again.",
         evidence={"aws_message": aws.message_of(error)} if error else {},
     )

@@ -1,4 +1,4 @@
-"""Is the deployment ready? Load balancer active, wanted tasks healthy, no crash loop: one look."""
+"""Check once whether a deployment is ready: load balancer active, tasks healthy, no crash loop."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from chalicelib.resources.target_group import Target
 from chalicelib.workflow import diagnosis
 from chalicelib.workflow.step import Outcome
 
-# No load balancer of 18 that were measured was active before 92 s: until then look rarely.
+# Of 18 load balancers measured, none was active before 92 s. Until then, check rarely.
 EARLIEST_ACTIVE = timedelta(seconds=85)
 
 
 def await_ready(deployment: Deployment) -> Outcome:
-    """Succeeds when the URL can be asked; raises `NotReady` or `StillProvisioning` until then.
+    """Succeeds when the URL can serve requests.
 
-    Raises `DeploymentFailed` when AWS gave the load balancer up, or when the service cannot come
-    up (see `diagnosis.check_service`).
+    Raises `NotReady` or `StillProvisioning` until then.
+    Raises `DeploymentFailed` if AWS could not provision the load balancer, or if the service cannot
+    start (see `diagnosis.check_service`).
     """
     balancer = load_balancer.get(deployment.id)
     if balancer.state == "failed":
         raise DeploymentFailed(
             FailureCode.CAPACITY_UNAVAILABLE,
             f"AWS could not provision the load balancer: {balancer.reason.rstrip('.')}.",
-            hint="Retry later, or ask the platform team for other subnets.",
+            hint="Retry later, or ask your platform team for other subnets.",
             evidence={"load_balancer_state": balancer.state, "reason": balancer.reason},
         )
-    found = service.find(deployment.id)
+    described = service.find(deployment.id)
     targets = target_group.targets(deployment.id)
-    if found:
-        diagnosis.check_service(deployment, found)
-    waiting = _waiting_for_tasks(deployment, found, targets)
-    evidence = _evidence(deployment, found, targets)
+    if described:
+        diagnosis.check_service(deployment, described)
+    waiting = _waiting_for_tasks(deployment, described, targets)
+    evidence = _evidence(deployment, described, targets)
     if balancer.state not in ("active", "active_impaired"):
         message = f"load balancer is {balancer.state}" + (f", {waiting}" if waiting else "")
         created = next((r.created_at for r in deployment.live(load_balancer.KIND)), None)
@@ -48,50 +49,51 @@ def await_ready(deployment: Deployment) -> Outcome:
         raise NotReady(waiting, evidence=evidence)
 
     def change(record: Deployment) -> None:
-        if record.spec.domain is None:  # else it is told when the domain leads here
+        if record.spec.domain is None:  # else `domain_binding` sets the URL
             record.url = balancer.url(record.spec)
 
-    return Outcome(message=f"{deployment.wanted_tasks} healthy", change=change)
+    return Outcome(message=f"{deployment.wanted_tasks} task(s) healthy", change=change)
 
 
 def _waiting_for_tasks(
-    deployment: Deployment, found: dict[str, Any] | None, targets: list[Target]
+    deployment: Deployment, described: dict[str, Any] | None, targets: list[Target]
 ) -> str:
-    """What the service still lacks, in words; empty when every wanted task is a healthy target.
+    """What the service still waits for; empty when every wanted task is a healthy target.
 
-    Targets are held against the tasks of this version, and those of the version before must
-    have gone: what answers must be what was asked for.
+    Only targets that are tasks of the current task definition count. The tasks of the previous
+    version must be gone, so that only the requested version serves.
     """
-    # Where the service scales by itself, that it does so meanwhile makes it no less ready.
+    # With autoscaling, any number of tasks between the two bounds is ready.
     wanted, most = deployment.wanted_tasks, deployment.most_tasks
-    if found is None or found["status"] != "ACTIVE":
-        return "the service is not there yet"
-    running = next((d["runningCount"] for d in found["deployments"] if d["status"] == "PRIMARY"), 0)
+    if described is None or described["status"] != "ACTIVE":
+        return "the service is not active yet"
+    rollouts = described["deployments"]
+    running = next((d["runningCount"] for d in rollouts if d["status"] == "PRIMARY"), 0)
     if running < wanted:
         return f"{running} of {wanted} tasks running"
-    if extra := max(found["runningCount"] - min(running, most), 0):
-        return f"{extra} task(s) still to stop"
+    if extra := max(described["runningCount"] - min(running, most), 0):
+        return f"waiting for {extra} task(s) to stop"
     healthy = {target.address for target in targets if target.state == "healthy"}
     serving = sum(
         tasks.address(task) in healthy
         for task in tasks.describe(deployment.id, desired=("RUNNING",))
-        if task["taskDefinitionArn"] == found["taskDefinition"]
+        if task["taskDefinitionArn"] == described["taskDefinition"]
     )
     if serving < wanted:
         reasons = ", ".join(sorted({target.reason for target in targets if target.reason}))
         return f"{serving} of {wanted} tasks healthy" + (f" ({reasons})" if reasons else "")
-    if not wanted and (left := tasks.unstopped(deployment.id)):
-        return f"{len(left)} task(s) still to stop"
+    if not wanted and (unstopped := tasks.unstopped(deployment.id)):
+        return f"waiting for {len(unstopped)} task(s) to stop"
     if extra := max(len(healthy) - min(serving, most), 0):
-        return f"{extra} target(s) still to leave"
+        return f"waiting for {extra} target(s) to deregister"
     return ""
 
 
 def _evidence(
-    deployment: Deployment, found: dict[str, Any] | None, targets: list[Target]
+    deployment: Deployment, described: dict[str, Any] | None, targets: list[Target]
 ) -> dict[str, Any]:
-    """What would be gone by the time that somebody asks why it was never ready."""
-    evidence: dict[str, Any] = {"service_events": diagnosis.service_events(found)}
+    """Why the deployment is not ready, saved now because AWS forgets it."""
+    evidence: dict[str, Any] = {"service_events": diagnosis.service_events(described)}
     unhealthy = [target for target in targets if target.state == "unhealthy"]
     if unhealthy:
         evidence["target_health"] = [asdict(target) for target in unhealthy]

@@ -1,4 +1,4 @@
-"""One real prediction through the load balancer before a deployment is called ACTIVE."""
+"""Send one real request through the load balancer before a deployment becomes ACTIVE."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
-from chalicelib.domain.parts import SAMPLE_BYTES, Prediction
+from chalicelib.domain.parts import IN_EVIDENCE, SAMPLE_BYTES, Prediction
 from chalicelib.domain.spec import ingress
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.resources import listener, load_balancer, pause_rule
@@ -20,59 +20,61 @@ from chalicelib.workflow.step import Outcome
 
 TIMEOUT_SECONDS = 25
 MOST_BYTES = 1024 * 1024
-# What a load balancer says itself while its nodes have not learnt of the targets everywhere.
-PASSING = {502, 503, 504}
+# Statuses that the load balancer itself returns until all of its nodes know the targets.
+TRANSIENT = {502, 503, 504}
 ATTEMPTS = 5
 
 
 def run(deployment: Deployment) -> Outcome:
-    """Asks `smoke_test.path` once and holds the answer against the spec; while it is paused,
-    against what the listener is to answer then.
+    """Requests `smoke_test.path` once and checks the response against the spec.
 
-    It goes to the load balancer by its own name, as a request for the domain where there is one:
-    whether the domain leads there yet does not matter. It comes from an address that nobody knows
-    before, so where `ingress_cidrs` is not everyone it is skipped, and healthy targets are the
-    proof.
+    If the deployment is paused, the response must be the pause response of the listener.
 
-    Answers that a load balancer gives for itself are asked again (`NotReady`) a few times. Raises
-    `DeploymentFailed` (`SMOKE_TEST_FAILED`) with the answer as evidence.
+    The request goes to the load balancer's own DNS name, with the domain (if any) as its host. So
+    the domain need not point to the load balancer yet. The request comes from an IP address that
+    cannot be known in advance. If `ingress_cidrs` does not allow everyone, the test is therefore
+    skipped, and healthy targets are the proof.
+
+    Raises `NotReady`, a few times, for a response of the load balancer itself. Raises
+    `DeploymentFailed` (`SMOKE_TEST_FAILED`) with the response as evidence.
     """
     if not ingress.is_everyone(deployment.spec.ingress_cidrs):
-        message = "ingress_cidrs lets only some callers in, and this one has no fixed address"
+        message = "ingress_cidrs restricts callers, and Slipway's IP address is not fixed"
         return Outcome(message=message, status="skipped")
     if deployment.paused:
-        return _ask_while_paused(deployment)
+        return _check_pause(deployment)
     if deployment.wanted_tasks == 0:
-        return Outcome(message="no task wanted, nothing to ask", status="skipped")
-    answer, body, note = _ask(deployment)
-    is_passing = answer.status in PASSING and answer.status != deployment.spec.smoke_test.status
-    if is_passing or pause_rule.is_its_answer(answer.status, body):
-        _ask_again(deployment, f"GET {answer.path} answered {answer.status}")
-    fault = _fault(deployment, answer, body)
+        return Outcome(message="the deployment runs no tasks", status="skipped")
+    prediction, body, note = _request(deployment)
+    status = prediction.status
+    is_transient = status in TRANSIENT and status != deployment.spec.smoke_test.status
+    if is_transient or pause_rule.is_its_answer(status, body):
+        _retry(deployment, f"GET {prediction.path} returned {status}")
+    fault = _fault(deployment, prediction, body)
     if fault:
-        raise _failed(deployment, f"GET {answer.path} {fault}", answer)
-    message = f"{answer.status} in {answer.latency_ms} ms{note}"
-    return Outcome(message=message, prediction=answer)
+        raise _failed(deployment, f"GET {prediction.path} {fault}", prediction)
+    message = f"{status} in {prediction.latency_ms} ms{note}"
+    return Outcome(message=message, prediction=prediction)
 
 
-def _ask_while_paused(deployment: Deployment) -> Outcome:
-    """The record keeps the last prediction: this is none."""
-    answer, body, note = _ask(deployment)
-    told = f"GET {answer.path} answered {answer.status}"
-    if pause_rule.is_its_answer(answer.status, body):
-        return Outcome(message=f"{told}: it is paused{note}")
-    _ask_again(deployment, told)
+def _check_pause(deployment: Deployment) -> Outcome:
+    """The outcome has no prediction, so that the record keeps the last real one."""
+    response, body, note = _request(deployment)
+    summary = f"GET {response.path} returned {response.status}"
+    if pause_rule.is_its_answer(response.status, body):
+        return Outcome(message=f"{summary}: the deployment is paused{note}")
+    _retry(deployment, summary)
     raise DeploymentFailed(
         FailureCode.SMOKE_TEST_FAILED,
-        f"{told}, and not {pause_rule.STATUS} that it is paused.",
-        hint="Pause it again; if it stays so, pass the id of the deployment on to the platform "
-        "team.",
-        evidence={"answer": answer.model_dump()},
+        f"{summary}, not the pause response ({pause_rule.STATUS}).",
+        hint="Pause the deployment again. If it fails again, give the deployment ID to your "
+        "platform team.",
+        evidence={"answer": response.model_dump()},
     )
 
 
-def _ask_again(deployment: Deployment, reason: str) -> None:
-    """Raises `NotReady` unless it was asked often enough."""
+def _retry(deployment: Deployment, reason: str) -> None:
+    """Raises `NotReady` until the last attempt."""
     attempts = next(
         s.attempts
         for s in deployment.operation.steps[::-1]
@@ -82,28 +84,29 @@ def _ask_again(deployment: Deployment, reason: str) -> None:
         raise NotReady(reason)
 
 
-def _ask(deployment: Deployment) -> tuple[Prediction, bytes, str]:
-    """The answer, its body, and what is to be said of the certificate."""
+def _request(deployment: Deployment) -> tuple[Prediction, bytes, str]:
+    """The response, its body, and a note about the certificate (or "")."""
     spec = deployment.spec
     path = spec.smoke_test.path or "/"
     try:
-        return _ask_verified(load_balancer.get(deployment.id).url(spec), path, spec)
+        return _get_verified(load_balancer.get(deployment.id).url(spec), path, spec)
     except (OSError, http.client.HTTPException) as error:
-        _ask_again(deployment, f"GET {path}: {type(error).__name__}: {error}")
-        raise _failed(deployment, f"GET {path} had no answer: {error}", None) from None
+        _retry(deployment, f"GET {path}: {type(error).__name__}: {error}")
+        raise _failed(deployment, f"GET {path} had no response: {error}", None) from None
 
 
-def _ask_verified(url: str, path: str, spec: Spec) -> tuple[Prediction, bytes, str]:
-    """With a domain the certificate is held against it. An issuer that only the caller's own
-    machines trust (a private CA) is told and refused nothing: Slipway does not know whom they
-    trust. Without a domain there is no name to hold it against.
+def _get_verified(url: str, path: str, spec: Spec) -> tuple[Prediction, bytes, str]:
+    """With a domain, the certificate must be valid for it.
+
+    An issuer that Slipway does not know only adds a note. It may be a private CA that the callers
+    trust. Without a domain there is no name to verify the certificate against.
     """
     try:
         return *_get(url, path, spec, verified=spec.domain is not None), ""
     except ssl.SSLCertVerificationError as error:
         if not https.is_unknown_issuer(error):
             raise
-        note = f" (the certificate's issuer is not known here: {error.verify_message})"
+        note = f" (Slipway does not know the certificate's issuer: {error.verify_message})"
         return *_get(url, path, spec, verified=False), note
 
 
@@ -129,10 +132,10 @@ def _get(url: str, path: str, spec: Spec, *, verified: bool) -> tuple[Prediction
 
 
 def _host(scheme: str, hostname: str | None, spec: Spec) -> str | None:
-    """Whom the request is for; None for the host that it goes to.
+    """The Host header; None for the default.
 
-    With its port where that is not the scheme's own: an emulator serves HTTPS listeners without
-    TLS, and tells them apart by that.
+    Contains the port if it is not the scheme's default port. An emulator serves HTTPS listeners
+    without TLS, and identifies them by this port.
     """
     port = listener.serving_port(spec)
     if port == (listener.HTTPS if scheme == "https" else listener.HTTP):
@@ -140,16 +143,17 @@ def _host(scheme: str, hostname: str | None, spec: Spec) -> str | None:
     return f"{spec.domain or hostname}:{port}"
 
 
-def _fault(deployment: Deployment, answer: Prediction, body: bytes) -> str:
+def _fault(deployment: Deployment, prediction: Prediction, body: bytes) -> str:
+    """How the response differs from the spec; empty if it does not."""
     test = deployment.spec.smoke_test
-    if answer.status != test.status:
-        return f"answered {answer.status}, not {test.status}"
+    if prediction.status != test.status:
+        return f"returned {prediction.status}, expected {test.status}"
     if test.json_has:
         missing = _missing_keys(body, test.json_has)
         if missing:
-            return f"answered without {', '.join(missing)} in its JSON"
-    if test.max_latency_ms is not None and answer.latency_ms > test.max_latency_ms:
-        return f"took {answer.latency_ms} ms, more than {test.max_latency_ms}"
+            return f"returned a response without the JSON key(s) {', '.join(missing)}"
+    if test.max_latency_ms is not None and prediction.latency_ms > test.max_latency_ms:
+        return f"took {prediction.latency_ms} ms (at most {test.max_latency_ms} ms allowed)"
     return ""
 
 
@@ -161,14 +165,18 @@ def _missing_keys(body: bytes, wanted: list[str]) -> list[str]:
     return [key for key in wanted if not isinstance(document, dict) or key not in document]
 
 
-def _failed(deployment: Deployment, message: str, answer: Prediction | None) -> DeploymentFailed:
-    evidence: dict[str, Any] = {"log_lines": diagnosis.log_lines(deployment.id)}
-    if answer:
-        evidence["prediction"] = answer.model_dump()
+def _failed(
+    deployment: Deployment, message: str, prediction: Prediction | None
+) -> DeploymentFailed:
+    lines = diagnosis.log_lines(deployment.id)
+    evidence: dict[str, Any] = {"log_lines": lines}
+    if prediction:
+        evidence["prediction"] = prediction.model_dump()
+    read = f"Read the last log lines {IN_EVIDENCE}. " if lines else ""
     return DeploymentFailed(
         FailureCode.SMOKE_TEST_FAILED,
-        message + ".",
-        hint="Ask the container the same path on your own machine; its last log lines are in the "
-        "evidence. If the answer is as it should be, mend `smoke_test`.",
+        f"{message}.",
+        hint=f"{read}Run the image on your own machine and request the same path. If the response "
+        "is correct, change `smoke_test`.",
         evidence=evidence,
     )

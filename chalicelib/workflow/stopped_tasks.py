@@ -1,6 +1,6 @@
-"""What the words of ECS about a stopped task mean, for a person who has never seen ECS.
+"""Explain why a task stopped, for a person who has never seen ECS.
 
-The wordings: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
+ECS's texts: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
 and https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initialization-error.html
 """
 
@@ -16,7 +16,7 @@ from chalicelib.domain.parts import IN_EVIDENCE
 from chalicelib.domain.spec.fargate import PLATFORMS
 from chalicelib.domain.spec.spec import Spec
 
-# Codes of tasks that we, or ECS on our behalf, stopped.
+# Stop codes of tasks that Slipway stopped, or that ECS stopped as Slipway asked.
 STOPPED_ON_PURPOSE = {
     "UserInitiated",
     "ServiceSchedulerInitiated",
@@ -28,7 +28,7 @@ OUT_OF_MEMORY_EXIT = 137
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why a task stopped; `final`: the next one would stop for the same reason."""
+    """Why a task stopped. `final`: the next task would stop for the same reason."""
 
     code: FailureCode
     message: str
@@ -37,22 +37,23 @@ class Verdict:
 
 
 _UNREACHABLE = r"i/o timeout|context deadline|connection (issue|refused|timed out)|no such host"
-# What any task of this image and this network would meet again.
+# (pattern of ECS's reason, verdict) for tasks that stopped before their program ran. The first
+# match counts.
 _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
     (
         rf"(CannotPullContainerError|ResourceInitializationError).*({_UNREACHABLE})",
         Verdict(
             FailureCode.NETWORK_MISCONFIGURED,
-            "The task could not reach the registry or an AWS API that it starts with.",
-            "Ask the platform team whether the subnets have a route out, or VPC endpoints for ECR, "
-            "S3 and CloudWatch Logs, and whether the stack's AssignPublicIp fits.",
+            "The task could not reach the registry, or an AWS API that it needs to start.",
+            "Ask your platform team to check the stack's AssignPublicIp, and that the subnets have "
+            "a route to the internet or VPC endpoints for ECR, S3 and CloudWatch Logs.",
         ),
     ),
     (
         r"CannotPullContainerError.*(toomanyrequests|too many requests|rate limit|\b429 )",
         Verdict(
             FailureCode.IMAGE_ACCESS_DENIED,
-            "The registry limits how often {image} may be pulled, and the limit is reached.",
+            "The registry's rate limit for pulling {image} is reached.",
             "Push the image to Amazon ECR and deploy it from there.",
             final=True,
         ),
@@ -61,8 +62,9 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         r"no space left on device",
         Verdict(
             FailureCode.CONTAINER_EXITED,
-            "The image {image} does not fit on the task's disk of 20 GiB, compressed and unpacked.",
-            "Make the image smaller: leave build tools and data out of it.",
+            "The image {image} does not fit on the task's 20 GiB disk, which holds it both "
+            "compressed and unpacked.",
+            "Make the image smaller, for example by removing build tools and data.",
             final=True,
         ),
     ),
@@ -70,8 +72,8 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         r"CannotPullContainerError.*(denied|\b40[13] |not authorized|no basic auth)",
         Verdict(
             FailureCode.IMAGE_ACCESS_DENIED,
-            "ECS may not pull {image}.",
-            "Allow the stack's task execution role in the repository's policy.",
+            "ECS is not allowed to pull {image}.",
+            "Allow the stack's task execution role in the repository policy.",
             final=True,
         ),
     ),
@@ -80,7 +82,7 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         Verdict(
             FailureCode.IMAGE_NOT_FOUND,
             "The image {image} does not exist.",
-            "Check the tag, and that the push has ended, then deploy again.",
+            "Check the tag and that the push is complete, then deploy again.",
             final=True,
         ),
     ),
@@ -88,17 +90,18 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         r"CannotPullContainerError",
         Verdict(
             FailureCode.NETWORK_MISCONFIGURED,
-            "The image {image} could not be pulled.",
-            "See `evidence.stopped_reason`; most often the subnets have no route to the registry.",
+            "ECS could not pull the image {image}.",
+            "Read `evidence.stopped_reason`. Most often the subnets have no route to the registry.",
         ),
     ),
     (
         r"ResourceInitializationError.*(secret from|secrets manager|ssm|parameter)",
         Verdict(
             FailureCode.SECRET_UNAVAILABLE,
-            "A secret of the deployment could not be read when the task started.",
-            "Check the ARN in `secrets`, that the secret has a value, that the stack's "
-            "AllowedSecrets names it, and that its KMS key lets the task execution role decrypt.",
+            "ECS could not read a secret of the deployment when the task started.",
+            "Check that the ARN in `secrets` is correct, that the secret has a value, and that the "
+            "stack's AllowedSecrets includes it. Its KMS key must allow the task execution role to "
+            "decrypt.",
             final=True,
         ),
     ),
@@ -106,8 +109,8 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         r"ResourceInitializationError.*log group does not exist",
         Verdict(
             FailureCode.INTERNAL,
-            "The deployment's log group is gone, and a task does not start without it.",
-            "Retry: the log group is made again.",
+            "The deployment's log group was deleted, and no task starts without it.",
+            "Retry. Slipway then creates the log group again.",
             final=True,
         ),
     ),
@@ -115,17 +118,17 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         r"ResourceInitializationError",
         Verdict(
             FailureCode.NETWORK_MISCONFIGURED,
-            "The task could not be set up.",
-            "See `evidence.stopped_reason`; most often the subnets have no route to the AWS APIs.",
+            "ECS could not initialize the task.",
+            "Read `evidence.stopped_reason`. Most often the subnets have no route to the AWS APIs.",
         ),
     ),
     (
         r"CannotStartContainerError|CannotCreateContainerError",
         Verdict(
             FailureCode.CONTAINER_EXITED,
-            "The container could not be started.",
-            "See `evidence.container_reason`: most often `command` names a program that the image "
-            "does not have.",
+            "ECS could not start the container.",
+            "Read `evidence.container_reason`. Most often `command` names a program that is not in "
+            "the image.",
             final=True,
         ),
     ),
@@ -133,8 +136,8 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         r"Capacity is unavailable|RESOURCE:",
         Verdict(
             FailureCode.CAPACITY_UNAVAILABLE,
-            "AWS has no Fargate capacity for a task of this size now.",
-            "Retry later, or with a smaller `cpu` and `memory`.",
+            "AWS has no Fargate capacity for a task of this size at the moment.",
+            "Retry later, or deploy with less `cpu` and `memory`.",
         ),
     ),
 )
@@ -143,51 +146,54 @@ _UNHEALTHY = r"failed ELB health checks|failed container health checks"
 
 
 def stopped_by_itself(task: dict[str, Any]) -> bool:
-    """Whether a task stopped for a reason of its own, not because a service scaled or rolled."""
+    """Whether a task stopped for its own reason, not because its service scaled or replaced it."""
     if task.get("stopCode") in ("EssentialContainerExited", "TaskFailedToStart"):
         return True
-    if re.search(r"failed .* health checks|Essential container|Error", said_by(task)):
+    if re.search(r"failed .* health checks|Essential container|Error", reasons_of(task)):
         return True
     return task.get("stopCode") not in STOPPED_ON_PURPOSE
 
 
 def container_of(task: dict[str, Any]) -> dict[str, Any]:
-    """The task's one container as ECS describes it; empty before it exists."""
+    """The task's only container as ECS describes it; empty before it exists."""
     containers = task.get("containers", [])
     return next((c for c in containers if c["name"] == naming.CONTAINER_NAME), {})
 
 
-def said_by(task: dict[str, Any]) -> str:
-    """Everything that ECS says of why the task stopped."""
+def reasons_of(task: dict[str, Any]) -> str:
+    """The reasons that ECS gives for a stopped task and its container, in one text."""
     return " ".join((task.get("stoppedReason", ""), container_of(task).get("reason", ""))).strip()
 
 
 def judge(
     task: dict[str, Any], lines: list[str], spec: Spec, target_health: list[dict[str, Any]]
 ) -> Verdict:
-    """Why `task` stopped, by ECS's words, its exit code, its last log `lines`, and what the load
-    balancer had said of the targets."""
-    said, exit_code = said_by(task), container_of(task).get("exitCode")
-    if re.search(_WRONG_ARCHITECTURE, " ".join([said, *lines[-3:]]), re.IGNORECASE):
+    """Why `task` stopped.
+
+    Judged by ECS's reasons, the exit code, the last log `lines`, and the target health that the
+    load balancer reported earlier.
+    """
+    reasons, exit_code = reasons_of(task), container_of(task).get("exitCode")
+    if re.search(_WRONG_ARCHITECTURE, " ".join([reasons, *lines[-3:]]), re.IGNORECASE):
         return _wrong_architecture(spec)
     for pattern, verdict in _BEFORE_THE_START:
-        if re.search(pattern, said, re.IGNORECASE):
+        if re.search(pattern, reasons, re.IGNORECASE):
             message = verdict.message.format(image=spec.image)
             return Verdict(verdict.code, message, verdict.hint, verdict.final)
-    if re.search(_UNHEALTHY, said, re.IGNORECASE):
-        return unhealthy(spec, target_health)
-    if "OutOfMemory" in said or exit_code == OUT_OF_MEMORY_EXIT:
+    if re.search(_UNHEALTHY, reasons, re.IGNORECASE):
+        return _unhealthy(spec, target_health)
+    if "OutOfMemory" in reasons or exit_code == OUT_OF_MEMORY_EXIT:
         return Verdict(
             FailureCode.OUT_OF_MEMORY,
-            f"The container was killed (exit code {exit_code}): it used more than its "
+            f"The container was killed (exit code {exit_code}) because it used more than its "
             f"{spec.memory} MiB of memory.",
-            f'Deploy with more memory, such as "memory": {spec.memory * 2}.',
+            f'Deploy with more memory, for example "memory": {spec.memory * 2}.',
         )
     if task.get("stopCode") == "TaskFailedToStart" and exit_code is None:
         return Verdict(
             FailureCode.INTERNAL,
-            f"AWS could not start the task: {said.rstrip('.')}.",
-            "Retry; if it stays so, pass the id of the deployment on to the platform team.",
+            f"AWS could not start the task: {reasons.rstrip('.')}.",
+            "Retry. If it fails again, give the deployment ID to your platform team.",
         )
     return _exited(exit_code, lines)
 
@@ -197,42 +203,41 @@ def _wrong_architecture(spec: Spec) -> Verdict:
     other = next(name for name in PLATFORMS if name != spec.architecture)
     return Verdict(
         FailureCode.ARCHITECTURE_MISMATCH,
-        f"The image was built for another CPU architecture than {spec.architecture}.",
+        f"The image is not built for {spec.architecture}, the deployment's CPU architecture.",
         f"Build it with `docker buildx build --platform {platform}`, or deploy with "
         f'"architecture": "{other}".',
         final=True,
     )
 
 
-def unhealthy(spec: Spec, target_health: list[dict[str, Any]]) -> Verdict:
-    """Why the load balancer does not take a task for healthy."""
+def _unhealthy(spec: Spec, target_health: list[dict[str, Any]]) -> Verdict:
+    """Why the load balancer reports a task as unhealthy."""
     check = spec.health_check
-    told = next((t for t in target_health if t.get("reason")), {})
-    reason, description = told.get("reason", ""), told.get("description", "")
-    asked = f"GET {check.path} on port {spec.port}"
-    slow = f"a model that starts slowly needs more than {check.grace} s of `health_check.grace`"
+    target = next((t for t in target_health if t.get("reason")), {})
+    reason, description = target.get("reason", ""), target.get("description", "")
+    request = f"GET {check.path} on port {spec.port}"
+    slow = f"If the model starts slowly, raise `health_check.grace` (now {check.grace} s)."
     if reason == "Target.ResponseCodeMismatch":
-        message = f"{asked} does not answer with {check.status}: {description}."
-        hint = f"Set `health_check.path` to a path that answers {check.status}."
+        message = f"{request} did not return {check.status}: {description}."
+        hint = f"Set `health_check.path` to a path that returns {check.status}."
     elif reason == "Target.Timeout":
-        message = f"{asked} is not answered within {check.timeout} s."
-        hint = f"Raise `health_check.timeout`, or ask a lighter path; {slow}."
+        message = f"{request} had no response within {check.timeout} s."
+        hint = f"Raise `health_check.timeout`, or set `health_check.path` to a faster path. {slow}"
     elif reason == "Target.FailedHealthChecks":
-        message = f"{asked} has no answer: nothing listens there."
-        hint = f"Set `port` to the container's port, and listen on 0.0.0.0; {slow}."
+        message = f"{request} had no response because nothing listens on that port."
+        hint = f"Set `port` to the container's port, and listen on 0.0.0.0. {slow}"
     else:
-        message = f"{asked} does not pass the health check."
-        hint = f"Check `health_check` and `port`; {slow}."
+        message = f"{request} does not pass the health check."
+        hint = f"Check `health_check` and `port`. {slow}"
     return Verdict(FailureCode.HEALTH_CHECK_FAILED, message, hint)
 
 
 def _exited(exit_code: int | None, lines: list[str]) -> Verdict:
-    told = f" with exit code {exit_code}" if exit_code is not None else ""
+    code = f" with exit code {exit_code}" if exit_code is not None else ""
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    message = f"The container stops by itself{told}, again and again"
-    run = "Run the image on your own machine to see it happen."
-    return Verdict(
-        FailureCode.CONTAINER_EXITED,
-        f"{message}; its last words: {last[:200].rstrip('.')}." if last else f"{message}.",
-        f"The last log lines are {IN_EVIDENCE}; {run[0].lower()}{run[1:]}" if last else run,
-    )
+    message = f"The container keeps exiting{code}."
+    hint = "Run the image on your own machine to reproduce it."
+    if last:
+        message += f" Last log line: {last[:200].rstrip('.')}."
+        hint = f"Read the last log lines {IN_EVIDENCE}. {hint}"
+    return Verdict(FailureCode.CONTAINER_EXITED, message, hint)

@@ -1,7 +1,7 @@
-"""What the URL leads to: the tasks, or while the deployment is paused the answer that it is.
+"""What the URL points to: the tasks, or the pause response while the deployment is paused.
 
-The answer stands before the tasks go, and goes when they are healthy again, so that a caller never
-meets the load balancer's own 502 or 503.
+The pause response is in place before the tasks stop, and removed after they are healthy again. So a
+caller never gets the load balancer's own 502 or 503.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from chalicelib.workflow.step import Outcome
 
 
 def create_listener(deployment: Deployment) -> Outcome:
-    """The listeners, and where it is to be paused the rule before the tasks: the step of the
-    service, which takes the tasks away, comes after this one."""
+    """Creates the listeners, and the pause rule if the deployment is to be paused.
+
+    The step that stops the tasks comes after this one.
+    """
     made = listener.ensure(deployment)
-    # The one on 443 goes when HTTPS is turned off, and is told so.
+    # If HTTPS was turned off, the listener on 443 is gone, and the record shows that.
     names = {resource.name for resource in made}
 
     def change(record: Deployment) -> None:
@@ -28,9 +30,9 @@ def create_listener(deployment: Deployment) -> Outcome:
 
 
 def route_traffic(deployment: Deployment) -> Outcome:
-    """Lets callers through to the tasks, which are healthy by now."""
+    """Routes requests to the tasks, which are healthy by now, by deleting the pause rule."""
     if deployment.paused:
-        return Outcome(message="paused: the listener answers itself", status="skipped")
+        return Outcome(message="paused: the listener returns the pause response", status="skipped")
     pause_rule.delete(deployment)
 
     def change(record: Deployment) -> None:

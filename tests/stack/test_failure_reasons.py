@@ -165,7 +165,7 @@ def test_a_health_check_that_is_answered_with_404(
 def test_a_container_that_listens_elsewhere(harsh: Client, simulated: Simulated, made: Ids) -> None:
     failure = fails(harsh, simulated, made, "wrong-port", "HEALTH_CHECK_FAILED")
 
-    assert "nothing listens" in failure["message"]
+    assert "nothing listens on that port" in failure["message"]
     assert "`port`" in failure["hint"]
     assert any("8123" in line for line in failure["evidence"]["log_lines"])
 

@@ -96,7 +96,7 @@ def test_an_unhealthy_task_ends_it_when_the_next_could_not_be_judged_in_time(
 def test_a_tripped_circuit_breaker_ends_it(world: World) -> None:
     tripped = service_of(rollout="FAILED")
 
-    assert failure(world, found=tripped).message == "ECS gave the rollout up: tripped"
+    assert failure(world, found=tripped).message == "ECS stopped the rollout: tripped"
     assert failure(world, *crashed(1), found=tripped).code == "CONTAINER_EXITED"
 
 

@@ -47,7 +47,7 @@ def lives(deployment: Deployment) -> list[str]:
 @pytest.mark.usefixtures("zone")
 def test_a_domain_in_a_zone_of_this_account_leads_here(deployment: Deployment) -> None:
     outcome = bind(deployment)
-    assert outcome.message == f"{DOMAIN} leads here"
+    assert outcome.message == f"{DOMAIN} points to the load balancer"
     value = load_balancer.get(ID).dns_name
     assert deployment.dns == Dns(name=DOMAIN, type="A", value=value, managed=True)
     assert deployment.url == f"https://{DOMAIN}"
@@ -59,7 +59,7 @@ def test_a_domain_in_a_zone_of_this_account_leads_here(deployment: Deployment) -
 
 def test_elsewhere_the_record_to_set_is_told_and_nobody_waits(deployment: Deployment) -> None:
     outcome = bind(deployment)
-    assert outcome.message.endswith("set its CNAME as `dns` says")
+    assert outcome.message.endswith("set the CNAME record shown in `dns`")
     value = load_balancer.get(ID).dns_name
     assert deployment.dns == Dns(name=DOMAIN, type="CNAME", value=value, managed=False)
     assert outcome.resources == []
@@ -86,7 +86,9 @@ def test_it_is_waited_until_the_servers_know(deployment: Deployment) -> None:
 
     aws_says.answer("route53", "GetChange", reply)
     for _ in range(2):
-        with pytest.raises(NotReady, match="tells its servers") as raised:
+        with pytest.raises(
+            NotReady, match=f"Route 53 is propagating the record of {DOMAIN}"
+        ) as raised:
             domain_binding.bind(deployment)
         deployment.operation.evidence |= raised.value.evidence  # as the frame does
     bind(deployment)

@@ -27,7 +27,7 @@ def waiting(**fields: Any) -> Deployment:
 def test_a_healthy_deployment_is_ready_and_has_its_url(world: World) -> None:
     deployment = waiting()
     outcome = readiness.await_ready(deployment)
-    assert outcome.message == "1 healthy"
+    assert outcome.message == "1 task(s) healthy"
     assert outcome.change is not None
     outcome.change(deployment)
     assert deployment.url == "http://lb.example"
@@ -35,7 +35,7 @@ def test_a_healthy_deployment_is_ready_and_has_its_url(world: World) -> None:
 
 def test_no_wanted_tasks_are_ready_at_once(world: World) -> None:
     world.service, world.targets, world.tasks = service(0, 0), [], []
-    assert readiness.await_ready(waiting(count=0)).message == "0 healthy"
+    assert readiness.await_ready(waiting(count=0)).message == "0 task(s) healthy"
 
 
 def test_with_no_task_wanted_the_old_ones_have_to_be_gone(world: World) -> None:
@@ -43,10 +43,10 @@ def test_with_no_task_wanted_the_old_ones_have_to_be_gone(world: World) -> None:
     world.tasks = [{**running_task(), "desiredStatus": "STOPPED", "lastStatus": "DEACTIVATING"}]
     paused = waiting()
     paused.paused = True
-    with pytest.raises(NotReady, match=r"1 task\(s\) still to stop"):
+    with pytest.raises(NotReady, match=r"waiting for 1 task\(s\) to stop"):
         readiness.await_ready(paused)
     world.tasks[0]["lastStatus"] = "STOPPED"
-    assert readiness.await_ready(paused).message == "0 healthy"
+    assert readiness.await_ready(paused).message == "0 task(s) healthy"
 
 
 def test_a_young_load_balancer_is_looked_at_rarely(world: World, clock: Clock) -> None:
@@ -98,14 +98,14 @@ def service(primary: int, running: int, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("found", "targets", "words"),
     [
-        (None, [], "not there yet"),
-        (service(2, 2, status="DRAINING"), [], "not there yet"),
+        (None, [], "the service is not active yet"),
+        (service(2, 2, status="DRAINING"), [], "the service is not active yet"),
         (service(0, 0), [], "0 of 2 tasks running"),
         # Two tasks run, but of the version before.
         (service(0, 2), ["healthy"] * 2, "0 of 2 tasks running"),
-        (service(2, 3), ["healthy"] * 2, "1 task(s) still to stop"),
+        (service(2, 3), ["healthy"] * 2, "waiting for 1 task(s) to stop"),
         (service(2, 2), ["healthy", "initial"], "1 of 2 tasks healthy"),
-        (service(2, 2), ["healthy"] * 3, "1 target(s) still to leave"),
+        (service(2, 2), ["healthy"] * 3, "waiting for 1 target(s) to deregister"),
     ],
 )
 def test_what_is_waited_for_is_told(
@@ -172,7 +172,7 @@ def test_a_way_back_is_not_failed_by_the_tasks_that_made_it_needed(
         "taskDefinitionArn": f"arn:task-definition/{ID}:2",
     }
     world.tasks = [running_task(1, 3), *(stopped_task(n, **crashed) for n in range(3))]
-    assert readiness.await_ready(deployment).message == "1 healthy"
+    assert readiness.await_ready(deployment).message == "1 task(s) healthy"
 
 
 # --- a service that scales by itself -------------------------------------------------------
@@ -202,7 +202,9 @@ def test_that_it_scales_out_meanwhile_makes_it_no_less_ready(world: World) -> No
     readiness.await_ready(deployment)
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "1 of 2 tasks running"), (5, "1 task.* to stop")])
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 of 2 tasks running"), (5, r"waiting for 1 task\(s\) to stop")]
+)
 def test_out_of_the_bounds_it_is_not_ready(world: World, count: int, words: str) -> None:
     with pytest.raises(NotReady, match=words):
         readiness.await_ready(scaled_to(world, count))
@@ -211,9 +213,9 @@ def test_out_of_the_bounds_it_is_not_ready(world: World, count: int, words: str)
 def test_the_version_before_must_have_gone_though_the_bounds_have_room(world: World) -> None:
     deployment = scaled_to(world, 2)
     world.service = service(2, 3)
-    with pytest.raises(NotReady, match=r"1 task.* to stop"):
+    with pytest.raises(NotReady, match=r"waiting for 1 task\(s\) to stop"):
         readiness.await_ready(deployment)
     world.service = service(2, 2)
     world.targets.append(target("healthy", n=3))
-    with pytest.raises(NotReady, match=r"1 target.* to leave"):
+    with pytest.raises(NotReady, match=r"waiting for 1 target\(s\) to deregister"):
         readiness.await_ready(deployment)

@@ -100,7 +100,7 @@ def test_the_sample_is_the_first_512_bytes_whatever_they_are(model: Model) -> No
 def test_another_status_fails_with_the_answer_as_evidence(model: Model) -> None:
     model.answers = [(500, b"Traceback")]
     error = failure(running())
-    assert "answered 500, not 200" in error.message
+    assert "returned 500, expected 200" in error.message
     assert error.evidence["prediction"]["sample"] == "Traceback"
 
 
@@ -117,13 +117,16 @@ def test_a_wanted_503_is_no_trouble(model: Model) -> None:
 @pytest.mark.usefixtures("model")
 def test_missing_keys_are_named() -> None:
     error = failure(running(json_has=["items", "scores", "model"]))
-    assert "without scores, model in its JSON" in error.message
+    assert "returned a response without the JSON key(s) scores, model." in error.message
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"\xff", b'"items"', b"[" * 100])
 def test_an_answer_that_is_no_json_object_has_no_keys(model: Model, body: bytes) -> None:
     model.answers = [(200, body)]
-    assert "without items" in failure(running(json_has=["items"])).message
+    assert (
+        "returned a response without the JSON key(s) items."
+        in failure(running(json_has=["items"])).message
+    )
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
@@ -138,14 +141,14 @@ def test_a_503_that_stays_is_a_failure(model: Model) -> None:
     model.answers = [(503, b"")]
     with pytest.raises(NotReady):
         smoke_test.run(running(attempts=4))
-    assert "answered 503" in failure(running(attempts=5)).message
+    assert "returned 503" in failure(running(attempts=5)).message
 
 
 @pytest.mark.usefixtures("model")
 def test_a_slow_answer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([100.0, 100.25])
     monkeypatch.setattr(smoke_test.time, "monotonic", lambda: next(moments, 100.25))
-    assert "took 250 ms, more than 200" in failure(running(max_latency_ms=200)).message
+    assert "took 250 ms (at most 200 ms allowed)" in failure(running(max_latency_ms=200)).message
 
 
 def test_a_refused_connection_is_asked_again_and_then_a_failure(
@@ -157,7 +160,7 @@ def test_a_refused_connection_is_asked_again_and_then_a_failure(
         at(monkeypatch, f"http://127.0.0.1:{bound.getsockname()[1]}")
         with pytest.raises(NotReady, match="ConnectionRefusedError"):
             smoke_test.run(running(attempts=1))
-        assert "had no answer" in failure(running(attempts=5)).message
+        assert "had no response" in failure(running(attempts=5)).message
 
 
 def test_a_connection_that_breaks_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +180,7 @@ def test_without_tasks_there_is_nothing_to_ask(aws_calls: list[str]) -> None:
 
 def test_a_redirect_is_not_followed(model: Model) -> None:
     model.answers = [(302, b"")]
-    assert "answered 302" in failure(running()).message
+    assert "returned 302" in failure(running()).message
     assert len(model.asked) == 1
 
 
@@ -205,7 +208,7 @@ def test_a_pause_is_proven_and_is_no_prediction(model: Model) -> None:
     model.answers = [PAUSED]
     outcome = smoke_test.run(pausing())
     assert (outcome.status, outcome.prediction) == ("succeeded", None)
-    assert outcome.message == "GET /?uid=20 answered 503: it is paused"
+    assert outcome.message == "GET /?uid=20 returned 503: the deployment is paused"
     assert model.asked == ["/?uid=20"]
 
 
@@ -217,7 +220,7 @@ def test_another_answer_while_paused_is_asked_again_and_then_a_failure(
     with pytest.raises(NotReady, match=str(answer[0])):
         smoke_test.run(pausing(attempts=4))
     error = failure(pausing(attempts=5))
-    assert f"answered {answer[0]}, and not 503 that it is paused" in error.message
+    assert f"returned {answer[0]}, not the pause response (503)" in error.message
     assert error.evidence["answer"]["status"] == answer[0]
 
 

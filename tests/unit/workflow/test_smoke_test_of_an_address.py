@@ -86,7 +86,9 @@ def test_a_private_issuer_is_told_and_refused_nothing(serve: Serve) -> None:
     serve(DOMAIN)
     outcome = smoke_test.run(running(certificate_arn=CERTIFICATE, domain=DOMAIN))
     assert outcome.prediction
-    assert "issuer is not known here: self-signed certificate" in outcome.message
+    assert (
+        "Slipway does not know the certificate's issuer: self-signed certificate" in outcome.message
+    )
 
 
 def test_a_certificate_for_another_name_is_no_success(serve: Serve) -> None:
@@ -112,4 +114,6 @@ def test_an_old_protocol_is_refused() -> None:
 def test_where_only_some_callers_get_in_it_is_skipped_and_says_why(aws_calls: list[str]) -> None:
     outcome = smoke_test.run(running(ingress_cidrs=["203.0.113.0/24"]))
     assert (outcome.status, outcome.prediction, aws_calls) == ("skipped", None, [])
-    assert outcome.message.startswith("ingress_cidrs lets only some callers in")
+    assert (
+        outcome.message == "ingress_cidrs restricts callers, and Slipway's IP address is not fixed"
+    )

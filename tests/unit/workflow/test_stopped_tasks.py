@@ -120,7 +120,7 @@ def test_the_exit_code_tells_the_code(exit_code: int, code: str) -> None:
 def test_the_reason_of_the_container_counts_too() -> None:
     container = {"name": "app", "exitCode": 137, "reason": "OutOfMemoryError: killed"}
     verdict = verdict_of(stopped_task(containers=[container]))
-    assert "it used more than its 512 MiB of memory" in verdict.message
+    assert "because it used more than its 512 MiB of memory" in verdict.message
     assert '"memory": 1024' in verdict.hint
 
 
@@ -139,7 +139,7 @@ def test_words_in_the_log_tell_nothing_else() -> None:
 def test_the_last_words_of_the_container_are_in_the_message() -> None:
     verdict = verdict_of(stopped_task(), "Traceback", "ModuleNotFoundError: No module named x", "")
 
-    assert verdict.message.endswith("its last words: ModuleNotFoundError: No module named x.")
+    assert verdict.message.endswith("Last log line: ModuleNotFoundError: No module named x.")
     assert "exit code 1" in verdict.message
     assert "`evidence.log_lines`" in verdict.hint
     assert not verdict.final
@@ -155,12 +155,22 @@ def test_where_it_wrote_nothing_no_lines_are_promised() -> None:
         (
             "Target.ResponseCodeMismatch",
             "Health checks failed with these codes: [404]",
-            "[404]",
+            "did not return 200-399: Health checks failed with these codes: [404].",
             "health_check.path",
         ),
-        ("Target.Timeout", "Request timed out", "within 4 s", "health_check.timeout"),
-        ("Target.FailedHealthChecks", "Health checks failed", "nothing listens", "`port`"),
-        ("", "", "does not pass", "`health_check`"),
+        (
+            "Target.Timeout",
+            "Request timed out",
+            "had no response within 4 s",
+            "health_check.timeout",
+        ),
+        (
+            "Target.FailedHealthChecks",
+            "Health checks failed",
+            "had no response because nothing listens on that port",
+            "`port`",
+        ),
+        ("", "", "does not pass the health check", "`health_check`"),
     ],
 )
 def test_what_the_load_balancer_said_makes_the_message(
