@@ -6,10 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request
+from chalicelib.chat.words import MOST_CHARACTERS
 from chalicelib.domain.spec import faults
 from chalicelib.platform.observability import logger
-
-MOST_CHARACTERS = 4000
 
 
 class ChatCommand(BaseModel):

@@ -1,7 +1,8 @@
-"""The grammar of the commands: a typed line in, a command or a hint out.
+"""Parse a typed line into a command, or into a hint if it is mistyped.
 
-The same for Slack and for every other chat. The table of commands is in `verbs.py`, their
-`field=value` in `options.py`, quotes and what chat programs make of a line in `words.py`.
+The grammar is the same for Slack and for every other chat. The table of commands is in `verbs.py`,
+the options (`field=value`) are in `options.py`. Quotes and the changes that chat programs make to a
+line are in `words.py`.
 """
 
 from __future__ import annotations
@@ -11,28 +12,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.chat import options, words
-from chalicelib.chat.endpoint import MOST_CHARACTERS
 from chalicelib.chat.options import Unclear
-from chalicelib.chat.verbs import MEANT, NEXT_IMAGE, VERBS, Verb
-from chalicelib.chat.words import shown
+from chalicelib.chat.verbs import BY_SYNONYM, NEXT_IMAGE, VERBS, Verb
+from chalicelib.chat.words import MOST_CHARACTERS, shown
 
 MOST_HINT = 600
 PROGRAM = "slipway"
 MOST_NAME = 24
-# Between an image and its name: `deploy <image> as recommender`.
+# Words that people type between an image and its name: `deploy <image> as recommender`.
 FILLERS = ("as", "to", "for", "with", "and", "the", "name", "named", "called")
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to do.
+    """A valid command.
 
     Attributes:
         verb: one of `verbs.VERBS`.
-        reference: the name or id of the deployment; of `help` the command that it is about.
-        body: what the API takes as the body: of deploy a spec, of update and scale the fields that
-            change, of extend the `ttl`. An object in it (`environment`, `scaling`) has the parts
-            that were named, and no more.
+        reference: the name or ID of the deployment; for `help`, the command to explain.
+        body: the body for the API. It holds a spec for `deploy`, the changed fields for `update`
+            and `scale`, and the `ttl` for `extend`. An object in it (`environment`, `scaling`) has
+            only the parts that were typed.
     """
 
     verb: str
@@ -42,22 +42,22 @@ class Command:
 
 @dataclass(frozen=True)
 class Misunderstanding:
-    """What is wrong, and the nearest valid command; commands are `within code marks`.
+    """What is wrong with a line, and the nearest valid command. Commands are between backquotes.
 
-    Plain text that repeats what was typed: for Slack &, < and > are to be escaped.
+    The plain text repeats what the user typed. Escape &, < and > before sending it to Slack.
     """
 
     text: str
 
 
 def parse(text: str, prefix: str = "") -> Command | Misunderstanding:
-    """A typed line as a command. Never raises; an empty line asks for help.
+    """Parses a typed line. Never raises. An empty line means `help`.
 
-    `prefix` is what the chat has typed before a command, such as `/slipway `: so a hint names it.
+    `prefix` is what users of the chat type before a command, such as `/slipway `. Hints show it.
     """
     if len(text) > MOST_CHARACTERS:
         return Misunderstanding(
-            f"A command has at most {MOST_CHARACTERS} characters, and this one {len(text)}.\n"
+            f"A command has at most {MOST_CHARACTERS} characters; this one has {len(text)}.\n"
             f"For example: `{prefix}{VERBS['deploy'].example}`"
         )
     try:
@@ -72,12 +72,12 @@ def parse(text: str, prefix: str = "") -> Command | Misunderstanding:
     try:
         return _read(verb, line[1:])
     except Unclear as unclear:
-        usage = f": `{prefix}{unclear.usage}`." if unclear.usage else ""
-        return _hint(f"{unclear}{usage}", unclear.meant or line, prefix)
+        usage = f" Usage: `{prefix}{unclear.usage}`." if unclear.usage else ""
+        return _hint(f"{unclear}{usage}", unclear.suggestion or line, prefix)
 
 
 def help_text(about: str | None = None, prefix: str = "") -> str:
-    """The commands, a line each; or all about one of them. `prefix` as in `parse`."""
+    """One line for each command, or the help of one command. `prefix` as in `parse`."""
     verb = VERBS.get(about or "")
     if verb is None:
         return "\n".join(f"`{prefix}{each.usage}` {each.help}" for each in VERBS.values())
@@ -87,27 +87,25 @@ def help_text(about: str | None = None, prefix: str = "") -> str:
     ]
     if verb.fields:
         without = _without(verb)
-        known = [o for o in options.table().values() if o.kind != "object"]
-        names = " ".join(f"{o.form}=…" for o in known if o.name not in without)
-        lines.append(f"Every field of the spec can be given: {names}")
-        lines.append("Lists are comma-separated, and `none` takes a value away.")
+        fields = [o for o in options.table().values() if o.kind != "object"]
+        names = " ".join(f"{o.form}=…" for o in fields if o.name not in without)
+        lines.append(f"Options: {names}")
+        lines.append("Separate the items of a list with commas. `none` removes a value.")
     return "\n".join(lines)
 
 
 def _read(verb: Verb, line: list[str]) -> Command:
-    """Raises `Unclear`."""
-    typed, fields = _sorted(line)
-    if fields and not verb.fields:
-        raise Unclear(f"`{verb.name}` takes no {shown(fields[0])}", usage=verb.usage)
-    if len(typed) > len(verb.arguments):
-        surplus = shown(typed[len(verb.arguments)])
-        raise Unclear(f"`{verb.name}` has no use for {surplus}", usage=verb.usage)
+    """The command of a verb and the words after it. Raises `Unclear`."""
+    typed, fields = _partition(line)
+    surplus = [*([] if verb.fields else fields), *typed[len(verb.arguments) :]]
+    if surplus:
+        raise Unclear(f"`{verb.name}` does not take {shown(surplus[0])}.", usage=verb.usage)
     for argument, word in zip(verb.arguments, typed, strict=False):
         if argument.rule and not argument.fits(word):
             raise Unclear(f"<{argument.name}> {argument.rule}, not {shown(word)}.")
     for argument in verb.arguments[len(typed) :]:
         if argument.required:
-            raise Unclear(f"`{verb.name}` needs <{argument.name}>", usage=verb.usage)
+            raise Unclear(f"`{verb.name}` needs <{argument.name}>.", usage=verb.usage)
     return _command(verb, typed, options.read(fields, _without(verb)))
 
 
@@ -115,27 +113,27 @@ def _command(verb: Verb, typed: list[str], body: dict[str, Any]) -> Command:
     if verb.name == "deploy":
         image = re.sub(r"^https?://", "", typed[0])
         return Command("deploy", None, {"name": _name_of(image), "image": image, **body})
-    # No name has capitals, but phones begin with one.
+    # Names have no capitals, but phones capitalize the first letter.
     reference = typed[0].lower() if typed else None
     if verb.name == "scale":
         if int(typed[1]) == 0:
-            fault = "Scaled to 0 it would be ACTIVE, and its URL without an answer."
-            raise Unclear(fault, meant=["pause", typed[0].lower()])
+            fault = "Scaling to 0 would leave an ACTIVE deployment with no tasks."
+            raise Unclear(fault, suggestion=["pause", typed[0].lower()])
         return Command("scale", reference, {"count": int(typed[1])})
     if verb.name == "extend":
         return Command("extend", reference, {"ttl": typed[1]})
     if verb.name == "update" and not body:
-        raise Unclear("`update` needs a field to change", usage=verb.usage)
+        raise Unclear("`update` needs an option to change.", usage=verb.usage)
     return Command(verb.name, reference, body or None)
 
 
-def _sorted(line: list[str]) -> tuple[list[str], list[str]]:
-    """(words at places of their own, `field=value` words)."""
+def _partition(line: list[str]) -> tuple[list[str], list[str]]:
+    """(positional words, `field=value` words)."""
     return [w for w in line if "=" not in w], [w for w in line if "=" in w]
 
 
 def _without(verb: Verb) -> frozenset[str]:
-    """The fields of the spec that the command has elsewhere."""
+    """The spec fields that the command takes as a positional argument."""
     return frozenset({"image"} if verb.name == "deploy" else ())
 
 
@@ -144,10 +142,10 @@ def _without_program(line: list[str]) -> list[str]:
 
 
 def _name_of(image: str) -> str:
-    """A name by the rule, made of the repository's: `team/Recommend_v2:1` is `recommend-v2`."""
+    """A valid name made from the repository's name: `recommend-v2` for `team/Recommend_v2:1`."""
     repository = re.split("[:@]", image.rpartition("/")[2])[0]
     name = re.sub("[^a-z0-9]+", "-", repository.lower()).strip("-")
-    # A letter comes first, and AWS keeps `internal-` for load balancers.
+    # A name starts with a letter, and AWS reserves the prefix `internal-` of load balancer names.
     if not name[:1].isalpha() or name.split("-")[0] == "internal":
         name = f"app-{name}"
     return name[:MOST_NAME].strip("-")
@@ -160,7 +158,8 @@ def _hint(fault: str, line: list[str], prefix: str) -> Misunderstanding:
     typed = line[0].lower() if line else ""
     if typed not in VERBS and len(line) > 1 and line[1].lower() in VERBS:  # `please deploy …`
         return _hint(fault, line[1:], prefix)
-    verb = VERBS.get(typed) or MEANT.get(typed) or VERBS.get(options.nearest(typed, VERBS) or "")
+    similar = VERBS.get(options.nearest(typed, VERBS) or "")
+    verb = VERBS.get(typed) or BY_SYNONYM.get(typed) or similar
     if verb is None:
         return Misunderstanding(f"{fault}\nTo see all commands: `{prefix}help`")
     command, is_typed = _nearest(verb, typed, [w for w in line[1:] if words.is_typeable(w)])
@@ -169,61 +168,60 @@ def _hint(fault: str, line: list[str], prefix: str) -> Misunderstanding:
     return Misunderstanding(f"{fault}\nFor example: `{prefix}{command}`")
 
 
-def _nearest(verb: Verb, said: str, line: list[str]) -> tuple[str, bool]:
-    """A valid command of what was typed, and whether nothing had to be made up for it. `said` is
-    what stood in the verb's place."""
-    typed, fields = _sorted(line)
-    kept = _mended(fields, verb) if verb.fields else []
-    # `scale recommender count=3`, `deploy image=…`: the value may be what is missing.
+def _nearest(verb: Verb, typed_verb: str, line: list[str]) -> tuple[str, bool]:
+    """A valid command made from the typed words, and whether it has only typed words."""
+    typed, fields = _partition(line)
+    kept = _corrected(fields, verb) if verb.fields else []
+    # `scale recommender count=3`, `deploy image=…`: the value may be the missing argument.
     dropped = fields if not verb.fields else [w for w in fields if w.startswith("image=")]
     candidates = typed + [word.partition("=")[2] for word in dropped]
-    found, is_typed = [], True
+    arguments, is_typed = [], True
     for argument in verb.arguments:
         word = next((each for each in candidates if argument.fits(each)), None)
         if word is None and argument.name == "command":
             word = next(filter(None, (options.nearest(each, VERBS) for each in candidates)), None)
         if word is None and argument.required:
             word, is_typed = argument.example, False
-        found += [word] if word else []
-    spare = [each for each in typed if each not in found and each.lower() not in FILLERS]
-    # `environment.MODE`, with no value.
+        arguments += [word] if word else []
+    spare = [each for each in typed if each not in arguments and each.lower() not in FILLERS]
+    # Options without a value, such as `environment.MODE`.
     bare = {each: options.completed(each, _without(verb)) for each in spare if verb.fields}
     if any(bare.values()):
-        completed = _mended([*fields, *filter(None, bare.values())], verb)
+        completed = _corrected([*fields, *filter(None, bare.values())], verb)
         kept, is_typed = completed, is_typed and len(completed) == len(kept)
     if verb.name == "deploy" and not any(word.startswith("name=") for word in kept):
-        names = (word for word in candidates if _could_name(word) and not bare.get(word))
+        names = (word for word in candidates if _could_be_name(word) and not bare.get(word))
         kept += [f"name={word}" for word in names][:1]
     if verb.name == "update" and not kept:
-        is_of_image = said in ("redeploy", "upgrade")
-        kept, is_typed = [f"image={NEXT_IMAGE}" if is_of_image else "count=2"], False
-    return _line([verb.name, *found], kept), is_typed
+        changes_image = typed_verb in ("redeploy", "upgrade")
+        kept, is_typed = [f"image={NEXT_IMAGE}" if changes_image else "count=2"], False
+    return _line([verb.name, *arguments], kept), is_typed
 
 
-def _mended(fields: list[str], verb: Verb) -> list[str]:
-    """Those that can be read, or something near that can, each option once."""
-    told: list[str] = []
+def _corrected(fields: list[str], verb: Verb) -> list[str]:
+    """The valid options among `fields`, corrected where possible, each once."""
+    valid: list[str] = []
     for word in fields:
-        mended = options.mended(word, _without(verb))
-        if mended and words.is_typeable(mended):
+        option = options.corrected(word, _without(verb))
+        if option and words.is_typeable(option):
             try:
-                options.read([*told, mended], _without(verb))
+                options.read([*valid, option], _without(verb))
             except Unclear:
                 continue
-            told.append(mended)
-    return told
+            valid.append(option)
+    return valid
 
 
-def _could_name(word: str) -> bool:
+def _could_be_name(word: str) -> bool:
     return word.lower() not in FILLERS and VERBS["status"].arguments[0].fits(word)
 
 
-def _line(found: list[str], kept: list[str]) -> str:
-    """As much of it as makes a hint, and no more."""
-    line = words.typed(found)
-    for word in kept:
-        longer = words.typed([*found, word])
+def _line(command: list[str], fields: list[str]) -> str:
+    """The command with as many of the options as fit into a hint."""
+    line = words.typed(command)
+    for word in fields:
+        longer = words.typed([*command, word])
         if len(longer) > MOST_HINT:
             break
-        found, line = [*found, word], longer
+        command, line = [*command, word], longer
     return line

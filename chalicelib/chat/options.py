@@ -1,7 +1,9 @@
-"""`field=value` in a command: every field of the spec, dotted where it lies within another.
+"""Options of a command, typed as `field=value`.
 
-The table of them is made of the spec's own model, so that a new field is an option by itself. What
-a value may be, beyond its type, is for the API to say.
+Every field of the spec is an option. A field inside another has a dotted name, such as
+`health_check.path`. The table of options is built from the spec's model, so a new field becomes an
+option without a change here. This module checks only the type of a value. The API validates the
+rest.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from chalicelib.domain.spec.spec import Spec
 
 Kind = Literal["number", "text", "list", "map", "object"]
 NOTHING = ("none", "null")
-# For a hint, where what was typed cannot stand.
+# Values for hints, used if the typed value is not valid.
 EXAMPLES = {
     "name": "recommender",
     "ttl": "8h",
@@ -33,21 +35,24 @@ EXAMPLES = {
 
 
 class Unclear(Exception):
-    """A command that cannot be read; the message says why, in a sentence for its author.
+    """A command that cannot be parsed. The message is a sentence for the user.
 
-    `usage` is how the command is typed, to be told after the message; `meant` are the words of
-    another command that does what was asked for.
+    Attributes:
+        usage: the usage of the command, to show after the message.
+        suggestion: the words of another command that does what the user wants.
     """
 
-    def __init__(self, message: str, *, usage: str = "", meant: list[str] | None = None) -> None:
+    def __init__(
+        self, message: str, *, usage: str = "", suggestion: list[str] | None = None
+    ) -> None:
         super().__init__(message)
         self.usage = usage
-        self.meant = meant
+        self.suggestion = suggestion
 
 
 @dataclass(frozen=True)
 class Option:
-    """A field of the spec. `map` takes `<name>.<key>`, `object` only `none`."""
+    """A field of the spec. A `map` is typed as `<name>.<key>`; an `object` accepts only `none`."""
 
     name: str
     kind: Kind
@@ -56,7 +61,7 @@ class Option:
 
     @property
     def example(self) -> str | None:
-        """A value that can be typed; None where none comes to mind."""
+        """A valid value for a hint; None if there is no obvious one."""
         known = EXAMPLES.get(self.name)
         if known is None and type(self.default) in (int, str) and self.default != "":
             return str(self.default)
@@ -64,39 +69,40 @@ class Option:
 
     @property
     def form(self) -> str:
-        """How it is typed, up to the value."""
+        """What is typed before the `=`."""
         return f"{self.name}.KEY" if self.kind == "map" else self.name
 
 
 @functools.cache
 def table() -> dict[str, Option]:
-    """Every option by its name, in the order of the spec."""
+    """Every option by its name, in the spec's order."""
     return {option.name: option for option in _of_model(Spec, "")}
 
 
 def read(words: list[str], without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The fields that `field=value` words say, nested as the API takes them.
+    """The fields in `field=value` words, nested as in the API's body.
 
-    Raises `Unclear` for an unknown option, one given twice, and a value of another type.
+    Raises `Unclear` for an unknown option, an option that is given twice, and a value of the wrong
+    type. `without` names options that the command does not have.
     """
     body: dict[str, Any] = {}
     for word in words:
         name, _, text = word.partition("=")
         path, option = _find(name, without)
         value = _value(option, name, text)
-        place = body
+        parent = body
         for part in path[:-1]:
-            place = place.setdefault(part, {})
-            if place is None:  # `scaling=none scaling.max=3`
+            parent = parent.setdefault(part, {})
+            if parent is None:  # `scaling=none scaling.max=3`
                 raise Unclear(f"{shown(path[0])} is given twice.")
-        if path[-1] in place:
+        if path[-1] in parent:
             raise Unclear(f"{shown(name)} is given twice.")
-        place[path[-1]] = value
+        parent[path[-1]] = value
     return body
 
 
-def mended(word: str, without: frozenset[str] = frozenset()) -> str | None:
-    """The nearest `field=value` that can be read; None where there is nothing like it."""
+def corrected(word: str, without: frozenset[str] = frozenset()) -> str | None:
+    """The nearest valid `field=value`; None if no option is similar."""
     name, _, text = word.partition("=")
     for known in (name, nearest_name(name, without)):
         for value in (text, table()[known].example if known in table() else None):
@@ -110,7 +116,7 @@ def mended(word: str, without: frozenset[str] = frozenset()) -> str | None:
 
 
 def completed(name: str, without: frozenset[str] = frozenset()) -> str | None:
-    """An option that was typed without a value, with one that fits; None where it is none."""
+    """An option that was typed without a value, with a valid value; None if it is no option."""
     try:
         _, option = _find(name, without)
     except Unclear:
@@ -120,7 +126,7 @@ def completed(name: str, without: frozenset[str] = frozenset()) -> str | None:
 
 
 def nearest_name(name: str, without: frozenset[str] = frozenset()) -> str | None:
-    """The name of an option that is most like `name`: `max` is `scaling.max`."""
+    """The name of the option that is most similar to `name`: for `max`, `scaling.max`."""
     name = name.strip("-")
     head, _, key = name.partition(".")
     maps = [option.name for option in table().values() if option.kind == "map"]
@@ -133,25 +139,26 @@ def nearest_name(name: str, without: frozenset[str] = frozenset()) -> str | None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` begins or is most like; None for one that is like none."""
+    """The only known word that begins with `word`, else the most similar one, else None."""
     known, word = list(known), word.lower()
-    begun = [each for each in known if len(word) > 1 and each.startswith(word)]
-    if len(begun) == 1:
-        return begun[0]
-    # The library's own cutoff, 0.6. Its time grows with both lengths.
-    found = difflib.get_close_matches(word, known, n=1) if len(word) <= 40 else []
-    return found[0] if found else None
+    beginning = [each for each in known if len(word) > 1 and each.startswith(word)]
+    if len(beginning) == 1:
+        return beginning[0]
+    # With the library's default cutoff of 0.6. Its running time grows with both lengths.
+    similar = difflib.get_close_matches(word, known, n=1) if len(word) <= 40 else []
+    return similar[0] if similar else None
 
 
 def _find(name: str, without: frozenset[str]) -> tuple[list[str], Option]:
+    """The path of the field in the body, and its option."""
     head, _, key = name.partition(".")
-    found = table().get(head)
-    if found and found.kind == "map" and key:
-        return [head, key], found
-    found = table().get(name)
-    if found is None or name in without:
-        raise Unclear(f"There is no option {shown(name)} here.")
-    return name.split("."), found
+    option = table().get(head)
+    if option and option.kind == "map" and key:
+        return [head, key], option
+    option = table().get(name)
+    if option is None or name in without:
+        raise Unclear(f"This command has no option {shown(name)}.")
+    return name.split("."), option
 
 
 def _value(option: Option, name: str, text: str) -> Any:
@@ -162,7 +169,7 @@ def _value(option: Option, name: str, text: str) -> Any:
     if option.kind in ("map", "object"):
         inner = [each for each in table() if each.startswith(f"{option.name}.")]
         parts = " ".join(f"{each}=…" for each in inner) or f"{option.form}=…"
-        raise Unclear(f"{shown(option.name)} is given part by part: {parts}.")
+        raise Unclear(f"Set the parts of {shown(option.name)} one by one: {parts}.")
     if not text:
         raise Unclear(f"{shown(name)} has no value.")
     if option.kind == "number":
@@ -175,7 +182,7 @@ def _value(option: Option, name: str, text: str) -> Any:
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` is one to nine plain digits."""
+    """Whether `text` is one to nine ASCII digits."""
     return text.isascii() and text.isdigit() and len(text) <= 9
 
 
@@ -188,7 +195,7 @@ def _of_model(model: type[BaseModel], prefix: str) -> Iterable[Option]:
 
 
 def _kind(annotation: Any) -> tuple[Kind, bool, type[BaseModel] | None]:
-    """(kind, whether it may be null, the model of an object)."""
+    """(kind, whether it may be null, the model if it is an object)."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0])

@@ -1,8 +1,8 @@
-"""Answers as plain text: what a person needs, and short.
+"""Replies to commands as short plain text.
 
-The documents are the API's own (`api/answers.py`). Commands stand `within code marks`, after the
-`prefix` that the chat has them typed with (`/slipway ` in Slack). What a
-container or AWS wrote comes with any characters that it has: for Slack escape &, < and >.
+They are made from the API's answers (`api/answers.py`). Commands are between backquotes and start
+with the `prefix` that users of the chat type (`/slipway ` in Slack). Text from a container or from
+AWS is not escaped. Escape &, < and > before sending it to Slack.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from chalicelib.domain.errors import (
 
 Document = dict[str, Any]
 
-# What a message of a chat can hold without being cut or folded.
+# A chat message of this size is neither cut nor folded.
 MOST_LINES = 20
 MOST_LINE = 300
 MOST_LISTED = 50
 MOST_MEANT = 5
-# What a command that was accepted is doing, and about how many minutes that takes.
+# verb -> (what an accepted command does, about how many minutes that takes)
 DOING = {
     "deploy": ("Deploying", 3),
     "update": ("Updating", 3),
@@ -33,54 +33,55 @@ DOING = {
     "pause": ("Pausing", 1),
     "resume": ("Resuming", 1),
     "rollback": ("Rolling back", 3),
-    "retry": ("Trying again:", 3),
+    "retry": ("Retrying", 3),
     "delete": ("Deleting", 3),
 }
 FIXES: dict[type[RequestRefused], str] = {
-    NotFound: "`{prefix}list` names those that there are.",
-    NameTaken: "`{prefix}list` names those that there are; name=… takes another name.",
-    OperationInProgress: "`{prefix}status {reference}` tells how far it is.",
-    InvalidState: "`{prefix}status {reference}` tells more.",
+    NotFound: "To see your deployments: `{prefix}list`",
+    NameTaken: "Choose another name with name=…. To see your deployments: `{prefix}list`",
+    OperationInProgress: "To see its progress: `{prefix}status {reference}`",
+    InvalidState: "To see the details: `{prefix}status {reference}`",
     ValidationFailed: (
-        "Mend that and send the command again; `{prefix}help {verb}` tells what it takes."
+        "Correct this and send the command again. To see the options: `{prefix}help {verb}`"
     ),
 }
 SCALES_ITSELF = (
-    "Where it scales by itself: `{prefix}update {reference} scaling.max=5` changes the bounds, and "
-    "`{prefix}update {reference} scaling=none count=3` ends it."
+    "The deployment uses autoscaling. To change its bounds: `{prefix}update {reference} "
+    "scaling.max=5`. To turn autoscaling off: `{prefix}update {reference} scaling=none count=3`"
 )
 
 
 def accepted(verb: str, deployment: Document, *, prefix: str = "") -> str:
-    """A change has been accepted, or was done at once."""
+    """The reply to a change that was accepted, or that is already done."""
     name = _named(deployment)
     if deployment["status"] == "DELETED":
-        return f"{name} is deleted already. {_receipt(deployment)}"
+        return f"{name} is already deleted. {_receipt(deployment)}"
     if verb == "extend":
-        return f"{name} lives until {_moment(deployment['expires_at'])}."
+        return f"{name} now expires at {_moment(deployment['expires_at'])}."
     doing, minutes = DOING[verb]
     about = "about a minute" if minutes == 1 else f"about {minutes} minutes"
-    takes = "" if verb == "delete" and _nothing_left(deployment) else f"It takes {about}; "
-    # By the id once its name may soon be another's.
-    ask = deployment["id"] if verb == "delete" else deployment["name"]
-    return f"{doing} {name}. {takes}`{prefix}status {ask}` tells how far it is."
+    takes = "" if verb == "delete" and _all_gone(deployment) else f" This takes {about}."
+    # The ID after a delete, because the name may soon belong to another deployment.
+    reference = deployment["id"] if verb == "delete" else deployment["name"]
+    return f"{doing} {name}.{takes} To see the progress: `{prefix}status {reference}`"
 
 
 def status(deployment: Document, *, prefix: str = "") -> str:
-    """How far a deployment is, what it costs, and why it failed."""
+    """The status of a deployment: progress, URL, failure and cost."""
     lines = [_state(deployment)]
     if deployment["url"]:
         lines.append(f"URL: {deployment['url']}")
     if deployment["failure"]:
         lines += _failure(deployment, prefix)
     elif deployment["prediction"] and deployment["status"] == "ACTIVE":
-        found = deployment["prediction"]
-        answered = f"{found['status']} in {found['latency_ms']} ms"
-        lines.append(f"Sample: GET {found['path']} was answered {answered}: {cut(found['sample'])}")
+        prediction = deployment["prediction"]
+        result = f"{prediction['status']} in {prediction['latency_ms']} ms"
+        request = f"GET {prediction['path']}"
+        lines.append(f"Sample: {request} returned {result}: {cut(prediction['sample'])}")
     cost = deployment["cost"]
-    rate = f"USD {cost['usd_per_hour']:.4f} an hour, " if cost["usd_per_hour"] else ""
+    rate = f"USD {cost['usd_per_hour']:.4f} per hour, " if cost["usd_per_hour"] else ""
     lines.append(f"Cost: {rate}USD {cost['accrued_usd']:.2f} so far")
-    is_gone = deployment["status"] == "FAILED" and _nothing_left(deployment)
+    is_gone = deployment["status"] == "FAILED" and _all_gone(deployment)
     if deployment["expires_at"] and not deployment["deleted_at"] and not is_gone:
         lines.append(f"Expires: {_moment(deployment['expires_at'])}")
     return "\n".join(lines)
@@ -89,19 +90,19 @@ def status(deployment: Document, *, prefix: str = "") -> str:
 def listed(
     deployments: list[Document], *, more: bool, with_owner: bool = False, prefix: str = ""
 ) -> str:
-    """A line each, newest first; `more` where there are others."""
+    """One line for each deployment, newest first. `more`: whether there are older ones."""
     if not deployments:
-        return f"There is no deployment. `{prefix}deploy <image>` makes one."
+        return f"There are no deployments. To create one: `{prefix}deploy <image>`"
     lines = [_line(deployment, with_owner) for deployment in deployments]
-    return "\n".join([*lines, *(["There are more, which are older."] if more else [])])
+    return "\n".join([*lines, *(["Older deployments are not shown."] if more else [])])
 
 
 def logged(deployment: str, lines: list[Document]) -> str:
-    """The last lines that fit, oldest first."""
+    """The last log lines that fit, oldest first."""
     if not lines:
-        return f"There is no line of {deployment}."
+        return f"{deployment} has no log lines."
     shown = [f"{line['at'][11:19]} {cut(line['message'])}" for line in lines[-MOST_LINES:]]
-    return "\n".join([f"The last lines of {deployment} (UTC):", *shown])
+    return "\n".join([f"The last log lines of {deployment} (times in UTC):", *shown])
 
 
 def refused(
@@ -112,9 +113,9 @@ def refused(
     *,
     prefix: str = "",
 ) -> str:
-    """Why not, in the API's words with a line for each fault, and what to do.
+    """Why the API refused a command, with one line for each fault, and what to do.
 
-    `near` are names or ids that the caller may have meant.
+    `near` are names or IDs that the caller may have meant.
     """
     lines = [f"{fault['field']} {fault['message']}" for fault in refusal.errors]
     lines = lines or [refusal.detail]
@@ -128,7 +129,7 @@ def refused(
 
 
 def cut(text: str) -> str:
-    """On one line, and no longer than a line should be."""
+    """The text on one line, cut to MOST_LINE characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= MOST_LINE else f"{flat[:MOST_LINE]}…"
 
@@ -138,14 +139,14 @@ def _named(deployment: Document) -> str:
 
 
 def _moment(text: str) -> str:
-    """RFC 3339 as a person reads it."""
+    """An RFC 3339 timestamp for people."""
     return f"{text[:10]} {text[11:16]} UTC"
 
 
 def _state(deployment: Document) -> str:
     state, operation = f"{_named(deployment)} is {deployment['status']}", deployment["operation"]
     if deployment["status"] == "DELETED":
-        return f"{state} since {_moment(deployment['deleted_at'])}. {_receipt(deployment)}"
+        return f"{state} (since {_moment(deployment['deleted_at'])}). {_receipt(deployment)}"
     if operation["status"] == "rolled_back":
         return f"{state}, but its {operation['kind']} failed and was rolled back."
     if operation["status"] != "running":
@@ -161,25 +162,29 @@ def _failure(deployment: Document, prefix: str) -> list[str]:
         f"{failure['code']} in step {failure['step']}: {failure['message']}",
         f"What to do: {failure['hint']}",
     ]
-    lines += [f"Left: {each['kind']} {each['name']}" for each in deployment["leftovers"]]
+    lines += [
+        f"Not deleted: {each['kind']} {each['name']} ({cut(each['reason'])})"
+        for each in deployment["leftovers"]
+    ]
+    retry, delete = (f"`{prefix}{verb} {deployment['name']}`" for verb in ("retry", "delete"))
     if deployment["status"] == "DELETE_FAILED":
-        lines.append(f"`{prefix}retry {deployment['name']}` tries again.")
+        lines.append(f"To try again: {retry}")
     elif deployment["status"] == "FAILED":
         lines.append(
-            f"`{prefix}retry {deployment['name']}` tries the very same again. For another image or "
-            f"setting: `{prefix}delete {deployment['name']}`, then deploy again."
+            f"To try again with the same image and settings: {retry}. To change them: {delete}, "
+            "then deploy again."
         )
     return lines
 
 
-def _nothing_left(deployment: Document) -> bool:
-    """Whether nothing was made, or all that was made is gone again."""
+def _all_gone(deployment: Document) -> bool:
+    """Whether no resource was created, or every created resource is verified gone."""
     return all(each["verified_gone"] for each in deployment["resources"])
 
 
 def _receipt(deployment: Document) -> str:
     gone = sum(each["verified_gone"] for each in deployment["resources"])
-    return f"{gone} of its {len(deployment['resources'])} resources are verified to be gone."
+    return f"{gone} of {len(deployment['resources'])} resources verified gone."
 
 
 def _line(deployment: Document, with_owner: bool) -> str:

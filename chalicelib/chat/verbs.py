@@ -1,4 +1,4 @@
-"""The commands that there are, a row each: parsing, help and hints come from it."""
+"""The table of commands. Parsing, help and hints are derived from it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ NEXT_IMAGE = SAMPLE_IMAGE.replace(":1", ":2")
 
 @dataclass(frozen=True)
 class Argument:
-    """A word at a place of its own.
+    """A positional argument of a command.
 
     Attributes:
-        name: what it is called in the usage.
-        example: one that fits.
-        fits: whether a word looks like one.
-        rule: what it must be, where a word that does not fit is refused here; else "", and the API
-            says what is wrong with it.
+        name: its name in the usage.
+        example: a valid value.
+        fits: whether a word looks like a value.
+        rule: the error text for a word that does not fit. If it is "", the API validates the word.
     """
 
     name: str
@@ -42,11 +41,11 @@ class Verb:
     """A command.
 
     Attributes:
-        help: what it does, in a line.
-        arguments: the words that it takes, in their order.
-        fields: how the usage shows the fields of the spec that it takes; "" where it takes none.
-        example: a whole command.
-        also: what people type and mean this.
+        help: what it does, in one line.
+        arguments: its positional arguments, in order.
+        fields: how the usage shows the spec fields that it takes; "" if it takes none.
+        example: a complete command.
+        synonyms: words that people type for this command. They are not commands themselves.
     """
 
     name: str
@@ -54,7 +53,7 @@ class Verb:
     arguments: tuple[Argument, ...] = ()
     fields: str = ""
     example: str = ""
-    also: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
 
     @property
     def usage(self) -> str:
@@ -63,8 +62,8 @@ class Verb:
 
 
 def _is_name(word: str) -> bool:
-    known = (naming.NAME_PATTERN, naming.ID_PATTERN)
-    return any(re.fullmatch(pattern, word.lower()) for pattern in known)
+    patterns = (naming.NAME_PATTERN, naming.ID_PATTERN)
+    return any(re.fullmatch(pattern, word.lower()) for pattern in patterns)
 
 
 def _is_image(word: str) -> bool:
@@ -86,7 +85,7 @@ def _is_verb(word: str) -> bool:
 NAME = Argument("name", "recommender", _is_name)
 ONE_NAME = (NAME,)
 IMAGE = Argument("image", SAMPLE_IMAGE, _is_image)
-TASKS = Argument("n", "3", is_number, "must be a number of tasks")
+TASKS = Argument("n", "3", is_number, "must be a whole number of tasks")
 DURATION = Argument("duration", "8h", _is_duration, time_to_live.RULE)
 ANY_NAME = Argument("name", "recommender", _is_name, required=False)
 ANY_VERB = Argument("command", "deploy", _is_verb, "must be a command", required=False)
@@ -94,17 +93,17 @@ ANY_VERB = Argument("command", "deploy", _is_verb, "must be a command", required
 _ROWS = (
     Verb(
         "deploy",
-        "Deploys an image. Without name= it has the image's.",
+        "Deploys an image. Without name=, the name comes from the image.",
         (IMAGE,),
         "[name=… port=… ttl=…]",
-        # What the sample model needs to pass: it answers `GET /` with 400.
+        # The sample model needs these paths, because it returns 400 for `GET /`.
         f"deploy {SAMPLE_IMAGE} name=recommender ttl=8h "
         "health_check.path=/health smoke_test.path=/?uid=20",
         ("create", "launch", "run", "new", "up", "install"),
     ),
     Verb(
         "update",
-        "Changes it, without dropping requests.",
+        "Changes a deployment without dropping requests.",
         ONE_NAME,
         "[image=… count=… …]",
         f"update recommender image={NEXT_IMAGE}",
@@ -112,75 +111,75 @@ _ROWS = (
     ),
     Verb(
         "status",
-        "How far it is, its URL and its cost. Without a name: of the only one, or the list.",
+        "Shows progress, URL and cost. Without a name: your only deployment, or the list.",
         (ANY_NAME,),
         example="status recommender",
-        also=("get", "show", "info", "describe", "state", "url", "cost", "tasks"),
+        synonyms=("get", "show", "info", "describe", "state", "url", "cost", "tasks"),
     ),
-    Verb("list", "The deployments that there are.", example="list", also=("ls", "ps", "all")),
+    Verb("list", "Lists your deployments.", example="list", synonyms=("ls", "ps", "all")),
     Verb(
         "scale",
-        "Runs so many tasks.",
+        "Sets the number of tasks.",
         (NAME, TASKS),
         example="scale recommender 3",
-        also=("resize", "count"),
+        synonyms=("resize", "count"),
     ),
     Verb(
         "pause",
-        "Takes the tasks away and keeps the URL.",
+        "Stops all tasks and keeps the URL.",
         ONE_NAME,
         example="pause recommender",
-        also=("stop", "suspend", "sleep", "halt"),
+        synonyms=("stop", "suspend", "sleep", "halt"),
     ),
     Verb(
         "resume",
-        "Lets a paused one serve again.",
+        "Starts a paused deployment again.",
         ONE_NAME,
         example="resume recommender",
-        also=("start", "unpause", "continue", "wake"),
+        synonyms=("start", "unpause", "continue", "wake"),
     ),
     Verb(
         "rollback",
-        "Goes back to what served before.",
+        "Returns to the version that served before.",
         ONE_NAME,
         example="rollback recommender",
-        also=("undo", "revert", "back"),
+        synonyms=("undo", "revert", "back"),
     ),
     Verb(
         "retry",
-        "Goes on with one that failed.",
+        "Retries a failed deployment.",
         ONE_NAME,
         example="retry recommender",
-        also=("again", "repeat"),
+        synonyms=("again", "repeat"),
     ),
     Verb(
         "extend",
-        "Lets it live so long from now on.",
+        "Sets how long a deployment lives, counted from now.",
         (NAME, DURATION),
         example="extend recommender 8h",
-        also=("prolong", "ttl", "keep"),
+        synonyms=("prolong", "ttl", "keep"),
     ),
     Verb(
         "logs",
-        "The last lines that it wrote.",
+        "Shows the last log lines.",
         ONE_NAME,
         example="logs recommender",
-        also=("tail", "output"),
+        synonyms=("tail", "output"),
     ),
     Verb(
         "delete",
-        "Takes it away, with all that belongs to it.",
+        "Deletes a deployment and all its AWS resources.",
         ONE_NAME,
         example="delete recommender",
-        also=("rm", "remove", "destroy", "kill", "undeploy", "terminate", "down", "teardown"),
+        synonyms=("rm", "remove", "destroy", "kill", "undeploy", "terminate", "down", "teardown"),
     ),
     Verb(
         "help",
-        "The commands, or all about one.",
+        "Lists the commands, or explains one.",
         (ANY_VERB,),
         example="help deploy",
-        also=("?", "commands", "usage", "man"),
+        synonyms=("?", "commands", "usage", "man"),
     ),
 )
 VERBS: dict[str, Verb] = {verb.name: verb for verb in _ROWS}
-MEANT: dict[str, Verb] = {word: verb for verb in _ROWS for word in verb.also}
+BY_SYNONYM: dict[str, Verb] = {word: verb for verb in _ROWS for word in verb.synonyms}

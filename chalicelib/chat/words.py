@@ -1,14 +1,16 @@
-"""A typed line as words: what chat programs make of it is undone, quotes are as in a shell."""
+"""Split a typed line into words, with quotes as in a shell, and undo what chat programs change."""
 
 from __future__ import annotations
 
 import re
 import shlex
 
+# A command has at most so many characters.
+MOST_CHARACTERS = 4000
 # How Slack escapes: https://docs.slack.dev/messaging/formatting-message-text
 _LINK = re.compile(r"<((?:https?|mailto|tel):[^<>|]*)(?:\|([^<>]*))?>")
 _MENTION = re.compile(r"<([@#!])([^<>|]*)(?:\|([^<>]*))?>")
-# What phones and Slack make of quotes while one types, and characters that nobody sees.
+# Phones and Slack replace quotes with typographic ones. The last two characters are invisible.
 _TYPED = str.maketrans(
     {
         **dict.fromkeys("\u201c\u201d\u201e", '"'),
@@ -22,7 +24,7 @@ MOST_SHOWN = 80
 
 
 def split(text: str) -> list[str]:
-    """The words of a line. Raises `ValueError` with what is wrong with its quotes."""
+    """The words of a line. Raises `ValueError` if its quotes are wrong."""
     lexer = shlex.shlex(_plain(text), posix=True)
     lexer.whitespace = "".join({character for character in text if character.isspace()})
     lexer.whitespace_split = True
@@ -30,40 +32,40 @@ def split(text: str) -> list[str]:
     try:
         return list(lexer)
     except ValueError:
-        raise ValueError("A quote is not closed, or a backslash stands last.") from None
+        raise ValueError("A quote is not closed, or the line ends with a backslash.") from None
 
 
 def split_roughly(text: str) -> list[str]:
-    """The words of a line whose quotes are wrong, as if there were none."""
+    """The words of a line whose quotes are wrong, with its quotes ignored."""
     return re.sub(r"['\"\\]", "", _plain(text)).split()
 
 
 def typed(words: list[str]) -> str:
-    """A line of these words: `split` makes the same of it."""
+    """A line that `split` turns into these words."""
     return " ".join(shlex.quote(word) if _NEEDS_QUOTES.search(word) else word for word in words)
 
 
 def is_typeable(word: str) -> bool:
-    """Whether a hint can repeat the word as it is."""
+    """Whether a hint can repeat the word unchanged."""
     return word.isprintable() and len(word) <= 2 * MOST_SHOWN and not _UNTYPEABLE.search(word)
 
 
 def shown(word: str) -> str:
-    """What somebody typed, to be named in a sentence: cut, on one line, within one code mark."""
+    """A typed word for a sentence: shortened, on one line, between backquotes."""
     plain = "".join(c if c.isprintable() else " " for c in word).replace("`", "'") or "''"
     return f"`{plain if len(plain) <= MOST_SHOWN else plain[:MOST_SHOWN] + '…'}`"
 
 
 def _plain(text: str) -> str:
-    text = _MENTION.sub(lambda found: found[1] + (found[3] or found[2]), text)
-    text = _LINK.sub(lambda found: _target(found[1], found[2] or ""), text)
+    text = _MENTION.sub(lambda match: match[1] + (match[3] or match[2]), text)
+    text = _LINK.sub(lambda match: _target(match[1], match[2] or ""), text)
     for escaped, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
         text = text.replace(escaped, character)
-    # Also a command that was copied from a hint with its code marks.
+    # The last `strip` is for a command that was copied from a hint with its backquotes.
     return text.translate(_TYPED).strip().strip("`")
 
 
 def _target(address: str, label: str) -> str:
-    """What was typed: Slack makes `x.example` to `<http://x.example|x.example>`."""
+    """What the user typed: Slack turns `x.example` into `<http://x.example|x.example>`."""
     bare = re.sub(r"^(https?://|mailto:|tel:)", "", address)
     return label if label and bare.rstrip("/") == label.rstrip("/") else address

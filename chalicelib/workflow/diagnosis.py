@@ -137,9 +137,9 @@ def _ended_at(task: dict[str, Any]) -> datetime:
 
 
 def _is_too_late_for_another(deployment: Deployment, verdict: Verdict) -> bool:
-    """Whether the deadline ends the grace period of another task.
+    """Whether the deadline comes before the grace period of another task ends.
 
-    Until that period is over, an unhealthy task looks the same as a slow one.
+    Until then, an unhealthy task looks the same as a slow one.
     """
     grace = timedelta(seconds=deployment.spec.health_check.grace)
     unhealthy = verdict.code is FailureCode.HEALTH_CHECK_FAILED

@@ -124,7 +124,7 @@ def test_a_failed_one_is_retried() -> None:
         deployment.end_failed(MOMENT)
 
     store.update(made.id, fail)
-    assert "`retry rec` tries the very same again." in say("status rec").text
+    assert "To try again with the same image and settings: `retry rec`." in say("status rec").text
     # What does not mend it says what does.
     assert f"{made.id}, which is FAILED. Delete it first" in say(f"deploy {IMAGE} name=rec").text
     assert "Delete it and deploy again" in say("update rec port=81").text
@@ -135,7 +135,7 @@ def test_an_extension_is_done_at_once() -> None:
     serving()
     reply = say("extend rec 8h")
     assert record(reply).expires_at
-    assert "lives until" in reply.text
+    assert "now expires at" in reply.text
 
 
 def test_an_update_keeps_the_parts_that_it_does_not_name() -> None:
@@ -185,7 +185,7 @@ def test_a_status_is_the_apis_document_and_a_text() -> None:
 
 
 def test_a_status_without_a_name_is_of_the_only_one_or_the_list() -> None:
-    assert say("status").text == "There is no deployment. `deploy <image>` makes one."
+    assert say("status").text == "There are no deployments. To create one: `deploy <image>`"
     made = serving()
     only = say("status")
     assert only.deployment and only.deployment["id"] == made.id
@@ -252,7 +252,7 @@ def test_few_lines_of_late_are_joined_to_those_before() -> None:
 def test_logs_of_one_that_has_written_none() -> None:
     serving()
     reply = say("logs rec")
-    assert (reply.lines, reply.text) == ([], "There is no line of rec.")
+    assert (reply.lines, reply.text) == ([], "rec has no log lines.")
 
 
 # --- refusals --------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def test_anothers_deployment_is_not_found(text: str) -> None:
     for name in ("rec", made.id):
         reply = say(text.replace("rec", name, 1), BOB)
         assert reply.refused and reply.deployment is None
-        fix = "`list` names those that there are."
+        fix = "To see your deployments: `list`"
         assert reply.text == f"There is no deployment {name}\n{fix}"
     assert store.get(made.id) == made
 
@@ -305,7 +305,7 @@ def test_faults_are_told_a_line_each() -> None:
     lines = reply.text.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["image", "port", "cpu"]
     assert "such as 123456789012.dkr.ecr" in lines[0]
-    assert lines[-1].startswith("Mend that")
+    assert lines[-1].startswith("Correct this")
 
 
 def test_a_scope_that_is_lacking_is_told() -> None:
@@ -321,7 +321,7 @@ def test_a_wrong_moment_is_told() -> None:
     made = serving()
     assert say("resume rec").text == (
         f"{made.id} is ACTIVE already: only a PAUSED deployment can be resumed\n"
-        "`status rec` tells more."
+        "To see the details: `status rec`"
     )
     say("pause rec")
     assert "wait until its pause has ended" in say("scale rec 3").text

@@ -123,10 +123,10 @@ def test_its_bot_outlives_what_is_no_answer(
         url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        assert say(f"{url}/error") == "Slipway did not answer: HTTP status 502."
+        assert say(f"{url}/error") == "Slipway did not respond: HTTP status 502."
         for path in ("page", "json"):
-            assert say(f"{url}/{path}").startswith("Slipway did not answer. Look with `list`")
+            assert say(f"{url}/{path}").startswith("Slipway did not respond. Run `list`")
         server.shutdown()
         thread.join()
-    assert say(url).startswith("Slipway did not answer. Look with `list`")
+    assert say(url).startswith("Slipway did not respond. Run `list`")
     assert url in capsys.readouterr().out

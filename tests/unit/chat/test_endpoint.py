@@ -101,7 +101,7 @@ def test_another_owner_sees_and_changes_nothing(gateway: Gateway) -> None:
     for text in ("status rec", f"delete {made['id']}", "logs rec", f"scale {made['id']} 2"):
         answer = say(gateway, text, caller="team-b").json
         assert answer["text"].startswith("There is no deployment")
-    assert say(gateway, "list", caller="team-b").json["text"].startswith("There is no deployment")
+    assert say(gateway, "list", caller="team-b").json["text"].startswith("There are no deployments")
     assert gateway.get("/deployments/rec").json == made
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.chat import options
 from chalicelib.chat.grammar import Command, Misunderstanding, help_text, parse
-from chalicelib.chat.verbs import MEANT, VERBS
+from chalicelib.chat.verbs import BY_SYNONYM, VERBS
 from chalicelib.domain.naming import NAME_PATTERN
 from chalicelib.domain.spec import spec as specs
 from tests.support.builders import LIMITS, REGISTRY
@@ -199,31 +199,31 @@ MISTYPED = [
     ("🚀", "no command `🚀`", "help"),
     ("`rec` `x`", "no command `rec'`", "help"),
     # --- missing and surplus
-    ("deploy", "`deploy` needs <image>", f"deploy {VERBS['deploy'].arguments[0].example}"),
-    ("deploy image=r.io/x:1", "`deploy` needs <image>", "deploy r.io/x:1"),
-    ("scale", "`scale` needs <name>", "scale recommender 3"),
-    ("scale rec", "`scale` needs <n>: `scale <name> <n>`", "scale rec 3"),
-    ("scale rec count=5", "`scale` takes no `count=5`", "scale rec 5"),
-    ("scale rec 3 now", "no use for `now`", "scale rec 3"),
-    ("scale Rec 0", "ACTIVE, and its URL without an answer", "pause rec"),
-    ("extend rec", "`extend` needs <duration>", "extend rec 8h"),
-    ("extend rec ttl=3d", "`extend` takes no `ttl=3d`", "extend rec 3d"),
-    ("pause", "`pause` needs <name>", "pause recommender"),
-    ("pause rec now", "no use for `now`", "pause rec"),
-    ("delete", "`delete` needs <name>", "delete recommender"),
-    ("delete rec --force", "no use for `--force`", "delete rec"),
-    ("status my model", "no use for `model`", "status my"),
-    ("list all", "no use for `all`", "list"),
-    ("logs", "`logs` needs <name>", "logs recommender"),
-    ("update", "`update` needs <name>", "update recommender count=2"),
-    ("update rec", "needs a field to change", "update rec count=2"),
-    ("deploy r.io/x:1 rec", "no use for `rec`", "deploy r.io/x:1 name=rec"),
-    ("deploy r.io/x:1 as rec", "no use for `as`", "deploy r.io/x:1 name=rec"),
-    ("deploy r.io/x:1 name rec", "no use for `name`", "deploy r.io/x:1 name=rec"),
-    ("deploy r.io/x:1 port", "no use for `port`", "deploy r.io/x:1 port=80"),
-    ("update rec tags.a", "no use for `tags.a`", "update rec tags.a=value"),
-    ("update rec count=1 port", "no use for `port`", "update rec count=1 port=80"),
-    ("update rec tags.a tags.a=1", "no use for `tags.a`", "update rec tags.a=1"),
+    ("deploy", "`deploy` needs <image>.", f"deploy {VERBS['deploy'].arguments[0].example}"),
+    ("deploy image=r.io/x:1", "`deploy` needs <image>.", "deploy r.io/x:1"),
+    ("scale", "`scale` needs <name>.", "scale recommender 3"),
+    ("scale rec", "`scale` needs <n>. Usage: `scale <name> <n>`.", "scale rec 3"),
+    ("scale rec count=5", "`scale` does not take `count=5`.", "scale rec 5"),
+    ("scale rec 3 now", "`scale` does not take `now`.", "scale rec 3"),
+    ("scale Rec 0", "Scaling to 0 would leave an ACTIVE deployment with no tasks.", "pause rec"),
+    ("extend rec", "`extend` needs <duration>.", "extend rec 8h"),
+    ("extend rec ttl=3d", "`extend` does not take `ttl=3d`.", "extend rec 3d"),
+    ("pause", "`pause` needs <name>.", "pause recommender"),
+    ("pause rec now", "`pause` does not take `now`.", "pause rec"),
+    ("delete", "`delete` needs <name>.", "delete recommender"),
+    ("delete rec --force", "`delete` does not take `--force`.", "delete rec"),
+    ("status my model", "`status` does not take `model`.", "status my"),
+    ("list all", "`list` does not take `all`.", "list"),
+    ("logs", "`logs` needs <name>.", "logs recommender"),
+    ("update", "`update` needs <name>.", "update recommender count=2"),
+    ("update rec", "`update` needs an option to change.", "update rec count=2"),
+    ("deploy r.io/x:1 rec", "`deploy` does not take `rec`.", "deploy r.io/x:1 name=rec"),
+    ("deploy r.io/x:1 as rec", "`deploy` does not take `as`.", "deploy r.io/x:1 name=rec"),
+    ("deploy r.io/x:1 name rec", "`deploy` does not take `name`.", "deploy r.io/x:1 name=rec"),
+    ("deploy r.io/x:1 port", "`deploy` does not take `port`.", "deploy r.io/x:1 port=80"),
+    ("update rec tags.a", "`update` does not take `tags.a`.", "update rec tags.a=value"),
+    ("update rec count=1 port", "`update` does not take `port`.", "update rec count=1 port=80"),
+    ("update rec tags.a tags.a=1", "`update` does not take `tags.a`.", "update rec tags.a=1"),
     ("redeploy rec", "no command `redeploy`", f"update rec image={REGISTRY}/recommend:2"),
     ("redeploy rec port=81", "no command `redeploy`", "update rec port=81"),
     ("url rec", "no command `url`", "status rec"),
@@ -231,8 +231,8 @@ MISTYPED = [
     ("quota", "To see all commands", "help"),
     ("deploy r.io/x:1 image=r.io/y:2", "no option `image`", "deploy r.io/x:1"),
     # --- a value
-    ("scale rec many", "<n> must be a number of tasks, not `many`", "scale rec 3"),
-    ("scale 3 rec", "<n> must be a number of tasks, not `rec`", "scale rec 3"),
+    ("scale rec many", "<n> must be a whole number of tasks, not `many`", "scale rec 3"),
+    ("scale 3 rec", "<n> must be a whole number of tasks, not `rec`", "scale rec 3"),
     ("scale rec -1", "not `-1`", "scale rec 3"),
     ("scale rec 3.5", "not `3.5`", "scale rec 3"),
     ("scale rec ٣", "not `٣`", "scale rec 3"),
@@ -247,10 +247,14 @@ MISTYPED = [
     ("deploy r.io/x:1 ttl=", "`ttl` has no value", "deploy r.io/x:1 ttl=8h"),
     (
         "update rec scaling=3",
-        "`scaling` is given part by part: scaling.min=… scaling.max=…",
+        "Set the parts of `scaling` one by one: scaling.min=… scaling.max=…",
         "update rec scaling.min=3",
     ),
-    ("update rec environment=A", "part by part: environment.KEY=…", "update rec count=2"),
+    (
+        "update rec environment=A",
+        "Set the parts of `environment` one by one: environment.KEY=…",
+        "update rec count=2",
+    ),
     ("help scael", "must be a command, not `scael`", "help scale"),
     ("help xyzzy", "must be a command, not `xyzzy`", "help"),
     # --- an option
@@ -322,7 +326,7 @@ def test_a_chats_prefix_stands_before_the_hints_command(text: str) -> None:
 def test_a_chats_prefix_stands_before_usage_and_help() -> None:
     found = parse("scale rec", "/slipway ")
     assert isinstance(found, Misunderstanding)
-    assert "`scale` needs <n>: `/slipway scale <name> <n>`." in found.text
+    assert "`scale` needs <n>. Usage: `/slipway scale <name> <n>`." in found.text
     for each in help_text(prefix="/slipway ").splitlines():
         assert each.startswith("`/slipway ")
     assert "For example: `/slipway scale recommender 3`" in help_text("scale", "/slipway ")
@@ -330,7 +334,10 @@ def test_a_chats_prefix_stands_before_usage_and_help() -> None:
 
 def test_a_long_line_is_refused_at_once() -> None:
     found = parse("status " + "x" * 4000)
-    assert isinstance(found, Misunderstanding) and "at most 4000 characters" in found.text
+    assert (
+        isinstance(found, Misunderstanding)
+        and "at most 4000 characters; this one has 4007" in found.text
+    )
     assert isinstance(parse("status " + "x" * 3993), Command)
 
 
@@ -363,7 +370,7 @@ PIECES = [
     "“",
 ]
 NAMED = ["slipway", "rec", IMAGE, "none", "environment."]
-WORDS = st.sampled_from([*VERBS, *MEANT, *options.table(), *PIECES, *NAMED])
+WORDS = st.sampled_from([*VERBS, *BY_SYNONYM, *options.table(), *PIECES, *NAMED])
 LINES = (
     st.text() | st.lists(WORDS | st.text(max_size=5)).map(" ".join) | st.lists(WORDS).map("".join)
 )
@@ -407,7 +414,7 @@ def test_each_example_is_valid(verb: Any) -> None:
 
 
 def test_nothing_that_is_meant_is_a_command_too() -> None:
-    assert not set(MEANT) & set(VERBS)
+    assert not set(BY_SYNONYM) & set(VERBS)
 
 
 def test_help_names_every_command() -> None:
@@ -420,7 +427,7 @@ def test_help_of_a_command_has_its_example_and_its_options() -> None:
     told = help_text("update")
     for option in ("image=…", "scaling.max=…", "environment.KEY=…", "callback_url=…"):
         assert option in told
-    assert " image=…" not in help_text("deploy").split("Every field")[1]
+    assert " image=…" not in help_text("deploy").split("Options:")[1]
 
 
 def test_every_field_of_the_spec_is_an_option() -> None:

@@ -23,7 +23,7 @@ from chalicelib.domain.record import Status
 from tests.support.builders import MOMENT, active, deployment_of, failed, failure_of, in_status
 
 ID = "recommender-abcdef"
-COST = "Cost: USD 0.0400 an hour, USD 0.00 so far"
+COST = "Cost: USD 0.0400 per hour, USD 0.00 so far"
 
 
 def told(deployment: Deployment) -> list[str]:
@@ -53,7 +53,7 @@ def test_an_active_one_is_told_with_url_sample_cost_and_end() -> None:
     assert told(deployment) == [
         f"recommender ({ID}) is ACTIVE.",
         "URL: http://recommender.example",
-        'Sample: GET /?uid=20 was answered 200 in 12 ms: {"items": [1, 2]}',
+        'Sample: GET /?uid=20 returned 200 in 12 ms: {"items": [1, 2]}',
         COST,
         "Expires: 2026-11-24 17:30 UTC",
     ]
@@ -64,7 +64,7 @@ def test_a_failed_one_is_told_with_reason_hint_and_way_on() -> None:
         f"recommender ({ID}) is FAILED.",
         "IMAGE_NOT_FOUND in step resolve_image: it is not there",
         "What to do: push it",
-        "`retry recommender` tries the very same again. For another image or setting: "
+        "To try again with the same image and settings: `retry recommender`. To change them: "
         "`delete recommender`, then deploy again.",
     ]
 
@@ -93,8 +93,8 @@ def test_a_deleted_one_is_told_with_its_receipt() -> None:
     deployment = in_status(Status.DELETED)
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
     assert told(deployment)[0] == (
-        f"recommender ({ID}) is DELETED since 2026-11-24 09:30 UTC. "
-        "1 of its 1 resources are verified to be gone."
+        f"recommender ({ID}) is DELETED (since 2026-11-24 09:30 UTC). "
+        "1 of 1 resources verified gone."
     )
 
 
@@ -103,8 +103,8 @@ def test_what_a_delete_left_is_named() -> None:
     deployment.failure = failed().failure
     deployment.leftovers = [Leftover(kind="load_balancer", name=ID, reason="in use")]
     lines = told(deployment)
-    assert f"Left: load_balancer {ID}" in lines
-    assert "`retry recommender` tries again." in lines
+    assert f"Not deleted: load_balancer {ID} (in use)" in lines
+    assert "To try again: `retry recommender`" in lines
 
 
 @pytest.mark.parametrize("verb", sorted(set(CHANGES) - {"extend"}))
@@ -113,14 +113,14 @@ def test_each_change_says_what_is_done_and_how_to_see_it(verb: str) -> None:
     serving.resources = [Resource(kind="cluster", name=ID)]
     said = text.accepted(verb, resource.render(serving, MOMENT))
     ask = ID if verb == "delete" else "recommender"
-    assert f"recommender ({ID}). It takes about" in said
-    assert said.endswith(f"`status {ask}` tells how far it is.")
+    assert f"recommender ({ID}). This takes about" in said
+    assert said.endswith(f"To see the progress: `status {ask}`")
 
 
 def test_a_deploy_is_told_in_one_line() -> None:
     assert text.accepted("deploy", resource.render(deployment_of(), MOMENT)) == (
-        f"Deploying recommender ({ID}). It takes about 3 minutes; "
-        "`status recommender` tells how far it is."
+        f"Deploying recommender ({ID}). This takes about 3 minutes. "
+        "To see the progress: `status recommender`"
     )
 
 
@@ -128,19 +128,19 @@ def test_a_delete_of_what_is_gone_already_names_no_minutes() -> None:
     deployment = failed()
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
     said = text.accepted("delete", resource.render(deployment, MOMENT))
-    assert said == f"Deleting recommender ({ID}). `status {ID}` tells how far it is."
+    assert said == f"Deleting recommender ({ID}). To see the progress: `status {ID}`"
 
 
 def test_an_extension_is_told_with_the_new_end() -> None:
     deployment = active()
     deployment.extend("8h", MOMENT)
     said = text.accepted("extend", resource.render(deployment, MOMENT))
-    assert said == f"recommender ({ID}) lives until 2026-11-24 17:30 UTC."
+    assert said == f"recommender ({ID}) now expires at 2026-11-24 17:30 UTC."
 
 
 def test_a_delete_of_what_is_deleted_says_so() -> None:
     said = text.accepted("delete", resource.render(in_status(Status.DELETED), MOMENT))
-    assert said.startswith(f"recommender ({ID}) is deleted already.")
+    assert said.startswith(f"recommender ({ID}) is already deleted.")
 
 
 def test_a_list_has_a_line_each() -> None:
@@ -153,11 +153,13 @@ def test_a_list_has_a_line_each() -> None:
     ]
     for_admin = text.listed(documents, more=True, with_owner=True).splitlines()
     assert for_admin[0].startswith("first (team-a, first-abcdef) ACTIVE")
-    assert for_admin[-1] == "There are more, which are older."
+    assert for_admin[-1] == "Older deployments are not shown."
 
 
 def test_an_empty_list_says_how_to_begin() -> None:
-    assert text.listed([], more=False) == "There is no deployment. `deploy <image>` makes one."
+    assert (
+        text.listed([], more=False) == "There are no deployments. To create one: `deploy <image>`"
+    )
 
 
 def test_logs_are_the_last_lines_that_fit() -> None:
@@ -167,10 +169,10 @@ def test_logs_are_the_last_lines_that_fit() -> None:
     ]
     lines[-1]["message"] = "x" * 1000
     head, *shown = text.logged("recommender", lines).splitlines()
-    assert head == "The last lines of recommender (UTC):"
+    assert head == "The last log lines of recommender (times in UTC):"
     assert shown[0] == "09:30:10 line 10"
     assert shown[-1] == f"09:30:29 {'x' * text.MOST_LINE}…"
-    assert text.logged("recommender", []) == "There is no line of recommender."
+    assert text.logged("recommender", []) == "recommender has no log lines."
 
 
 def test_a_refusal_has_each_fault_and_the_fix() -> None:
@@ -182,7 +184,7 @@ def test_a_refusal_has_each_fault_and_the_fix() -> None:
     assert text.refused(refusal, "deploy", None, []).splitlines() == [
         "port must be 1 to 65535",
         "cpu must be one of 256",
-        "Mend that and send the command again; `help deploy` tells what it takes.",
+        "Correct this and send the command again. To see the options: `help deploy`",
     ]
 
 
@@ -197,7 +199,7 @@ def test_scaling_is_named_only_where_it_is_in_the_way() -> None:
 
 def test_other_refusals_have_the_apis_words() -> None:
     said = text.refused(InvalidState("x is FAILED"), "pause", "x", [])
-    assert said == "x is FAILED\n`status x` tells more."
+    assert said == "x is FAILED\nTo see the details: `status x`"
     said = text.refused(NotFound("There is no x"), "pause", "x", ["xy"])
     assert said == "There is no x\nDid you mean `xy`?"
     said = text.refused(QuotaExceeded("too many. Delete one."), "deploy", None, [])
