@@ -31,7 +31,7 @@ from chalicelib.api.requests import Request, invalid
 from chalicelib.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from chalicelib.platform.clock import now
 from chalicelib.platform.observability import logger
-from chalicelib.store import table
+from chalicelib.store import keys, table
 
 HEADER = "Idempotency-Key"
 METHODS = ("POST", "PATCH")
@@ -56,14 +56,12 @@ class _Claim:
     holder: str
 
     @property
-    def keys(self) -> tuple[str, str]:
-        return f"OWNER#{self.owner}", f"IDEMPOTENCY#{self.key}"
+    def table_key(self) -> keys.Key:
+        return keys.idempotency(self.owner, self.key)
 
     def item(self, lifetime: timedelta, document: str | None = None) -> dict[str, Any]:
-        pk, sk = self.keys
         return {
-            "pk": pk,
-            "sk": sk,
+            **self.table_key.attributes,
             "fingerprint": self.fingerprint,
             "holder": self.holder,
             "purge_at": int((now() + lifetime).timestamp()),
@@ -108,7 +106,7 @@ def _take(claim: _Claim) -> Answer | None:
             table.put_item(claim.item(CLAIMED), _FREE, {":now": moment})
             return None
         except table.Conflict:
-            found = table.get_item(*claim.keys)
+            found = table.get_item(*claim.table_key)
         if found:  # otherwise it was given back in between
             return _kept(claim, found, moment)
     raise _in_use(1)
@@ -146,7 +144,7 @@ def _keep(claim: _Claim, answer: Answer) -> None:
 
 def _give_back(claim: _Claim) -> None:
     try:
-        table.delete_item(*claim.keys, _MINE, {":holder": claim.holder})
+        table.delete_item(*claim.table_key, _MINE, {":holder": claim.holder})
     except Exception:
         # The refusal is what the caller must be told; the claim ends by itself.
         logger.exception("idempotency key not given back", extra={"owner": claim.owner})

@@ -15,9 +15,8 @@ from typing import Any
 
 from chalicelib.platform import clock
 from chalicelib.platform.settings import settings
-from chalicelib.store import table, work
+from chalicelib.store import keys, table, work
 
-SK = "REQUEST"
 # Before each command in a text for Slack: typed without it, one is a word to the channel.
 PREFIX = "/slipway "
 # Past the five minutes within which the signature could be used again, by far.
@@ -57,8 +56,7 @@ def accept(request_id: str, asked: Asked) -> bool:
     """Leaves it to the chat worker; False where this request was accepted before."""
     moment = clock.now()
     item = {
-        "pk": f"SLACK#{request_id}",
-        "sk": SK,
+        **keys.slack_request(request_id).attributes,
         **asdict(asked),
         "asked_at": clock.rfc3339(moment),
         "purge_at": int((moment + KEPT).timestamp()),

@@ -38,10 +38,9 @@ from chalicelib.platform import clock, shared_secrets
 from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.observability import logger
 from chalicelib.store import deployments as store
-from chalicelib.store import table, work
+from chalicelib.store import keys, table, work
 
 WEBHOOK = "webhook"
-PREFIX, EXPIRY = "MESSAGE#", "MESSAGE#expiry-"
 # After the end of an operation nobody waits for its message any more.
 TOLD_WITHIN = timedelta(hours=1)
 KEPT = timedelta(days=2)
@@ -69,20 +68,20 @@ def announce(
     if not in_channel and not shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK):
         return
     moment = clock.now()
-    pk = f"DEPLOYMENT#{deployment['id']}"
-    sk = _sk(deployment["operation"]["started_at"], channel if in_channel else WEBHOOK)
+    started_at, where = deployment["operation"]["started_at"], channel if in_channel else WEBHOOK
+    key = keys.slack_message(deployment["id"], started_at, where)
     known: dict[str, Any] = {"asked_by": user}
     if response_url:
         known["response_url"] = response_url
         known["response_until"] = rfc3339(response_until)
-    item = {**_item(pk, sk, moment), **work.due_now(work.COURIER, moment), **known}
+    item = {**_item(key, moment), **work.due_now(work.COURIER, moment), **known}
     for attempt in range(ATTEMPTS):
         sleep(PAUSE * attempt)
         if _is_written(table.put(item, "attribute_not_exists(pk)")):
             return
         # The courier has made it: who asked is new to it. It stays as due as it is, for somebody
         # may be at it.
-        if _is_written(table.update(pk, sk, "attribute_exists(pk)", change=known)):
+        if _is_written(table.update(*key, "attribute_exists(pk)", change=known)):
             return
     raise Retryable(f"the message of {deployment['id']} is written by too many at once")
 
@@ -109,8 +108,8 @@ def hand_over(claim: work.Claim) -> bool:
     """Has the stack's incoming webhook tell what a channel cannot be told; False without one."""
     if not shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK) or is_webhook(claim.sk):
         return False
-    moment, sk = clock.now(), f"{claim.sk.rpartition('#')[0]}#{WEBHOOK}"
-    item = {**_item(claim.pk, sk, moment), "asked_by": claim.item.get("asked_by")}
+    moment, key = clock.now(), keys.Key(claim.pk, f"{claim.sk.rpartition('#')[0]}#{WEBHOOK}")
+    item = {**_item(key, moment), "asked_by": claim.item.get("asked_by")}
     _is_written(table.put(item | work.due_now(work.COURIER, moment), "attribute_not_exists(pk)"))
     return True
 
@@ -146,17 +145,17 @@ def _keys_of(deployment_id: str) -> list[tuple[str, str]]:
     deployment = store.get(deployment_id)
     if deployment is None:
         return []
-    moment, pk = clock.now(), f"DEPLOYMENT#{deployment_id}"
+    moment = clock.now()
     found = table.query(
         "pk = :pk AND begins_with(sk, :prefix)",
-        {":pk": pk, ":prefix": PREFIX},
+        {":pk": keys.deployment(deployment_id).pk, ":prefix": keys.MESSAGE},
         ConsistentRead=True,
     )
     items = {item["sk"]: item for item in found}
     made = [
-        {**_item(pk, sk, moment), **work.due(work.COURIER, moment)}
-        for sk in _wanted(deployment, moment)
-        if sk not in items
+        {**_item(key, moment), **work.due(work.COURIER, moment)}
+        for key in _wanted(deployment, moment)
+        if key.sk not in items
     ]
     for item in made:
         # Another courier may be first, and that is as well.
@@ -168,17 +167,21 @@ def _keys_of(deployment_id: str) -> list[tuple[str, str]]:
     return [(item["pk"], item["sk"]) for item in (*made, *stirred)]
 
 
-def _wanted(deployment: Deployment, moment: datetime) -> list[str]:
-    """The sort keys of the messages that the owner's channels, or the webhook, are to have."""
+def _wanted(deployment: Deployment, moment: datetime) -> list[keys.Key]:
+    """The keys of the messages that the owner's channels, or the webhook, are to have."""
     told = []
     operation = deployment.operation
     if operation.finished_at is None or moment - operation.finished_at < TOLD_WITHIN:
         told.append(rfc3339(operation.started_at))
     if is_expiring(deployment, moment) and deployment.expires_at:
-        told.append(f"expiry-{rfc3339(deployment.expires_at)}")
+        told.append(f"{keys.EXPIRY}{rfc3339(deployment.expires_at)}")
     if not told:
         return []
-    return [_sk(subject, channel) for channel in _channels(deployment.owner) for subject in told]
+    return [
+        keys.slack_message(deployment.id, subject, channel)
+        for channel in _channels(deployment.owner)
+        for subject in told
+    ]
 
 
 def is_expiring(deployment: Deployment, moment: datetime) -> bool:
@@ -200,12 +203,8 @@ def _channels(owner: str) -> list[str]:
     return [WEBHOOK] if has_webhook else []
 
 
-def _sk(subject: str, channel: str) -> str:
-    return f"{PREFIX}{subject}#{channel}"
-
-
-def _item(pk: str, sk: str, moment: datetime) -> dict[str, Any]:
-    return {"pk": pk, "sk": sk, "purge_at": int((moment + KEPT).timestamp())}
+def _item(key: keys.Key, moment: datetime) -> dict[str, Any]:
+    return {**key.attributes, "purge_at": int((moment + KEPT).timestamp())}
 
 
 def _is_written(write: dict[str, Any]) -> bool:

@@ -15,10 +15,9 @@ from typing import Any
 from chalicelib.domain.errors import NotFound, Retryable
 from chalicelib.platform import clock
 from chalicelib.slack import inbox
-from chalicelib.store import table
+from chalicelib.store import keys, table
 from chalicelib.store.tokens import SCOPES, Caller
 
-PK = "SLACK_OWNERS"
 # `admin` is never given to Slack: it would be every deployment's for whoever gets into a channel.
 GRANTED = ("read", "deploy")
 ID_PATTERN = re.compile(r"[UWCGD][A-Z0-9]{1,20}", re.ASCII)
@@ -41,7 +40,10 @@ class Mapping:
 
 def owner_of(user: str, channel: str) -> Caller | None:
     """As whom a user acts in a channel; None where neither is mapped. One consistent read."""
-    found = {item["sk"]: item for item in table.get_items([(PK, channel), (PK, user)])}
+    found = {
+        item["sk"]: item
+        for item in table.get_items([keys.slack_owner(channel), keys.slack_owner(user)])
+    }
     item = found.get(channel) or found.get(user)
     if item is None:
         return None
@@ -54,7 +56,7 @@ def channels_of(owner: str) -> list[str]:
     # Users begin with U or W, so they are left out: only C, D and G are before H.
     found = table.query(
         "pk = :pk AND sk BETWEEN :first AND :last",
-        {":pk": PK, ":first": "C", ":last": "H", ":owner": owner, ":true": True},
+        {":pk": keys.SLACK_OWNERS, ":first": "C", ":last": "H", ":owner": owner, ":true": True},
         FilterExpression="slack_owner = :owner AND announce = :true",
     )
     return [item["sk"] for item in found]
@@ -62,7 +64,10 @@ def channels_of(owner: str) -> list[str]:
 
 def list_mappings() -> list[Mapping]:
     """All of them, by id."""
-    return [_mapping(i) for i in table.query("pk = :pk", {":pk": PK}, ConsistentRead=True)]
+    return [
+        _mapping(i)
+        for i in table.query("pk = :pk", {":pk": keys.SLACK_OWNERS}, ConsistentRead=True)
+    ]
 
 
 def put(slack_id: str, owner: str, scopes: list[str], announce: bool) -> tuple[Mapping, bool]:
@@ -75,10 +80,9 @@ def put(slack_id: str, owner: str, scopes: list[str], announce: bool) -> tuple[M
         Retryable: somebody else writes it at this moment.
     """
     for _ in range(ATTEMPTS):
-        known = table.get_item(PK, slack_id)
+        known = table.get_item(*keys.slack_owner(slack_id))
         item = {
-            "pk": PK,
-            "sk": slack_id,
+            **keys.slack_owner(slack_id).attributes,
             # Not `owner`, which is the key of an index of deployments.
             "slack_owner": owner,
             "scopes": [scope for scope in SCOPES if scope in scopes],
@@ -96,10 +100,10 @@ def put(slack_id: str, owner: str, scopes: list[str], announce: bool) -> tuple[M
 
 def delete(slack_id: str) -> None:
     """Takes a mapping away. Raises `NotFound` where there is none, `Retryable` likewise."""
-    if table.get_item(PK, slack_id) is None:
+    if table.get_item(*keys.slack_owner(slack_id)) is None:
         raise NotFound(f"{slack_id} is not mapped to an owner")
     try:
-        table.delete_item(PK, slack_id, "attribute_exists(pk)", {})
+        table.delete_item(*keys.slack_owner(slack_id), "attribute_exists(pk)", {})
     except table.Conflict:
         raise Retryable(f"the mapping of {slack_id} is being written by somebody else") from None
 

@@ -16,7 +16,7 @@ from chalicelib.platform.clock import rfc3339
 from chalicelib.slack import blocks, messages
 from chalicelib.slack.blocks import Message
 from chalicelib.store import deployments as store
-from chalicelib.store import work
+from chalicelib.store import keys, work
 
 # Events that end an operation, and what its status was then.
 ENDS = {
@@ -47,12 +47,12 @@ class Subject:
 
 def subject_of(claim: work.Claim) -> Subject | None:
     """What to tell by the record as it is now; None where there is nothing any more."""
-    deployment = store.get(claim.pk.partition("#")[2])
+    deployment = store.get(keys.identifier(claim.pk))
     if deployment is None:
         return _taken_back(claim)
     subject = claim.sk.split("#")[1]
-    if claim.sk.startswith(messages.EXPIRY):
-        return _expiry(deployment, subject.removeprefix("expiry-"))
+    if subject.startswith(keys.EXPIRY):
+        return _expiry(deployment, subject.removeprefix(keys.EXPIRY))
     if rfc3339(deployment.operation.started_at) == subject:
         return _present(claim, deployment)
     return _superseded(claim, deployment)

@@ -1,28 +1,10 @@
-"""The deployments' records in the table.
+"""Deployments in the table: their records, events and names (`keys.py` has the keys).
 
-One table, two keys (`pk`, `sk`):
-
-| item            | pk                | sk              |
-|-----------------|-------------------|-----------------|
-| deployment      | `DEPLOYMENT#<id>` | `RECORD`        |
-| event           | `DEPLOYMENT#<id>` | `EVENT#<00000001>` |
-| name, while live| `OWNER#<owner>`   | `NAME#<name>`   |
-| domain, while live| `DOMAIN#<domain>` | `DOMAIN`      |
-| token           | `TOKEN#<hash>`    | `TOKEN`         |
-| idempotency key | `OWNER#<owner>`   | `IDEMPOTENCY#<key>` |
-| token, listed   | `TOKENS`          | `<token id>`    |
-| guard of a quota | `OWNER#<owner>`  | `QUOTA`         |
-
-The items of tokens are `tokens.py`'s, those of domains `domains.py`'s, those of idempotency keys
-`api/idempotency.py`'s, and the guard is `usage.py`'s. Deliveries and subscriptions are in
-`webhooks/`.
-
-Records and events are JSON text in one attribute, `document`: as nested attributes each read and
+A record or event is JSON text in one attribute, `document`. As nested attributes, each read and
 write would walk the whole record in Python, which took most of a step's time.
 
-Two indexes of deployments: `by_owner` (`owner`, `created_key`) and `everything` (`record_type`,
-`created_key`) for admins and sweeps. Deliveries are in them under other keys
-(`webhooks/deliveries.py`). An event is its own outbox (`work.py`, index `due`).
+Owners list their deployments by the index `by_owner`; admins and sweeps use `everything`. An event
+is its own outbox: its item is work for the courier until the event is published (`work.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from chalicelib.domain import publication, quota
 from chalicelib.domain.deployment import DELETED_EVENT, EXPIRING_EVENT, Deployment
@@ -39,24 +21,25 @@ from chalicelib.domain.parts import Event
 from chalicelib.domain.quota import Use
 from chalicelib.domain.record import Status
 from chalicelib.platform.clock import rfc3339
-from chalicelib.store import domains, table, work
+from chalicelib.store import domains, keys, table, work
 from chalicelib.store import quota_guard as usage
 
+Result = TypeVar("Result")
+
 WRITE_ATTEMPTS = 12
-RECORD_TYPE = "deployment"
 # What a condition, a filter or an index needs beside the document that holds everything.
 QUERIED = ("name", "owner", "status", "version", "purge_at")
 
 
 def get(deployment_id: str) -> Deployment | None:
     """The deployment, by one consistent read."""
-    item = table.get_item(f"DEPLOYMENT#{deployment_id}", "RECORD")
+    item = table.get_item(*keys.deployment(deployment_id))
     return Deployment.model_validate_json(item["document"]) if item else None
 
 
 def id_of_name(owner: str, name: str) -> str | None:
     """The id of the owner's live deployment of that name."""
-    item = table.get_item(*_name_key(owner, name))
+    item = table.get_item(*keys.name(owner, name))
     return item["deployment_id"] if item else None
 
 
@@ -66,11 +49,8 @@ def create(deployment: Deployment) -> Deployment:
     Raises `NameTaken` where the owner has a live deployment of that name, or anybody one of that
     domain, `QuotaExceeded` where the owner has as much as it may.
     """
-    pk, sk = _name_key(deployment.owner, deployment.name)
-    name = table.put(
-        {"pk": pk, "sk": sk, "deployment_id": deployment.id},
-        "attribute_not_exists(pk)",
-    )
+    key = keys.name(deployment.owner, deployment.name)
+    name = table.put({**key.attributes, "deployment_id": deployment.id}, "attribute_not_exists(pk)")
     taken = domains.changes(deployment, frozenset())
     for attempt in range(WRITE_ATTEMPTS):
         try:
@@ -114,21 +94,29 @@ def adopt(deployment: Deployment) -> Deployment | None:
 
 
 def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deployment:
+    """As `update_with_result`, if only the deployment is needed."""
+    return update_with_result(deployment_id, change)[0]
+
+
+def update_with_result(
+    deployment_id: str, change: Callable[[Deployment], Result]
+) -> tuple[Deployment, Result]:
     """Reads the record, lets `change` alter it, and writes it with its new events.
 
-    On a conflicting write it begins again with the newer record; what `change` raises ends it
-    with nothing written. Raises `NotFound` where there is no such deployment, and `QuotaExceeded`
-    where it would hold more than its owner may have.
+    Returns the deployment as written, and what `change` returned for it. If somebody else writes
+    the record meanwhile, `change` runs again on the newer record. If `change` raises, nothing is
+    written. Raises `NotFound` if the deployment does not exist, `QuotaExceeded` if it would exceed
+    its owner's quota, `NameTaken` if its domain belongs to another live deployment.
     """
     for attempt in range(WRITE_ATTEMPTS):
         deployment = get(deployment_id)
         if deployment is None:
             raise NotFound(f"There is no deployment {deployment_id}")
         before, held = quota.held(deployment), domains.held(deployment)
-        change(deployment)
+        result = change(deployment)
         also = [*usage.claim(deployment, before), *domains.changes(deployment, held)]
         try:
-            return _write(deployment, deployment.version, also)
+            return _write(deployment, deployment.version, also), result
         except table.Conflict:
             domains.refuse_taken(deployment, held)
             _wait(attempt)  # steps of parallel branches meet here
@@ -145,13 +133,13 @@ def discard(deployment: Deployment) -> None:
 
     Raises `table.Conflict` when somebody wrote it since: an execution is at work after all.
     """
-    pk = f"DEPLOYMENT#{deployment.id}"
-    keys = [(pk, f"EVENT#{n:08d}") for n in range(1, deployment.events_written + 1)]
-    keys.append(_name_key(deployment.owner, deployment.name))
-    unchanged = {":version": deployment.version}
-    record = table.delete(pk, "RECORD", "version = :version", unchanged)
-    given_back = domains.given_back(deployment)
-    table.transact([record, *(table.delete(*key) for key in keys), *given_back])
+    record = table.delete(
+        *keys.deployment(deployment.id), "version = :version", {":version": deployment.version}
+    )
+    sequences = range(1, deployment.events_written + 1)
+    events = [table.delete(*keys.event(deployment.id, sequence)) for sequence in sequences]
+    name = table.delete(*keys.name(deployment.owner, deployment.name))
+    table.transact([record, *events, name, *domains.given_back(deployment)])
 
 
 def list_deployments(
@@ -183,7 +171,7 @@ def list_deployments(
         names["#status"] = "status"
     page, position = table.newest(
         "by_owner" if owner else "everything",
-        owner or RECORD_TYPE,
+        owner or keys.DEPLOYMENTS,
         limit=limit,
         after=after,
         filters=filters,
@@ -208,9 +196,9 @@ def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Eve
     found = table.query(
         "pk = :pk AND sk BETWEEN :first AND :last",
         {
-            ":pk": f"DEPLOYMENT#{deployment_id}",
-            ":first": f"EVENT#{after + 1:08d}",
-            ":last": "EVENT#99999999",
+            ":pk": keys.deployment(deployment_id).pk,
+            ":first": keys.event(deployment_id, after + 1).sk,
+            ":last": keys.event(deployment_id, 99_999_999).sk,
         },
         ConsistentRead=True,
     )
@@ -223,13 +211,13 @@ def last_event(deployment_id: str) -> int:
     """The number of the last event of a deployment, whether or not its record is there still."""
     found = table.query(
         "pk = :pk AND begins_with(sk, :event)",
-        {":pk": f"DEPLOYMENT#{deployment_id}", ":event": "EVENT#"},
+        {":pk": keys.deployment(deployment_id).pk, ":event": keys.EVENT},
         ScanIndexForward=False,
         Limit=1,
         ConsistentRead=True,
     )
     last = next(iter(found), None)
-    return int(last["sk"].removeprefix("EVENT#")) if last else 0
+    return int(keys.identifier(last["sk"])) if last else 0
 
 
 # --- inside --------------------------------------------------------------------------------
@@ -244,12 +232,10 @@ def _write(
     deployment.version += 1
     deployment.edition += any(event.type != EXPIRING_EVENT for event in events)
     deployment.events_written += len(events)
-    pk = f"DEPLOYMENT#{deployment.id}"
     record = {
-        "pk": pk,
-        "sk": "RECORD",
+        **keys.deployment(deployment.id).attributes,
         "document": deployment.model_dump_json(),
-        "record_type": RECORD_TYPE,
+        "record_type": keys.DEPLOYMENTS,
         "created_key": f"{rfc3339(deployment.created_at)}#{deployment.id}",
         **{name: getattr(deployment, name) for name in QUERIED},
     }
@@ -261,8 +247,7 @@ def _write(
     items += [
         table.put(
             {
-                "pk": pk,
-                "sk": f"EVENT#{event.sequence:08d}",
+                **keys.event(deployment.id, event.sequence).attributes,
                 "document": event.model_dump_json(),
                 **_outbox(deployment, event),
             },
@@ -300,15 +285,11 @@ def _release_name(deployment: Deployment) -> list[dict[str, Any]]:
         return []
     return [
         table.delete(
-            *_name_key(deployment.owner, deployment.name),
+            *keys.name(deployment.owner, deployment.name),
             "attribute_not_exists(pk) OR deployment_id = :id",
             {":id": deployment.id},
         )
     ]
-
-
-def _name_key(owner: str, name: str) -> tuple[str, str]:
-    return f"OWNER#{owner}", f"NAME#{name}"
 
 
 def _take(items: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:

@@ -1,11 +1,7 @@
-"""A domain belongs to one live deployment: the items of the table that see to it.
+"""The items that ensure that a domain belongs to at most one live deployment.
 
-| item               | pk                | sk       |
-|--------------------|-------------------|----------|
-| domain, while live | `DOMAIN#<domain>` | `DOMAIN` |
-
-A deployment holds every domain in its record's `domains`, until it is deleted. They are taken and
-given back in the transaction that writes the record, so that the two never differ.
+A deployment holds every domain in `domains` of its record, until it is DELETED. The transaction
+that writes the record also reserves and releases its domains, so the two never differ.
 """
 
 from __future__ import annotations
@@ -16,9 +12,7 @@ from typing import Any
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NameTaken
 from chalicelib.domain.record import Status
-from chalicelib.store import table
-
-SORT_KEY = "DOMAIN"
+from chalicelib.store import keys, table
 
 
 def held(deployment: Deployment) -> frozenset[str]:
@@ -28,7 +22,7 @@ def held(deployment: Deployment) -> frozenset[str]:
 
 def holder(domain: str) -> str | None:
     """The id of the live deployment that the domain belongs to."""
-    item = table.get_item(_partition(domain), SORT_KEY)
+    item = table.get_item(*keys.domain(domain))
     return item["deployment_id"] if item else None
 
 
@@ -63,15 +57,11 @@ def refuse_taken(deployment: Deployment, before: Iterable[str]) -> None:
 
 def _take(domain: str, deployment_id: str) -> dict[str, Any]:
     return table.put(
-        {"pk": _partition(domain), "sk": SORT_KEY, "deployment_id": deployment_id},
+        {**keys.domain(domain).attributes, "deployment_id": deployment_id},
         "attribute_not_exists(pk) OR deployment_id = :id",
         {":id": deployment_id},
     )
 
 
 def _give_back(domain: str) -> dict[str, Any]:
-    return table.delete(_partition(domain), SORT_KEY)
-
-
-def _partition(domain: str) -> str:
-    return f"DOMAIN#{domain}"
+    return table.delete(*keys.domain(domain))

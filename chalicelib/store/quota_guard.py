@@ -19,9 +19,7 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.operation import Path
 from chalicelib.domain.quota import Exceeded, Limit, Use
 from chalicelib.platform.settings import settings
-from chalicelib.store import table
-
-VERSION = "QUOTA"
+from chalicelib.store import keys, table
 
 
 def limits() -> tuple[Limit, ...]:
@@ -59,11 +57,11 @@ def of_owner(owner: str, *, but: str = "") -> Use:
     """What the owner's deployments hold, all but the one of the id `but`."""
     named = table.query(
         "pk = :pk AND begins_with(sk, :name)",
-        {":pk": f"OWNER#{owner}", ":name": "NAME#"},
+        {":pk": keys.quota(owner).pk, ":name": keys.NAME},
         ConsistentRead=True,
     )
     ids = {item["deployment_id"] for item in named} - {but}
-    records = table.get_items([(f"DEPLOYMENT#{known}", "RECORD") for known in sorted(ids)])
+    records = table.get_items([keys.deployment(known) for known in sorted(ids)])
     return sum(
         (quota.held(Deployment.model_validate_json(item["document"])) for item in records), Use()
     )
@@ -75,12 +73,12 @@ def _exceeded(deployment: Deployment, before: Use, after: Use) -> list[Exceeded]
 
 
 def _version(owner: str) -> int:
-    item = table.get_item(f"OWNER#{owner}", VERSION)
+    item = table.get_item(*keys.quota(owner))
     return int(item["version"]) if item else 0
 
 
 def _raised(owner: str, version: int) -> dict[str, Any]:
-    item = {"pk": f"OWNER#{owner}", "sk": VERSION, "version": version + 1}
+    item = {**keys.quota(owner).attributes, "version": version + 1}
     if not version:
         return table.put(item, "attribute_not_exists(pk)")
     return table.put(item, "version = :version", {":version": version})

@@ -20,7 +20,7 @@ from chalicelib.domain.errors import NotFound, Retryable
 from chalicelib.platform import aws, clock
 from chalicelib.platform.observability import logger
 from chalicelib.platform.settings import settings
-from chalicelib.store import table
+from chalicelib.store import keys, table
 
 SCOPES = ("read", "deploy", "admin")
 PREFIX = "slw_"
@@ -32,7 +32,6 @@ ID_PATTERN = re.compile(r"tok_[0-9a-f]{16}", re.ASCII)
 LAST_USE_EVERY = timedelta(hours=1)
 # An expired token stays listed so long, for whoever asks why a job is refused since yesterday.
 KEPT_EXPIRED = timedelta(days=30)
-LIST_KEY = "TOKENS"
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,8 @@ def issue(
         known["purge_at"] = int((expires_at + KEPT_EXPIRED).timestamp())
     hashed = token_hash(token)
     items = (
-        {**_hash_key(hashed), **known},
-        {**_list_key(token_id), **known, "token_hash": hashed},
+        {**keys.token(hashed).attributes, **known},
+        {**keys.listed_token(token_id).attributes, **known, "token_hash": hashed},
     )
     puts = [
         {
@@ -126,7 +125,7 @@ def issue(
 
 def find(token: str) -> Token | None:
     """What is known of a token, expired or not, or None."""
-    item = table.get_item(**_hash_key(token_hash(token)))
+    item = table.get_item(*keys.token(token_hash(token)))
     return _token(item) if item else None
 
 
@@ -139,10 +138,10 @@ def note_use(token: str, known: Token, moment: datetime) -> None:
     try:
         # The item that says whether to write comes last: half a note is written again. And on
         # condition that it is there, for an update would make a revoked token anew.
-        for key in (_list_key(known.id), _hash_key(token_hash(token))):
+        for key in (keys.listed_token(known.id), keys.token(token_hash(token))):
             dynamodb.update_item(
                 TableName=settings().table_name,
-                Key=table.serialized(key),
+                Key=table.key(*key),
                 UpdateExpression="SET last_used_at = :moment",
                 ConditionExpression="attribute_exists(pk)",
                 ExpressionAttributeValues=table.serialized({":moment": clock.rfc3339(moment)}),
@@ -154,7 +153,7 @@ def note_use(token: str, known: Token, moment: datetime) -> None:
 
 def list_tokens() -> list[Token]:
     """Every token that is not revoked, of all owners, newest first; the expired ones too."""
-    listed = table.query("pk = :pk", {":pk": LIST_KEY}, ConsistentRead=True)
+    listed = table.query("pk = :pk", {":pk": keys.TOKENS}, ConsistentRead=True)
     return sorted(map(_token, listed), key=lambda t: (t.created_at, t.id), reverse=True)
 
 
@@ -173,9 +172,9 @@ def revoke(token_id: str) -> None:
     if item is None:
         raise missing
     dynamodb = aws.client("dynamodb")
-    listed = table.delete(**_list_key(token_id), condition="attribute_exists(pk)")
+    listed = table.delete(*keys.listed_token(token_id), "attribute_exists(pk)")
     # Without a condition: of an expired token DynamoDB may have taken this one already.
-    found_by_hash = table.delete(**_hash_key(item["token_hash"]))
+    found_by_hash = table.delete(*keys.token(item["token_hash"]))
     try:
         dynamodb.transact_write_items(TransactItems=[listed, found_by_hash])
     except dynamodb.exceptions.TransactionCanceledException as error:
@@ -188,17 +187,9 @@ def revoke(token_id: str) -> None:
 # --- inside --------------------------------------------------------------------------------
 
 
-def _hash_key(hashed: str) -> dict[str, Any]:
-    return {"pk": f"TOKEN#{hashed}", "sk": "TOKEN"}
-
-
-def _list_key(token_id: str) -> dict[str, Any]:
-    return {"pk": LIST_KEY, "sk": token_id}
-
-
 def _listed_item(token_id: str) -> dict[str, Any] | None:
     # Not every text can be a key: one of DynamoDB's is neither empty nor longer than 1024 bytes.
-    return table.get_item(**_list_key(token_id)) if ID_PATTERN.fullmatch(token_id) else None
+    return table.get_item(*keys.listed_token(token_id)) if ID_PATTERN.fullmatch(token_id) else None
 
 
 def _token(item: dict[str, Any]) -> Token:

@@ -25,11 +25,9 @@ from typing import Any
 
 from chalicelib.domain.errors import NotFound, Retryable
 from chalicelib.platform.clock import now, rfc3339
-from chalicelib.store import table, work
+from chalicelib.store import keys, table, work
 
-RECORD_TYPE = "delivery"
 ID_PATTERN = re.compile(r"dlv_[0-9a-f]{32}", re.ASCII)
-RECEIVER = "RECEIVER#"
 KEPT = timedelta(days=30)
 # Those of a delivery that is sent again and again; the earliest go.
 MOST_TRIES_KEPT = 20
@@ -68,7 +66,7 @@ class Delivery:
 
 def event_id(pk: str, sk: str) -> str:
     """The id that receivers see: the same in each try, and to each receiver."""
-    return f"evt_{pk.partition('#')[2]}_{sk.partition('#')[2]}"
+    return f"evt_{keys.identifier(pk)}_{keys.identifier(sk)}"
 
 
 def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> dict[str, Any]:
@@ -79,10 +77,8 @@ def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> 
     told, moment = json.loads(event["published"]), now()
     deployment, sequence = told["data"]["deployment"], told["data"]["sequence"]
     made = _id(event_id(event["pk"], event["sk"]), url, subscription_id)
-    pk, sk = key(made)
     item = {
-        "pk": pk,
-        "sk": sk,
+        **key(made).attributes,
         # Since the event, so that a sweep finds them in the order of the events.
         **work.due(work.COURIER, datetime.fromisoformat(told["timestamp"])),
         "delivery_id": made,
@@ -99,8 +95,8 @@ def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> 
         "tries": "[]",
         "tried": 0,
         "created_at": rfc3339(moment),
-        "record_type": RECORD_TYPE,
-        "owner": None if subscription_id else _partition(deployment["owner"]),
+        "record_type": keys.DELIVERIES,
+        "owner": None if subscription_id else keys.deliveries_of(deployment["owner"]),
         # In the order of the events.
         "created_key": f"{told['timestamp']}#{sequence:08d}#{made}",
         "purge_at": _purge_at(moment),
@@ -108,10 +104,10 @@ def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> 
     return table.put(item, "attribute_not_exists(pk)")
 
 
-def key(delivery_id: str) -> tuple[str, str]:
+def key(delivery_id: str) -> keys.Key:
     """The key (pk, sk) of a delivery."""
     rest = delivery_id.removeprefix("dlv_")
-    return f"{RECEIVER}{rest[:16]}", f"DELIVERY#{rest[16:]}"
+    return keys.delivery(rest[:16], rest[16:])
 
 
 def get(delivery_id: str) -> Delivery | None:
@@ -208,7 +204,7 @@ def list_page(
         values[":deployment"] = deployment
     page, position = table.newest(
         "by_owner" if owner else "everything",
-        _partition(owner) if owner else RECORD_TYPE,
+        keys.deliveries_of(owner) if owner else keys.DELIVERIES,
         limit=limit,
         after=after,
         filters=filters,
@@ -225,10 +221,6 @@ def _id(event: str, url: str, subscription_id: str | None) -> str:
     receiver = hashlib.sha256(url.encode()).hexdigest()[:16]
     told = hashlib.sha256(f"{event} {subscription_id or 'callback'}".encode()).hexdigest()[:16]
     return f"dlv_{receiver}{told}"
-
-
-def _partition(owner: str) -> str:
-    return f"DELIVERIES#{owner}"
 
 
 def _purge_at(moment: datetime) -> int:

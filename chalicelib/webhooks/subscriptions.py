@@ -15,9 +15,8 @@ from typing import Any
 from chalicelib.domain.errors import NotFound, QuotaExceeded, Retryable
 from chalicelib.platform.clock import now, rfc3339
 from chalicelib.platform.observability import logger
-from chalicelib.store import table
+from chalicelib.store import keys, table
 
-LIST_KEY = "SUBSCRIPTIONS"
 ID_PATTERN = re.compile(r"sub_[0-9a-f]{16}", re.ASCII)
 # An event makes a delivery to each in one transaction, which holds 100 items.
 MOST = 20
@@ -52,8 +51,7 @@ def create(url: str, types: tuple[str, ...]) -> Subscription:
         )
     made = Subscription(f"sub_{secrets.token_hex(8)}", url, types, rfc3339(now()))
     item = {
-        "pk": LIST_KEY,
-        "sk": made.id,
+        **keys.subscription(made.id).attributes,
         "url": url,
         "types": list(types),
         "created_at": made.created_at,
@@ -64,7 +62,7 @@ def create(url: str, types: tuple[str, ...]) -> Subscription:
 
 def _renewed(found: Subscription, types: tuple[str, ...]) -> Subscription:
     renewed = table.update(
-        *_key(found.id),
+        *keys.subscription(found.id),
         "attribute_exists(pk)",
         change={"types": list(types)},
         remove=("disabled_at", "disabled_reason"),
@@ -78,13 +76,13 @@ def _renewed(found: Subscription, types: tuple[str, ...]) -> Subscription:
 
 def list_all() -> list[Subscription]:
     """All of them, newest first, also the disabled ones."""
-    found = table.query("pk = :pk", {":pk": LIST_KEY}, ConsistentRead=True)
+    found = table.query("pk = :pk", {":pk": keys.SUBSCRIPTIONS}, ConsistentRead=True)
     return sorted(map(_subscription, found), key=lambda s: (s.created_at, s.id), reverse=True)
 
 
 def find(subscription_id: str) -> Subscription | None:
     """One, or None where it was deleted."""
-    item = table.get_item(*_key(subscription_id))
+    item = table.get_item(*keys.subscription(subscription_id))
     return _subscription(item) if item else None
 
 
@@ -94,7 +92,7 @@ def delete(subscription_id: str) -> None:
     if not ID_PATTERN.fullmatch(subscription_id):
         raise missing
     try:
-        table.delete_item(*_key(subscription_id), "attribute_exists(pk)", {})
+        table.delete_item(*keys.subscription(subscription_id), "attribute_exists(pk)", {})
     except table.Conflict:
         raise missing from None
 
@@ -104,14 +102,12 @@ def disable(subscription_id: str, reason: str) -> None:
     change = {"disabled_at": rfc3339(now()), "disabled_reason": reason}
     condition = "attribute_exists(pk) AND attribute_not_exists(disabled_at)"
     try:
-        table.transact([table.update(*_key(subscription_id), condition, change=change)])
+        table.transact(
+            [table.update(*keys.subscription(subscription_id), condition, change=change)]
+        )
     except table.Conflict:
         return
     logger.warning("subscription disabled", extra={"subscription": subscription_id})
-
-
-def _key(subscription_id: str) -> tuple[str, str]:
-    return LIST_KEY, subscription_id
 
 
 def _subscription(item: dict[str, Any]) -> Subscription:

@@ -16,6 +16,7 @@ from chalicelib.platform import aws, shared_secrets
 from chalicelib.platform.clock import now
 from chalicelib.platform.observability import logger
 from chalicelib.store import work
+from chalicelib.store.keys import DELIVERY, EVENT, MESSAGE, identifier
 
 Key = tuple[str, str]
 # The function is ended after 60 s (.chalice/config.json); the rest is for clocks that differ.
@@ -27,7 +28,6 @@ TURN = timedelta(seconds=10)
 # Each message and each receiver has one at a time, and they wait for others' answers: so many that
 # a hundred who do not answer keep nobody from one.
 THREADS = aws.CONNECTIONS
-EVENT, DELIVERY, MESSAGE = "EVENT#", "DELIVERY#", "MESSAGE#"
 
 
 def run(event: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _messages_of(events: list[Key]) -> list[Key]:
     found: list[Key] = []
     for pk in dict.fromkeys(pk for pk, _ in events):
         try:
-            found += messages.keys_for({pk.partition("#")[2]})
+            found += messages.keys_for({identifier(pk)})
         except Exception:
             logger.exception("messages not found", extra={"pk": pk})
     return found

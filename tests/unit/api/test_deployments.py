@@ -8,7 +8,6 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.record import Status
 from chalicelib.platform import aws
 from chalicelib.store import deployments as store
-from chalicelib.store import quota_guard as usage
 from chalicelib.workflow import reconcile
 from tests.support import aws_says
 from tests.support.builders import ID, IMAGE, MOMENT, active, body_of, deployment_of
@@ -148,7 +147,7 @@ def test_a_create_that_cannot_be_started_leaves_no_record(
     assert gateway.get("/deployments").json["deployments"] == []
     items = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
     left = [item["sk"]["S"] for item in items if not item["pk"]["S"].startswith("TOKEN")]
-    assert left == [usage.VERSION]
+    assert left == ["QUOTA"]
 
 
 # --- bodies --------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def kept() -> dict[str, Any]:
-    item = table.get_item(f"SLACK#{REQUEST}", inbox.SK)
+    item = table.get_item(f"SLACK#{REQUEST}", "REQUEST")
     assert item is not None
     return item
 
@@ -48,7 +48,7 @@ def test_a_button_is_kept_likewise() -> None:
 def test_the_same_request_is_accepted_once_also_when_it_has_been_done() -> None:
     assert inbox.accept(REQUEST, ASKED)
     assert not inbox.accept(REQUEST, ASKED)
-    claim = work.claim(f"SLACK#{REQUEST}", inbox.SK, timedelta(seconds=70))
+    claim = work.claim(f"SLACK#{REQUEST}", "REQUEST", timedelta(seconds=70))
     assert claim is not None
     work.done(claim, response_url=None)
     assert not inbox.accept(REQUEST, ASKED)

@@ -163,7 +163,7 @@ def throttled(deployment_id: str) -> Deployment:
 
 
 def items() -> list[dict[str, Any]]:
-    return list(table.query("pk = :pk AND begins_with(sk, :m)", {":pk": PK, ":m": messages.PREFIX}))
+    return list(table.query("pk = :pk AND begins_with(sk, :m)", {":pk": PK, ":m": "MESSAGE#"}))
 
 
 def only_item() -> dict[str, Any]:

@@ -11,7 +11,6 @@ from chalicelib.domain.parts import Image
 from chalicelib.domain.record import Status
 from chalicelib.platform import aws
 from chalicelib.store import deployments as store
-from chalicelib.store import quota_guard as usage
 from chalicelib.store import table, work
 from tests.support import aws_says
 from tests.support.builders import DIGEST, ID, IMAGE, MOMENT, deployment_of, failure_of
@@ -29,7 +28,7 @@ def event_types(deployment_id: str = ID) -> list[str]:
 def items() -> list[dict[str, Any]]:
     """All but the guard of the owner's quota, which stays when a record goes."""
     found = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
-    return [item for item in found if item["sk"]["S"] != usage.VERSION]
+    return [item for item in found if item["sk"]["S"] != "QUOTA"]
 
 
 def finish(name: str, message: str = "") -> Any:
@@ -139,6 +138,21 @@ def test_an_update_counts_the_version() -> None:
 def test_an_update_of_nothing_is_not_found() -> None:
     with pytest.raises(NotFound):
         store.update(ID, lambda deployment: None)
+
+
+def test_an_update_returns_what_the_change_that_was_written_returned() -> None:
+    store.create(deployment_of())
+    interrupted: list[bool] = []
+
+    def change(deployment: Deployment) -> int:
+        if not interrupted:
+            interrupted.append(True)
+            store.update(ID, finish("create_cluster"))
+        return deployment.version
+
+    written, version = store.update_with_result(ID, change)
+    assert (written.version, version) == (3, 2)
+    assert store.get(ID) == written
 
 
 def test_two_writes_at_once_both_land() -> None:

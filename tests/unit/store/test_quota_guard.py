@@ -216,7 +216,7 @@ def test_a_teardown_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_guard_that_was_lost_is_made_anew() -> None:
     made(2)
     aws.client("dynamodb").delete_item(
-        TableName="slipway-records", Key=table.key(f"OWNER#{OWNER}", usage.VERSION)
+        TableName="slipway-records", Key=table.key(f"OWNER#{OWNER}", "QUOTA")
     )
     store.create(deployment_of())
     with pytest.raises(QuotaExceeded):

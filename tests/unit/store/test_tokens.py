@@ -170,7 +170,7 @@ def test_no_such_token_can_be_revoked(table: str, token_id: str) -> None:
 
 def test_of_two_at_once_one_revokes(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     token_id, _ = issue(table)
-    item = get_item(tokens.LIST_KEY, token_id)
+    item = get_item("TOKENS", token_id)
     tokens.revoke(token_id)
     monkeypatch.setattr("chalicelib.store.table.get_item", lambda *_, **__: item)
     with pytest.raises(NotFound):
@@ -239,7 +239,7 @@ def test_a_note_that_fails_by_half_is_written_at_the_next_use(
     update = client.update_item
 
     def half(**request: Any) -> Any:
-        if request["Key"]["pk"]["S"] != tokens.LIST_KEY:
+        if request["Key"]["pk"]["S"] != "TOKENS":
             raise TimeoutError("no answer")
         return update(**request)
 

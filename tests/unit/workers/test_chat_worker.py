@@ -61,7 +61,7 @@ def ask(slack: FakeSlack, text: str, button: str | None = None, **fields: Any) -
 def poisoned(slack: FakeSlack) -> str:
     """A request that no worker can do, whatever it tries."""
     pk = ask(slack, "list")
-    table.transact([table.update(pk, inbox.SK, "attribute_exists(pk)", remove=("text",))])
+    table.transact([table.update(pk, "REQUEST", "attribute_exists(pk)", remove=("text",))])
     return pk
 
 
@@ -83,7 +83,7 @@ def swept(time: Clock, **later: float) -> dict[str, Any]:
 
 
 def item_of(pk: str) -> dict[str, Any]:
-    item = table.get_item(pk, inbox.SK)
+    item = table.get_item(pk, "REQUEST")
     assert item is not None
     return item
 
@@ -330,14 +330,14 @@ def test_a_retry_that_is_refused_does_not_take_the_failures_place(slack: FakeSla
 def test_who_has_claimed_it_does_it_alone(slack: FakeSlack) -> None:
     pk = ask(slack, f"deploy {IMAGE} name=shop")
     event = stream()
-    assert work.claim(pk, inbox.SK, chat_worker.LEASE)
+    assert work.claim(pk, "REQUEST", chat_worker.LEASE)
     assert chat_worker.run(event)["taken"] == 0
     assert deployments() == []
 
 
 def test_a_worker_that_died_has_its_work_done_by_the_sweep(slack: FakeSlack, time: Clock) -> None:
     pk = ask(slack, f"deploy {IMAGE} name=shop")
-    work.claim(pk, inbox.SK, chat_worker.LEASE)
+    work.claim(pk, "REQUEST", chat_worker.LEASE)
     assert swept(time, seconds=60)["due"] == 0
     assert swept(time, seconds=11) == {"woken": 0, "due": 1, "taken": 1}
     assert len(deployments()) == 1
@@ -348,7 +348,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun(
 ) -> None:
     """Else a request that kills its worker would do so for ever."""
     pk = ask(slack, f"deploy {IMAGE} name=shop")
-    work.claim(pk, inbox.SK, chat_worker.LEASE)
+    work.claim(pk, "REQUEST", chat_worker.LEASE)
     with caplog.at_level(logging.ERROR, "slipway"):
         swept(time, minutes=30)
     assert is_done(pk)
