@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.chat import options, words
-from chalicelib.chat.endpoint import MOST_CHARACTERS
 from chalicelib.chat.options import Unclear
 from chalicelib.chat.verbs import MEANT, NEXT_IMAGE, VERBS, Verb
-from chalicelib.chat.words import shown
+from chalicelib.chat.words import MOST_CHARACTERS, shown
 
 MOST_HINT = 600
 PROGRAM = "slipway"
