@@ -1,6 +1,7 @@
-"""Wiring only: the authorizer, the routes and the Lambda steps, each one call long.
+"""The entry points of the Lambda functions: each is one call.
 
-The steps stay here and off Chalice's blueprints: on AWS a function of a blueprint bypasses it.
+The steps are not in Chalice's blueprints, because on AWS Lambda calls such a function without its
+blueprint.
 """
 
 import os
@@ -12,26 +13,26 @@ from chalicelib.api import auth
 from chalicelib.api.endpoint import SlipwayApi, view
 from chalicelib.domain.errors import Unauthenticated
 from chalicelib.platform import aws
-from chalicelib.routes import OPERATIONS
+from chalicelib.routes import ROUTES
 
-# What serves requests does without the steps of the workflow, so each function imports its own. The
-# steps' do so while they start: Lambda gives a whole CPU for that, and a share of one afterwards.
+# The functions that serve requests do not need the workflow's steps, so they do not import them.
+# The step functions import them at the start, when Lambda gives them a whole CPU, not a share.
 # `_HANDLER`: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 WITHOUT_STEPS = ("app.app", "app.authorizer", "app.courier", "app.chat_worker")
 if os.environ.get("_HANDLER", "app.app") not in WITHOUT_STEPS:
     from chalicelib.workflow import lifecycle, reconcile, steps  # noqa: F401
-# So with boto3 and the client that all of them need: most of the CPU that a cold request has left
-# to pay, and Slack waits for three seconds.
+# For the same reason every function creates the DynamoDB client here. That takes most of the CPU
+# time of a cold request, and Slack waits only three seconds.
 if "_HANDLER" in os.environ:
     aws.client("dynamodb")
 
-# Chalice would set up the logger of this name, which is Slipway's own: errors alone, and as text.
+# Chalice must not configure the logger of this name: it would log only errors, and as text.
 app = SlipwayApi(app_name="slipway", configure_logs=False)
 
-# Any content type reaches the view, which answers 415 in the contract's words.
+# Any content type reaches the view, so that a wrong one is answered with a problem.
 ANY_TYPE = ["*/*"]
-# How long API Gateway keeps an answer, and so how long a revoked token may still work, except
-# below /tokens.
+# How long API Gateway caches the authorizer's answer. A revoked token works that long, except for
+# the endpoints below /tokens and /slack/owners.
 AUTHORIZER_CACHE_SECONDS = 60
 
 
@@ -40,19 +41,19 @@ def authorizer(request: AuthRequest) -> AuthResponse:
     try:
         caller = auth.authenticate(request.token)
     except Unauthenticated:
-        # The very word that makes API Gateway answer 401 and not 403.
+        # API Gateway answers 401 instead of 403 only for this exact word.
         raise Exception("Unauthorized") from None
     return AuthResponse(routes=["*"], principal_id=caller.token_id, context=auth.to_context(caller))
 
 
-for operation in OPERATIONS:
+for route in ROUTES:
     app.route(
-        operation.path,
-        methods=[operation.method],
-        name=operation.name,
-        authorizer=authorizer if operation.scope else None,
+        route.path,
+        methods=[route.method],
+        name=route.name,
+        authorizer=authorizer if route.scope else None,
         content_types=ANY_TYPE,
-    )(view(app, operation))
+    )(view(app, route))
 
 
 @app.lambda_function(name="network")

@@ -1,8 +1,10 @@
-"""Every operation of the API in one table: `app.py` makes the routes from it, and `openapi.py` the
-document that describes them.
+"""Every endpoint of the API, one row each: the composition root.
 
-A new endpoint is a row. What follows from a row is not said in it: the problems of a token, a body
-or a name, the Idempotency-Key of what changes something (`Operation.refusals`, `openapi.py`).
+Besides the workers, this is the only module that imports api, chat, slack and webhooks. `app.py`
+registers the routes with Chalice, and `api/openapi.py` describes them.
+
+A new endpoint is a new row. A row does not list what follows from it: the problems of a token, a
+body, a name or an Idempotency-Key (`Route.refusals`).
 """
 
 from __future__ import annotations
@@ -12,12 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chalicelib import __version__
-from chalicelib.api import answers, deployments, parameters, tokens
-from chalicelib.api.answer import Answer
+from chalicelib.api import about, answers, deployments, observation, parameters, tokens
 from chalicelib.api.idempotency import METHODS as KEY_METHODS
-from chalicelib.api.requests import Request
-from chalicelib.api.route import Handler, Operation, Refusals
+from chalicelib.api.route import Handler, PathParameter, Refusals, Route
 from chalicelib.chat import endpoint as chat
 from chalicelib.domain import errors
 from chalicelib.domain.spec import spec
@@ -26,9 +25,14 @@ from chalicelib.slack import owner_endpoints as slack_owners
 from chalicelib.webhooks import endpoints as webhooks
 
 DEPLOYMENT = "/deployments/{deployment}"
+DEPLOYMENT_REFERENCE = PathParameter(
+    "deployment",
+    "The ID of a deployment, or the name of a live deployment of the caller.",
+    parameters.DEPLOYMENT,
+)
 POLLED = ("ETag", "Retry-After")
 CHANGES: Refusals = (errors.InvalidState, errors.OperationInProgress)
-# The domain may be another deployment's by now.
+# Another deployment may have the domain by now.
 WITH_A_DOMAIN: Refusals = (*CHANGES, errors.NameTaken)
 
 
@@ -43,9 +47,9 @@ def _change(
     partial: bool = False,
     conditions: tuple[str, ...] = (),
     also: Refusals = CHANGES,
-) -> Operation:
-    """A change of one deployment: 202 with the deployment, whose operation has begun."""
-    return Operation(
+) -> Route:
+    """A change of one deployment: 202 with the deployment, whose operation has started."""
+    return Route(
         name,
         method,
         DEPLOYMENT + path,
@@ -53,60 +57,49 @@ def _change(
         handler,
         summary,
         {202: answers.Deployment},
+        path_parameters=(DEPLOYMENT_REFERENCE,),
         body=body,
         partial=partial,
         takes_key=method in KEY_METHODS,
         conditions=conditions,
-        headers=POLLED,
+        headers={202: POLLED},
         also=also,
     )
 
 
-def _look(
+def _read(
     name: str,
     path: str,
     handler: Handler,
     summary: str,
     model: type[BaseModel],
     query: type[parameters.Parameters] | None = None,
-) -> Operation:
-    """A look at one deployment."""
-    return Operation(
-        name, "GET", DEPLOYMENT + path, "read", handler, summary, {200: model}, parameters=query
+) -> Route:
+    """A read of one deployment."""
+    return Route(
+        name,
+        "GET",
+        DEPLOYMENT + path,
+        "read",
+        handler,
+        summary,
+        {200: model},
+        path_parameters=(DEPLOYMENT_REFERENCE,),
+        parameters=query,
     )
-
-
-def _health(request: Request) -> Answer:
-    return Answer(200, answers.Health(status="ok", version=__version__).document())
-
-
-def _openapi(request: Request) -> Answer:
-    return Answer(200, document())
-
-
-def _logs(request: Request, reference: str) -> Answer:
-    from chalicelib.api import observation
-
-    return observation.logs(request, reference)
-
-
-def _metrics(request: Request, reference: str) -> Answer:
-    from chalicelib.api import observation
-
-    return observation.metrics(request, reference)
 
 
 @functools.cache
 def document() -> dict[str, Any]:
-    """The OpenAPI document of the table; the same one at each call, not to be changed."""
-    # Nobody else pays for the import, nor for the making.
+    """The OpenAPI document of the routes. Every call returns the same object; do not change it."""
+    # Only the endpoint that serves the document needs it.
     from chalicelib.api import openapi
 
-    return openapi.document(OPERATIONS)
+    return openapi.document(ROUTES)
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
+ROUTES: tuple[Route, ...] = (
+    Route(
         "create_deployment",
         "POST",
         "/deployments",
@@ -117,10 +110,10 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=parameters.CreateParameters,
         body=spec.Spec,
         takes_key=True,
-        headers=("Location", *POLLED),
+        headers={202: ("Location", *POLLED)},
         also=(errors.NameTaken,),
     ),
-    Operation(
+    Route(
         "list_deployments",
         "GET",
         "/deployments",
@@ -130,22 +123,23 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: answers.Deployments},
         parameters=parameters.ListParameters,
     ),
-    Operation(
+    Route(
         "get_deployment",
         "GET",
         DEPLOYMENT,
         "read",
         deployments.get,
-        "Look at a deployment",
+        "Get a deployment",
         {200: answers.Deployment, 304: None},
+        path_parameters=(DEPLOYMENT_REFERENCE,),
         conditions=("If-None-Match",),
-        headers=POLLED,
+        headers={200: POLLED, 304: POLLED},
     ),
     _change(
         "update_deployment",
         "",
         deployments.update,
-        "Change a deployment; it is rolled out without dropping requests",
+        "Change a deployment; the rollout drops no requests",
         method="PATCH",
         body=spec.Spec,
         partial=True,
@@ -156,123 +150,128 @@ OPERATIONS: tuple[Operation, ...] = (
         "delete_deployment",
         "",
         deployments.delete,
-        "Take a deployment away, at any moment, and again when it is gone",
+        "Delete a deployment, whatever its status",
         method="DELETE",
         conditions=("If-Match",),
         also=(),
     ),
-    _change("retry_deployment", "/retry", deployments.retry, "Go on with one that failed"),
+    _change("retry_deployment", "/retry", deployments.retry, "Retry a failed deployment"),
     _change(
         "rollback_deployment",
         "/rollback",
         deployments.rollback,
-        "Go back to what served before the present version",
+        "Roll back to the version that was ACTIVE before",
         also=WITH_A_DOMAIN,
     ),
     _change(
         "pause_deployment",
         "/pause",
         deployments.pause,
-        "Take all tasks away and keep the URL, which answers 503",
+        "Stop all tasks; the URL answers 503",
     ),
-    _change("resume_deployment", "/resume", deployments.resume, "Let a paused one serve again"),
-    Operation(
+    _change("resume_deployment", "/resume", deployments.resume, "Resume a paused deployment"),
+    Route(
         "extend_deployment",
         "POST",
         f"{DEPLOYMENT}/extend",
         "deploy",
         deployments.extend,
-        "Let a deployment live longer, counted from now",
+        "Start the time to live of a deployment again, from now",
         {200: answers.Deployment},
+        path_parameters=(DEPLOYMENT_REFERENCE,),
         body=spec.Extension,
         takes_key=True,
-        headers=POLLED,
+        headers={200: POLLED},
         also=CHANGES,
     ),
-    _look(
+    _read(
         "list_events",
         "/events",
         deployments.events,
-        "Every change of status and step, oldest first",
+        "List every change of status and step, oldest first",
         answers.Events,
         parameters.EventsParameters,
     ),
-    _look("list_tasks", "/tasks", deployments.tasks, "The tasks, live from ECS", answers.Tasks),
-    _look(
+    _read(
+        "list_tasks", "/tasks", deployments.tasks, "List the tasks, live from ECS", answers.Tasks
+    ),
+    _read(
         "list_log_lines",
         "/logs",
-        _logs,
-        "What the tasks wrote, oldest first",
+        observation.logs,
+        "List the log lines of the tasks, oldest first",
         answers.Logs,
         parameters.LogsParameters,
     ),
-    _look(
+    _read(
         "get_metrics",
         "/metrics",
-        _metrics,
-        "Requests, latency, errors and load per period",
+        observation.metrics,
+        "Get requests, latency, errors and load per period",
         answers.Metrics,
         parameters.MetricsParameters,
     ),
-    Operation(
+    Route(
         "receive_slack_command",
         "POST",
         "/slack/commands",
         None,
         slack.commands,
-        "A command typed in Slack, as a form that Slack has signed",
-        {200: answers.SlackAnswer},
+        "Receive a command from Slack, as a form that Slack signed",
+        {200: slack.SlackAnswer},
         also=(errors.Unauthenticated,),
     ),
-    Operation(
+    Route(
         "receive_slack_interaction",
         "POST",
         "/slack/interactions",
         None,
         slack.interactions,
-        "A button pressed in Slack, as a form that Slack has signed",
+        "Receive a pressed button from Slack, as a form that Slack signed",
         {200: None},
         also=(errors.Unauthenticated,),
     ),
-    Operation(
+    Route(
         "list_slack_owners",
         "GET",
         "/slack/owners",
         "admin",
         slack_owners.list_all,
-        "List the users and channels of Slack that act for an owner",
-        {200: answers.SlackOwners},
+        "List the Slack users and channels that act for an owner",
+        {200: slack_owners.SlackOwners},
     ),
-    Operation(
+    Route(
         "put_slack_owner",
         "PUT",
         "/slack/owners/{slack_id}",
         "admin",
         slack_owners.put,
-        "Have a user or a channel of Slack act for an owner",
-        {200: answers.SlackOwner, 201: answers.SlackOwner},
+        "Map a Slack user or channel to an owner",
+        {200: slack_owners.SlackOwner, 201: slack_owners.SlackOwner},
+        path_parameters=(slack_owners.SLACK_ID,),
         body=slack_owners.SlackOwnerRequest,
     ),
-    Operation(
+    Route(
         "delete_slack_owner",
         "DELETE",
         "/slack/owners/{slack_id}",
         "admin",
         slack_owners.delete,
-        "Have a user or a channel of Slack act for nobody",
+        "Remove the mapping of a Slack user or channel",
         {204: None},
+        path_parameters=(slack_owners.SLACK_ID,),
     ),
-    Operation(
+    Route(
         "create_token",
         "POST",
         "/tokens",
         "admin",
         tokens.create,
-        "Make a token; it is shown here and never again",
+        "Create a token, which no other answer shows",
         {201: answers.IssuedToken},
         body=tokens.TokenRequest,
     ),
-    Operation(
+    Route(
         "list_tokens",
         "GET",
         "/tokens",
@@ -281,7 +280,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "List every owner's tokens, without the tokens themselves",
         {200: answers.Tokens},
     ),
-    Operation(
+    Route(
         "revoke_token",
         "DELETE",
         "/tokens/{token_id}",
@@ -289,85 +288,88 @@ OPERATIONS: tuple[Operation, ...] = (
         tokens.revoke,
         "Revoke a token",
         {204: None},
+        path_parameters=(tokens.TOKEN_ID,),
     ),
-    Operation(
+    Route(
         "run_chat_command",
         "POST",
         "/chat/commands",
         "deploy",
         chat.run,
-        "Do what was typed in a chat; the answer is for its author to read",
-        {200: answers.ChatReply},
+        "Run a command that a user typed in a chat",
+        {200: chat.ChatReply},
         body=chat.ChatCommand,
         takes_key=True,
     ),
-    Operation(
+    Route(
         "list_deliveries",
         "GET",
         "/webhooks/deliveries",
         "read",
         webhooks.list_deliveries,
-        "List what was and is to be posted to callback URLs; an admin sees the subscriptions', too",
-        {200: answers.Deliveries},
+        "List the deliveries to callback URLs; an admin also sees those to subscriptions",
+        {200: webhooks.Deliveries},
         parameters=parameters.DeliveriesParameters,
     ),
-    Operation(
+    Route(
         "redeliver",
         "POST",
         "/webhooks/deliveries/{delivery_id}/redeliver",
         "deploy",
         webhooks.redeliver,
-        "Send a delivery now, whatever came of it, and from its first try on",
-        {202: answers.Delivery},
+        "Send a delivery again now, with a new schedule of tries",
+        {202: webhooks.Delivery},
+        path_parameters=(webhooks.DELIVERY_ID,),
         takes_key=True,
         also=(errors.InvalidState,),
     ),
-    Operation(
+    Route(
         "create_subscription",
         "POST",
         "/webhooks/subscriptions",
         "admin",
         webhooks.subscribe,
-        "Have a URL told of every owner's events",
-        {201: answers.Subscription},
+        "Subscribe a URL to every owner's events",
+        {201: webhooks.Subscription},
         body=webhooks.SubscriptionRequest,
         takes_key=True,
         also=(errors.QuotaExceeded,),
     ),
-    Operation(
+    Route(
         "list_subscriptions",
         "GET",
         "/webhooks/subscriptions",
         "admin",
         webhooks.list_subscriptions,
         "List the subscriptions of the stack",
-        {200: answers.Subscriptions},
+        {200: webhooks.Subscriptions},
     ),
-    Operation(
+    Route(
         "delete_subscription",
         "DELETE",
         "/webhooks/subscriptions/{subscription_id}",
         "admin",
         webhooks.unsubscribe,
-        "End a subscription; what it has not taken is not sent any more",
+        "Delete a subscription; its pending deliveries are not sent",
         {204: None},
+        path_parameters=(webhooks.SUBSCRIPTION_ID,),
     ),
-    Operation(
+    Route(
         "get_health",
         "GET",
         "/health",
         None,
-        _health,
-        "Whether the API answers",
+        about.health,
+        "Check that the API answers",
         {200: answers.Health},
     ),
-    Operation(
+    Route(
         "get_openapi",
         "GET",
         "/openapi.json",
         None,
-        _openapi,
-        "This description of the API",
+        about.openapi(document),
+        "Get this description of the API",
         {200: answers.Document},
     ),
 )

@@ -10,7 +10,7 @@ from typing import Any
 class Answer:
     """Status, body (None for no body) and headers.
 
-    `is_final` False: an Idempotency-Key does not keep it, though it is 2xx.
+    `is_final` False: an Idempotency-Key does not keep the answer, although its status is 2xx.
     """
 
     status: int

@@ -1,6 +1,7 @@
-"""What the endpoints answer: one model for each shape, which renders it and describes it.
+"""What the API answers: one model for each shape, which renders the shape and describes it.
 
-The models are built when they are first used: most functions that import the app never answer.
+The models of chat, Slack and webhooks are next to their endpoints. A model is built when it is
+first used, because most functions that import the app never answer a request.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from chalicelib.domain import operation, parts, publication
+from chalicelib.domain import operation, parts
 from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.record import Status
 from chalicelib.domain.spec.spec import Spec
@@ -23,7 +24,8 @@ Moment = Annotated[
 ]
 Scope = Literal["read", "deploy", "admin"]
 NextCursor = Annotated[
-    str | None, Field(description="Send it as `cursor=` for the next page; null on the last one.")
+    str | None,
+    Field(description="Send it as `cursor=` for the next page; null on the last page."),
 ]
 
 
@@ -33,12 +35,12 @@ class Shape(BaseModel):
     model_config = ConfigDict(defer_build=True, from_attributes=True, serialize_by_alias=True)
 
     def document(self) -> dict[str, Any]:
-        """As JSON has it: times are RFC 3339 in UTC with milliseconds."""
+        """The JSON document; times are RFC 3339 in UTC with milliseconds."""
         return self.model_dump(mode="json")
 
 
 class Step(operation.Step):
-    """One step of an operation; all of them are listed from its start."""
+    """One step of an operation. All steps are listed from the start of the operation."""
 
     model_config = Shape.model_config
 
@@ -48,7 +50,7 @@ class Step(operation.Step):
 
 
 class Operation(Shape):
-    """What is done to a deployment now, or was last."""
+    """The running operation of a deployment, or its last one."""
 
     kind: str
     status: Literal["running", "succeeded", "failed", "rolled_back", "cancelled"]
@@ -61,7 +63,7 @@ class Operation(Shape):
 
 
 class Failure(parts.Failure):
-    """What happened, what the caller can do about it, and what AWS said."""
+    """What failed, what the caller can do, and AWS's own words as evidence."""
 
     model_config = Shape.model_config
 
@@ -69,7 +71,7 @@ class Failure(parts.Failure):
 
 
 class Resource(parts.Resource):
-    """An AWS resource of the deployment, and in the end its line of the receipt."""
+    """An AWS resource of the deployment. After a teardown, the list is the receipt."""
 
     model_config = Shape.model_config
 
@@ -78,20 +80,20 @@ class Resource(parts.Resource):
 
 
 class Price(Shape):
-    """What a deployment costs while it serves."""
+    """What a deployment costs per hour while it serves."""
 
     usd_per_hour: float
     basis: str
 
 
 class Cost(Price):
-    """What it costs, and has cost so far, in cents."""
+    """What a deployment costs per hour, and the USD accrued so far, rounded to cents."""
 
     accrued_usd: float
 
 
 class Links(Shape):
-    """Paths from the root of the API."""
+    """Paths, relative to the root of the API."""
 
     self: str
     events: str
@@ -100,7 +102,7 @@ class Links(Shape):
 
 
 class Deployment(Shape):
-    """A deployment: how far it is, why it failed, what it costs."""
+    """A deployment: its status, operation, failure, resources and cost."""
 
     id: str
     name: str
@@ -132,9 +134,12 @@ class Deployments(Shape):
 
 
 class Check(Shape):
-    """One check of a spec; `skipped` where there is nothing to check, else what it came to."""
+    """One check of a spec.
 
-    # The check of the quotas has their figures besides, as the refusal of a create has.
+    `skipped` if the spec has nothing to check, `not_known` if AWS does not answer the check.
+    """
+
+    # The check `quota` also has the limits and what is used, as a refused create has them.
     model_config = ConfigDict(extra="allow")
 
     name: str
@@ -145,7 +150,7 @@ class Check(Shape):
 
 
 class Validation(Shape):
-    """What a create would find, and cost; `valid` is false as soon as one check failed."""
+    """What a create would find, and its cost. `valid` is false if a check failed."""
 
     valid: bool
     checks: list[Check]
@@ -155,7 +160,7 @@ class Validation(Shape):
 
 
 class Event(parts.Event):
-    """One change of status or step, numbered without a gap."""
+    """One change of status or step. Events are numbered without gaps."""
 
     model_config = Shape.model_config
 
@@ -170,7 +175,7 @@ class Events(Shape):
 
 
 class Task(Shape):
-    """A task as ECS and the target group tell of it now."""
+    """A task as ECS and the target group report it now."""
 
     id: str
     status: str
@@ -183,13 +188,13 @@ class Task(Shape):
 
 
 class Tasks(Shape):
-    """The tasks that ECS knows now."""
+    """The tasks that ECS reports now."""
 
     tasks: list[Task]
 
 
 class LogLine(Shape):
-    """A line that a task wrote."""
+    """A line of a task's log."""
 
     at: Moment
     task: str
@@ -197,14 +202,14 @@ class LogLine(Shape):
 
 
 class Logs(Shape):
-    """Lines of all tasks, oldest first; `next_cursor` goes on with lines yet to be written."""
+    """Lines of all tasks, oldest first. `next_cursor` also serves lines not yet written."""
 
     lines: list[LogLine]
     next_cursor: NextCursor
 
 
 class MetricsPoint(Shape):
-    """One period, which begins at `at`; null is a figure that nothing was measured for."""
+    """One period, which starts at `at`. A figure is null if nothing was measured."""
 
     at: Moment
     requests: int
@@ -217,7 +222,7 @@ class MetricsPoint(Shape):
 
 
 class Metrics(Shape):
-    """A point for each period; CloudWatch's figures come some minutes late."""
+    """A point for each period. CloudWatch's figures arrive some minutes late."""
 
     period_seconds: int
     start: Moment = Field(serialization_alias="from")
@@ -225,34 +230,8 @@ class Metrics(Shape):
     series: list[MetricsPoint]
 
 
-class SlackOwner(Shape):
-    """A user or channel of Slack, and the owner for whom it acts.
-
-    `announce`: whether the owner's operations are told there, however they were started.
-    """
-
-    id: str
-    owner: str
-    scopes: list[Literal["read", "deploy"]]
-    announce: bool
-    created_at: Moment
-
-
-class SlackOwners(Shape):
-    """All users and channels of Slack that act for an owner, by id."""
-
-    owners: list[SlackOwner]
-
-
-class SlackAnswer(Shape):
-    """What Slack shows at once, to the user alone who asked."""
-
-    response_type: Literal["ephemeral"]
-    text: str
-
-
 class IssuedToken(Shape):
-    """A new token; `token` itself is in no other answer."""
+    """A new token. No other answer contains `token`."""
 
     id: str
     token: str
@@ -262,7 +241,7 @@ class IssuedToken(Shape):
 
 
 class Token(Shape):
-    """What is known of a token; `last_used_at` is exact to the hour."""
+    """A token without its secret. `last_used_at` is exact to the hour."""
 
     id: str
     owner: str
@@ -273,70 +252,9 @@ class Token(Shape):
 
 
 class Tokens(Shape):
-    """Every owner's tokens, newest first, also those that have expired of late."""
+    """Every owner's tokens, newest first, including those that expired within 30 days."""
 
     tokens: list[Token]
-
-
-class ChatReply(Shape):
-    """What came of a command: `text` is to be shown as it is, whatever it says.
-
-    Commands in it stand within code marks. `deployment` is null where the command was not about
-    one, was not understood or was refused.
-    """
-
-    text: str
-    deployment: Deployment | None
-
-
-class Subscription(Shape):
-    """A URL that is told of every owner's events of these types, until it is disabled."""
-
-    id: str
-    url: str
-    types: list[publication.EventType]
-    created_at: Moment
-    disabled_at: Moment | None
-    disabled_reason: str | None
-
-
-class Subscriptions(Shape):
-    """Those of the whole stack, newest first, also the disabled ones."""
-
-    subscriptions: list[Subscription]
-
-
-class Try(Shape):
-    """One call of a delivery; `error` is null where the answer was 2xx."""
-
-    at: Moment
-    status: int | None
-    error: str | None
-    duration_ms: int
-
-
-class Delivery(Shape):
-    """An event on its way to one URL; the latest tries, the last one last."""
-
-    id: str
-    event_id: str = Field(description="The header `webhook-id` of every try.")
-    type: publication.EventType
-    deployment: str
-    owner: str
-    sequence: int
-    url: str
-    subscription_id: str | None
-    status: Literal["pending", "delivered", "failed"]
-    next_try_at: Moment | None
-    tries: list[Try]
-    created_at: Moment
-
-
-class Deliveries(Shape):
-    """A page of deliveries, the newest event first."""
-
-    deliveries: list[Delivery]
-    next_cursor: NextCursor
 
 
 class Health(Shape):
@@ -356,14 +274,14 @@ class Document(Shape):
 
 
 class Fault(Shape):
-    """What is wrong with one field or parameter, and what would be right."""
+    """What is wrong with one field or parameter, and what is allowed."""
 
     field: str
     message: str
 
 
 class Problem(Shape):
-    """RFC 9457: why there is no other answer. `errors` names every fault of the request at once."""
+    """RFC 9457: why the request failed. `errors` lists every fault of the request."""
 
     type: Literal["about:blank"]
     title: str

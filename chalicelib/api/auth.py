@@ -1,10 +1,10 @@
-"""Who calls: the Lambda authorizer that API Gateway asks, and what it passes on."""
+"""The caller of a request: found by the Lambda authorizer, passed on by API Gateway."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.domain.errors import Forbidden, Unauthenticated
+from chalicelib.domain.errors import Unauthenticated
 from chalicelib.platform import clock
 from chalicelib.store import tokens
 from chalicelib.store.tokens import Caller
@@ -13,9 +13,9 @@ SCHEME = "bearer"
 
 
 def authenticate(header: str) -> Caller:
-    """The caller that an `Authorization` header names; the use of the token is noted.
+    """The caller of an `Authorization` header; records when the token was used.
 
-    Raises `Unauthenticated`, also for a token that has expired.
+    Raises `Unauthenticated`, also for an expired token.
     """
     scheme, _, rest = header.strip().partition(" ")
     token, moment = rest.strip(), clock.now()
@@ -27,7 +27,7 @@ def authenticate(header: str) -> Caller:
 
 
 def to_context(caller: Caller) -> dict[str, str]:
-    """The caller as API Gateway carries it to the function: flat strings."""
+    """The caller as flat strings, which is all that API Gateway passes on."""
     return {
         "owner": caller.owner,
         "scopes": " ".join(sorted(caller.scopes)),
@@ -37,9 +37,9 @@ def to_context(caller: Caller) -> dict[str, str]:
 
 
 def from_context(context: dict[str, Any]) -> Caller:
-    """The caller as the authorizer passed it on. Raises `Unauthenticated`.
+    """The caller that the authorizer passed on. Raises `Unauthenticated`.
 
-    API Gateway keeps what the authorizer said, so a token may have expired since.
+    API Gateway caches the authorizer's answer, so the token may have expired since.
     """
     expires_at = str(context.get("expires_at") or "") or None
     if not context.get("owner") or tokens.has_expired(expires_at, clock.now()):
@@ -48,23 +48,17 @@ def from_context(context: dict[str, Any]) -> Caller:
     return Caller(str(context["owner"]), scopes, str(context.get("token_id", "")), expires_at)
 
 
-def require(caller: Caller, scope: str) -> None:
-    """Raises `Forbidden` unless the token has the scope; `admin` includes the others."""
-    if scope not in caller.scopes and not caller.is_admin:
-        raise Forbidden(f"This token lacks the scope {scope}")
-
-
 def require_unrevoked(caller: Caller) -> None:
-    """Raises `Unauthenticated` where the table does not have the caller's token any more.
+    """Raises `Unauthenticated` if the caller's token was revoked. Reads the table once.
 
-    For what must not wait until API Gateway forgets the token: one read of the table.
+    For endpoints that must not serve a revoked token from API Gateway's cache.
     """
     if not tokens.exists(caller.token_id):
         raise unauthenticated()
 
 
 def unauthenticated() -> Unauthenticated:
-    """The 401 of RFC 9110, with the challenge that it must carry."""
+    """The 401 with the challenge that RFC 9110 requires."""
     return Unauthenticated(
         "Send a valid token as `Authorization: Bearer <token>`",
         headers={"WWW-Authenticate": "Bearer"},

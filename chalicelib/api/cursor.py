@@ -1,4 +1,4 @@
-"""Opaque cursors: a position as text that a URL can carry and nobody is to read."""
+"""Opaque cursors: a position as text that a URL can carry and clients must not interpret."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from chalicelib.api.requests import invalid
 from chalicelib.domain.errors import ValidationFailed
 
 PARAMETER = "cursor"
+# For the positions of the table's indexes and of events.
+MOST_CHARACTERS = 256
 
 
 def encode(position: str) -> str:
@@ -16,7 +18,12 @@ def encode(position: str) -> str:
     return base64.urlsafe_b64encode(position.encode()).decode()
 
 
-def decode(cursor: str, most: int) -> str:
+def next_of(position: str | int | None) -> str | None:
+    """The `next_cursor` for the position after a page; None after the last page."""
+    return encode(str(position)) if position else None
+
+
+def decode(cursor: str, most: int = MOST_CHARACTERS) -> str:
     """The position in a cursor of at most `most` characters. Raises `ValidationFailed`."""
     if len(cursor) > most:
         raise foreign()
@@ -27,5 +34,5 @@ def decode(cursor: str, most: int) -> str:
 
 
 def foreign() -> ValidationFailed:
-    """The refusal of a cursor that was never given."""
-    return invalid(PARAMETER, "is not one that this endpoint gave")
+    """The refusal of a cursor that this endpoint did not issue."""
+    return invalid(PARAMETER, "must be a `next_cursor` of this endpoint")

@@ -1,4 +1,4 @@
-"""The frame of every view: builds the request, has it carried out, answers problems."""
+"""Chalice's side of the API: builds each request, calls its route, and answers problems."""
 
 from __future__ import annotations
 
@@ -12,50 +12,51 @@ from chalice.app import Request as ChaliceRequest
 from chalicelib.api import auth, problems
 from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, path_segment
-from chalicelib.api.route import Operation
+from chalicelib.api.route import Route
 from chalicelib.domain.errors import MethodNotAllowed, NotFound, RequestRefused
 from chalicelib.platform.observability import logger
 from chalicelib.store.tokens import Caller
 
-# A caller where no token is asked for: it owns nothing and may do nothing else.
-ANYBODY = Caller(owner="", scopes=frozenset(), token_id="")
+# The caller of an endpoint that needs no token: it owns nothing and has no scope.
+ANONYMOUS = Caller(owner="", scopes=frozenset(), token_id="")
 
 
 class SlipwayApi(Chalice):
-    """Chalice, with the error answers that it makes itself turned into problems.
+    """Chalice, except that its own error answers are problems.
 
-    Its middleware never sees those: they are made before or after a view. API Gateway hands on
-    every path and method (`infra/gateway.py`), so that RFC 9110's 404, 405 and HEAD are kept here.
+    Chalice's middleware does not see those answers, because Chalice gives them before or after a
+    view. API Gateway passes on every path and method (`infra/gateway.py`), so this class answers
+    404, 405 and HEAD as RFC 9110 says.
     """
 
     def __call__(self, event: Any, context: Any) -> Any:
-        """An API Gateway proxy event in, a proxy answer out."""
-        asked, instance = event["requestContext"], event.get("path", "")
-        resource, method = asked["resourcePath"], asked["httpMethod"]
+        """The proxy response to an API Gateway proxy event."""
+        gateway, instance = event["requestContext"], event.get("path", "")
+        resource, method = gateway["resourcePath"], gateway["httpMethod"]
         methods = self.routes.get(resource, {})
         allowed = [*methods, *(("HEAD",) if "GET" in methods else ())]
         if not methods:
             return problems.answer(NotFound(f"There is no path {instance}"), instance)
         if method not in allowed:
-            named = ", ".join(allowed)
-            detail = f"{resource} has the methods {named}"
-            return problems.answer(MethodNotAllowed(detail, headers={"Allow": named}), instance)
+            allow = ", ".join(allowed)
+            detail = f"{resource} does not allow {method}. Allowed methods: {allow}"
+            return problems.answer(MethodNotAllowed(detail, headers={"Allow": allow}), instance)
         if method == "HEAD":
-            event = {**event, "requestContext": {**asked, "httpMethod": "GET"}}
+            event = {**event, "requestContext": {**gateway, "httpMethod": "GET"}}
         answer = problems.normalized(super().__call__(event, context), instance)
         return {**answer, "body": ""} if method == "HEAD" else answer
 
 
-def view(app: Chalice, operation: Operation) -> Callable[..., Response]:
-    """The Chalice view of an operation."""
+def view(app: Chalice, route: Route) -> Callable[..., Response]:
+    """The Chalice view of a route."""
 
     def answer_request(**segments: str) -> Response:
         current = app.current_request
         assert current is not None  # Chalice sets it before it calls a view
         try:
-            request = _request(current, with_token=operation.scope is not None)
+            request = _request(current, with_token=route.scope is not None)
             values = [path_segment(value) for value in segments.values()]
-            return _response(operation.carry_out(request, *values))
+            return _response(route.carry_out(request, *values))
         except RequestRefused as refused:
             return _problem(refused, current)
         except Exception:
@@ -71,7 +72,7 @@ def _request(current: ChaliceRequest, with_token: bool) -> Request:
     return Request(
         caller=auth.from_context(current.context.get("authorizer") or {})
         if with_token
-        else ANYBODY,
+        else ANONYMOUS,
         path=_path(current),
         headers=dict(current.headers),
         query={name: query.getlist(name) for name in query} if query else {},
@@ -82,7 +83,7 @@ def _request(current: ChaliceRequest, with_token: bool) -> Request:
 
 
 def _path(current: ChaliceRequest) -> str:
-    """The path that was asked for; Chalice's own `path` is the route's pattern."""
+    """The path of the request. Chalice's own `path` is the pattern of the route."""
     return str(current.to_original_event()["path"])
 
 

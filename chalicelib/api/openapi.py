@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document, made from the table of operations and the models that validate.
+"""The OpenAPI 3.1 document, built from the routes and from the models that validate.
 
-Nothing is described here that is enforced elsewhere: a field is a field of its model, a status is
-an answer or a refusal of the table. Imported by the one endpoint that needs it.
+It repeats no rule: a field comes from its model, a status from an answer or a refusal of a route.
+Only the endpoint that serves the document imports this module.
 https://spec.openapis.org/oas/v3.1.1.html
 """
 
@@ -17,84 +17,60 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from chalicelib import __version__
 from chalicelib.api import answers, idempotency, problems
 from chalicelib.api.requests import MEDIA_TYPE
-from chalicelib.api.route import Operation
-from chalicelib.domain import naming
+from chalicelib.api.route import Route
 from chalicelib.domain.errors import RequestRefused
 from chalicelib.domain.spec.spec import FIXED
-from chalicelib.slack import owners
 from chalicelib.store import tokens
-from chalicelib.webhooks import deliveries, subscriptions
 
 Schema = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
 DESCRIPTION = (
-    "Turns a container image into a prediction URL, and takes everything away again. "
-    "A change is accepted with 202 and carried out meanwhile: ask again as often as Retry-After "
-    "says. Every answer that is no success is a problem of RFC 9457, whose `code` is stable."
+    "Slipway turns a container image into a prediction URL, and removes everything again. "
+    "A change is answered with 202 and runs in the background: poll the deployment, and wait "
+    "`Retry-After` seconds between polls. Every error is a problem (RFC 9457) with a stable `code`."
 )
-# Of API Gateway, before any function: its own limits.
+# API Gateway answers it before any function runs, because of its own limits.
 GATEWAY = {429: ("QUOTA_EXCEEDED",)}
-SEGMENTS = {
-    "deployment": (
-        "An id, or the name of a live deployment of the caller.",
-        {"type": "string", "pattern": f"^{naming.NAME_PATTERN}(-[a-z2-7]{{6}})?$"},
-    ),
-    "slack_id": (
-        "The id of a user (`U...`, `W...`) or of a channel (`C...`, `G...`, `D...`) in Slack.",
-        {"type": "string", "pattern": f"^{owners.ID_PATTERN.pattern}$"},
-    ),
-    "token_id": (
-        "The `id` of a token.",
-        {"type": "string", "pattern": f"^{tokens.ID_PATTERN.pattern}$"},
-    ),
-    "delivery_id": (
-        "The `id` of a delivery.",
-        {"type": "string", "pattern": f"^{deliveries.ID_PATTERN.pattern}$"},
-    ),
-    "subscription_id": (
-        "The `id` of a subscription.",
-        {"type": "string", "pattern": f"^{subscriptions.ID_PATTERN.pattern}$"},
-    ),
-}
 REQUEST_HEADERS = {
     idempotency.HEADER: (
-        "Makes it safe to send again: for 24 hours the same request has the first answer again.",
+        "Makes a retry safe: for 24 hours the same request with the same key returns the first "
+        "answer and starts nothing.",
         {"type": "string", "pattern": f"^{idempotency.KEY.pattern}$"},
     ),
     "If-Match": (
-        "An ETag: the change is made only to that version.",
+        "An ETag. The change is made only if the deployment has not changed since that ETag.",
         {"type": "string"},
     ),
     "If-None-Match": (
-        "An ETag: 304 without a body while it is still the present one.",
+        "An ETag. The answer is 304 without a body if it is still the current one.",
         {"type": "string"},
     ),
 }
 ANSWER_HEADERS = {
     "Location": ("The path of the deployment.", {"type": "string"}),
-    "ETag": ("Changes with the deployment, and with every cent of its cost.", {"type": "string"}),
-    "Retry-After": ("Seconds until it is worth to ask again.", {"type": "string"}),
-    "WWW-Authenticate": ("The scheme: Bearer, or that of Slack's signatures.", {"type": "string"}),
+    "ETag": ("Changes with the deployment, and with every accrued cent.", {"type": "string"}),
+    "Retry-After": ("Seconds to wait before the next request.", {"type": "string"}),
+    "WWW-Authenticate": ("The scheme: Bearer, or Slack's signature scheme.", {"type": "string"}),
 }
 PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
-def document(operations: Sequence[Operation]) -> Schema:
-    """The document of a table of operations, as JSON has it."""
-    bodies = [operation.body for operation in operations if operation.body]
-    shown = [model for operation in operations for model in operation.answered.values() if model]
+def document(routes: Sequence[Route]) -> Schema:
+    """The JSON document that describes the routes."""
+    bodies = [route.body for route in routes if route.body]
+    shown = [model for route in routes for model in route.answered.values() if model]
     schemas = {
         **_schemas(bodies, "validation", "Input"),
         **_schemas([*shown, answers.Problem], "serialization", ""),
     }
     schemas |= {
-        f"{operation.body.__name__}Change": _partial(schemas[f"{operation.body.__name__}Input"])
-        for operation in operations
-        if operation.body and operation.partial
+        f"{route.body.__name__}Change": _partial(schemas[f"{route.body.__name__}Input"])
+        for route in routes
+        if route.body and route.partial
     }
     paths: dict[str, Schema] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Slipway", "version": __version__, "description": DESCRIPTION},
@@ -105,7 +81,7 @@ def document(operations: Sequence[Operation]) -> Schema:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": f"A token with the scopes {', '.join(tokens.SCOPES)}; "
+                    "description": f"A token. Its scopes are some of {', '.join(tokens.SCOPES)}; "
                     "admin includes the others.",
                 }
             },
@@ -117,47 +93,52 @@ def document(operations: Sequence[Operation]) -> Schema:
     }
 
 
-def _operation(operation: Operation) -> Schema:
-    made: Schema = {
-        "operationId": operation.name,
-        "summary": operation.summary,
-        "parameters": [*_segments(operation), *_query(operation), *_headers(operation)],
-        "responses": _responses(operation),
-        # OpenAPI 3.1 lets a bearer scheme name what a token needs; no flow has to define it.
-        "security": [{"token": [operation.scope]}] if operation.scope else [],
+def _operation(route: Route) -> Schema:
+    operation: Schema = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "parameters": [*_path_parameters(route), *_query(route), *_headers(route)],
+        "responses": _responses(route),
+        # OpenAPI 3.1 allows a bearer scheme to list scopes; no flow has to define them.
+        "security": [{"token": [route.scope]}] if route.scope else [],
     }
-    if operation.body:
-        name = operation.body.__name__ + ("Change" if operation.partial else "Input")
+    if route.body:
+        name = route.body.__name__ + ("Change" if route.partial else "Input")
         content = {MEDIA_TYPE: {"schema": {"$ref": SCHEMAS + name}}}
-        made["requestBody"] = {"required": True, "content": content}
-    return made
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
 
 
-def _segments(operation: Operation) -> list[Schema]:
+def _path_parameters(route: Route) -> list[Schema]:
     return [
-        {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
-        for name, (text, schema) in SEGMENTS.items()
-        if f"{{{name}}}" in operation.path
+        {
+            "name": each.name,
+            "in": "path",
+            "required": True,
+            "description": each.description,
+            "schema": {"type": "string", "pattern": f"^{each.pattern}$"},
+        }
+        for each in route.path_parameters
     ]
 
 
-def _query(operation: Operation) -> list[Schema]:
-    if operation.parameters is None:
+def _query(route: Route) -> list[Schema]:
+    if route.parameters is None:
         return []
-    model = operation.parameters.model_json_schema(ref_template=SCHEMAS + "{model}")
-    made = []
+    model = route.parameters.model_json_schema(ref_template=SCHEMAS + "{model}")
+    parameters = []
     for name, schema in _untitled(model["properties"]).items():
         parameter: Schema = {"name": name, "in": "query", "schema": _without_null(schema)}
         if "description" in parameter["schema"]:
             parameter["description"] = parameter["schema"].pop("description")
         if parameter["schema"].get("type") == "array":
             parameter |= {"style": "form", "explode": False}
-        made.append(parameter)
-    return made
+        parameters.append(parameter)
+    return parameters
 
 
-def _headers(operation: Operation) -> list[Schema]:
-    names = (*((idempotency.HEADER,) if operation.takes_key else ()), *operation.conditions)
+def _headers(route: Route) -> list[Schema]:
+    names = (*((idempotency.HEADER,) if route.takes_key else ()), *route.conditions)
     return [
         {"name": name, "in": "header", "description": text, "schema": schema}
         for name, (text, schema) in REQUEST_HEADERS.items()
@@ -165,23 +146,23 @@ def _headers(operation: Operation) -> list[Schema]:
     ]
 
 
-def _responses(operation: Operation) -> Schema:
-    made: Schema = {}
-    for status, model in operation.answered.items():
-        made[str(status)] = {"description": _title(status)}
+def _responses(route: Route) -> Schema:
+    responses: Schema = {}
+    for status, model in route.answered.items():
+        responses[str(status)] = {"description": _title(status)}
         if model:
             content = {MEDIA_TYPE: {"schema": {"$ref": SCHEMAS + model.__name__}}}
-            made[str(status)] |= {"description": _summary(model), "content": content}
-        if operation.headers:
-            made[str(status)]["headers"] = _references(operation.headers)
-    for status, codes in sorted(_codes(operation.refusals).items()):
-        made[str(status)] = {
+            responses[str(status)] |= {"description": _summary(model), "content": content}
+        if status in route.headers:
+            responses[str(status)]["headers"] = _references(route.headers[status])
+    for status, codes in sorted(_codes(route.refusals).items()):
+        responses[str(status)] = {
             "description": f"{_title(status)}: {', '.join(codes)}",
             "content": {problems.CONTENT_TYPE: {"schema": _problem(status, codes)}},
         }
         if status in PROBLEM_HEADERS:
-            made[str(status)]["headers"] = _references(PROBLEM_HEADERS[status])
-    return made
+            responses[str(status)]["headers"] = _references(PROBLEM_HEADERS[status])
+    return responses
 
 
 def _codes(refusals: Iterable[type[RequestRefused]]) -> dict[int, tuple[str, ...]]:
@@ -213,19 +194,19 @@ def _summary(model: type[BaseModel]) -> str:
 
 
 def _schemas(models: list[type[BaseModel]], mode: JsonSchemaMode, suffix: str) -> Schema:
-    """The schemas of the models and of what is in them, by name."""
+    """The schemas of the models and of the models inside them, by name."""
     wanted = [(model, mode) for model in dict.fromkeys(models)]
     _, made = models_json_schema(wanted, ref_template=f"{SCHEMAS}{{model}}{suffix}")
     schemas = {f"{name}{suffix}": _untitled(schema) for name, schema in made["$defs"].items()}
     if mode == "serialization":
         for schema in schemas.values():
-            if "properties" in schema:  # an answer leaves nothing out
+            if "properties" in schema:  # an answer always has every member
                 schema["required"] = list(schema["properties"])
     return schemas
 
 
 def _untitled(schema: Any) -> Any:
-    """Without the titles that pydantic makes of names, and of a docstring what callers look for."""
+    """Without pydantic's titles, and with only the first paragraph of each docstring."""
     if isinstance(schema, dict):
         kept = {k: v for k, v in schema.items() if not (k == "title" and isinstance(v, str))}
         if isinstance(kept.get("description"), str):
@@ -235,7 +216,7 @@ def _untitled(schema: Any) -> Any:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """A query parameter is there or not: it is never null or empty, and neither is its default."""
+    """The schema of a query parameter, which cannot be null and whose default is not empty."""
     kept = {
         k: v for k, v in schema.items() if k != "anyOf" and not (k == "default" and v in (None, []))
     }
@@ -244,7 +225,7 @@ def _without_null(schema: Schema) -> Schema:
 
 
 def _partial(schema: Schema) -> Schema:
-    """For a body that names only the fields that change: nothing required, nothing filled in."""
+    """The schema of a body that names only the fields that change: no required, no defaults."""
     properties = {
         name: {key: rule for key, rule in field.items() if key != "default"}
         for name, field in schema["properties"].items()
@@ -253,7 +234,7 @@ def _partial(schema: Schema) -> Schema:
     pairs = [{"properties": pair["properties"]} for pair in schema["anyOf"]]
     return {
         **{key: value for key, value in schema.items() if key != "required"},
-        "description": "The fields to change, each replaced as a whole.",
+        "description": "The fields to change. Each field replaces the whole old value.",
         "properties": properties,
         "anyOf": pairs,
         "minProperties": 1,

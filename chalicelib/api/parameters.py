@@ -1,4 +1,4 @@
-"""Query parameters: a model for each endpoint that has some, and how their text is read."""
+"""Query parameters: a model for each endpoint that has some, and how to read their text."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic_core import core_schema
 
 from chalicelib.domain import naming
+from chalicelib.domain.digits import is_number
 from chalicelib.domain.record import Status
+from chalicelib.usecases.observation import PERIODS
 
-# CloudWatch Logs keeps no line longer, but where it keeps all.
+# CloudWatch Logs keeps lines this long at most, unless it keeps them forever.
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 OLDEST_LINE = timedelta(days=3653)
 OLDEST_POINT = timedelta(days=7)
-PERIODS = (60, 300, 3600)
 
 DURATION = r"([1-9][0-9]{0,8})([smhd])"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-# RFC 3339, section 5.6; `fromisoformat` alone takes much that is none.
+# RFC 3339, section 5.6. `fromisoformat` accepts more than that.
 TIME = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 DEPLOYMENT = rf"{naming.NAME_PATTERN}(-[a-z2-7]{{6}})?"
-# A task id is 32 hexadecimal digits, or in the old form 36 characters with hyphens.
+# A task ID has 32 hexadecimal digits, or 36 characters with hyphens in the old format.
 TASK = r"[0-9a-f][0-9a-f-]{7,35}"
 
 
@@ -35,7 +36,7 @@ TASK = r"[0-9a-f][0-9a-f-]{7,35}"
 class WholeNumber:
     """Annotates an integer parameter with its bounds.
 
-    Not pydantic's own reading of text: it takes " 7", "+7" and "1_0".
+    pydantic itself would also read " 7", "+7" and "1_0".
     """
 
     least: int
@@ -54,7 +55,7 @@ class WholeNumber:
 
 @dataclass(frozen=True)
 class Matching:
-    """Annotates a text parameter with its pattern, and the words for what does not match."""
+    """Annotates a text parameter with its pattern, and the rule for a value that does not match."""
 
     pattern: str
     rule: str
@@ -73,9 +74,9 @@ class Matching:
 
 @dataclass(frozen=True)
 class Since:
-    """Annotates a parameter that is a time, or how long ago it was, at most `most` back.
+    """Annotates a parameter that is a time, or how long ago it was: at most `most`.
 
-    The context of the validation holds the `moment` that it counts from.
+    A duration counts back from `moment` in the context of the validation.
     """
 
     most: timedelta
@@ -97,11 +98,6 @@ class Since:
         return since
 
 
-def is_number(text: str) -> bool:
-    """Whether `text` is one to nine plain digits."""
-    return text.isascii() and text.isdigit() and len(text) <= 9
-
-
 def _flag(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError("must be true or false")
@@ -111,7 +107,7 @@ def _flag(text: str) -> bool:
 def _statuses(text: str) -> tuple[Status, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not set(parts) <= set(Status):
-        raise ValueError(f"must be some of {', '.join(Status)}")
+        raise ValueError(f"must be one or more of {', '.join(Status)}, comma-separated")
     return tuple(map(Status, parts))
 
 
@@ -128,35 +124,37 @@ def _time(text: str, moment: datetime) -> datetime | None:
             return moment - timedelta(**{UNITS[duration[2]]: int(duration[1])})
         if re.fullmatch(TIME, text):
             return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):  # a thirteenth month, a year before the first
+    except (ValueError, OverflowError):  # such as a thirteenth month, or a year before 1
         pass
     return None
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Cursor = Annotated[str | None, Field(description="`next_cursor` of the page before.")]
+Cursor = Annotated[str | None, Field(description="`next_cursor` of the previous page.")]
 
 
 class Parameters(BaseModel):
-    """The query parameters of an endpoint; this one has none."""
+    """The query parameters of an endpoint. This class itself allows none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class CreateParameters(Parameters):
     validate_only: Flag = Field(
-        False, description="Answer the checks and the cost with 200, and make nothing."
+        False, description="Return the checks and the cost with 200, and create nothing."
     )
 
 
 class ListParameters(Parameters):
     status: Annotated[tuple[Status, ...], BeforeValidator(_statuses)] = Field(
-        (), min_length=1, description="Only deployments in one of these, comma-separated."
+        (),
+        min_length=1,
+        description="Only deployments with one of these statuses, comma-separated.",
     )
-    name: str | None = Field(None, description="Only deployments of this name.")
+    name: str | None = Field(None, description="Only deployments with this name.")
     limit: Annotated[int, WholeNumber(1, 100)] = 20
     cursor: Cursor = None
-    show_deleted: Flag = Field(False, description="Those that are DELETED, too.")
+    show_deleted: Flag = Field(False, description="Include DELETED deployments.")
 
 
 class EventsParameters(Parameters):
@@ -167,13 +165,16 @@ class EventsParameters(Parameters):
 class LogsParameters(Parameters):
     since: Annotated[datetime | None, Since(OLDEST_LINE)] = Field(
         None,
-        description="A time, or how long ago: `15m`, `2h`, `3d`. By default the deployment's "
-        "creation. Without effect beside a cursor.",
+        description="A time, or how long ago: `15m`, `2h`, `3d`. The default is the deployment's "
+        "creation. A cursor overrides it.",
     )
     task: Annotated[
         str | None,
-        Matching(TASK, "must be a task id, or 8 characters or more of how one begins"),
-    ] = Field(None, description="Only lines of this task: its id, or how that begins.")
+        Matching(TASK, "must be a task ID, or at least its first 8 characters"),
+    ] = Field(
+        None,
+        description="Only lines of this task: its ID, or at least its first 8 characters.",
+    )
     limit: Annotated[int, WholeNumber(1, 1000)] = 100
     cursor: Cursor = None
 
@@ -181,19 +182,20 @@ class LogsParameters(Parameters):
 class MetricsParameters(Parameters):
     since: Annotated[datetime | None, Since(OLDEST_POINT)] = Field(
         None,
-        description="A time, or how long ago: `15m`, `2h`, at most `7d`; `1h` by default.",
+        description="A time, or how long ago: `15m`, `2h`, at most `7d`. The default is `1h`.",
     )
     period: Annotated[Literal[60, 300, 3600] | None, BeforeValidator(_period)] = Field(
-        None, description="Seconds from point to point; by default such that there are some 200."
+        None,
+        description="Seconds from point to point. The default gives at most 200 points.",
     )
 
 
 class DeliveriesParameters(Parameters):
     status: Literal["pending", "delivered", "failed"] | None = Field(
-        None, description="Only deliveries that are so."
+        None, description="Only deliveries with this status."
     )
     deployment: Annotated[
-        str | None, Matching(DEPLOYMENT, "must be the id or the name of a deployment")
-    ] = Field(None, description="Only those about this deployment: its id, or its name.")
+        str | None, Matching(DEPLOYMENT, "must be the ID or the name of a deployment")
+    ] = Field(None, description="Only deliveries about this deployment: its ID or name.")
     limit: Annotated[int, WholeNumber(1, 100)] = 20
     cursor: Cursor = None

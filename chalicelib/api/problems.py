@@ -1,4 +1,4 @@
-"""Every answer that is not 2xx: `application/problem+json` (RFC 9457)."""
+"""Problems: every answer with status 400 or above is `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from chalicelib.domain.errors import RequestRefused
 
 CONTENT_TYPE = "application/problem+json"
 
-# As RFC 9110 has them; those of http.HTTPStatus change with the version of Python.
+# The phrases of RFC 9110. Those of http.HTTPStatus depend on the version of Python.
 PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
-# Answers that Chalice makes itself, before a view is reached.
+# The codes for answers that Chalice gives itself, before it calls a view.
 CODES = {
     400: "MALFORMED_JSON",
     401: "UNAUTHENTICATED",
@@ -30,7 +30,7 @@ CODES = {
 def document(
     status: int, code: str, detail: str, instance: str, errors: list[dict[str, str]]
 ) -> dict[str, Any]:
-    """The body of a problem; `about:blank` says that the title is the status's own phrase."""
+    """The body of a problem. `about:blank` means that the title is the phrase of the status."""
     return {
         "type": "about:blank",
         "title": PHRASES.get(status) or HTTPStatus(status).phrase,
@@ -43,13 +43,13 @@ def document(
 
 
 def of_refusal(refused: RequestRefused, instance: str) -> dict[str, Any]:
-    """The body for a request that was refused."""
+    """The body of a refusal."""
     body = document(refused.status, refused.code, refused.detail, instance, refused.errors)
     return {**body, **refused.extensions}
 
 
 def answer(refused: RequestRefused, instance: str) -> dict[str, Any]:
-    """The Lambda proxy answer for a request that was refused."""
+    """The Lambda proxy response for a refusal."""
     return {
         "statusCode": refused.status,
         "headers": {"Content-Type": CONTENT_TYPE, **refused.headers},
@@ -58,7 +58,7 @@ def answer(refused: RequestRefused, instance: str) -> dict[str, Any]:
 
 
 def normalized(answer: dict[str, Any], instance: str) -> dict[str, Any]:
-    """A Lambda proxy answer, with Chalice's own error bodies turned into problems."""
+    """A Lambda proxy response in which Chalice's own error bodies are replaced by problems."""
     status = answer.get("statusCode", 200)
     headers = answer.setdefault("headers", {})
     content_type = next((v for k, v in headers.items() if k.lower() == "content-type"), "")
@@ -78,4 +78,4 @@ def _detail(body: str) -> str:
     try:
         return str(json.loads(body)["Message"])
     except (ValueError, KeyError, TypeError):
-        return "The request could not be carried out"
+        return "The request failed"

@@ -1,4 +1,4 @@
-"""A deployment as the contract shows it."""
+"""A deployment as the API answers it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ POLL_SECONDS = 5
 
 
 def render(deployment: Deployment, now: datetime) -> dict[str, Any]:
-    """The deployment resource of `api.md`, as JSON has it."""
+    """The JSON document of a deployment: `answers.Deployment`, see `docs/api-reference.md`."""
     return shown(deployment, now).document()
 
 
 def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
-    """What a caller sees of a record."""
+    """The part of a record that a caller sees."""
     failure, self_link = deployment.failure, f"/deployments/{deployment.id}"
     return answers.Deployment(
         id=deployment.id,
@@ -55,22 +55,22 @@ def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
 
 
 def accrued(deployment: Deployment, now: datetime) -> float:
-    """USD so far, in cents: finer, and no two polls would ever be the same."""
+    """USD accrued so far, rounded to cents; a finer figure would change with every poll."""
     return round(deployment.meter.accrued(now), 2)
 
 
 def etag(deployment: Deployment, now: datetime) -> str:
-    """Changes with every write of the record, and with every cent that accrues."""
+    """The ETag, which changes with every write of the record and with every accrued cent."""
     return f'"{deployment.edition}-{deployment.version}-{accrued(deployment, now):.2f}"'
 
 
 def edition_of(etag_value: str) -> str:
-    """The record's edition in an ETag: what `If-Match` is about, for a cent is no conflict."""
+    """The record's edition in an ETag. `If-Match` compares it, because a cent is no conflict."""
     return etag_value.strip().removeprefix("W/").strip('"').partition("-")[0]
 
 
 def headers(deployment: Deployment, now: datetime) -> dict[str, str]:
-    """ETag, and when to ask again while an operation runs."""
+    """`ETag`, and while an operation runs `Retry-After`."""
     values = {"ETag": etag(deployment, now)}
     if deployment.is_running:
         values["Retry-After"] = str(POLL_SECONDS)

@@ -1,100 +1,140 @@
-"""A command done for a caller, through the API's own operations.
+"""Runs a parsed command for a caller.
 
-So its rules, quotas, scopes and sentences are the API's. What a command adds: of an object
-(`environment`, `scaling`) an update changes the parts that were named and keeps the others, where
-the API's PATCH replaces the field; and the logs that it shows are the last.
+It calls the use cases that the API calls, so a command has the same rules, quotas, scopes and
+error texts. Two things differ. An update changes only the named members of an object
+(`environment`, `scaling`), but the API's PATCH replaces the object. And `logs` shows the last
+lines.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from chalicelib.api import idempotency
-from chalicelib.api.answer import Answer
-from chalicelib.api.requests import MEDIA_TYPE, Request
-from chalicelib.api.route import Operation
+from chalicelib.api import answers, resource
 from chalicelib.chat import grammar, text
 from chalicelib.chat.grammar import Command
 from chalicelib.chat.options import nearest
+from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import (
     AwsUnavailable,
     IdempotencyKeyInUse,
     NotFound,
-    PreconditionFailed,
     RequestRefused,
 )
-from chalicelib.routes import OPERATIONS
+from chalicelib.platform import clock
+from chalicelib.store import idempotency
 from chalicelib.store.tokens import Caller
+from chalicelib.usecases import changes, observation, reads
+from chalicelib.usecases.access import require
+from chalicelib.workflow.aws_errors import unavailable_if_transient
 
-BY_NAME = {operation.name: operation for operation in OPERATIONS}
-# How far back to look for the last lines: further where they are few; None is from the creation.
-WINDOWS = ("1m", "15m", "1d", None)
+if TYPE_CHECKING:
+    from chalicelib.resources.log_lines import Position
+
+Document = dict[str, Any]
+# How far back to look for the last lines, further if there are few. None is the creation.
+WINDOWS = (timedelta(minutes=1), timedelta(minutes=15), timedelta(days=1), None)
 MOST_PAGES = 5
 LINES_A_PAGE = 1000
-# Somebody else changed the deployment between the look and the change.
-ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a command.
+    """The result of a command.
 
     Attributes:
-        text: for a person.
-        deployment: the deployment as the API answers it, where the command was about one.
-        verb: the command's.
-        refused: the command was not done; `text` says why, and what to do.
-        deployments: of a list.
-        lines: of logs, oldest first: `{at, task, message}`.
+        text: the reply for a person.
+        deployment: the deployment as the API answers it, if the command was about one.
+        verb: the verb of the command.
+        refused: whether the command was refused; `text` says why, and what to do.
+        deployments: the deployments of a list.
+        lines: the log lines, oldest first: `{at, task, message}`.
     """
 
     text: str
-    deployment: dict[str, Any] | None
+    deployment: Document | None
     verb: str
     refused: bool = False
-    deployments: list[dict[str, Any]] | None = None
-    lines: list[dict[str, Any]] | None = None
+    deployments: list[Document] | None = None
+    lines: list[Document] | None = None
 
 
 def run(command: Command, caller: Caller, *, key: str | None = None, prefix: str = "") -> Reply:
-    """Does the command. A refusal is a reply; raises `AwsUnavailable` where another try may help.
+    """Runs the command. A refusal is a reply. Raises `AwsUnavailable` if a retry may help.
 
-    `key` is the Idempotency-Key of a command that changes something: run twice with it, the second
-    has the reply of the first. (A delete needs none: it is the same however often.)
-    `prefix` stands before each command that the reply names, as in `grammar.parse`.
+    Args:
+        key: identifies one command that changes something. If it runs twice with this key, the
+            second run has no effect and returns the reply of the first.
+        prefix: precedes each command that the reply names, as in `grammar.parse`.
     """
-    look = LOOKS.get(command.verb)
     try:
-        if look:
-            return look(command, caller, prefix)
-        return _change(command, caller, key, prefix)
+        with unavailable_if_transient():
+            if read := READS.get(command.verb):
+                return read(command, caller, prefix)
+            return _change(command, caller, key, prefix)
     except IdempotencyKeyInUse as error:
-        # Its other run, of which nobody knows yet whether it lives.
+        # Another run of this command is in progress, or it died.
         raise AwsUnavailable(error.detail, headers=error.headers) from error
     except AwsUnavailable:
         raise
     except RequestRefused as refusal:
-        near = _meant(command, caller) if isinstance(refusal, NotFound) else []
-        told = text.refused(refusal, command.verb, command.reference, near, prefix=prefix)
-        if isinstance(refusal, NotFound) and caller.is_admin:
-            told += "\nAn admin names another owner's deployment by its id."
-        return Reply(told, None, command.verb, refused=True)
+        return _refused(refusal, command, caller, prefix)
+
+
+def _refused(refusal: RequestRefused, command: Command, caller: Caller, prefix: str) -> Reply:
+    near = _similar(command, caller) if isinstance(refusal, NotFound) else []
+    words = text.refused(refusal, command.verb, command.reference, near, prefix=prefix)
+    if isinstance(refusal, NotFound) and caller.is_admin:
+        words += "\nAn admin uses the ID to name another owner's deployment."
+    return Reply(words, None, command.verb, refused=True)
+
+
+# --- changes ---------------------------------------------------------------------------------
 
 
 def _change(command: Command, caller: Caller, key: str | None, prefix: str) -> Reply:
-    operation = CHANGES[command.verb]
-    answer = _ask(operation, caller, command.reference, body=command.body, key=key)
-    told = text.accepted(command.verb, answer.body, prefix=prefix)
-    return Reply(told, answer.body, command.verb)
+    def work() -> idempotency.Result:
+        deployment = CHANGES[command.verb](caller, command)
+        return idempotency.Result({"body": resource.render(deployment, clock.now())})
+
+    require(caller, changes.SCOPE)
+    # Without a fingerprint, because the key belongs to this command alone.
+    document = idempotency.once(caller.owner, key, None, work) if key else work().document
+    shown = document["body"]
+    return Reply(text.accepted(command.verb, shown, prefix=prefix), shown, command.verb)
+
+
+def _deploy(caller: Caller, command: Command) -> Deployment:
+    return changes.create(caller, command.body)
+
+
+def _update(caller: Caller, command: Command) -> Deployment:
+    return changes.update(caller, _reference(command), command.body, keep_members=True)
+
+
+def _extend(caller: Caller, command: Command) -> Deployment:
+    return changes.extend(caller, _reference(command), command.body)
+
+
+def _without_body(change: Callable[[Caller, str], Deployment]) -> Change:
+    return lambda caller, command: change(caller, _reference(command))
+
+
+def _reference(command: Command) -> str:
+    return command.reference or ""
+
+
+# --- reads -----------------------------------------------------------------------------------
 
 
 def _status(command: Command, caller: Caller, prefix: str) -> Reply:
     if command.reference:
-        found = _ask(BY_NAME["get_deployment"], caller, command.reference).body
-        return Reply(text.status(found, prefix=prefix), found, command.verb)
+        deployment = reads.find(caller, command.reference)
+        shown = resource.render(deployment, clock.now())
+        return Reply(text.status(shown, prefix=prefix), shown, command.verb)
     listed = _list(command, caller, prefix)
     if listed.deployments is None or len(listed.deployments) != 1:
         return listed
@@ -103,19 +143,20 @@ def _status(command: Command, caller: Caller, prefix: str) -> Reply:
 
 
 def _list(command: Command, caller: Caller, prefix: str) -> Reply:
-    page = _page(caller)
-    found, more = page["deployments"], page["next_cursor"] is not None
-    told = text.listed(found, more=more, with_owner=caller.is_admin, prefix=prefix)
-    return Reply(told, None, command.verb, deployments=found)
+    page, after = reads.list_page(caller, limit=text.MOST_LISTED)
+    moment = clock.now()
+    shown = [resource.render(deployment, moment) for deployment in page]
+    words = text.listed(shown, more=after is not None, with_owner=caller.is_admin, prefix=prefix)
+    return Reply(words, None, command.verb, deployments=shown)
 
 
 def _logs(command: Command, caller: Caller, prefix: str) -> Reply:
-    reference = command.reference or ""
-    lines: list[dict[str, Any]] = []
+    reference = _reference(command)
+    lines: list[Document] = []
     for window in WINDOWS:
-        found, is_whole = _last_lines(reference, caller, window)
-        # Of a longer time than can be read the last that were read are old.
-        lines = found if is_whole else lines or found
+        read, is_whole = _last_lines(reference, caller, window)
+        # If the window has too many pages, the last lines that were read are not its last lines.
+        lines = read if is_whole else lines or read
         if len(lines) >= text.MOST_LINES or not is_whole:
             break
     return Reply(text.logged(reference, lines), None, command.verb, lines=lines)
@@ -126,99 +167,58 @@ def _help(command: Command, caller: Caller, prefix: str) -> Reply:
 
 
 def _last_lines(
-    reference: str, caller: Caller, since: str | None
-) -> tuple[list[dict[str, Any]], bool]:
-    """The last lines, and whether they are: the API reads on from the oldest, and only a few pages
-    are asked for."""
-    query = {"limit": [str(LINES_A_PAGE)], **({"since": [since]} if since else {})}
-    last: list[dict[str, Any]] = []
+    reference: str, caller: Caller, window: timedelta | None
+) -> tuple[list[Document], bool]:
+    """The last lines that were read, and whether they are the last lines of the window.
+
+    CloudWatch Logs is read from the oldest line on, and at most `MOST_PAGES` pages are read.
+    """
+    since = clock.now() - window if window else None
+    position: Position | None = None
+    last: list[Document] = []
     for _ in range(MOST_PAGES):
-        page = _ask(BY_NAME["list_log_lines"], caller, reference, query=query).body
-        last = [*last, *page["lines"]][-text.MOST_LINES :]
-        if not page["lines"] or page["next_cursor"] is None:
+        page, position = observation.logs(
+            caller, reference, limit=LINES_A_PAGE, since=since, position=position
+        )
+        shown = [answers.LogLine(**asdict(line)).document() for line in page[-text.MOST_LINES :]]
+        last = [*last, *shown][-text.MOST_LINES :]
+        if not page or position is None:
             return last, True
-        query = {"limit": [str(LINES_A_PAGE)], "cursor": [page["next_cursor"]]}
     return last, False
 
 
-def _page(caller: Caller) -> dict[str, Any]:
-    query = {"limit": [str(text.MOST_LISTED)]}
-    page: dict[str, Any] = _ask(BY_NAME["list_deployments"], caller, query=query).body
-    return page
+def _similar(command: Command, caller: Caller) -> list[str]:
+    """What the caller may have meant by a name that does not exist: its most similar name.
 
-
-def _meant(command: Command, caller: Caller) -> list[str]:
-    """The nearest of the caller's names to one that is not found; of an admin also the ids of all
-    that others call so."""
+    For an admin, the IDs of all deployments of other owners with that name.
+    """
     try:
-        found = _page(caller)["deployments"]
-    except RequestRefused:  # no scope to look, or not now
+        with unavailable_if_transient():
+            page, _ = reads.list_page(caller, limit=text.MOST_LISTED)
+    except RequestRefused:  # the caller lacks the scope, or AWS is not available
         return []
-    others = [each["id"] for each in found if each["name"] == command.reference]
+    others = [each.id for each in page if each.name == command.reference]
     if others:
         return others[: text.MOST_MEANT]
-    # An admin finds another owner's by its id alone.
-    names = [each["name" if each["owner"] == caller.owner else "id"] for each in found]
-    near = nearest(command.reference or "", names)
-    return [near] if near else []
+    # An admin can name a deployment of another owner only by its ID.
+    names = [each.name if each.owner == caller.owner else each.id for each in page]
+    similar = nearest(command.reference or "", names)
+    return [similar] if similar else []
 
 
-def _update(request: Request, reference: str) -> Answer:
-    """The PATCH of an update; an object that was named in part is completed from what it is now."""
-    typed = request.json()
-    for attempt in range(ATTEMPTS):
-        headers, body = dict(request.headers), dict(typed)
-        if any(isinstance(value, dict) for value in typed.values()):
-            found = BY_NAME["get_deployment"].handler(replace(request, headers={}), reference)
-            headers["If-Match"] = found.headers["ETag"]
-            spec = found.body["spec"]
-            for name, value in typed.items():
-                if isinstance(value, dict):
-                    body[name] = {**(spec.get(name) or {}), **value}
-        sent = json.dumps(body).encode()
-        try:
-            return _UPDATE.handler(replace(request, headers=headers, body=sent), reference)
-        except PreconditionFailed:
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _ask(
-    operation: Operation,
-    caller: Caller,
-    *segments: str | None,
-    body: dict[str, Any] | None = None,
-    query: dict[str, list[str]] | None = None,
-    key: str | None = None,
-) -> Answer:
-    """The operation's answer, as it is over HTTP."""
-    values = [each for each in segments if each is not None]
-    request = Request(
-        caller=caller,
-        path=operation.path.format(deployment=values[0] if values else ""),
-        headers={"Content-Type": MEDIA_TYPE, **({idempotency.HEADER: key} if key else {})},
-        query=query or {},
-        body=b"" if body is None else json.dumps(body).encode(),
-        method=operation.method,
-    )
-    return operation.carry_out(request, *values)
-
-
-_UPDATE = BY_NAME["update_deployment"]
-_PART_BY_PART = replace(_UPDATE, handler=_update)
-CHANGES: dict[str, Operation] = {
-    "deploy": BY_NAME["create_deployment"],
-    "update": _PART_BY_PART,
-    "scale": _PART_BY_PART,
-    "pause": BY_NAME["pause_deployment"],
-    "resume": BY_NAME["resume_deployment"],
-    "rollback": BY_NAME["rollback_deployment"],
-    "retry": BY_NAME["retry_deployment"],
-    "extend": BY_NAME["extend_deployment"],
-    "delete": BY_NAME["delete_deployment"],
+Change = Callable[[Caller, Command], Deployment]
+CHANGES: dict[str, Change] = {
+    "deploy": _deploy,
+    "update": _update,
+    "scale": _update,
+    "pause": _without_body(changes.pause),
+    "resume": _without_body(changes.resume),
+    "rollback": _without_body(changes.rollback),
+    "retry": _without_body(changes.retry),
+    "extend": _extend,
+    "delete": _without_body(changes.delete),
 }
-LOOKS: dict[str, Callable[[Command, Caller, str], Reply]] = {
+READS: dict[str, Callable[[Command, Caller, str], Reply]] = {
     "status": _status,
     "list": _list,
     "logs": _logs,

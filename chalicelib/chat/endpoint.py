@@ -1,9 +1,10 @@
-"""`POST /chat/commands`: a typed command of any chat tool, passed on by its bot."""
+"""`POST /chat/commands`: a command that a user typed in any chat, sent by the chat's bot."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chalicelib.api import answers
 from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request
 from chalicelib.chat.words import MOST_CHARACTERS
@@ -12,46 +13,56 @@ from chalicelib.platform.observability import logger
 
 
 class ChatCommand(BaseModel):
-    """What a bot passes on."""
+    """What a bot sends to `POST /chat/commands`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     text: str = Field(
         min_length=1,
         max_length=MOST_CHARACTERS,
-        description="The command as it was typed, such as `status recommender`; `help` lists them.",
+        description="The command as typed, such as `status recommender`; `help` lists them all.",
     )
-    # Nothing depends on it: what may be done is the token's affair.
+    # For the log only: the token decides what is allowed.
     user: str | None = Field(
         None,
         min_length=1,
         max_length=200,
-        description="Who typed it, in the chat's words: kept in the log, for the record.",
+        description="The user who typed the command, as the chat names them. Slipway only logs it.",
     )
 
 
-def run(request: Request) -> Answer:
-    """200 with the reply, also where the command was not understood or was refused.
+class ChatReply(answers.Shape):
+    """What a command did. Show `text` unchanged: it says everything, and has commands as `code`.
 
-    Raises `AwsUnavailable` where another try may help.
+    `deployment` is null if the command was about none, or if it was not understood or refused.
     """
-    # Nobody else pays for the import.
+
+    text: str
+    deployment: answers.Deployment | None
+
+
+def run(request: Request) -> Answer:
+    """200 with the reply, also if the command was not understood or was refused.
+
+    Raises `AwsUnavailable` if a retry may help.
+    """
+    # Only this request needs them.
     from chalicelib.chat import commands, grammar
 
-    asked = faults.validated(ChatCommand, request.json())
-    command = grammar.parse(asked.text)
+    sent = faults.validated(ChatCommand, request.json())
+    command = grammar.parse(sent.text)
     if isinstance(command, grammar.Misunderstanding):
         return Answer(200, {"text": command.text, "deployment": None}, is_final=False)
     reply = commands.run(command, request.caller)
-    told = {
-        "asked_by": asked.user,
+    extra = {
+        "asked_by": sent.user,
         "owner": request.caller.owner,
         "by_token": request.caller.token_id,
         "verb": command.verb,
         "deployment": reply.deployment["id"] if reply.deployment else command.reference,
         "refused": reply.refused,
     }
-    logger.info("chat command", extra=told)
+    logger.info("chat command", extra=extra)
     body = {"text": reply.text, "deployment": reply.deployment}
-    # A refused command can be sent again with its key, as a request that was refused can.
+    # A refused command can be sent again with the same key, as any refused request can.
     return Answer(200, body, is_final=not reply.refused)

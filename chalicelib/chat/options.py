@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from chalicelib.chat.words import shown
+from chalicelib.domain.digits import is_number
 from chalicelib.domain.spec.spec import Spec
 
 Kind = Literal["number", "text", "list", "map", "object"]
@@ -179,11 +180,6 @@ def _value(option: Option, name: str, text: str) -> Any:
     if option.kind == "list":
         return [part.strip() for part in text.split(",")]
     return text
-
-
-def is_number(text: str) -> bool:
-    """Whether `text` is one to nine ASCII digits."""
-    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 def _of_model(model: type[BaseModel], prefix: str) -> Iterable[Option]:

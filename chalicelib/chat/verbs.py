@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.chat.options import is_number
 from chalicelib.domain import naming
+from chalicelib.domain.digits import is_number
 from chalicelib.domain.spec import time_to_live
 
 SAMPLE_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"

@@ -21,6 +21,8 @@ _TYPED = str.maketrans(
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]|^$")
 _UNTYPEABLE = re.compile(r"[<>`]|&(?:amp|lt|gt);|[\u2018-\u201e]")
 MOST_SHOWN = 80
+# The longest command that is parsed.
+MOST_CHARACTERS = 4000
 
 
 def split(text: str) -> list[str]:

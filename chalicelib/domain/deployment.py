@@ -14,6 +14,8 @@ from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import InvalidState, OperationInProgress
 from chalicelib.domain.operation import Path
 from chalicelib.domain.parts import Failure, Image, Leftover, Snapshot
+from chalicelib.domain.pricing import Meter
+from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import Record, Status
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform.clock import rfc3339
@@ -45,6 +47,8 @@ class Deployment(Record):
             created_at=now,
             updated_at=now,
         )
+        # From the first minute, because the load balancer costs before anything serves.
+        deployment.meter.set_rate(hourly_rate(spec), now)
         deployment.live_for(spec.ttl, now)
         deployment._note(now, "deployment.creating")
         return deployment
@@ -144,6 +148,8 @@ class Deployment(Record):
         else:
             self.image = Image(reference=self.spec.image)
             self._begin("create", Path.CONVERGE, Status.CREATING, now)
+        if self.operation.path is Path.CONVERGE:
+            self.meter.set_rate(hourly_rate(self.spec, self.wanted_tasks), now)
 
     def _refuse_while_running(self) -> None:
         if self.is_running:
@@ -306,6 +312,7 @@ class Deployment(Record):
         name = deployment_id.rpartition("-")[0]
         spec = Spec(name=name, image="unknown.invalid/unknown:unknown")
         deployment = cls.create(deployment_id, owner, spec, now)
+        deployment.meter = Meter()  # the cost of what was deployed is not known
         deployment.new_events.clear()
         deployment.events_written = events_written
         deployment.operation = operations.begin("delete", 1, Path.DESTROY, 0, now)

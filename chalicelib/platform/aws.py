@@ -1,18 +1,16 @@
-"""The only module that creates boto3 clients: lazy, cached, one retry and timeout policy."""
+"""AWS clients, and what an error of AWS says.
+
+No other module creates a boto3 client. Clients are created on first use and kept; all have the same
+retries and timeouts.
+"""
 
 from __future__ import annotations
 
 import threading
+from enum import Enum, auto
 from functools import cache
 from typing import Any
 
-from chalicelib.domain.errors import (
-    DeploymentFailed,
-    FailureCode,
-    Retryable,
-    Throttled,
-    WorkflowError,
-)
 from chalicelib.platform import observability
 
 THROTTLED = {
@@ -38,22 +36,37 @@ QUOTA = {
     "RulesPerSecurityGroupLimitExceeded",
     "ResourceLimitExceeded",
 }
-# Two runs of one step met: the later one finds what the other made.
+# Two runs of one step called AWS at once; the second run finds what the first one created.
 CONCURRENT = {
     "OperationAbortedException",
     "ConcurrentModificationException",
     "ConcurrentUpdateException",
 }
-# The first ECS or ELB call of an account makes the service-linked role and may fail meanwhile.
+UNAVAILABLE = {"ServerException", "InternalFailure", "ServiceUnavailable"}
+# The first ECS or ELB call in an account creates the service-linked role; calls may fail before.
 SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
 
-
-# As many as the courier has threads: each call beyond them would make a connection of its own and
-# throw it away, a TLS handshake a call. They are made as they are needed.
+# One connection for each of the courier's threads. boto3 opens a connection when it needs one, and
+# closes any above this number after one call: that would cost a TLS handshake a call.
 CONNECTIONS = 128
-# Clients may be used by many threads, and a session by one: it makes one client at a time.
+# Threads may share a client but not a session, so the session creates one client at a time.
 # https://docs.aws.amazon.com/boto3/latest/guide/clients.html
-_making = threading.Lock()
+_creating = threading.Lock()
+
+
+class ErrorKind(Enum):
+    """What an error of AWS means to the caller.
+
+    The first four are transient: the same call may succeed later.
+    """
+
+    THROTTLED = auto()
+    ROLE_IN_CREATION = auto()
+    CONCURRENT = auto()
+    UNAVAILABLE = auto()
+    DENIED = auto()
+    QUOTA = auto()
+    REFUSED = auto()
 
 
 @cache
@@ -66,12 +79,12 @@ def _session() -> Any:
 
 @cache
 def client(service: str, region: str | None = None) -> Any:
-    """The boto3 client of `service`, made on first use (14 to 160 ms each) and then kept.
+    """The boto3 client of `service`, created on first use (14 to 160 ms each) and then kept.
 
-    `region` None is the function's own.
+    `region` None is the function's own region.
 
-    Retries are few and short here: the state machine waits and tries again, so a function
-    never holds its billed time open to do it.
+    Retries are few and short: the state machine waits and retries, so a function does not spend
+    billed time on waiting.
     """
     from botocore.config import Config
 
@@ -81,72 +94,58 @@ def client(service: str, region: str | None = None) -> Any:
         retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=CONNECTIONS,
     )
-    with _making:
+    with _creating:
         return _session().client(service, region_name=region, config=policy)
 
 
 def forget_clients() -> None:
-    """Drops every cached client. For tests, which change endpoints between them."""
+    """Drops every cached client. Tests need it, because each test has its own endpoints."""
     client.cache_clear()
     _session.cache_clear()
 
 
 def code_of(error: Exception) -> str:
     """The AWS error code of a botocore `ClientError`, or an empty string."""
-    return str(_said(error).get("Code", ""))
+    return str(_body(error).get("Code", ""))
 
 
 def message_of(error: Exception) -> str:
-    """What AWS said, without botocore's preamble."""
-    return str(_said(error).get("Message", "") or error)
+    """AWS's own message, without botocore's preamble."""
+    return str(_body(error).get("Message", "") or error)
 
 
-def _said(error: Exception) -> dict[str, Any]:
-    # botocore's errors of connections have a `response` too, which is None.
-    response = getattr(error, "response", None) or {}
-    return dict(response.get("Error", {}))
+def operation_of(error: Exception) -> str:
+    """The API operation that a botocore `ClientError` is about, or an empty string."""
+    return str(getattr(error, "operation_name", ""))
 
 
-def workflow_error(error: Exception) -> WorkflowError | None:
-    """What an exception of botocore means to the workflow; None if it is not an AWS matter."""
+def kind_of(error: Exception) -> ErrorKind | None:
+    """What an exception of botocore means; None if the exception does not come from botocore."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     if isinstance(error, ClientError):
-        return _from_client_error(error)
-    # Connection resets, time-outs and unreadable answers: the call may have taken effect, and
-    # every step may run twice.
-    return Retryable(str(error)) if isinstance(error, BotoCoreError) else None
+        return _kind_of_answer(error)
+    # The connection broke, timed out or brought an unreadable answer. The call may have taken
+    # effect.
+    return ErrorKind.UNAVAILABLE if isinstance(error, BotoCoreError) else None
 
 
-def _from_client_error(error: Any) -> WorkflowError:
-    code, message, operation = code_of(error), message_of(error), error.operation_name
+def _kind_of_answer(error: Any) -> ErrorKind:
+    code, message = code_of(error), message_of(error).lower()
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    evidence = {"aws_operation": operation, "aws_error": code, "aws_message": message}
-    if code in THROTTLED:
-        return Throttled(f"AWS throttled {operation}")
-    if any(words in message.lower() for words in SERVICE_LINKED_ROLE) and code not in DENIED:
-        return Retryable(f"{operation}: the service-linked role is being made")
-    if code in DENIED:
-        return DeploymentFailed(
-            FailureCode.AWS_ACCESS_DENIED,
-            f"AWS refused {operation}.",
-            hint="Ask the platform team to allow this action for Slipway's role in this account.",
-            evidence=evidence,
-        )
-    if code in QUOTA:
-        return DeploymentFailed(
-            FailureCode.AWS_QUOTA_EXCEEDED,
-            f"An AWS quota is used up: {message.rstrip('.')}.",
-            hint="Delete deployments that are not needed, or ask AWS for a higher quota.",
-            evidence=evidence,
-        )
-    if code in CONCURRENT or "concurrent" in message.lower():
-        return Retryable(f"{operation}: {message}")
-    if status >= 500 or code in {"ServerException", "InternalFailure", "ServiceUnavailable"}:
-        return Retryable(f"{operation}: {code} {message}")
-    return DeploymentFailed(
-        FailureCode.INTERNAL,
-        f"AWS did not accept {operation}: {message}",
-        hint="A fault in Slipway or its settings: pass the evidence on to the platform team.",
-        evidence=evidence,
-    )
+    # The first kind that applies.
+    kinds = {
+        ErrorKind.THROTTLED: code in THROTTLED,
+        ErrorKind.DENIED: code in DENIED,
+        ErrorKind.ROLE_IN_CREATION: any(words in message for words in SERVICE_LINKED_ROLE),
+        ErrorKind.QUOTA: code in QUOTA,
+        ErrorKind.CONCURRENT: code in CONCURRENT or "concurrent" in message,
+        ErrorKind.UNAVAILABLE: status >= 500 or code in UNAVAILABLE,
+    }
+    return next((kind for kind, applies in kinds.items() if applies), ErrorKind.REFUSED)
+
+
+def _body(error: Exception) -> dict[str, Any]:
+    # botocore's connection errors have a `response` too: None.
+    response = getattr(error, "response", None) or {}
+    return dict(response.get("Error", {}))

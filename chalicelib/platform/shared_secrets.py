@@ -1,8 +1,8 @@
-"""What Slipway shares with Slack and with the subscribers of its webhooks, from SSM parameters.
+"""The secrets that Slipway shares with Slack and with webhook receivers, from SSM parameters.
 
-SecureString parameters below `/slipway-control/<stack>/`, which no deployment can be allowed to
-read by the prefix that is advised for its own secrets. They are kept for a while in the process: a
-rotation takes that long to reach every function.
+They are SecureString parameters below `/slipway-control/<stack>/`. The recommended prefix for the
+secrets of deployments does not cover them, so no deployment can read them. Each process keeps them
+for five minutes, so a rotation reaches every function after that time.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from chalicelib.platform.settings import settings
 
 SLACK_SIGNING_SECRET = "slack-signing-secret"
 SLACK_BOT_TOKEN = "slack-bot-token"
-# An incoming webhook's URL: who has it may post to its channel.
+# The URL of an incoming webhook. Whoever has it can post to its channel.
 SLACK_INCOMING_WEBHOOK = "slack-incoming-webhook"
-# One or two secrets of Standard Webhooks (`whsec_...`), the new one first, a space between them.
+# One or two secrets of Standard Webhooks (`whsec_...`), separated by a space, the new one first.
 WEBHOOK_SECRETS = "webhook-secrets"
 ALL = (SLACK_SIGNING_SECRET, SLACK_BOT_TOKEN, SLACK_INCOMING_WEBHOOK, WEBHOOK_SECRETS)
 KEPT = timedelta(minutes=5)
 
 _kept: tuple[datetime, dict[str, str]] | None = None
-# A hundred jobs of the courier begin at once: SSM allows 40 reads a second, to all together.
+# A hundred jobs of the courier start at once, and SSM allows an account 40 reads a second.
 # https://docs.aws.amazon.com/general/latest/gr/ssm.html
 _reading = threading.Lock()
 
@@ -35,7 +35,7 @@ def parameter(stack: str, name: str) -> str:
 
 
 def get(name: str) -> str | None:
-    """A secret, one of `ALL`, or None where the platform's operator has not set it."""
+    """A secret of `ALL`, or None if the operator of the stack has not set it."""
     global _kept
     with _reading:
         moment = clock.now()
@@ -44,14 +44,19 @@ def get(name: str) -> str | None:
         return _kept[1].get(name)
 
 
+def webhook_secrets() -> list[str]:
+    """The secrets that sign events, the newest first; empty if the operator has set none."""
+    return (get(WEBHOOK_SECRETS) or "").split()
+
+
 def forget() -> None:
-    """Has the next `get` read them again. For tests."""
+    """Makes the next `get` read the parameters again. Tests need it."""
     global _kept
     _kept = None
 
 
 def _read_again(known: dict[str, str]) -> dict[str, str]:
-    """While SSM cannot be read, what is known already serves on."""
+    """The parameters, or those already known if SSM cannot be read. Raises if none are known."""
     try:
         return _read()
     except Exception as error:

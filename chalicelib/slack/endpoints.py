@@ -1,12 +1,12 @@
-"""What Slack calls: `/slack/commands` for what was typed, `/slack/interactions` for buttons.
+"""What Slack calls: `/slack/commands` for typed commands, `/slack/interactions` for buttons.
 
-Slack waits three seconds for an answer, and then tells its user that there was none. So what takes
-longer is written to the inbox, where the chat worker finds it, and acknowledged at once: nothing
-here calls Slack, nor any AWS service but for the signing secret (kept) and the table.
+Slack waits three seconds for an answer and then shows its user an error. So this module writes a
+command to the inbox and acknowledges it at once; the chat worker does the work. Nothing here calls
+Slack, and of AWS only the table and the cached signing secret.
 
-Every request that Slack did not sign is 401. One that it did sign and that is of no use is 200 with
-a word for its user, for Slack shows nobody the body of another answer. (A button that cannot be
-written down, for AWS throttles, is 503: Slack marks it as one that did not work.)
+A request without a valid signature is 401. A signed request that Slipway cannot use is 200 with a
+text for its user, because Slack does not show the body of any other status. A button that cannot be
+recorded because AWS throttles is 503: Slack then marks the button as failed.
 https://docs.slack.dev/interactivity/implementing-slash-commands/
 https://docs.slack.dev/reference/interaction-payloads/block_actions-payload/
 """
@@ -15,35 +15,41 @@ from __future__ import annotations
 
 import html
 import json
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from chalicelib.api import answers
 from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request
 from chalicelib.domain import naming
-from chalicelib.domain.errors import Retryable, Throttled
-from chalicelib.platform import aws
-from chalicelib.platform.clock import now
+from chalicelib.platform import clock
 from chalicelib.platform.observability import logger
 from chalicelib.slack import inbox, owners, signature
 from chalicelib.slack.inbox import Asked
+from chalicelib.workflow import aws_errors
 
 BUTTONS = ("delete", "retry", "cancel")
-# A form of Slack's has some 15.
+# A form from Slack has about 15 fields.
 MOST_FIELDS = 50
 SHOWN = 200
 
 UNREADABLE = "Slipway could not read this command. Try `/slipway help`."
 UNAVAILABLE = (
-    "Slipway does not reach AWS at this moment. Nothing is lost that was running: look with "
-    "`/slipway list` in a minute, and send the command again where it did nothing."
+    "Slipway cannot reach AWS at the moment. Running operations continue. Use `/slipway list` in a "
+    "minute, and send the command again if it had no effect."
 )
 
 
+class SlackAnswer(answers.Shape):
+    """A text that Slack shows at once, only to the user who sent the command."""
+
+    response_type: Literal["ephemeral"]
+    text: str
+
+
 def commands(request: Request) -> Answer:
-    """`POST /slack/commands`: 200 with what is known at once, or that it is being done."""
-    request_id = signature.verify(request.header_values, request.body, now())
+    """`POST /slack/commands`: 200 with the reply, or with a note that the command is accepted."""
+    request_id = signature.verify(request.header_values, request.body, clock.now())
     try:
         form = _form(request.body)
         if form.get("ssl_check") == "1":
@@ -51,23 +57,22 @@ def commands(request: Request) -> Answer:
         asked = _typed(form)
     except ValueError as error:
         logger.warning("slack command not readable", extra={"reason": str(error)})
-        return _told(UNREADABLE)
-    known = _known_at_once(request, asked.text)
-    if known is not None:
-        return _told(known)
+        return _ephemeral(UNREADABLE)
+    reply = _reply_at_once(request, asked.text)
+    if reply is not None:
+        return _ephemeral(reply)
     try:
-        return _told(_left_to_the_worker(request_id, asked))
+        return _ephemeral(_accepted(request_id, asked))
     except Exception as error:
-        passing = aws.workflow_error(error) or error
-        if not isinstance(passing, (Throttled, Retryable)):
+        if not aws_errors.is_transient(error):
             raise
         logger.warning("slack command not taken in", extra={"reason": str(error)})
-        return _told(UNAVAILABLE)
+        return _ephemeral(UNAVAILABLE)
 
 
 def interactions(request: Request) -> Answer:
-    """`POST /slack/interactions`: 200; what comes of a button, the chat worker posts."""
-    request_id = signature.verify(request.header_values, request.body, now())
+    """`POST /slack/interactions`: 200; the chat worker posts the result of the button."""
+    request_id = signature.verify(request.header_values, request.body, clock.now())
     try:
         asked = _pressed(_payload(request.body))
     except (ValueError, RecursionError) as error:
@@ -78,8 +83,8 @@ def interactions(request: Request) -> Answer:
     return Answer(200)
 
 
-def _known_at_once(request: Request, text: str) -> str | None:
-    """The answer to what needs no work: help, and the hint for what is no command."""
+def _reply_at_once(request: Request, text: str) -> str | None:
+    """The reply to a command that needs no work: help, or the hint for an unknown command."""
     from chalicelib.chat import commands as chat_commands
     from chalicelib.chat import grammar
 
@@ -91,7 +96,8 @@ def _known_at_once(request: Request, text: str) -> str | None:
     return chat_commands.run(command, request.caller, prefix=inbox.PREFIX).text
 
 
-def _left_to_the_worker(request_id: str, asked: Asked) -> str:
+def _accepted(request_id: str, asked: Asked) -> str:
+    """Writes the command to the inbox; the text for its user."""
     if owners.owner_of(asked.user, asked.channel) is None:
         return owners.refusal(asked.user, asked.channel)
     if not inbox.accept(request_id, asked):
@@ -100,30 +106,30 @@ def _left_to_the_worker(request_id: str, asked: Asked) -> str:
     return f"On it: {text if len(text) <= SHOWN else text[:SHOWN] + '…'}"
 
 
-def _told(text: str) -> Answer:
+def _ephemeral(text: str) -> Answer:
     # https://docs.slack.dev/messaging/formatting-message-text/#escaping
-    told = answers.SlackAnswer(response_type="ephemeral", text=html.escape(text, quote=False))
-    return Answer(200, told.document())
+    answer = SlackAnswer(response_type="ephemeral", text=html.escape(text, quote=False))
+    return Answer(200, answer.document())
 
 
 # --- what Slack sends ----------------------------------------------------------------------
 
 
 def _form(body: bytes) -> dict[str, str]:
-    """The fields of a form. Raises `ValueError`, also where one is there twice."""
+    """The fields of a form. Raises `ValueError`, also if it has a field twice."""
     pairs = parse_qsl(
         body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
     )
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise ValueError("a field is there twice")
+        raise ValueError("it has a field twice")
     return form
 
 
 def _payload(body: bytes) -> dict[str, Any]:
     payload = json.loads(_form(body).get("payload", ""))
     if not isinstance(payload, dict):
-        raise ValueError("the payload is no object")
+        raise ValueError("its payload is not a JSON object")
     return payload
 
 
@@ -138,17 +144,17 @@ def _typed(form: dict[str, str]) -> Asked:
 
 
 def _pressed(payload: dict[str, Any]) -> Asked:
-    """The button that was pressed. Raises `ValueError` for all that is none of ours."""
+    """The button that was pressed. Raises `ValueError` for anything but a button of Slipway."""
     if payload.get("type") != "block_actions":
         raise ValueError(f"its type is {str(payload.get('type'))[:SHOWN]!r}")
     actions = payload.get("actions")
     if not isinstance(actions, list) or len(actions) != 1:
-        raise ValueError("it has not one action")
+        raise ValueError("it does not have exactly one action")
     button, value = _member(actions[0], "action_id"), _member(actions[0], "value")
     if button not in BUTTONS:
         raise ValueError(f"its button is {str(button)[:SHOWN]!r}")
     if value is None or not naming.ID_PATTERN.fullmatch(value):
-        raise ValueError("its value is no deployment's id")
+        raise ValueError("its value is not a deployment ID")
     return _asked(
         user=_member(payload.get("user"), "id"),
         channel=_member(payload.get("channel"), "id"),
@@ -160,9 +166,9 @@ def _pressed(payload: dict[str, Any]) -> Asked:
 
 
 def _member(value: Any, name: str) -> str | None:
-    """A text in an object of JSON; None where it is none, or not there."""
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else None
+    """A text member of a JSON object; None if there is no such text."""
+    member = value.get(name) if isinstance(value, dict) else None
+    return member if isinstance(member, str) else None
 
 
 def _asked(

@@ -15,13 +15,14 @@ from time import sleep
 from typing import Any
 
 from chalicelib.domain import errors
-from chalicelib.platform import aws, clock, shared_secrets
+from chalicelib.platform import clock, shared_secrets
 from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.observability import logger
 from chalicelib.slack import client, layout, messages
 from chalicelib.slack.layout import Message
 from chalicelib.slack.subject import Subject, subject_of
 from chalicelib.store import table, work
+from chalicelib.workflow import aws_errors
 
 BOT, RESPONSE_URL, INCOMING_WEBHOOK = "bot", "response_url", "incoming_webhook"
 # A second message of the bot's, where Slack takes no more updates of the first.
@@ -50,7 +51,7 @@ def tell(claim: work.Claim) -> None:
     try:
         _tell(claim)
     except Exception as error:
-        known = aws.workflow_error(error) or error
+        known = aws_errors.workflow_error(error) or error
         if isinstance(known, (errors.WorkflowError, table.Conflict)):
             raise
         logger.exception("a message to Slack failed", extra={"pk": claim.pk, "sk": claim.sk})

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib import __version__
-from chalicelib.platform import clock
+from chalicelib.platform import clock, public_addresses
 from chalicelib.platform.clock import rfc3339
+from chalicelib.platform.deadline import Connections, within
 from chalicelib.platform.observability import logger
 from chalicelib.store import work
-from chalicelib.webhooks import callback_url, deliveries, retry_schedule, signing, subscriptions
-from chalicelib.webhooks.deadline import Connections, within
+from chalicelib.webhooks import deliveries, retry_schedule, signing, subscriptions
 from chalicelib.webhooks.deliveries import Delivery, Try
 
 # In seconds: to connect, and between two bytes of the answer.
@@ -70,14 +70,14 @@ def _call(delivery: Delivery, body: str, moment: datetime) -> tuple[Answered | N
         return None, f"not sent: {error}"
     agent = f"Slipway/{__version__}"
     headers = {"Content-Type": "application/json", "User-Agent": agent, **signed}
-    session = callback_url.session(delivery.url)
+    session = public_addresses.session(delivery.url)
     try:
         answered = within(
             LONGEST_CALL,
             lambda: _post(session, delivery.url, body.encode(), headers),
             Connections(session).cut,
         )
-    except callback_url.Refused as refused:
+    except public_addresses.Refused as refused:
         return None, f"not sent: the URL {refused}"
     except TimeoutError:
         return None, f"no answer within {LONGEST_CALL.total_seconds():.0f} s"
@@ -93,7 +93,7 @@ def _post(session: Any, url: str, body: bytes, headers: dict[str, str]) -> Answe
     how = {"timeout": TIMEOUTS, "allow_redirects": False, "stream": True}
     with (
         session,
-        callback_url.refusals(),
+        public_addresses.refusals(),
         session.post(url, data=body, headers=headers, **how) as answer,
     ):
         return Answered(answer.status_code, answer.headers.get("Retry-After"))

@@ -1,8 +1,8 @@
-"""The endpoints below `/webhooks`: what was posted and what was not, and who is told of all."""
+"""The endpoints below `/webhooks`: deliveries of events, and subscriptions to all events."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -10,22 +10,77 @@ from chalicelib.api import answers, cursor
 from chalicelib.api.answer import Answer
 from chalicelib.api.parameters import DeliveriesParameters
 from chalicelib.api.requests import Request
+from chalicelib.api.route import PathParameter
 from chalicelib.domain import publication
 from chalicelib.domain.errors import InvalidState, NotFound
 from chalicelib.domain.spec import faults, web_address
 from chalicelib.platform.observability import logger
-from chalicelib.webhooks import callback_url, deliveries, subscriptions
+from chalicelib.usecases import callback_url
+from chalicelib.webhooks import deliveries, subscriptions
 
-MOST_CURSOR = 256
+DELIVERY_ID = PathParameter("delivery_id", "The `id` of a delivery.", deliveries.ID_PATTERN.pattern)
+SUBSCRIPTION_ID = PathParameter(
+    "subscription_id", "The `id` of a subscription.", subscriptions.ID_PATTERN.pattern
+)
+
+
+class Subscription(answers.Shape):
+    """A URL that gets every owner's events of these types, until it is disabled."""
+
+    id: str
+    url: str
+    types: list[publication.EventType]
+    created_at: answers.Moment
+    disabled_at: answers.Moment | None
+    disabled_reason: str | None
+
+
+class Subscriptions(answers.Shape):
+    """All subscriptions of the stack, newest first, including the disabled ones."""
+
+    subscriptions: list[Subscription]
+
+
+class Try(answers.Shape):
+    """One call of a delivery. `error` is null if the response was 2xx."""
+
+    at: answers.Moment
+    status: int | None
+    error: str | None
+    duration_ms: int
+
+
+class Delivery(answers.Shape):
+    """An event for one URL, and the latest tries to post it, oldest first."""
+
+    id: str
+    event_id: str = Field(description="The header `webhook-id` of every try.")
+    type: publication.EventType
+    deployment: str
+    owner: str
+    sequence: int
+    url: str
+    subscription_id: str | None
+    status: Literal["pending", "delivered", "failed"]
+    next_try_at: answers.Moment | None
+    tries: list[Try]
+    created_at: answers.Moment
+
+
+class Deliveries(answers.Shape):
+    """A page of deliveries; those of the newest events are first."""
+
+    deliveries: list[Delivery]
+    next_cursor: answers.NextCursor
 
 
 class SubscriptionRequest(BaseModel):
-    """What an admin sends to `POST /webhooks/subscriptions`; `types` None is all of them."""
+    """What an admin sends to `POST /webhooks/subscriptions`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     url: str = Field(
-        description="Signed events are posted to it; its host must be public.",
+        description="The URL to post signed events to. Its host must be public.",
         json_schema_extra={
             "pattern": f"^({web_address.URL.pattern})$",
             "maxLength": web_address.MOST_CHARACTERS,
@@ -34,7 +89,7 @@ class SubscriptionRequest(BaseModel):
     types: list[publication.EventType] | None = Field(
         None,
         min_length=1,
-        description="Which events; all of them by default.",
+        description="The types of events to post. The default is all types.",
         json_schema_extra={"uniqueItems": True},
     )
 
@@ -49,72 +104,71 @@ class SubscriptionRequest(BaseModel):
     @classmethod
     def _types(cls, value: list[str] | None) -> list[str] | None:
         if value is not None and len(set(value)) != len(value):
-            raise ValueError("must name each type once")
+            raise ValueError("must list each type once")
         return value
 
 
 def list_deliveries(request: Request) -> Answer:
-    """`GET /webhooks/deliveries`: those to the caller's callback URLs; an admin sees all."""
+    """`GET /webhooks/deliveries`: deliveries to the caller's callback URLs; an admin sees all."""
     query = request.parameters(DeliveriesParameters)
-    found, after = deliveries.list_page(
+    listed, after = deliveries.list_page(
         None if request.caller.is_admin else request.caller.owner,
         limit=query.limit,
-        after=cursor.decode(query.cursor, MOST_CURSOR) if query.cursor is not None else None,
+        after=cursor.decode(query.cursor) if query.cursor is not None else None,
         status=query.status,
         deployment=query.deployment,
     )
-    page = answers.Deliveries(
-        deliveries=[_shown(each) for each in found],
-        next_cursor=cursor.encode(after) if after else None,
+    page = Deliveries(
+        deliveries=[Delivery.model_validate(each) for each in listed],
+        next_cursor=cursor.next_of(after),
     )
     return Answer(200, page.document())
 
 
 def redeliver(request: Request, delivery_id: str) -> Answer:
-    """`POST /webhooks/deliveries/{delivery_id}/redeliver`: 202; pending again, and due now."""
-    found, caller = deliveries.get(delivery_id), request.caller
-    # A subscription is an admin's, whoever's deployment it tells of.
-    is_theirs = found and found.owner == caller.owner and not found.subscription_id
-    if found is None or not (is_theirs or caller.is_admin):
+    """`POST /webhooks/deliveries/{delivery_id}/redeliver`: 202; it is pending and due now."""
+    delivery, caller = deliveries.get(delivery_id), request.caller
+    # Subscriptions belong to admins, although they get the events of every owner.
+    is_theirs = delivery and delivery.owner == caller.owner and not delivery.subscription_id
+    if delivery is None or not (is_theirs or caller.is_admin):
         raise NotFound(f"There is no delivery {delivery_id}")
-    if found.subscription_id:
-        _require_enabled(found.subscription_id)
-    return Answer(202, _shown(deliveries.redeliver(delivery_id)).document())
+    if delivery.subscription_id:
+        _require_enabled(delivery.subscription_id)
+    shown = Delivery.model_validate(deliveries.redeliver(delivery_id))
+    return Answer(202, shown.document())
 
 
 def _require_enabled(subscription_id: str) -> None:
     subscription = subscriptions.find(subscription_id)
     if subscription is None:
-        raise InvalidState("Its subscription was deleted: nothing is sent to that URL any more")
+        raise InvalidState(
+            "The subscription of this delivery was deleted. Subscribe its URL again to get events"
+        )
     if subscription.disabled_at:
         raise InvalidState(
-            f"Its subscription is disabled since {subscription.disabled_at} "
-            f"({subscription.disabled_reason}): subscribe the URL again, then send this again"
+            f"The subscription of this delivery is disabled since {subscription.disabled_at} "
+            f"({subscription.disabled_reason}). Subscribe its URL again, then redeliver"
         )
 
 
 def subscribe(request: Request) -> Answer:
     """`POST /webhooks/subscriptions`: 201."""
-    wanted = faults.validated(SubscriptionRequest, request.json())
-    made = subscriptions.create(wanted.url, tuple(wanted.types or publication.TYPES))
-    by = {"subscription": made.id, "by_token": request.caller.token_id}
+    sent = faults.validated(SubscriptionRequest, request.json())
+    subscription = subscriptions.create(sent.url, tuple(sent.types or publication.TYPES))
+    by = {"subscription": subscription.id, "by_token": request.caller.token_id}
     logger.info("subscription made", extra=by)
-    return Answer(201, answers.Subscription.model_validate(made).document())
+    return Answer(201, Subscription.model_validate(subscription).document())
 
 
 def list_subscriptions(request: Request) -> Answer:
-    """`GET /webhooks/subscriptions`: newest first, also the disabled ones."""
-    shown: list[Any] = subscriptions.list_all()
-    return Answer(200, answers.Subscriptions(subscriptions=shown).document())
+    """`GET /webhooks/subscriptions`: newest first, including the disabled ones."""
+    listed: list[Any] = subscriptions.list_all()
+    return Answer(200, Subscriptions(subscriptions=listed).document())
 
 
 def unsubscribe(request: Request, subscription_id: str) -> Answer:
-    """`DELETE /webhooks/subscriptions/{subscription_id}`: 204, and 404 when there is none."""
+    """`DELETE /webhooks/subscriptions/{subscription_id}`: 204, or 404 if it does not exist."""
     subscriptions.delete(subscription_id)
     by = {"subscription": subscription_id, "by_token": request.caller.token_id}
     logger.info("subscription deleted", extra=by)
     return Answer(204)
-
-
-def _shown(delivery: deliveries.Delivery) -> answers.Delivery:
-    return answers.Delivery.model_validate(delivery)

@@ -14,11 +14,6 @@ class NotSetUp(Exception):
     """The stack has no secret to sign with, or one that is none."""
 
 
-def is_set_up() -> bool:
-    """Whether there is a secret to sign with."""
-    return bool(_secrets())
-
-
 def headers(message_id: str, moment: datetime, body: str) -> dict[str, str]:
     """The three headers that a receiver verifies; a signature for each secret of a rotation.
 
@@ -27,7 +22,7 @@ def headers(message_id: str, moment: datetime, body: str) -> dict[str, str]:
     """
     from standardwebhooks import Webhook
 
-    secrets = _secrets()
+    secrets = shared_secrets.webhook_secrets()
     if not secrets:
         raise NotSetUp("the stack has no webhook secret")
     try:
@@ -40,7 +35,3 @@ def headers(message_id: str, moment: datetime, body: str) -> dict[str, str]:
         "webhook-timestamp": str(int(moment.timestamp())),
         "webhook-signature": " ".join(signatures),
     }
-
-
-def _secrets() -> list[str]:
-    return (shared_secrets.get(shared_secrets.WEBHOOK_SECRETS) or "").split()

@@ -1,10 +1,11 @@
-"""The chat worker: does what was asked for in Slack, after the request was acknowledged.
+"""The chat worker: carries out the commands and buttons that Slack sent.
 
-A request is an item (`slack/inbox.py`), claimed with a lease that outlives this function. Whoever
-runs it a second time, because the first died or Slack could not be told, sends the same
-Idempotency-Key: nothing is started twice. What began an operation is told by the operation's own
-message (`slack/messages.py`); all else is posted to the `response_url`, and tried again while that
-lives.
+`/slack/commands` and `/slack/interactions` acknowledge a request and write an item for it
+(`slack/inbox.py`). This worker claims the item with a lease that outlives the function. It may run
+an item twice, if the first run died or could not reach Slack. Both runs use the same idempotency
+key, so nothing starts twice. The message of an operation shows its progress
+(`slack/messages.py`). Any other reply is posted to the `response_url`, with retries until that URL
+expires.
 """
 
 from __future__ import annotations
@@ -13,47 +14,51 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.domain.errors import AwsUnavailable, Retryable, Throttled
-from chalicelib.platform import aws, clock
+from chalicelib.domain.errors import AwsUnavailable
+from chalicelib.platform import clock
 from chalicelib.platform.observability import logger
 from chalicelib.slack import inbox, owners
 from chalicelib.slack.inbox import Asked
 from chalicelib.store import table, work
 from chalicelib.store.tokens import Caller
+from chalicelib.workflow import aws_errors
 
 if TYPE_CHECKING:
     from chalicelib.chat.commands import Reply
     from chalicelib.chat.grammar import Command
     from chalicelib.slack.blocks import Message
 
-# The function is ended after 60 s (.chalice/config.json); the rest is for clocks that differ.
+# The function ends after 60 s (.chalice/config.json); the rest is for differing clocks.
 LEASE = timedelta(seconds=70)
 AT_ONCE = 8
-# A fault of our own does not pass by itself; AWS and Slack are waited for instead.
+# A fault in Slipway does not go away by itself, so few tries are enough. For errors of AWS and
+# Slack the worker retries until the `response_url` expires.
 MOST_FAULTS = 3
 FIRST_GAP, LONGEST_GAP = timedelta(seconds=5), timedelta(minutes=5)
-# So long before its `response_url` dies a request is given up, so that its user can be told.
-TO_SAY_SO = timedelta(minutes=2)
+# A request is given up this long before its `response_url` expires, so that its user still gets a
+# reply.
+TIME_TO_REPORT = timedelta(minutes=2)
 
 WAITING = (
-    "AWS does not answer at this moment, so this is tried again for half an hour: {text}. You need "
-    "not send it again; what comes of it is told here."
+    "AWS is not responding. Slipway will retry this command for 30 minutes and post the result "
+    "here. Do not send it again: {text}"
 )
 GIVEN_UP = (
-    "AWS or Slack did not answer for half an hour, so this was given up: {text}. It may have taken "
-    "effect: look with `/slipway list`, and send it again where it has not."
+    "AWS or Slack did not respond for 30 minutes, so Slipway gave up on this command: {text}. It "
+    "may have taken effect. Check with `/slipway list`, and send it again if it has not."
 )
 FAULT = (
-    "Slipway failed on this: {text}. The fault is in its log, with the request {request}; please "
-    "tell the people who run it."
+    "This command failed because of a fault in Slipway: {text}. Give the request ID {request} to "
+    "your platform team. They find the details in the log."
 )
 
 
 def run(event: dict[str, Any]) -> dict[str, Any]:
-    """Does the commands that the event's items hold, or those due where it is a schedule's.
+    """Runs the requests in an event of the table's stream, or the due ones for a schedule's event.
 
     Returns:
-        `{"woken": how many items woke it, "due": how many were due, "taken": how many it claimed}`
+        `{"woken": number of items in the event, "due": number of due items, "taken": number of
+        items that this run claimed}`
     """
     woken = [(item["pk"], item["sk"]) for item in work.woken_by(event)]
     due = [] if woken else work.list_due(work.CHAT_WORKER)
@@ -63,13 +68,13 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attend(key: tuple[str, str]) -> bool:
-    """Does one request; whether it was there to be done. One that fails fails by itself."""
+    """Runs one request; False if it was not due. Never raises, so no request affects another."""
     try:
         claim = work.claim(*key, LEASE)
         if claim is None:
             return False
         if clock.now() >= inbox.answerable_until(claim.item):
-            # Nobody waits for it any more, or it is one that kills its worker each time.
+            # Its user can no longer get a reply, or it kills its worker each time.
             logger.error("slack request came to nothing", extra={"request": claim.pk})
             work.done(claim, response_url=None)
             return True
@@ -80,7 +85,7 @@ def _attend(key: tuple[str, str]) -> bool:
             _leave(claim, error)
         return True
     except Exception:
-        # The sweep finds it again, when the lease has passed.
+        # The sweep finds it again when the lease has expired.
         logger.exception("slack request not attended to", extra={"request": key[0]})
         return False
 
@@ -93,7 +98,7 @@ def _do(claim: work.Claim) -> None:
     if caller is None:
         _say(asked, owners.refusal(asked.user, asked.channel))
     elif asked.button == "cancel":
-        _say(asked, f"Cancelled: nothing was done to {asked.text}.")
+        _say(asked, f"Cancelled. {asked.text} was not changed.")
     elif asked.button:
         _carry_out(claim, asked, grammar.Command(asked.button, asked.text, None), caller)
     else:
@@ -133,36 +138,37 @@ def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller
             "deployment": (reply.deployment or {}).get("id"),
         },
     )
-    # The question goes, whatever came of it; else the operation's message says it all.
+    # The confirmation question must go, whatever the result. Otherwise the operation's message is
+    # the reply.
     if not began or asked.button == "delete":
         _post(asked, blocks.reply(reply))
 
 
 def _ask_back(asked: Asked, command: Command, caller: Caller) -> None:
-    """Posts the question whether to delete, with its buttons; or that there is nothing to."""
+    """Posts the question whether to delete, with buttons, or that there is nothing to delete."""
     from chalicelib.chat import grammar
     from chalicelib.slack import blocks
 
-    found = _run(asked, grammar.Command("status", command.reference, None), caller)
-    if found.deployment is None or found.deployment["status"] in ("DELETING", "DELETED"):
-        _post(asked, blocks.reply(found))
+    status = _run(asked, grammar.Command("status", command.reference, None), caller)
+    if status.deployment is None or status.deployment["status"] in ("DELETING", "DELETED"):
+        _post(asked, blocks.reply(status))
     else:
-        _post(asked, blocks.confirm_delete(found.deployment))
+        _post(asked, blocks.confirm_delete(status.deployment))
 
 
 def _run(asked: Asked, command: Command, caller: Caller, key: str | None = None) -> Reply:
-    """What came of it, in words for Slack: nobody there has a token to lack a scope."""
+    """Runs the command. A missing scope has its own text, because Slack users have no token."""
     from chalicelib.chat import commands
 
     scope = "deploy" if command.verb in commands.CHANGES else "read"
     if command.verb != "help" and scope not in caller.scopes:
-        told = owners.out_of_scope(asked.user, asked.channel, scope)
-        return commands.Reply(told, None, command.verb, refused=True)
+        refusal = owners.out_of_scope(asked.user, asked.channel, scope)
+        return commands.Reply(refusal, None, command.verb, refused=True)
     return commands.run(command, caller, key=key, prefix=inbox.PREFIX)
 
 
 def _began_operation(reply: Reply) -> bool:
-    """Whether there is something to follow: `extend` for one begins no operation."""
+    """Whether the command started an operation, whose message shows its progress."""
     return (
         not reply.refused
         and reply.deployment is not None
@@ -171,21 +177,21 @@ def _began_operation(reply: Reply) -> bool:
     )
 
 
-# --- telling the user ----------------------------------------------------------------------
+# --- replies ----------------------------------------------------------------------
 
 
 def _say(asked: Asked, text: str) -> None:
     from chalicelib.chat.commands import Reply
     from chalicelib.slack import blocks
 
-    said = Reply(text=text, deployment=None, verb=asked.button or "", refused=True)
-    _post(asked, blocks.reply(said))
+    reply = Reply(text=text, deployment=None, verb=asked.button or "", refused=True)
+    _post(asked, blocks.reply(reply))
 
 
 def _post(asked: Asked, message: Message) -> None:
-    """Posts to the `response_url`, for the user alone; in place of the question for its buttons.
+    """Posts to the `response_url`, only for the user. The reply to a button replaces its question.
 
-    Raises `Throttled` or `Unreachable` of `slack/client.py`, which pass.
+    Raises the transient errors `Throttled` and `Unreachable` of `slack/client.py`.
     """
     from chalicelib.slack import client
 
@@ -196,35 +202,40 @@ def _post(asked: Asked, message: Message) -> None:
     try:
         client.post_to_url(asked.response_url, message, replace=replace, in_channel=False)
     except client.Rejected as error:
-        # The work is done; the URL is used up, or its channel is gone.
+        # The command is done, but the URL has expired or the channel is gone.
         logger.warning("slack refused an answer", extra={"user": asked.user, "reason": str(error)})
 
 
-# --- when it fails -------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------
 
 
 def _leave(claim: work.Claim, error: Exception) -> None:
-    """Leaves a request that failed for later, or ends it and says so."""
+    """Retries a failed request later, or gives it up and reports that."""
     attempts = int(claim.item.get("attempts", 0)) + 1
-    of_slack = _is_of_slack(error)
-    passing = of_slack or _is_of_aws(error)
+    of_slack = _is_slack_transient(error)
+    transient = of_slack or _is_aws_transient(error)
     at = clock.now() + _gap(attempts, error)
-    in_time = at < inbox.answerable_until(claim.item) - TO_SAY_SO
-    told = {"request": claim.pk, "attempts": attempts, "reason": f"{type(error).__name__}: {error}"}
-    if in_time and (passing or attempts < MOST_FAULTS):
-        logger.warning("slack request left for later", extra=told, exc_info=not passing)
-        if passing and not of_slack and attempts == 1:
-            # Else it is typed again, and done twice or, much later, after what was typed since.
-            _say_so(claim, WAITING)
+    in_time = at < inbox.answerable_until(claim.item) - TIME_TO_REPORT
+    extra = {
+        "request": claim.pk,
+        "attempts": attempts,
+        "reason": f"{type(error).__name__}: {error}",
+    }
+    if in_time and (transient or attempts < MOST_FAULTS):
+        logger.warning("slack request left for later", extra=extra, exc_info=not transient)
+        if transient and not of_slack and attempts == 1:
+            # Otherwise the user sends it again. Then it runs twice, or much later and after newer
+            # commands.
+            _report(claim, WAITING)
         work.again(claim, at, attempts=attempts)
         return
-    logger.error("slack request given up", extra=told, exc_info=not passing)
-    _say_so(claim, GIVEN_UP if passing else FAULT)
+    logger.error("slack request given up", extra=extra, exc_info=not transient)
+    _report(claim, GIVEN_UP if transient else FAULT)
     work.done(claim, attempts=attempts, response_url=None)
 
 
-def _say_so(claim: work.Claim, words: str) -> None:
-    """Tells its user what is the matter, if Slack lets it. Never raises."""
+def _report(claim: work.Claim, words: str) -> None:
+    """Posts a text about the request to its user. Never raises."""
     try:
         asked = inbox.asked_by(claim.item)
         _say(asked, words.format(text=asked.text, request=claim.pk))
@@ -234,20 +245,17 @@ def _say_so(claim: work.Claim, words: str) -> None:
 
 
 def _gap(attempts: int, error: Exception) -> timedelta:
-    """How long to wait: as Slack says, else twice as long each time."""
-    asked_for = getattr(error, "retry_after", None)
-    grown = min(FIRST_GAP * 2 ** (attempts - 1), LONGEST_GAP)
-    return max(grown, asked_for) if isinstance(asked_for, timedelta) else grown
+    """How long to wait: twice as long each time, and at least as long as Slack says."""
+    retry_after = getattr(error, "retry_after", None)
+    gap = min(FIRST_GAP * 2 ** (attempts - 1), LONGEST_GAP)
+    return max(gap, retry_after) if isinstance(retry_after, timedelta) else gap
 
 
-def _is_of_slack(error: Exception) -> bool:
-    """Whether it is Slack's affair, and may work in a while."""
+def _is_slack_transient(error: Exception) -> bool:
     from chalicelib.slack import client
 
     return isinstance(error, (client.Throttled, client.Unreachable))
 
 
-def _is_of_aws(error: Exception) -> bool:
-    """Whether it is AWS's, likewise."""
-    known = aws.workflow_error(error) or error
-    return isinstance(known, (AwsUnavailable, Throttled, Retryable, table.Conflict))
+def _is_aws_transient(error: Exception) -> bool:
+    return isinstance(error, (AwsUnavailable, table.Conflict)) or aws_errors.is_transient(error)

@@ -25,10 +25,10 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.operation import ROLLBACK_PREFIX, Path
 from chalicelib.domain.parts import Failure, Prediction, Resource
-from chalicelib.platform import aws
 from chalicelib.platform.clock import now, rfc3339
 from chalicelib.platform.observability import logger
 from chalicelib.store import deployments as store
+from chalicelib.workflow import aws_errors
 
 # Functions end after 30 s (infra/resources.json); later than this an invocation touches nothing.
 INVOCATION_LIMIT = timedelta(seconds=35)
@@ -191,7 +191,7 @@ def _explain(error: Exception) -> WorkflowError:
     """Any exception as one that the state machine knows."""
     if isinstance(error, WorkflowError):
         return error
-    known = aws.workflow_error(error)
+    known = aws_errors.workflow_error(error)
     if known:
         return known
     return DeploymentFailed(

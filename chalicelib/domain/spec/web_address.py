@@ -1,5 +1,5 @@
 """The shape of a URL that events are posted to. Whether its host is public is asked of DNS, which
-is `webhooks/callback_url.py`'s business."""
+`usecases/callback_url.py` asks."""
 
 from __future__ import annotations
 

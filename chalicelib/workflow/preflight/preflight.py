@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.deployment import Deployment
-from chalicelib.domain.errors import DeploymentFailed, Retryable, Throttled
+from chalicelib.domain.errors import DeploymentFailed
 from chalicelib.domain.operation import Path
 from chalicelib.platform import aws
+from chalicelib.workflow import aws_errors
 from chalicelib.workflow.preflight import address, image_platform, quotas, routes, secret_lookup
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
 from chalicelib.workflow.step import Outcome
@@ -105,8 +106,7 @@ def _refusal(error: Exception) -> str | None:
     if not isinstance(error, ClientError):
         return None
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    is_passing = isinstance(aws.workflow_error(error), Throttled | Retryable)
-    if is_passing and status != NOT_IMPLEMENTED:
+    if aws_errors.is_transient(error) and status != NOT_IMPLEMENTED:
         return None
     return f"{error.operation_name} answers {aws.code_of(error) or status}"
 

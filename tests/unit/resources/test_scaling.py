@@ -10,6 +10,7 @@ from chalicelib.domain.errors import NotReady, Retryable
 from chalicelib.domain.parts import Resource
 from chalicelib.platform import aws
 from chalicelib.resources import load_balancer, scaling, service, target_group
+from chalicelib.workflow import aws_errors
 from tests.support import aws_says
 from tests.support.builders import ID, MOMENT, deployment_of, spec_of
 
@@ -121,7 +122,7 @@ def test_what_does_not_pass_is_raised(deployed: Deployment) -> None:
 def test_two_runs_that_meet_try_again() -> None:
     response = {"Error": {"Code": "ConcurrentUpdateException", "Message": "another update"}}
     error = ClientError(response, "PutScalingPolicy")
-    assert isinstance(aws.workflow_error(error), Retryable)
+    assert isinstance(aws_errors.workflow_error(error), Retryable)
 
 
 def test_without_scaling_there_is_no_target(scaled: Deployment) -> None:

@@ -12,6 +12,7 @@ from chalicelib.domain.record import Status
 from chalicelib.platform import aws
 from chalicelib.store import deployments as store
 from chalicelib.store import table, work
+from chalicelib.workflow import aws_errors
 from tests.support import aws_says
 from tests.support.builders import DIGEST, ID, IMAGE, MOMENT, deployment_of, failure_of
 from tests.support.project import ROOT
@@ -245,7 +246,7 @@ def test_a_throttled_transaction_is_a_passing_trouble(reason: str) -> None:
     )
     with pytest.raises(Exception) as raised:
         store.update(ID, finish("resolve_image"))
-    meaning = aws.workflow_error(raised.value) or raised.value
+    meaning = aws_errors.workflow_error(raised.value) or raised.value
     assert isinstance(meaning, (Throttled, Retryable))
 
 

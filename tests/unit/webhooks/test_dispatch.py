@@ -263,7 +263,7 @@ def test_an_address_that_has_become_private_fails_the_try_alone(
     begin(subscriber, callback_url="https://example.com/hooks")
     delivery = only()
     assert (delivery.status, delivery.tries[0].status) == ("pending", None)
-    assert str(delivery.tries[0].error).startswith("not sent: the URL must lead to a public")
+    assert str(delivery.tries[0].error).startswith("not sent: the URL must point to a public")
 
 
 def test_an_event_that_was_taken_back_is_not_sent(

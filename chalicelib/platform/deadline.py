@@ -1,4 +1,4 @@
-"""A call that is waited for no longer than it may take."""
+"""A time limit for a call that has none of its own."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Result = TypeVar("Result")
 def within(
     most: timedelta, call: Callable[[], Result], give_up: Callable[[], None] = lambda: None
 ) -> Result:
-    """What `call` gives, or raises; `TimeoutError` when that takes longer than `most`.
+    """What `call` returns or raises. Raises `TimeoutError` when `call` takes longer than `most`.
 
-    For a look-up in DNS, which takes no timeout, and for an answer that comes byte by byte, which
-    outlives every timeout between two bytes. The thread is left behind and keeps no process alive;
-    `give_up` is called to end it.
+    A DNS lookup has no timeout, and a response that arrives byte by byte outlives any timeout
+    between two bytes. After a timeout the thread goes on but does not keep the process alive;
+    `give_up` is called to end its work.
     """
     future: Future[Result] = Future()
 
@@ -40,9 +40,9 @@ def within(
 
 
 class Connections:
-    """Those of a `requests.Session`, to be cut by another thread than the one that waits for them.
+    """The connections of a `requests.Session`, which another thread can cut.
 
-    An answer of nothing but `100 Continue` never ends, and takes all of a CPU.
+    A response of nothing but `100 Continue` never ends and takes a whole CPU.
     """
 
     def __init__(self, session: Any) -> None:
@@ -58,11 +58,11 @@ class Connections:
             }
 
     def cut(self) -> None:
-        """Ends what is waited for, and lets nothing new begin."""
+        """Ends the open connections and refuses new ones."""
         with self._lock:
             self._is_cut = True
             for connection in self._made:
-                # Not `close`: the thread that waits still has the file's number.
+                # Not `close`, because the waiting thread still uses the file descriptor.
                 with contextlib.suppress(OSError, AttributeError):
                     connection.sock.shutdown(socket.SHUT_RDWR)
 
@@ -74,6 +74,6 @@ class Connections:
     def _connection(self, connection_class: Any, *parameters: Any, **named: Any) -> Any:
         with self._lock:
             if self._is_cut:
-                raise ConnectionAbortedError("it took too long already")
+                raise ConnectionAbortedError("the time limit has passed")
             self._made.append(connection_class(*parameters, **named))
             return self._made[-1]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from chalicelib.webhooks.deadline import Connections, within
+from chalicelib.platform.deadline import Connections, within
 from tests.support import certificates
 from tests.support.subscribers import Endless
 

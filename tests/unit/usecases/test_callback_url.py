@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+from chalicelib.platform import public_addresses
+from chalicelib.platform.public_addresses import Refused, check_host
 from chalicelib.platform.settings import settings
-from chalicelib.webhooks import callback_url
-from chalicelib.webhooks.callback_url import Refused, check_host
+from chalicelib.usecases import callback_url
 from tests.support.subscribers import Resolver, set_webhook_secrets
 
-PUBLIC = "must lead to a public address, over https: not to a private, local or special one"
-NOTATION = "must have a host's name, or an address in its usual notation such as 192.0.2.7"
-UNKNOWN = "must have a host that DNS knows: it was not found"
+PUBLIC = "must point to a public address over https, not to a private, local or special one"
+NOTATION = "must have a host name, or an address in standard notation such as 192.0.2.7"
+UNKNOWN = "must have a host that DNS can resolve: DNS has no such host"
 SHAPE = "must be a URL such as https://example.com/hooks, with a host's name as DNS has it"
 HTTPS = "must begin with https://"
 ASCII = (
@@ -141,9 +142,9 @@ def test_no_call_goes_there_either(monkeypatch: pytest.MonkeyPatch, url: str) ->
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     with (
-        callback_url.session(url) as session,
+        public_addresses.session(url) as session,
         pytest.raises(Refused),
-        callback_url.refusals(),
+        public_addresses.refusals(),
     ):
         session.post(url, data=b"{}", timeout=1)
 
@@ -156,7 +157,10 @@ def test_a_public_one_is_taken(url: str) -> None:
 def test_without_a_secret_none_is_taken() -> None:
     set_webhook_secrets(" ")
     told = callback_url.fault("https://example.com/hooks")
-    assert told and told.startswith("is of no use: webhooks are not set up; ask the platform team")
+    assert told == (
+        "cannot be used because webhooks are not set up: ask your platform team to set the "
+        "webhook secret"
+    )
 
 
 def test_a_look_up_that_takes_too_long_is_given_up(
@@ -169,7 +173,7 @@ def test_a_look_up_that_takes_too_long_is_given_up(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
     told = callback_url.fault("https://example.com/hooks")
     over.set()
-    assert told == "must have a host that DNS knows: the look-up took too long"
+    assert told == "must have a host that DNS can resolve: the lookup timed out"
 
 
 def test_a_name_is_looked_up_once_at_the_call_and_that_address_called(
@@ -184,7 +188,7 @@ def test_a_name_is_looked_up_once_at_the_call_and_that_address_called(
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     url = "https://example.com/hooks"
-    with callback_url.session(url) as session, pytest.raises(OSError):
+    with public_addresses.session(url) as session, pytest.raises(OSError):
         session.post(url, data=b"{}", timeout=1)
     assert called == ["93.184.215.14"]
     assert resolver.asked.count("example.com") == 1
@@ -197,7 +201,7 @@ def test_a_name_is_looked_up_once_at_the_call_and_that_address_called(
 def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would look the name up by itself."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    with callback_url.session("https://example.com/") as session:
+    with public_addresses.session("https://example.com/") as session:
         settled = session.merge_environment_settings("https://example.com/", {}, None, None, None)
     assert not settled["proxies"]
 

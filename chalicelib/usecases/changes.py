@@ -1,0 +1,211 @@
+"""Changes of a deployment: each checks, writes the record, and starts an execution.
+
+`fields` are the decoded members of a spec, as a caller sends them. Every function raises
+`Forbidden`, `NotFound`, `ValidationFailed`, the conflicts that its transition names, and
+`AwsUnavailable` if Step Functions did not start the execution.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from typing import Any
+
+from chalicelib.domain import naming
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import AwsUnavailable, PreconditionFailed
+from chalicelib.domain.record import Status
+from chalicelib.domain.spec import spec as specs
+from chalicelib.platform import clock
+from chalicelib.platform.observability import logger
+from chalicelib.store import deployments as store
+from chalicelib.store import table
+from chalicelib.store.tokens import Caller
+from chalicelib.usecases import stack_limits
+from chalicelib.usecases.access import find, require
+from chalicelib.workflow import aws_errors, executions
+
+SCOPE = "deploy"
+
+
+def create(caller: Caller, fields: Any) -> Deployment:
+    """Deploys a spec. Also raises `NameTaken` and `QuotaExceeded`."""
+    require(caller, SCOPE)
+    spec = specs.parse(fields, **stack_limits.limits(fields))
+    deployment = store.create(
+        Deployment.create(naming.new_id(spec.name), caller.owner, spec, clock.now())
+    )
+    try:
+        executions.start(deployment)
+    except Exception as error:
+        # Remove the record, because without an execution nothing would finish it. A conflict means
+        # that the start took effect and only its answer was lost.
+        with contextlib.suppress(table.Conflict):
+            store.discard(deployment)
+            raise _unavailable(error) from error
+    return deployment
+
+
+def update(
+    caller: Caller,
+    reference: str,
+    fields: Any,
+    *,
+    editions: Collection[int] | None = None,
+    keep_members: bool = False,
+) -> Deployment:
+    """Rolls out a spec with these fields changed. Also raises `NameTaken` and `QuotaExceeded`.
+
+    Args:
+        editions: the change is made only if the record has one of these editions; otherwise raises
+            `PreconditionFailed`. None allows any edition.
+        keep_members: an object of `fields` (`environment`, `scaling`) changes the members that it
+            names and keeps the others. By default it replaces the whole object.
+    """
+    require(caller, SCOPE)
+    deployment_id = find(caller, reference).id
+    limits = stack_limits.limits(fields)
+
+    def change(deployment: Deployment) -> None:
+        _check_edition(deployment, editions)
+        changed = _completed(deployment.spec, fields) if keep_members else fields
+        spec = specs.patched(deployment.spec, changed, **limits)
+        deployment.update(spec, clock.now(), new_image="image" in fields)
+
+    return _rolled_out(store.update(deployment_id, change))
+
+
+def rollback(caller: Caller, reference: str) -> Deployment:
+    """Rolls out the version that was ACTIVE before the present one."""
+    require(caller, SCOPE)
+    deployment_id = find(caller, reference).id
+    return _rolled_out(store.update(deployment_id, lambda d: d.roll_back(clock.now())))
+
+
+def pause(caller: Caller, reference: str) -> Deployment:
+    """Stops all tasks and keeps the URL, which answers 503."""
+    require(caller, SCOPE)
+    deployment_id = find(caller, reference).id
+    return _rolled_out(store.update(deployment_id, lambda d: d.pause(clock.now())))
+
+
+def resume(caller: Caller, reference: str) -> Deployment:
+    """Starts the tasks of a paused deployment; its URL serves again."""
+    require(caller, SCOPE)
+    deployment_id = find(caller, reference).id
+    return _rolled_out(store.update(deployment_id, lambda d: d.resume(clock.now())))
+
+
+def extend(caller: Caller, reference: str, fields: Any) -> Deployment:
+    """Starts the time to live again, from now. `fields` is `{"ttl": "8h"}`. No execution runs."""
+    require(caller, SCOPE)
+    ttl = specs.parse_extension(fields)
+    deployment_id = find(caller, reference).id
+    return store.update(deployment_id, lambda d: d.extend(ttl, clock.now()))
+
+
+def retry(caller: Caller, reference: str) -> Deployment:
+    """Resumes a FAILED deployment, or the teardown of a DELETE_FAILED one."""
+    require(caller, SCOPE)
+    deployment_id = find(caller, reference).id
+    deployment = store.update(deployment_id, lambda d: d.retry(clock.now()))
+    try:
+        executions.start(deployment)
+    except Exception:
+        # The retry is accepted: within minutes the reconciler starts what the record says.
+        logger.exception("execution not started", extra={"deployment": deployment.id})
+    return deployment
+
+
+def delete(
+    caller: Caller, reference: str, *, editions: Collection[int] | None = None
+) -> Deployment:
+    """Tears a deployment down, whatever its status; has no effect if it is deleted already.
+
+    A running operation is cancelled. `editions` as for `update`.
+    """
+    require(caller, SCOPE)
+    deployment = find(caller, reference)
+    superseded: int | None = None
+    if deployment.can_be_deleted(clock.now()):
+        deployment, superseded = _tear_down(deployment.id, editions)
+    else:
+        _check_edition(deployment, editions)
+    if superseded is not None:
+        _stop(deployment.id, superseded)
+    if deployment.status is Status.DELETING:
+        # Also for a teardown that runs already: the function that accepted the first DELETE may
+        # have died before it started the execution. A second start has no effect.
+        _start(deployment)
+    return deployment
+
+
+def _tear_down(
+    deployment_id: str, editions: Collection[int] | None
+) -> tuple[Deployment, int | None]:
+    """The deployment, and the generation whose execution the teardown supersedes."""
+    superseded: list[int] = []
+
+    def change(deployment: Deployment) -> None:
+        _check_edition(deployment, editions)
+        was_running = deployment.is_running
+        if deployment.delete(clock.now()):
+            superseded[:] = [deployment.generation - 1] if was_running else []
+
+    deployment = store.update(deployment_id, change)
+    return deployment, superseded[0] if superseded else None
+
+
+def _check_edition(deployment: Deployment, editions: Collection[int] | None) -> None:
+    if editions is not None and deployment.edition not in editions:
+        raise PreconditionFailed(
+            f"{deployment.id} has changed since you read it. Get it again, then decide whether to "
+            "send the change"
+        )
+
+
+def _completed(spec: specs.Spec, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, each object completed with the members that it does not name."""
+    current = spec.model_dump(mode="json")
+    return {
+        name: {**(current.get(name) or {}), **value} if isinstance(value, dict) else value
+        for name, value in fields.items()
+    }
+
+
+def _rolled_out(deployment: Deployment) -> Deployment:
+    """Starts the execution of a change to what serves, or takes the change back."""
+    try:
+        executions.start(deployment)
+    except Exception as error:
+        generation = deployment.generation
+        store.update(deployment.id, lambda d: d.withdraw_update(generation, clock.now()))
+        raise _unavailable(error) from error
+    return deployment
+
+
+def _start(deployment: Deployment) -> None:
+    try:
+        executions.start(deployment)
+    except Exception as error:
+        # The record keeps the teardown: the reconciler starts it, or a second DELETE.
+        raise _unavailable(error) from error
+
+
+def _stop(deployment_id: str, generation: int) -> None:
+    try:
+        executions.stop(deployment_id, generation)
+    except Exception as error:
+        # The generation is superseded, so its steps stop before they call AWS.
+        extra = {"deployment": deployment_id, "reason": str(error)}
+        logger.warning("execution not stopped", extra=extra)
+
+
+def _unavailable(error: Exception) -> Exception:
+    reason = aws_errors.workflow_error(error)
+    if reason is None:
+        return error
+    return AwsUnavailable(
+        f"AWS did not start the operation: {reason}. Nothing is lost; send the request again",
+        headers=aws_errors.RETRY_AFTER,
+    )
