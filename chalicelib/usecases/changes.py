@@ -144,16 +144,13 @@ def _tear_down(
     deployment_id: str, editions: Collection[int] | None
 ) -> tuple[Deployment, int | None]:
     """The deployment, and the generation whose execution the teardown supersedes."""
-    superseded: list[int] = []
 
-    def change(deployment: Deployment) -> None:
+    def change(deployment: Deployment) -> int | None:
         _check_edition(deployment, editions)
-        was_running = deployment.is_running
-        if deployment.delete(clock.now()):
-            superseded[:] = [deployment.generation - 1] if was_running else []
+        superseded = deployment.generation if deployment.is_running else None
+        return superseded if deployment.delete(clock.now()) else None
 
-    deployment = store.update(deployment_id, change)
-    return deployment, superseded[0] if superseded else None
+    return store.update_with_result(deployment_id, change)
 
 
 def _check_edition(deployment: Deployment, editions: Collection[int] | None) -> None:
