@@ -296,7 +296,7 @@ def test_an_admin_is_told_the_ids_of_what_others_call_so() -> None:
     _, meant, why = say("status rec", ADMIN).text.splitlines()
     assert set(re.findall("`([^`]*)`", meant)) == made
     assert why == "An admin uses the ID to name another owner's deployment."
-    assert say("status nothing", ADMIN).text.endswith("by its id.")
+    assert say("status nothing", ADMIN).text.endswith("to name another owner's deployment.")
     assert "by its id" not in say("status nothing").text
 
 
