@@ -42,10 +42,11 @@ down: ## end the local stack
 test: $(READY) ## all tests, a process for each core
 	@$(BIN)/python -m pytest -n auto --dist loadscope
 
-check: $(READY) ## formatter, linter, types, template and state machine
+check: $(READY) ## formatter, linter, types, imports, template and state machine
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
+	@$(BIN)/python -m infra.imports
 	@$(BIN)/python -m infra.package --stage $(STAGE) --out $(DIST)
 	@$(BIN)/python -m infra.lint $(DIST)/sam.json
 

@@ -1,10 +1,10 @@
-"""The one place that asks what time it is."""
+"""The only module that reads the clock. Call `clock.now()`, so that tests replace one name."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The present moment, timezone-aware, in UTC, to the millisecond."""
+    """The current time in UTC, timezone-aware, to the millisecond."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 

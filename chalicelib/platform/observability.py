@@ -1,7 +1,7 @@
-"""Logs and traces. Nothing else imports the logging set-up or the X-Ray SDK.
+"""Logs and traces. No other module configures logging or imports the X-Ray SDK.
 
-Lambda's own JSON log format is on in the template, so a log call's `extra` becomes fields of the
-line: no logging library is needed for that.
+The template turns Lambda's JSON log format on, which makes the `extra` of a log call fields of the
+line. So no logging library is needed.
 https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
 """
 
@@ -13,10 +13,10 @@ logger.setLevel(logging.INFO)
 
 
 def trace_aws_calls() -> None:
-    """Makes every AWS call a subsegment of the function's trace.
+    """Records every AWS call as a subsegment of the function's trace. No effect outside Lambda.
 
-    Does nothing outside Lambda. The SDK is imported here because it costs more than the
-    rest of a cold start together, and only functions that call AWS need it.
+    The SDK is imported here, because its import takes longer than the rest of a cold start and only
+    functions that call AWS need it.
     """
     if "AWS_LAMBDA_RUNTIME_API" not in os.environ:
         return

@@ -1,4 +1,4 @@
-"""What the template tells the functions, read from the environment on first use."""
+"""The settings that the template gives the functions, read from the environment on first use."""
 
 import os
 from functools import lru_cache
@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, field_validator
 class Settings(BaseModel):
     """Environment variables of the Lambda functions, set in `infra/resources.json`.
 
-    `state_machine_arn` is known to the API function alone: a step that named the state machine
-    which invokes it would be a cycle in the template.
+    Only the functions that start executions have `state_machine_arn`. A step function cannot have
+    it, because the state machine refers to the step function: the template would have a cycle.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,15 +33,15 @@ class Settings(BaseModel):
     max_tasks_per_owner: int = 50
     max_vcpu_per_owner: float = 32
     log_retention_days: int = 30
-    # The local stack's alone, which the template cannot set: callbacks to loopback and over http,
-    # a Slack that is played on loopback, and a day of retries in a moment.
+    # For the local stack only; the template cannot set them. Callbacks may go to loopback and use
+    # http, a fake Slack runs on loopback, and a day of retries takes a moment.
     callbacks_on_loopback: bool = False
     slack_api_url: str = "https://slack.com/api/"
     retry_time_scale: float = 1
 
     @property
     def load_balancer_zones(self) -> int:
-        """How many zones a load balancer has an address in: one a subnet, two by default."""
+        """How many zones a load balancer has an address in: one per subnet, two by default."""
         return len(self.subnet_ids) or 2
 
     @field_validator(
@@ -59,7 +59,7 @@ class Settings(BaseModel):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process. Raises `pydantic.ValidationError` naming what is not set."""
+    """The settings of this process. Raises `pydantic.ValidationError`, which names missing ones."""
     values = {
         name: os.environ[name.upper()]
         for name in Settings.model_fields

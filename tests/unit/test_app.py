@@ -11,8 +11,8 @@ from tests.support.project import ROOT
 # Of the steps, of one endpoint or another, or of a chat: nothing that every request needs.
 STEPS = {"chalicelib.workflow.steps", "chalicelib.workflow.reconcile"}
 RARELY = {
-    "chalicelib.api.observation",
     "chalicelib.api.validation",
+    "chalicelib.usecases.validation",
     "chalicelib.chat.commands",
     "chalicelib.chat.grammar",
     "slack_sdk",
@@ -37,7 +37,7 @@ def imported(handler: str) -> set[str]:
 @pytest.mark.parametrize("handler", ["app.app", "app.authorizer", "app.chat_worker"])
 def test_what_serves_requests_starts_without_the_steps(handler: str) -> None:
     loaded = imported(handler)
-    assert not loaded & (STEPS | RARELY)
+    assert not loaded & (STEPS | RARELY | {"chalicelib.resources"})
     assert not {name for name in loaded if name.startswith("chalicelib.workflow.preflight")}
 
 
@@ -49,7 +49,9 @@ def test_a_step_has_its_own_before_it_is_called() -> None:
 
 @pytest.mark.parametrize("handler", ["app.app", "app.chat_worker", "app.network"])
 def test_the_tables_client_is_made_while_a_function_starts(handler: str) -> None:
-    made = "import app; from chalicelib import aws; print(aws.client.cache_info().currsize)"
+    made = (
+        "import app; from chalicelib.platform import aws; print(aws.client.cache_info().currsize)"
+    )
     told = subprocess.run(
         [sys.executable, "-c", made],
         cwd=ROOT,

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api import idempotency
 from chalicelib.api.answer import Answer
-from chalicelib.api.idempotency import CLAIMED, once
+from chalicelib.api.idempotency import once
 from chalicelib.api.requests import Request
 from chalicelib.domain.errors import (
     IdempotencyKeyInUse,
@@ -17,6 +16,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.platform import aws
 from chalicelib.store import deployments as store
+from chalicelib.store.idempotency import CLAIMED
 from chalicelib.store.table import get_item
 from chalicelib.store.tokens import Caller
 from tests.support.builders import MOMENT, Clock, body_of
@@ -66,9 +66,9 @@ def died_at_work(request: Request) -> None:
 @pytest.fixture
 def clock(table: str, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time of the keys; with a table."""
-    clock = Clock()
-    monkeypatch.setattr(idempotency, "now", clock)
-    return clock
+    made = Clock()
+    monkeypatch.setattr("chalicelib.platform.clock.now", made)
+    return made
 
 
 # --- the same request again ------------------------------------------------------------------

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api.route import Operation
+from chalicelib.api.route import Route
 from chalicelib.platform import aws
-from chalicelib.routes import OPERATIONS
+from chalicelib.routes import ROUTES
 from tests.support import aws_says
 from tests.support.builders import body_of
 from tests.support.gateway import Answered, Gateway, call, proxy_event
@@ -48,13 +48,13 @@ OWN = {"create_deployment"}
 
 OF_ONE = pytest.mark.parametrize(
     "operation",
-    [each for each in OPERATIONS if "{deployment}" in each.path],
+    [each for each in ROUTES if "{deployment}" in each.path],
     ids=lambda each: each.name,
 )
-WITH_TOKEN = [each for each in OPERATIONS if each.scope]
+WITH_TOKEN = [each for each in ROUTES if each.scope]
 
 
-def path_of(operation: Operation, deployment: str = "x-aaaaaa") -> str:
+def path_of(operation: Route, deployment: str = "x-aaaaaa") -> str:
     return operation.path.format(
         deployment=deployment,
         token_id="tok_0123456789abcdef",
@@ -64,7 +64,7 @@ def path_of(operation: Operation, deployment: str = "x-aaaaaa") -> str:
     )
 
 
-def ask(gateway: Gateway, operation: Operation, path: str, caller: str) -> Answered:
+def ask(gateway: Gateway, operation: Route, path: str, caller: str) -> Answered:
     return gateway.send(operation.method, path, BODIES.get(operation.name), caller=caller)
 
 
@@ -88,15 +88,15 @@ def owned(gateway: Gateway) -> dict[str, Any]:
 
 def test_every_operation_is_tested_here() -> None:
     apart = SEES_NOTHING | ADMINS | OPEN | SIGNED | OWN | OTHERS
-    elsewhere = {each.name for each in OPERATIONS if "{deployment}" not in each.path}
+    elsewhere = {each.name for each in ROUTES if "{deployment}" not in each.path}
     assert elsewhere == apart
-    assert {each.name for each in OPERATIONS if each.body} == set(BODIES)
+    assert {each.name for each in ROUTES if each.body} == set(BODIES)
 
 
 @OF_ONE
 @pytest.mark.parametrize("reference", ["id", "name"])
 def test_anothers_deployment_is_not_found_and_not_touched(
-    gateway: Gateway, owned: dict[str, Any], operation: Operation, reference: str
+    gateway: Gateway, owned: dict[str, Any], operation: Route, reference: str
 ) -> None:
     unknown = ask(gateway, operation, path_of(operation), "team-b")
     gateway.authorize("team-b")
@@ -114,7 +114,7 @@ def test_anothers_deployment_is_not_found_and_not_touched(
 
 
 @OF_ONE
-def test_the_owner_finds_it(gateway: Gateway, owned: dict[str, Any], operation: Operation) -> None:
+def test_the_owner_finds_it(gateway: Gateway, owned: dict[str, Any], operation: Route) -> None:
     """Else the 404 of the others would say nothing."""
     aws_says.answer("cloudwatch", "GetMetricData", {"MetricDataResults": []})
     answer = ask(gateway, operation, path_of(operation, owned["id"]), "team-a")
@@ -169,7 +169,7 @@ def test_without_its_scope_each_is_403(gateway: Gateway, owned: dict[str, Any]) 
 def test_each_refuses_a_parameter_that_it_does_not_know(
     gateway: Gateway, owned: dict[str, Any]
 ) -> None:
-    for operation in OPERATIONS:
+    for operation in ROUTES:
         answer = ask_with(gateway, operation, owned["id"], {"colour": "red"})
         assert (answer.status, answer.fields) == (422, ["colour"]), operation.name
 
@@ -177,14 +177,14 @@ def test_each_refuses_a_parameter_that_it_does_not_know(
 def test_each_reads_the_parameters_that_the_table_names(
     gateway: Gateway, owned: dict[str, Any]
 ) -> None:
-    for operation in OPERATIONS:
+    for operation in ROUTES:
         for name in operation.parameters.model_fields if operation.parameters else ():
             answer = ask_with(gateway, operation, owned["id"], {name: ["1", "2"]})
             assert (answer.status, answer.fields) == (422, [name]), operation.name
 
 
 def ask_with(
-    gateway: Gateway, operation: Operation, deployment: str, query: dict[str, Any]
+    gateway: Gateway, operation: Route, deployment: str, query: dict[str, Any]
 ) -> Answered:
     path, body = path_of(operation, deployment), BODIES.get(operation.name)
     return gateway.send(operation.method, path, body, caller="admin", query=query)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from chalicelib.api import observation
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.parts import Failure, Resource
@@ -171,7 +170,7 @@ def test_a_page_has_a_hundred_lines_unless_another_limit_is_given(
 ) -> None:
     write(deployed, TASK, *((n, str(n)) for n in range(count)))
     later = Clock(record(deployed).created_at + timedelta(hours=1))
-    monkeypatch.setattr(observation, "now", later)
+    monkeypatch.setattr(clock, "now", later)
     path = f"/deployments/{deployed}/logs"
     assert len(gateway.get(path).json["lines"]) == 100
     assert len(gateway.get(path, query={"limit": "1000"}).json["lines"]) == count
@@ -225,7 +224,7 @@ def test_lines_since(
         return {"events": [event for event in events if event["timestamp"] >= start]}
 
     aws_says.answer("logs", "FilterLogEvents", answer)
-    monkeypatch.setattr(observation, "now", Clock(MOMENT + timedelta(seconds=60)))
+    monkeypatch.setattr(clock, "now", Clock(MOMENT + timedelta(seconds=60)))
     path = f"/deployments/{deployed}/logs"
     assert texts(gateway.get(path, query={"since": since}).json) == expected
 
@@ -301,7 +300,7 @@ def test_a_cursor_that_was_not_given_is_refused(
 def half_past(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """It is 09:30:42."""
     moment = Clock(MOMENT + timedelta(seconds=42))
-    monkeypatch.setattr(observation, "now", moment)
+    monkeypatch.setattr(clock, "now", moment)
     return moment
 
 

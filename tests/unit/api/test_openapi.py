@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from chalicelib.domain.errors import ValidationFailed
 from chalicelib.domain.spec import spec as specs
 from chalicelib.domain.spec.fargate import MEMORY_BY_CPU
-from chalicelib.routes import OPERATIONS, document
+from chalicelib.routes import ROUTES, document
 from infra import api_reference
 from tests.support.builders import (
     ACCOUNT,
@@ -61,7 +61,7 @@ def test_it_has_each_operation_of_the_table() -> None:
         for path, methods in document()["paths"].items()
         for method, operation in methods.items()
     }
-    assert found == {(each.path, each.method): each.name for each in OPERATIONS}
+    assert found == {(each.path, each.method): each.name for each in ROUTES}
 
 
 def test_no_other_request_pays_for_it() -> None:

@@ -8,7 +8,6 @@ import boto3
 import pytest
 
 from chalicelib.api import auth
-from chalicelib.api import tokens as endpoints
 from chalicelib.domain.errors import Unauthenticated
 from chalicelib.platform import aws, clock
 from chalicelib.platform.clock import rfc3339
@@ -24,7 +23,6 @@ BODY = {"owner": "ci", "scopes": ["deploy", "read"]}
 def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(clock, "now", made)
-    monkeypatch.setattr(endpoints, "now", made)
     return made
 
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from chalicelib.chat import commands
-from chalicelib.chat.commands import CHANGES, LOOKS, Reply
+from chalicelib.chat.commands import CHANGES, READS, Reply
 from chalicelib.chat.grammar import Command, parse
 from chalicelib.chat.verbs import VERBS
 from chalicelib.domain.deployment import Deployment
@@ -18,6 +18,7 @@ from chalicelib.platform import aws
 from chalicelib.resources import log_group
 from chalicelib.resources.task_definition import log_stream
 from chalicelib.store import deployments as store
+from chalicelib.store import idempotency
 from chalicelib.store.tokens import Caller
 from tests.support import aws_says
 from tests.support.builders import IMAGE, MOMENT, failure_of
@@ -67,7 +68,7 @@ def executions() -> list[str]:
 
 
 def test_every_verb_is_done() -> None:
-    assert set(CHANGES) | set(LOOKS) == set(VERBS)
+    assert set(CHANGES) | set(READS) == set(VERBS)
 
 
 # --- changes ---------------------------------------------------------------------------------
@@ -294,8 +295,8 @@ def test_an_admin_is_told_the_ids_of_what_others_call_so() -> None:
     made = {record(say(f"deploy {IMAGE} name=rec", caller)).id for caller in (BOB, ANN)}
     _, meant, why = say("status rec", ADMIN).text.splitlines()
     assert set(re.findall("`([^`]*)`", meant)) == made
-    assert why == "An admin names another owner's deployment by its id."
-    assert say("status nothing", ADMIN).text.endswith("by its id.")
+    assert why == "An admin uses the ID to name another owner's deployment."
+    assert say("status nothing", ADMIN).text.endswith("to name another owner's deployment.")
     assert "by its id" not in say("status nothing").text
 
 
@@ -374,20 +375,23 @@ def test_without_one_it_is_another_command() -> None:
 
 def test_while_its_other_run_is_at_work_another_try_is_asked_for() -> None:
     """A worker's first run may have died over it: its user is told nothing yet."""
-    from chalicelib.api import idempotency
-    from chalicelib.api.answer import Answer
-    from chalicelib.api.requests import Request
 
-    body = b'{"name": "recommend", "image": "%s"}' % IMAGE.encode()
-    headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
-    request = Request(ANN, "/deployments", headers, {}, body, "POST")
-
-    def meanwhile() -> Answer:
+    def meanwhile() -> idempotency.Result:
         with pytest.raises(AwsUnavailable):
             say(f"deploy {IMAGE}", key="k")
-        return Answer(202, {})
+        return idempotency.Result({})
 
-    idempotency.once(request, meanwhile)
+    idempotency.once(ANN.owner, "k", None, meanwhile)
+
+
+def test_a_reply_that_the_previous_version_kept_comes_again() -> None:
+    """It kept the API's whole answer, under the fingerprint of the API's request."""
+    made = serving()
+    kept = {"status": 202, "body": say("status rec").deployment, "headers": {"ETag": "x"}}
+    idempotency.once(ANN.owner, "k", "of a request", lambda: idempotency.Result(kept))
+    reply = say("pause rec", key="k")
+    assert reply.deployment == kept["body"]
+    assert store.get(made.id) == made
 
 
 @pytest.mark.parametrize("text", ["list", f"deploy {IMAGE}", "status rec", "pause rce"])

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from chalicelib.platform import aws, shared_secrets
-from chalicelib.routes import OPERATIONS
+from chalicelib.routes import ROUTES
 from chalicelib.slack import endpoints as slack
 from chalicelib.slack import owners
 from chalicelib.store import table, work
@@ -232,7 +232,7 @@ def test_the_page_says_where_the_requests_go_and_what_is_refused() -> None:
     page = slack_hostile.PAGE.with_name("slack.md").read_text()
     paths = set(re.findall(r"<api>(/slack/[a-z]+)$", page, re.MULTILINE))
     assert paths == {COMMANDS, INTERACTIONS}
-    assert paths <= {each.path for each in OPERATIONS}
+    assert paths <= {each.path for each in ROUTES}
     assert owners.refusal(USER, CHANNEL) in " ".join(page.replace(">", " ").split())
 
 

@@ -319,7 +319,7 @@ def test_its_lease_outlives_the_function() -> None:
     stages = json.loads((courier_config()).read_text())["stages"].values()
     timeouts = {stage["lambda_functions"]["courier"]["lambda_timeout"] for stage in stages}
     assert max(timeouts) < LEASE_SECONDS
-    longest = courier.BEGUN_WITHIN + dispatch.LONGEST_CALL
+    longest = courier.LAST_START + dispatch.LONGEST_CALL
     assert longest < timedelta(seconds=min(timeouts))
 
 
