@@ -294,7 +294,7 @@ class Subscription(Shape):
 
     id: str
     url: str
-    types: list[publication.EventType]
+    types: list[publication.PublishedType]
     created_at: Moment
     disabled_at: Moment | None
     disabled_reason: str | None
@@ -320,7 +320,7 @@ class Delivery(Shape):
 
     id: str
     event_id: str = Field(description="The header `webhook-id` of every try.")
-    type: publication.EventType
+    type: publication.PublishedType
     deployment: str
     owner: str
     sequence: int

@@ -59,7 +59,7 @@ def _quota(deployment: Deployment) -> answers.Check:
         name="quota",
         status="failed",
         code=QuotaExceeded.code,
-        message=quota.told(deployment.owner, found),
+        message=quota.explanation(deployment.owner, found),
         hint=quota.fix(found, usage.limits()),
         **quota.members(found),
     )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib import __version__
+from chalicelib.domain.publication import DeliveryStatus
 from chalicelib.platform import clock
 from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.observability import logger
@@ -41,7 +42,7 @@ def deliver(claim: work.Claim) -> bool:
     began = clock.now()
     ended = _unwanted(delivery, body)
     if ended or body is None:
-        deliveries.end(claim, "failed", _try(began, None, ended))
+        deliveries.end(claim, DeliveryStatus.FAILED, _try(began, None, ended))
         return True
     answered, error = _call(delivery, body, began)
     attempt = _try(began, answered, error)
@@ -109,7 +110,7 @@ def _fault(status: int) -> str | None:
 
 def _settle(claim: work.Claim, delivery: Delivery, attempt: Try, answered: Answered | None) -> None:
     if attempt.error is None:
-        deliveries.end(claim, "delivered", attempt)
+        deliveries.end(claim, DeliveryStatus.DELIVERED, attempt)
         return
     status = answered.status if answered else None
     moment = clock.now()
@@ -125,7 +126,7 @@ def _settle(claim: work.Claim, delivery: Delivery, attempt: Try, answered: Answe
             delivery.tried + 1, first, moment, retry_schedule.retry_after(wanted, moment)
         )
     if at is None:
-        deliveries.end(claim, "failed", attempt)
+        deliveries.end(claim, DeliveryStatus.FAILED, attempt)
     else:
         deliveries.leave(claim, at, attempt)
 

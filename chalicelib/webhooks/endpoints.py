@@ -31,7 +31,7 @@ class SubscriptionRequest(BaseModel):
             "maxLength": web_address.MOST_CHARACTERS,
         },
     )
-    types: list[publication.EventType] | None = Field(
+    types: list[publication.PublishedType] | None = Field(
         None,
         min_length=1,
         description="Which events; all of them by default.",

@@ -127,7 +127,7 @@ def _not_tried(deployment: Deployment, call: Call) -> Outcome | None:
 def _record_outcome(call: Call, outcome: Outcome) -> None:
     def change(deployment: Deployment) -> None:
         for resource in outcome.resources:
-            deployment.created(resource, now())
+            deployment.record_resource(resource, now())
         if outcome.prediction:
             deployment.prediction = outcome.prediction
         deployment.finish_step(call.step, now(), outcome.message, outcome.status)

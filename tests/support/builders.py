@@ -92,14 +92,14 @@ def rolling_back(turned_at: datetime) -> Deployment:
     deployment = active()
     deployment.update(spec_of(count=2), MOMENT, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), turned_at)
-    deployment.turn_to(Path.ROLLBACK, turned_at)
+    deployment.switch_path(Path.ROLLBACK, turned_at)
     return deployment
 
 
 def tearing_down_failed_create() -> Deployment:
     deployment = deployment_of()
     deployment.fail("resolve_image", failure_of("resolve_image"), MOMENT)
-    deployment.turn_to(Path.DESTROY, MOMENT)
+    deployment.switch_path(Path.DESTROY, MOMENT)
     return deployment
 
 
@@ -108,7 +108,7 @@ def failure_of(step: str, code: str = "IMAGE_NOT_FOUND") -> Failure:
 
 
 class Clock:
-    """Stands in for `chalicelib.clock.now`; time passes when a test says so."""
+    """Replaces `chalicelib.platform.clock.now`: the time stands still until a test advances it."""
 
     def __init__(self, moment: datetime = MOMENT) -> None:
         self.moment = moment

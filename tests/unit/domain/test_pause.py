@@ -67,7 +67,7 @@ def test_neither_while_an_operation_runs(status: Status) -> None:
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (Status.PAUSED, "is PAUSED already: only an ACTIVE"),
+        (Status.PAUSED, "is already PAUSED: only an ACTIVE"),
         (Status.FAILED, "is FAILED: only an ACTIVE"),
         (Status.DELETED, "is DELETED: only an ACTIVE"),
         (Status.DELETE_FAILED, "is DELETE_FAILED: only an ACTIVE"),
@@ -84,7 +84,7 @@ def test_only_what_is_active_can_be_paused(status: Status, told: str) -> None:
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (Status.ACTIVE, "is ACTIVE already: only a PAUSED"),
+        (Status.ACTIVE, "is already ACTIVE: only a PAUSED"),
         (Status.FAILED, "is FAILED: only a PAUSED"),
         (Status.DELETED, "is DELETED: only a PAUSED"),
     ],
@@ -147,12 +147,12 @@ def test_a_rollback_goes_to_what_has_served_and_not_to_what_was_only_put_in_plac
 
 def test_a_pause_is_no_version_to_go_back_to() -> None:
     deployment = settled(lambda d: d.resume(LATER), paused())
-    with pytest.raises(InvalidState, match="no other version"):
+    with pytest.raises(InvalidState, match="has never served another version"):
         deployment.roll_back(LATER)
 
 
 def test_no_rollback_of_what_is_paused() -> None:
-    with pytest.raises(InvalidState, match="resume it first"):
+    with pytest.raises(InvalidState, match="Resume it first"):
         settled(with_count(2), paused()).roll_back(LATER)
 
 
@@ -179,6 +179,8 @@ def test_the_time_to_live_goes_on_while_paused() -> None:
 @pytest.mark.parametrize("left", ["load_balancer", "cluster"])
 def test_the_rule_is_gone_when_its_load_balancer_is(left: str) -> None:
     deployment = paused()
-    deployment.created(Resource(kind="listener_rule", name=f"{ID}:pause", arn="arn:rule"), LATER)
+    deployment.record_resource(
+        Resource(kind="listener_rule", name=f"{ID}:pause", arn="arn:rule"), LATER
+    )
     deployment.settle([Leftover(kind=left, name=ID, reason="AWS still has it")], LATER)
     assert deployment.resources[-1].verified_gone is (left == "cluster")

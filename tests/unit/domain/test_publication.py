@@ -65,7 +65,7 @@ def test_an_update_that_went_back_reads_as_no_success() -> None:
     deployment = settled(active())
     deployment.update(spec_of(count=2), LATER, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), LATER)
-    deployment.turn_to(Path.ROLLBACK, LATER)
+    deployment.switch_path(Path.ROLLBACK, LATER)
     deployment.activate(LATER, 0.04)
     assert types(deployment) == ["deployment.rolled_back"]
     assert told(deployment)[0]["data"]["deployment"]["operation"]["status"] == "rolled_back"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.platform import aws, clock
+from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 from chalicelib.slack import inbox
 from chalicelib.slack.inbox import Asked
@@ -18,11 +18,8 @@ ASKED = Asked(user="U0ALICE", channel="C0TEAMA", text="list", response_url=URL, 
 
 
 @pytest.fixture(autouse=True)
-def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(clock, "now", made)
-    monkeypatch.setattr(work, "now", made)
-    return made
+def time(stopped_clock: Clock) -> Clock:
+    return stopped_clock
 
 
 def kept() -> dict[str, Any]:

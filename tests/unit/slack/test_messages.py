@@ -66,7 +66,6 @@ class Courier:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(MOMENT)
     monkeypatch.setattr("chalicelib.platform.clock.now", clock)
-    monkeypatch.setattr("chalicelib.store.work.now", clock)
     return clock
 
 
@@ -816,7 +815,7 @@ def test_a_takeover_by_the_reconciler_is_the_same_operation(
     announce(clock)
     courier.woken()
     clock.advance(seconds=30)
-    change(lambda d: d.take_up("its execution died", clock()))
+    change(lambda d: d.continue_operation("its execution died", clock()))
     courier.woken()
     activate(clock)
     courier.woken()
@@ -865,7 +864,7 @@ def expiring(clock: Clock) -> None:
     store.create(deployment_of(ttl="8h"))
     activate(clock)
     clock.advance(hours=7)
-    change(lambda d: d.tell_expiry(clock()))
+    change(lambda d: d.announce_expiry(clock()))
 
 
 def test_that_one_expires_is_told_once_in_a_message_of_its_own(
@@ -902,7 +901,7 @@ def test_one_that_was_extended_meanwhile_is_not_told(
     assert "worker" not in only_item()
     # It is told again when that time comes.
     clock.advance(hours=7)
-    change(lambda d: d.tell_expiry(clock()))
+    change(lambda d: d.announce_expiry(clock()))
     courier.woken()
     assert standing(slack) == ["recommender expires soon"]
 

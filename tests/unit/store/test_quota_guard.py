@@ -207,7 +207,7 @@ def test_a_teardown_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     torn_down.end_torn_down(MOMENT)
     store.adopt(torn_down)
     left = [Leftover(kind="service", name="x", reason="found")]
-    assert store.update(ID, lambda d: d.tell_leftovers(left, MOMENT)).leftovers == left
+    assert store.update(ID, lambda d: d.report_leftovers(left, MOMENT)).leftovers == left
 
 
 # --- it heals ------------------------------------------------------------------------------

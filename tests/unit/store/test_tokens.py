@@ -76,7 +76,7 @@ def test_tokens_differ(table: str) -> None:
 
 @pytest.mark.parametrize("scopes", [[], ["write"], ["read", "root"]])
 def test_unknown_scopes_are_refused(table: str, scopes: list[str]) -> None:
-    with pytest.raises(ValueError, match="scopes must be some of"):
+    with pytest.raises(ValueError, match="scopes must be one or more of"):
         issue(table, scopes=scopes)
 
 

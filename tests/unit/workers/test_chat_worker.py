@@ -35,7 +35,6 @@ PASSING = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
 def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock(datetime.now(UTC))
     monkeypatch.setattr(clock, "now", made)
-    monkeypatch.setattr(work, "now", made)
     return made
 
 

@@ -43,10 +43,8 @@ SCHEDULED: dict[str, Any] = {"source": "aws.events", "detail-type": "Scheduled E
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(reconcile, "now", made)
-    return made
+def clock(stopped_clock: Clock) -> Clock:
+    return stopped_clock
 
 
 def run(event: dict[str, Any] | None = None) -> dict[str, str]:
@@ -85,7 +83,7 @@ def make_resources(deployment: Deployment) -> None:
 def serving() -> Deployment:
     deployment = active()
     make_resources(deployment)
-    deployment.created(task_definition.ensure(deployment), MOMENT)
+    deployment.record_resource(task_definition.ensure(deployment), MOMENT)
     return store.create(deployment)
 
 
@@ -97,7 +95,7 @@ def test_an_execution_that_was_never_started_is_started(clock: Clock) -> None:
     clock.advance(seconds=59)
     assert (run(), started()) == ({}, [])  # the API may be about to start it
     clock.advance(seconds=1)
-    assert run() == {ID: "its execution had never been started"}
+    assert run() == {ID: "its execution was never started"}
     assert started() == [f"{ID}-1"]
 
 
@@ -204,7 +202,7 @@ def test_the_way_out_has_its_own_count_of_executions(clock: Clock) -> None:
 def test_what_has_lived_its_time_is_told_before_and_torn_down_after(clock: Clock) -> None:
     deployment = active(ttl="8h")
     make_resources(deployment)
-    deployment.created(task_definition.ensure(deployment), MOMENT)
+    deployment.record_resource(task_definition.ensure(deployment), MOMENT)
     store.create(deployment)
     clock.advance(hours=7, seconds=-1)
     run()
@@ -348,8 +346,8 @@ def test_what_is_paused_as_it_should_be_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("by_hand", "words"),
     [
-        (_delete_rule, "does not answer that it is paused"),
-        (_let_some_through, "does not answer that it is paused"),
+        (_delete_rule, "does not answer 503, although the deployment is paused"),
+        (_let_some_through, "does not answer 503, although the deployment is paused"),
         (_scale_by_hand, "wants 5 tasks, not 0"),
         (_delete_service, "service was deleted"),
         (_delete_listener, "listener was deleted"),
@@ -369,7 +367,7 @@ def test_what_is_paused_is_repaired_and_stays_paused(by_hand: Any, words: str) -
 
 def test_a_rule_that_keeps_callers_from_the_tasks_is_taken_away() -> None:
     pause_rule.ensure(serving())
-    assert run() == {ID: "the listener answers that it is paused"}
+    assert run() == {ID: "the listener answers 503, although the deployment is not paused"}
     traffic.route_traffic(record())
     assert drift.find(record(), service.find(ID)) == ""
 
@@ -397,7 +395,7 @@ def scaled() -> Deployment:
     deployment = active(scaling=SCALING)
     make_resources(deployment)
     scaling.ensure(deployment)
-    deployment.created(task_definition.ensure(deployment), MOMENT)
+    deployment.record_resource(task_definition.ensure(deployment), MOMENT)
     deployment.meter.set_rate(hourly_rate(deployment.spec), MOMENT)
     return store.create(deployment)
 
@@ -481,7 +479,7 @@ def test_findings_are_told_though_strays_cannot_be_looked_for(clock: Clock) -> N
     store.create(deployment_of())
     clock.advance(seconds=60)
     aws_says.refuse("resourcegroupstaggingapi", "GetResources", "ThrottlingException")
-    assert run() == {ID: "its execution had never been started"}
+    assert run() == {ID: "its execution was never started"}
 
 
 def test_a_record_for_strays_leaves_the_name_to_others() -> None:
@@ -529,7 +527,7 @@ def test_one_that_cannot_be_looked_at_holds_up_no_other() -> None:
     executions.stop("other-abcdef", 1)
     aws_says.refuse("ecs", "DescribeServices", "ServerException", status=500)
     found = run()
-    assert "could not be looked at" in found[ID]
+    assert "could not be checked" in found[ID]
     assert found["other-abcdef"] == "execution other-abcdef-1 ABORTED"
 
 
