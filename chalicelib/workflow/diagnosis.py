@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.operation import ROLLBACK_PREFIX, Path
-from chalicelib.platform.clock import now
+from chalicelib.platform import clock
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream
@@ -83,7 +83,7 @@ def check_service(deployment: Deployment, found: dict[str, Any]) -> None:
 def log_lines(deployment_id: str) -> list[str]:
     """The last lines of the newest task that has not stopped, or that stopped last."""
     found = tasks.describe(deployment_id, desired=("RUNNING",)) or tasks.describe(deployment_id)
-    newest = max(found, key=lambda task: task.get("createdAt", now()), default=None)
+    newest = max(found, key=lambda task: task.get("createdAt", clock.now()), default=None)
     return _log_lines(deployment_id, newest) if newest else []
 
 
@@ -109,13 +109,13 @@ def _stopped_tasks(
         for task in tasks.describe(deployment.id, desired=("STOPPED",))
         if task["lastStatus"] == "STOPPED"
         and task["taskDefinitionArn"] == found["taskDefinition"]
-        and task.get("createdAt", now()) >= since
+        and task.get("createdAt", clock.now()) >= since
         and stopped_by_itself(task)
     ]
 
 
 def _ended_at(task: dict[str, Any]) -> datetime:
-    moment: datetime = task.get("stoppedAt") or task.get("createdAt") or now()
+    moment: datetime = task.get("stoppedAt") or task.get("createdAt") or clock.now()
     return moment
 
 
@@ -123,11 +123,13 @@ def _none_in_time(deployment: Deployment, verdict: Verdict) -> bool:
     """Whether the deadline comes before another unhealthy task could be told from a slow one."""
     grace = timedelta(seconds=deployment.spec.health_check.grace)
     unhealthy = verdict.code is FailureCode.HEALTH_CHECK_FAILED
-    return unhealthy and now() + grace > deployment.operation.deadline
+    return unhealthy and clock.now() + grace > deployment.operation.deadline
 
 
 def _check_events(found: dict[str, Any], since: datetime) -> None:
-    said = [e["message"] for e in found.get("events", []) if e.get("createdAt", now()) >= since]
+    said = [
+        e["message"] for e in found.get("events", []) if e.get("createdAt", clock.now()) >= since
+    ]
     for pattern, times, code, message, hint in EVENTS:
         if sum(bool(re.search(pattern, text, re.IGNORECASE)) for text in said) >= times:
             raise _failed(Verdict(code, message, hint), _of_service(found))
