@@ -356,8 +356,8 @@ def test_a_resource_is_recorded_once_and_its_arn_replaced() -> None:
     deployment.record_resource(Resource(kind="cluster", name="x", arn="one"), MOMENT)
     deployment.record_resource(Resource(kind="cluster", name="x", arn="two"), LATER)
     deployment.record_resource(Resource(kind="service", name="x", arn="three"), LATER)
-    found = [(r.kind, r.arn, r.created_at) for r in deployment.resources]
-    assert found == [("cluster", "two", MOMENT), ("service", "three", LATER)]
+    recorded = [(r.kind, r.arn, r.created_at) for r in deployment.resources]
+    assert recorded == [("cluster", "two", MOMENT), ("service", "three", LATER)]
 
 
 def test_a_resource_made_anew_after_its_deletion_has_one_entry() -> None:

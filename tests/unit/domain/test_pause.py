@@ -17,7 +17,7 @@ LATER = MOMENT + timedelta(minutes=5)
 
 
 def settled(change: Callable[[Deployment], None], deployment: Deployment) -> Deployment:
-    """After an operation that succeeded."""
+    """The deployment after the operation succeeded."""
     change(deployment)
     deployment.activate(LATER, 0.03)
     return deployment
@@ -32,7 +32,7 @@ def with_count(count: int) -> Callable[[Deployment], None]:
 
 
 def fail(deployment: Deployment) -> Path | None:
-    """What becomes of an operation that failed on its way."""
+    """Fails the operation; the path that it takes then."""
     deployment.fail("await_ready", failure_of("await_ready"), LATER)
     return recovery.recover(deployment, {}, LATER)
 
@@ -65,7 +65,7 @@ def test_neither_while_an_operation_runs(status: Status) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "detail"),
     [
         (Status.PAUSED, "is already PAUSED: only an ACTIVE"),
         (Status.FAILED, "is FAILED: only an ACTIVE"),
@@ -73,24 +73,24 @@ def test_neither_while_an_operation_runs(status: Status) -> None:
         (Status.DELETE_FAILED, "is DELETE_FAILED: only an ACTIVE"),
     ],
 )
-def test_only_what_is_active_can_be_paused(status: Status, told: str) -> None:
+def test_only_what_is_active_can_be_paused(status: Status, detail: str) -> None:
     deployment = in_status(status)
     before = deployment.model_dump()
-    with pytest.raises(InvalidState, match=told):
+    with pytest.raises(InvalidState, match=detail):
         deployment.pause(LATER)
     assert deployment.model_dump() == before
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "detail"),
     [
         (Status.ACTIVE, "is already ACTIVE: only a PAUSED"),
         (Status.FAILED, "is FAILED: only a PAUSED"),
         (Status.DELETED, "is DELETED: only a PAUSED"),
     ],
 )
-def test_only_what_is_paused_can_be_resumed(status: Status, told: str) -> None:
-    with pytest.raises(InvalidState, match=told):
+def test_only_what_is_paused_can_be_resumed(status: Status, detail: str) -> None:
+    with pytest.raises(InvalidState, match=detail):
         in_status(status).resume(LATER)
 
 

@@ -1,4 +1,4 @@
-"""What a deployment holds of its owner's quota, and which limits a request would exceed."""
+"""What a deployment uses of its owner's quota, and which limits a request would exceed."""
 
 from collections.abc import Callable
 
@@ -160,8 +160,8 @@ def test_a_limit_may_be_reached() -> None:
 
 
 def test_every_limit_that_is_exceeded_is_told() -> None:
-    found = quota.exceeded(LIMITS, Use(20, 50, 32 * 1024), NONE, Use(1, 2, 512))
-    assert found == [
+    excess = quota.exceeded(LIMITS, Use(20, 50, 32 * 1024), NONE, Use(1, 2, 512))
+    assert excess == [
         Exceeded("deployments", 20, 20, 1),
         Exceeded("tasks", 50, 50, 2),
         Exceeded("vcpu", 32, 32.0, 0.5),

@@ -1,4 +1,4 @@
-"""Which tags the resource modules are told to bring up to date."""
+"""The keys of tags that the resource modules must update."""
 
 from typing import Any
 

@@ -32,13 +32,13 @@ def items(table: str) -> list[dict[str, Any]]:
 
 
 def known(token: str) -> tokens.Token:
-    found = tokens.find(token)
-    assert found is not None
-    return found
+    stored = tokens.find(token)
+    assert stored is not None
+    return stored
 
 
 def last_uses(token: str) -> list[str | None]:
-    """As the authorizer reads it, and as the list shows it."""
+    """The token as the authorizer reads it, and as the list shows it."""
     [listed] = [listed for listed in tokens.list_tokens() if listed.id == known(token).id]
     return [known(token).last_used_at, listed.last_used_at]
 

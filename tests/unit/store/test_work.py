@@ -20,15 +20,15 @@ def write(**attributes: Any) -> None:
 
 
 def ask_again() -> None:
-    """As whoever has another reason for the work."""
+    """Requests the work for another reason."""
     change = work.due_now(work.COURIER, clock.now())
     table.transact([table.update(*KEY, "attribute_exists(pk)", change=change)])
 
 
 def item() -> dict[str, Any]:
-    found = table.get_item(*KEY)
-    assert found
-    return found
+    item = table.get_item(*KEY)
+    assert item
+    return item
 
 
 def claim() -> work.Claim:
@@ -134,8 +134,8 @@ def test_the_longest_due_come_first_and_a_hundred_at_most(simulated_time: Simula
         at = clock.now() - timedelta(seconds=n)
         due = work.due(work.COURIER, at)
         table.put_item({"pk": f"THING#{n}", "sk": "THING", **due}, "attribute_not_exists(pk)", {})
-    found = work.list_due(work.COURIER)
-    assert [pk for pk, _ in found] == [f"THING#{n}" for n in range(100, 0, -1)]
+    due = work.list_due(work.COURIER)
+    assert [pk for pk, _ in due] == [f"THING#{n}" for n in range(100, 0, -1)]
 
 
 def test_a_claim_that_meets_another_write_is_left_to_the_sweep() -> None:

@@ -48,22 +48,22 @@ def clock(stopped_clock: Clock) -> Clock:
 
 
 def run(event: dict[str, Any] | None = None) -> dict[str, str]:
-    """What was found, by deployment."""
-    found = reconcile.run(event or SCHEDULED)["findings"]
-    return {finding["deployment"]: finding["finding"] for finding in found}
+    """The findings, by deployment."""
+    findings = reconcile.run(event or SCHEDULED)["findings"]
+    return {finding["deployment"]: finding["finding"] for finding in findings}
 
 
 def record(deployment_id: str = ID) -> Deployment:
-    found = store.get(deployment_id)
-    assert found is not None
-    return found
+    deployment = store.get(deployment_id)
+    assert deployment is not None
+    return deployment
 
 
 def started() -> list[str]:
     """Names of the executions."""
     states = aws.client("stepfunctions")
-    found = states.list_executions(stateMachineArn=STATE_MACHINE)["executions"]
-    return sorted(execution["name"] for execution in found)
+    listed = states.list_executions(stateMachineArn=STATE_MACHINE)["executions"]
+    return sorted(execution["name"] for execution in listed)
 
 
 def make_resources(deployment: Deployment) -> None:
@@ -180,12 +180,12 @@ def test_a_dead_teardown_that_had_removed_everything_has_ended_well(clock: Clock
 
 def test_a_failure_that_was_told_is_not_tried_again(clock: Clock) -> None:
     executions.start(store.create(deployment_of()))
-    told = failure_of("resolve_image")
-    store.update(ID, lambda d: d.fail("resolve_image", told, MOMENT))
+    failure = failure_of("resolve_image")
+    store.update(ID, lambda d: d.fail("resolve_image", failure, MOMENT))
     executions.stop(ID, 1)
     run()
     assert record().operation.path is Path.DESTROY
-    assert record().failure == told
+    assert record().failure == failure
 
 
 def test_the_way_out_has_its_own_count_of_executions(clock: Clock) -> None:
@@ -265,9 +265,9 @@ def _delete_load_balancer() -> None:
 
 
 def _delete_listener() -> None:
-    found = listener.serving(deployment_of())
-    assert found
-    aws.client("elbv2").delete_listener(ListenerArn=found["ListenerArn"])
+    front = listener.serving(deployment_of())
+    assert front
+    aws.client("elbv2").delete_listener(ListenerArn=front["ListenerArn"])
 
 
 def _delete_target_group() -> None:
@@ -280,11 +280,11 @@ def _forward_elsewhere() -> None:
     other = elbv2.create_target_group(
         Name="other", Protocol="HTTP", Port=1, VpcId=network.find().vpc_id
     )
-    found = listener.serving(deployment_of())
-    assert found
+    front = listener.serving(deployment_of())
+    assert front
     arn = other["TargetGroups"][0]["TargetGroupArn"]
     elbv2.modify_listener(
-        ListenerArn=found["ListenerArn"],
+        ListenerArn=front["ListenerArn"],
         DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
     )
 
@@ -320,7 +320,7 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
 
 
 def paused() -> Deployment:
-    """A PAUSED deployment as it is at AWS."""
+    """A PAUSED deployment with its AWS resources."""
     serving()
     deployment = store.update(ID, lambda d: (d.pause(MOMENT), d.activate(MOMENT, 0.03)))
     service.ensure(deployment)
@@ -391,7 +391,7 @@ SCALING = {"min": 2, "max": 4, "metric": "cpu", "target": 60}
 
 
 def scaled() -> Deployment:
-    """What serves with 2 to 4 tasks, and costs as much as 2 of them by now."""
+    """An ACTIVE deployment that scales from 2 to 4 tasks, and is metered with 2."""
     deployment = active(scaling=SCALING)
     make_resources(deployment)
     scaling.ensure(deployment)
@@ -401,7 +401,7 @@ def scaled() -> Deployment:
 
 
 def scale_to(count: int) -> None:
-    """As Application Auto Scaling does."""
+    """Changes the desired count as Application Auto Scaling does."""
     aws.client("ecs").update_service(cluster=ID, service=ID, desiredCount=count)
 
 
@@ -457,10 +457,10 @@ def test_resources_without_a_record_are_told_in_one(clock: Clock) -> None:
     cluster.ensure(stray)
     log_group.ensure(stray)
     assert "without a record" in run()["stray-abcdef"]
-    told = record("stray-abcdef")
-    assert (told.owner, told.status) == (OWNER, Status.DELETE_FAILED)
-    assert {item.kind for item in told.leftovers} == {"cluster", "log_group"}
-    assert cluster.exists("stray-abcdef")  # told, not touched
+    adopted = record("stray-abcdef")
+    assert (adopted.owner, adopted.status) == (OWNER, Status.DELETE_FAILED)
+    assert {item.kind for item in adopted.leftovers} == {"cluster", "log_group"}
+    assert cluster.exists("stray-abcdef")  # reported, not touched
     assert run() == {}
 
 
@@ -526,9 +526,9 @@ def test_one_that_cannot_be_looked_at_holds_up_no_other() -> None:
     executions.start(store.create(deployment_of("other-abcdef")))
     executions.stop("other-abcdef", 1)
     aws_says.refuse("ecs", "DescribeServices", "ServerException", status=500)
-    found = run()
-    assert "could not be checked" in found[ID]
-    assert found["other-abcdef"] == "execution other-abcdef-1 ABORTED"
+    findings = run()
+    assert "could not be checked" in findings[ID]
+    assert findings["other-abcdef"] == "execution other-abcdef-1 ABORTED"
 
 
 def test_the_function_answers_what_it_found() -> None:
