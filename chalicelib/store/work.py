@@ -138,8 +138,3 @@ def _update(
         change={name: value for name, value in change.items() if value is not None},
         remove=(*remove, *removed),
     )
-
-
-# The former names, while their users are being renamed.
-Claim = Lease
-claim = acquire

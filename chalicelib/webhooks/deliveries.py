@@ -144,14 +144,14 @@ def body_of(item: dict[str, Any]) -> str | None:
     return str(event["published"]) if event else None
 
 
-def end(claim: work.Claim, status: DeliveryStatus, attempt: Try) -> None:
+def end(lease: work.Lease, status: DeliveryStatus, attempt: Try) -> None:
     """The delivery is `delivered` or `failed`."""
-    work.done(claim, status=status, **_tried(claim, attempt), purge_at=_purge_at(clock.now()))
+    work.done(lease, status=status, **_tried(lease, attempt), purge_at=_purge_at(clock.now()))
 
 
-def leave(claim: work.Claim, at: datetime, attempt: Try) -> None:
+def leave(lease: work.Lease, at: datetime, attempt: Try) -> None:
     """The delivery is tried again at that time."""
-    work.again(claim, at, status=DeliveryStatus.PENDING, **_tried(claim, attempt))
+    work.again(lease, at, status=DeliveryStatus.PENDING, **_tried(lease, attempt))
 
 
 def redeliver(delivery_id: str) -> Delivery:
@@ -229,10 +229,10 @@ def _purge_at(moment: datetime) -> int:
     return int((moment + KEPT).timestamp())
 
 
-def _tried(claim: work.Claim, attempt: Try) -> dict[str, Any]:
-    known = [*json.loads(claim.item["tries"]), attempt.__dict__]
+def _tried(lease: work.Lease, attempt: Try) -> dict[str, Any]:
+    known = [*json.loads(lease.item["tries"]), attempt.__dict__]
     return {
         "tries": json.dumps(known[-MOST_TRIES_KEPT:]),
-        "tried": int(claim.item["tried"]) + 1,
-        "first_try_at": claim.item.get("first_try_at") or attempt.at,
+        "tried": int(lease.item["tried"]) + 1,
+        "first_try_at": lease.item.get("first_try_at") or attempt.at,
     }

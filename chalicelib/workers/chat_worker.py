@@ -65,19 +65,19 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
 def _attend(key: tuple[str, str]) -> bool:
     """Does one request; whether it was there to be done. One that fails fails by itself."""
     try:
-        claim = work.claim(*key, LEASE)
-        if claim is None:
+        lease = work.acquire(*key, LEASE)
+        if lease is None:
             return False
-        if clock.now() >= inbox.answerable_until(claim.item):
+        if clock.now() >= inbox.answerable_until(lease.item):
             # Nobody waits for it any more, or it is one that kills its worker each time.
-            logger.error("slack request came to nothing", extra={"request": claim.pk})
-            work.done(claim, response_url=None)
+            logger.error("slack request came to nothing", extra={"request": lease.pk})
+            work.done(lease, response_url=None)
             return True
         try:
-            _do(claim)
-            work.done(claim, response_url=None)
+            _do(lease)
+            work.done(lease, response_url=None)
         except Exception as error:
-            _leave(claim, error)
+            _leave(lease, error)
         return True
     except Exception:
         # The sweep finds it again, when the lease has passed.
@@ -85,17 +85,17 @@ def _attend(key: tuple[str, str]) -> bool:
         return False
 
 
-def _do(claim: work.Claim) -> None:
+def _do(lease: work.Lease) -> None:
     from chalicelib.chat import grammar
 
-    asked = inbox.asked_by(claim.item)
+    asked = inbox.asked_by(lease.item)
     caller = owners.owner_of(asked.user, asked.channel)
     if caller is None:
         _say(asked, owners.refusal(asked.user, asked.channel))
     elif asked.button == "cancel":
         _say(asked, f"Cancelled: nothing was done to {asked.text}.")
     elif asked.button:
-        _carry_out(claim, asked, grammar.Command(asked.button, asked.text, None), caller)
+        _carry_out(lease, asked, grammar.Command(asked.button, asked.text, None), caller)
     else:
         command = grammar.parse(asked.text, inbox.PREFIX)
         if isinstance(command, grammar.Misunderstanding):
@@ -103,13 +103,13 @@ def _do(claim: work.Claim) -> None:
         elif command.verb == "delete" and "deploy" in caller.scopes:
             _ask_back(asked, command, caller)
         else:
-            _carry_out(claim, asked, command, caller)
+            _carry_out(lease, asked, command, caller)
 
 
-def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller) -> None:
+def _carry_out(lease: work.Lease, asked: Asked, command: Command, caller: Caller) -> None:
     from chalicelib.slack import blocks, messages
 
-    reply = _run(asked, command, caller, key=claim.pk)
+    reply = _run(asked, command, caller, key=lease.pk)
     began = _began_operation(reply)
     if began:
         assert reply.deployment is not None
@@ -118,12 +118,12 @@ def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller
             channel=asked.channel,
             user=asked.user,
             response_url=asked.response_url,
-            response_until=inbox.answerable_until(claim.item),
+            response_until=inbox.answerable_until(lease.item),
         )
     logger.info(
         "slack request done",
         extra={
-            "request": claim.pk,
+            "request": lease.pk,
             "verb": command.verb,
             "refused": reply.refused,
             "by": caller.token_id,
@@ -203,33 +203,33 @@ def _post(asked: Asked, message: Message) -> None:
 # --- when it fails -------------------------------------------------------------------------
 
 
-def _leave(claim: work.Claim, error: Exception) -> None:
+def _leave(lease: work.Lease, error: Exception) -> None:
     """Leaves a request that failed for later, or ends it and says so."""
-    attempts = int(claim.item.get("attempts", 0)) + 1
+    attempts = int(lease.item.get("attempts", 0)) + 1
     of_slack = _is_of_slack(error)
     passing = of_slack or _is_of_aws(error)
     at = clock.now() + _gap(attempts, error)
-    in_time = at < inbox.answerable_until(claim.item) - TO_SAY_SO
-    told = {"request": claim.pk, "attempts": attempts, "reason": f"{type(error).__name__}: {error}"}
+    in_time = at < inbox.answerable_until(lease.item) - TO_SAY_SO
+    told = {"request": lease.pk, "attempts": attempts, "reason": f"{type(error).__name__}: {error}"}
     if in_time and (passing or attempts < MOST_FAULTS):
         logger.warning("slack request left for later", extra=told, exc_info=not passing)
         if passing and not of_slack and attempts == 1:
             # Else it is typed again, and done twice or, much later, after what was typed since.
-            _say_so(claim, WAITING)
-        work.again(claim, at, attempts=attempts)
+            _say_so(lease, WAITING)
+        work.again(lease, at, attempts=attempts)
         return
     logger.error("slack request given up", extra=told, exc_info=not passing)
-    _say_so(claim, GIVEN_UP if passing else FAULT)
-    work.done(claim, attempts=attempts, response_url=None)
+    _say_so(lease, GIVEN_UP if passing else FAULT)
+    work.done(lease, attempts=attempts, response_url=None)
 
 
-def _say_so(claim: work.Claim, words: str) -> None:
+def _say_so(lease: work.Lease, words: str) -> None:
     """Tells its user what is the matter, if Slack lets it. Never raises."""
     try:
-        asked = inbox.asked_by(claim.item)
-        _say(asked, words.format(text=asked.text, request=claim.pk))
+        asked = inbox.asked_by(lease.item)
+        _say(asked, words.format(text=asked.text, request=lease.pk))
     except Exception as error:
-        extra = {"request": claim.pk, "reason": f"{type(error).__name__}: {error}"}
+        extra = {"request": lease.pk, "reason": f"{type(error).__name__}: {error}"}
         logger.warning("its user could not be told", extra=extra)
 
 

@@ -88,14 +88,14 @@ def _round(keys: list[Key], told_of: list[Key], served: set[str], until: datetim
         return jobs + sum(each.result() for each in sent)
 
 
-def _job(key: Key, until: datetime, do: Callable[[work.Claim], Any]) -> tuple[int, Any]:
+def _job(key: Key, until: datetime, do: Callable[[work.Lease], Any]) -> tuple[int, Any]:
     """Claims an item and does it, where it is due and time is left: 1, else 0, and what it gave.
 
     Never raises.
     """
     try:
-        claim = work.claim(*key, LEASE) if now() < until else None
-        return (1, do(claim)) if claim else (0, None)
+        lease = work.acquire(*key, LEASE) if now() < until else None
+        return (1, do(lease)) if lease else (0, None)
     except Exception:
         logger.exception("job of the courier failed", extra={"pk": key[0], "sk": key[1]})
         return 1, None
@@ -117,23 +117,23 @@ def _send(keys: list[Key], served: set[str], until: datetime) -> int:
     return done
 
 
-def _fan_out(claim: work.Claim) -> list[Key]:
+def _fan_out(lease: work.Lease) -> list[Key]:
     # Only here: most functions that import the app send nothing.
     from chalicelib.webhooks.fan_out import fan_out
 
-    return fan_out(claim)
+    return fan_out(lease)
 
 
-def _deliver(claim: work.Claim) -> bool:
+def _deliver(lease: work.Lease) -> bool:
     from chalicelib.webhooks import dispatch
 
-    return dispatch.deliver(claim)
+    return dispatch.deliver(lease)
 
 
-def _tell(claim: work.Claim) -> None:
+def _tell(lease: work.Lease) -> None:
     from chalicelib.slack import messages
 
-    messages.tell(claim)
+    messages.tell(lease)
 
 
 def _messages_of(events: list[Key]) -> list[Key]:

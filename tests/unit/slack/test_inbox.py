@@ -45,9 +45,9 @@ def test_a_button_is_kept_likewise() -> None:
 def test_the_same_request_is_accepted_once_also_when_it_has_been_done() -> None:
     assert inbox.accept(REQUEST, ASKED)
     assert not inbox.accept(REQUEST, ASKED)
-    claim = work.claim(f"SLACK#{REQUEST}", "REQUEST", timedelta(seconds=70))
-    assert claim is not None
-    work.done(claim, response_url=None)
+    lease = work.acquire(f"SLACK#{REQUEST}", "REQUEST", timedelta(seconds=70))
+    assert lease is not None
+    work.done(lease, response_url=None)
     assert not inbox.accept(REQUEST, ASKED)
     assert work.list_due(work.CHAT_WORKER) == []
 

@@ -46,9 +46,9 @@ class Courier:
 
     def work_on(self, keys: list[tuple[str, str]]) -> None:
         for key in keys:
-            claim = work.claim(*key, LEASE)
-            if claim:
-                messages.tell(claim)
+            lease = work.acquire(*key, LEASE)
+            if lease:
+                messages.tell(lease)
 
     def sweeps_for(self, **duration: float) -> None:
         """A sweep each minute."""
@@ -278,7 +278,7 @@ def test_a_courier_that_died_costs_no_more_than_its_lease(
     create()
     announce(clock)
     [key] = messages.keys_for({ID})
-    assert work.claim(*key, LEASE)  # and it dies
+    assert work.acquire(*key, LEASE)  # and it dies
     courier.woken()
     assert not slack.calls
     clock.advance(seconds=71)
@@ -312,7 +312,7 @@ def test_two_couriers_at_once_leave_one_message(
     create()
     announce(clock)
     [key] = messages.keys_for({ID})
-    slow = work.claim(*key, LEASE)
+    slow = work.acquire(*key, LEASE)
     assert slow
     clock.advance(seconds=71)
     courier.sweep()  # another took it up, and has posted
@@ -677,10 +677,10 @@ def test_an_item_that_is_written_by_another_just_then_keeps_who_asked(
     announcing.append(CHANNEL)
     create()
     [key] = messages.keys_for({ID})
-    claim = work.claim(*key, LEASE)
-    assert claim
+    lease = work.acquire(*key, LEASE)
+    assert lease
     announce(clock, response_url=slack.response_url())
-    messages.tell(claim)  # as it read the item, without who asked
+    messages.tell(lease)  # as it read the item, without who asked
     assert only_item()["asked_by"] == USER
     clock.advance(seconds=3)
     courier.woken()
@@ -741,10 +741,10 @@ def test_one_that_aws_hinders_is_not(
     with monkeypatch.context() as patched:
         patched.setattr("chalicelib.store.deployments.get", throttled)
         for _ in range(tell.MOST_FAULTS + 1):
-            claim = work.claim(*key, LEASE)
-            assert claim
+            lease = work.acquire(*key, LEASE)
+            assert lease
             with pytest.raises(errors.Throttled):
-                messages.tell(claim)
+                messages.tell(lease)
             clock.advance(seconds=71)
     courier.sweep()
     assert standing(slack) == ["Deploying recommender"]
