@@ -1,9 +1,9 @@
 """A deployment: every transition between its states.
 
-Methods change the record in memory and note an event for each change; `store.update` writes both
-in one transaction, on condition that nobody else wrote meanwhile, and repeats the change on the
-newer record otherwise. So a method may run twice on the way to one write, and must come to the
-same result when it runs again after one.
+A method changes the record in memory and adds an event for each change. The store's `update`
+writes both in one transaction, if the record has not changed since it was read. Otherwise it
+repeats the change on the newer record. So a method may run more than once for one write, and it
+must give the same result if it runs again after the write.
 """
 
 from __future__ import annotations
@@ -11,26 +11,28 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from chalicelib.domain import operation as operations
-from chalicelib.domain.errors import InvalidState, OperationInProgress
+from chalicelib.domain.errors import FailureCode, InvalidState, OperationInProgress
 from chalicelib.domain.operation import Path
-from chalicelib.domain.parts import Failure, Image, Leftover, Snapshot
+from chalicelib.domain.parts import EventType, Failure, Image, Leftover, Snapshot
 from chalicelib.domain.pricing import Meter
 from chalicelib.domain.rates import hourly_rate
-from chalicelib.domain.record import Record, Status
+from chalicelib.domain.record import STATUS_EVENTS, Record, Status
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform.clock import rfc3339
 
-# Nothing is going on, and nothing is wrong.
+# No operation runs, and nothing is wrong.
 SETTLED = (Status.ACTIVE, Status.PAUSED)
-DELETED_EVENT = "deployment.deleted"
-EXPIRING_EVENT = "deployment.expiring"
+PATH_EVENTS = {
+    Path.ROLLBACK: EventType.OPERATION_ROLLBACK,
+    Path.DESTROY: EventType.OPERATION_DESTROY,
+}
 KEPT_AFTER_DELETION = timedelta(days=30)
 
 
 class Deployment(Record):
     """A record with its transitions."""
 
-    # --- what a caller asks --------------------------------------------------------------
+    # --- requests of callers --------------------------------------------------------------
 
     @classmethod
     def create(cls, deployment_id: str, owner: str, spec: Spec, now: datetime) -> Deployment:
@@ -49,80 +51,92 @@ class Deployment(Record):
         )
         # From the first minute, because the load balancer costs before anything serves.
         deployment.meter.set_rate(hourly_rate(spec), now)
-        deployment.live_for(spec.ttl, now)
-        deployment._note(now, "deployment.creating")
+        deployment.set_expiry(spec.ttl, now)
+        deployment._add_event(now, EventType.CREATING)
         return deployment
 
     def update(self, spec: Spec, now: datetime, *, new_image: bool) -> None:
         """Starts a rollout of `spec`. Raises `OperationInProgress` or `InvalidState`.
 
-        A PAUSED deployment stays so: what it is to serve is put in place and proven by its resume.
-        `new_image`: the caller named an image, so its tag is looked up again even if it is the
-        same; a change of `count` alone keeps the digest, whatever the tag points to by now.
+        A PAUSED deployment stays PAUSED: its resources are updated, and a resume starts and tests
+        the new version.
+
+        Args:
+            new_image: the caller named an image, so its tag is resolved again, even if it is the
+                same tag. Otherwise the digest stays, whatever the tag points to now.
         """
         self._refuse_while_running()
         if self.status not in SETTLED:
-            way_on = ". Delete it and deploy again" if self.status is Status.FAILED else ""
+            fix = ". Delete it and deploy again" if self.status is Status.FAILED else ""
             raise InvalidState(
-                f"{self.id} is {self.status}: only an ACTIVE or PAUSED deployment can change"
-                f"{way_on}"
+                f"{self.id} is {self.status}: only an ACTIVE or PAUSED deployment can be updated"
+                f"{fix}"
             )
         if new_image:
             self.image = Image(reference=spec.image)
         if spec.ttl != self.spec.ttl:
-            self.live_for(spec.ttl, now)
-        self._take(spec)
+            self.set_expiry(spec.ttl, now)
+        self._set_spec(spec)
         self._begin("update", Path.CONVERGE, Status.UPDATING, now)
 
     def roll_back(self, now: datetime) -> None:
-        """Starts a rollout of what served before the present version. Raises as `update` does."""
+        """Starts a rollout of the version that served before. Raises as `update` does."""
         self._refuse_while_running()
         if self.status is not Status.ACTIVE:
-            hint = "; resume it first" if self.paused else ""
+            fix = ". Resume it first" if self.status is Status.PAUSED else ""
             raise InvalidState(
-                f"{self.id} is {self.status}: only an ACTIVE deployment rolls back{hint}"
+                f"{self.id} is {self.status}: only an ACTIVE deployment can be rolled back{fix}"
             )
         if self.active_before is None:
-            raise InvalidState(f"{self.id} has served no other version to go back to")
-        self._go_back_to(self.active_before)
+            raise InvalidState(
+                f"{self.id} cannot be rolled back: it has never served another version"
+            )
+        self.restore(self.active_before)
         self._begin("rollback", Path.CONVERGE, Status.UPDATING, now)
 
     def pause(self, now: datetime) -> None:
-        """Starts to take its tasks away and keep its URL. Raises as `update` does."""
+        """Starts to remove its tasks; its URL stays. Raises as `update` does."""
         self._refuse_while_running()
         if self.status is not Status.ACTIVE:
-            told = "PAUSED already" if self.status is Status.PAUSED else self.status
-            raise InvalidState(f"{self.id} is {told}: only an ACTIVE deployment can be paused")
+            already = "already " if self.status is Status.PAUSED else ""
+            raise InvalidState(
+                f"{self.id} is {already}{self.status}: only an ACTIVE deployment can be paused"
+            )
         self.paused = True
         self._begin("pause", Path.CONVERGE, Status.UPDATING, now)
 
     def resume(self, now: datetime) -> None:
-        """Starts its tasks again. Raises as `update` does."""
+        """Starts to run its tasks again. Raises as `update` does."""
         self._refuse_while_running()
         if self.status is not Status.PAUSED:
-            told = "ACTIVE already" if self.status is Status.ACTIVE else self.status
-            raise InvalidState(f"{self.id} is {told}: only a PAUSED deployment can be resumed")
+            already = "already " if self.status is Status.ACTIVE else ""
+            raise InvalidState(
+                f"{self.id} is {already}{self.status}: only a PAUSED deployment can be resumed"
+            )
         self.paused = False
         self._begin("resume", Path.CONVERGE, Status.UPDATING, now)
 
     def extend(self, ttl: str, now: datetime) -> None:
-        """Lets it live for `ttl` from `now` on. Raises `InvalidState` when it is going or gone."""
+        """Sets its expiry to `ttl` after `now`. Raises `InvalidState` if DELETING or DELETED."""
         if self.status in (Status.DELETING, Status.DELETED):
-            raise InvalidState(f"{self.id} is {self.status}: its time cannot be extended")
-        self.live_for(ttl, now)
+            raise InvalidState(
+                f"{self.id} is {self.status}: its time to live can no longer be extended"
+            )
+        self.set_expiry(ttl, now)
         assert self.expires_at
-        self._note(now, "deployment.extended", message=f"until {rfc3339(self.expires_at)}")
+        self._add_event(now, EventType.EXTENDED, message=f"until {rfc3339(self.expires_at)}")
 
-    def _go_back_to(self, version: Snapshot) -> None:
-        # Its time to live, and who is told of it, are no part of what serves.
+    def restore(self, version: Snapshot) -> None:
+        """Makes the version the desired state again."""
+        # `ttl` and `callback_url` do not belong to a version.
         kept = {"ttl": self.spec.ttl, "callback_url": self.spec.callback_url}
-        self._take(version.spec.model_copy(update=kept))
+        self._set_spec(version.spec.model_copy(update=kept))
         self.image = version.image
         self.paused = version.paused
 
-    def _take(self, spec: Spec) -> None:
-        """What is wanted from now on. Its domain is noted with it, and the one before stays noted
-        until its record has gone."""
+    def _set_spec(self, spec: Spec) -> None:
+        """Makes `spec` the desired state. The previous domain stays in `domains` until its DNS
+        record is gone."""
         before, after = self.spec.tags, spec.tags
         changed = {key for key in before | after if before.get(key) != after.get(key)}
         self.retagged = sorted(changed.union(self.retagged))
@@ -131,17 +145,19 @@ class Deployment(Record):
         self.spec = spec
 
     def retry(self, now: datetime) -> None:
-        """Takes a failed deployment up from where it stands. Raises as `update` does.
+        """Retries the failed operation. Raises as `update` does.
 
-        What could not be removed is removed; what served before is rolled out as it was. What never
-        served is made, with the image looked up again: the tag may point to a mended one by now.
+        A DELETE_FAILED deployment is torn down again. A FAILED one that served before is rolled out
+        again. One that never served is created again, and its image is resolved again, because the
+        tag may point to a fixed image now.
         """
         self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:
             self._begin("delete", Path.DESTROY, Status.DELETING, now)
         elif self.status is not Status.FAILED:
             raise InvalidState(
-                f"{self.id} is {self.status}: only FAILED and DELETE_FAILED can be retried"
+                f"{self.id} is {self.status}: only a FAILED or DELETE_FAILED deployment can be "
+                "retried"
             )
         elif self.last_active:
             self._begin("update", Path.CONVERGE, Status.UPDATING, now)
@@ -158,41 +174,45 @@ class Deployment(Record):
             )
 
     def withdraw_update(self, generation: int, now: datetime) -> None:
-        """Takes back an update for which no execution could be started, if no step has begun."""
+        """Undoes an update whose execution could not be started, if no step has begun."""
         begun = any(step.attempts for step in self.operation.steps)
         if self.generation != generation or begun or not self.is_running or not self.last_active:
             return
-        self._go_back_to(self.last_active)
+        self.restore(self.last_active)
         self.retagged = []
         self.domains = [domain for domain in self.domains if domain == self.spec.domain]
         self.status = Status.PAUSED if self.paused else Status.ACTIVE
         self._end("cancelled", now)
-        self._note(now, "operation.cancelled", message="it could not be started")
+        self._add_event(
+            now, EventType.OPERATION_CANCELLED, message="the operation could not be started"
+        )
 
     def can_be_deleted(self, now: datetime) -> bool:
-        """False when it is deleted, or on its way; a teardown past its deadline has died."""
+        """False if it is DELETED or being torn down. A teardown past its deadline has died."""
         if self.status is Status.DELETING:
             return now > self.operation.deadline
         return self.status is not Status.DELETED
 
     def delete(self, now: datetime, reason: str = "") -> bool:
-        """Starts the teardown; False when there is nothing to start: deleted, or on its way.
+        """Starts the teardown. Returns False if it is already DELETED or being torn down.
 
-        `reason`: why, where it was not a caller's DELETE.
+        Args:
+            reason: why, if it was not a DELETE request of a caller.
         """
         if not self.can_be_deleted(now):
             return False
         if self.is_running:
             self.operation.status = "cancelled"
             self.operation.finished_at = now
-            self._note(now, "operation.cancelled", message=reason or "a DELETE came in")
+            message = reason or "a DELETE request cancelled it"
+            self._add_event(now, EventType.OPERATION_CANCELLED, message=message)
         self._begin("delete", Path.DESTROY, Status.DELETING, now, reason)
         return True
 
-    # --- how operations end --------------------------------------------------------------
+    # --- ends of operations --------------------------------------------------------------
 
     def activate(self, now: datetime, usd_per_hour: float) -> None:
-        """The operation is done: the deployment serves, or is paused."""
+        """The operation is done: the deployment is ACTIVE or PAUSED."""
         rolled_back = self.operation.path is Path.ROLLBACK
         self.status = Status.PAUSED if self.paused else Status.ACTIVE
         self.meter.set_rate(usd_per_hour, now)
@@ -202,112 +222,112 @@ class Deployment(Record):
             self.failure = None
         self._take_snapshot()
         self._end("rolled_back" if rolled_back else "succeeded", now)
-        reached = f"deployment.{self.status.lower()}"
-        self._note(now, "deployment.rolled_back" if rolled_back else reached)
+        self._add_event(now, EventType.ROLLED_BACK if rolled_back else STATUS_EVENTS[self.status])
 
     def _take_snapshot(self) -> None:
-        """What stands now is where a failure goes back to, and what served before it a rollback."""
+        """A failure restores the current version, and a rollback the one that served before it."""
         before = self.last_active
-        present = Snapshot(spec=self.spec, image=self.image, paused=self.paused)
-        is_same = before is not None and present.is_same_version(before)
+        current = Snapshot(spec=self.spec, image=self.image, paused=self.paused)
+        is_same = before is not None and current.is_same_version(before)
         if before and before.served and not is_same:
             self.active_before = before.model_copy(update={"paused": False})
-        present.served = not self.paused or (is_same and before is not None and before.served)
-        self.last_active = present
+        current.served = not self.paused or (is_same and before is not None and before.served)
+        self.last_active = current
 
-    def turn_to(self, path: Path, now: datetime) -> None:
-        """Takes a failed operation down its way out: what was pending will not be done."""
+    def switch_path(self, path: Path, now: datetime) -> None:
+        """Switches a failed operation to a rollback or teardown. Pending steps are skipped."""
         operation = self.operation
         if operation.path is path:
             return
-        self._skip_the_rest(now)
+        self._skip_open_steps(now)
         operation.path, operation.evidence, operation.takeovers = path, {}, 0
         operation.list_steps()
         if path is Path.ROLLBACK and self.last_active:
-            self._go_back_to(self.last_active)
+            self.restore(self.last_active)
         operation.deadline = operations.deadline(path, self.spec.health_check.grace, now)
-        self._note(now, f"operation.{path}")
+        self._add_event(now, PATH_EVENTS[path])
 
     def end_failed(self, now: datetime) -> None:
-        """The operation failed and everything that was to be done about it is done."""
+        """The operation failed, and no rollback or teardown remains to be done."""
         destroying = self.operation.path is Path.DESTROY
         self._end_as(Status.DELETE_FAILED if destroying else Status.FAILED, now)
 
     def end_torn_down(self, now: datetime) -> None:
-        """AWS says that everything is gone: DELETED, or FAILED after a create that failed."""
+        """Everything is verified gone: DELETED, or FAILED after a failed create."""
         if self.operation.kind != "delete":
             self._end_as(Status.FAILED, now)
             return
-        self._skip_the_rest(now)  # where its execution died and the reconciler found it gone
+        self._skip_open_steps(now)  # some are open if the execution died after the last delete
         self.status, self.deleted_at, self.failure = Status.DELETED, now, None
         self.purge_at = int((now + KEPT_AFTER_DELETION).timestamp())
         self._end("succeeded", now)
-        self._note(now, DELETED_EVENT)
+        self._add_event(now, EventType.DELETED)
 
     def _end_as(self, status: Status, now: datetime) -> None:
-        """The operation failed, and the deployment is `status`."""
+        """The operation failed, and the deployment gets `status`."""
         self.status = status
-        self._skip_the_rest(now)
+        self._skip_open_steps(now)
         self._end("failed", now)
         message = self.failure.message if self.failure else ""
-        self._note(now, f"deployment.{status.lower()}", message=message)
+        self._add_event(now, STATUS_EVENTS[status], message=message)
 
-    def _skip_the_rest(self, now: datetime) -> None:
+    def _skip_open_steps(self, now: datetime) -> None:
         for step in self.operation.steps:
             if step.status in ("pending", "running"):
                 self.finish_step(step.name, now, status="skipped")
 
-    # --- what the reconciler finds -------------------------------------------------------
+    # --- findings of the reconciler -------------------------------------------------------
 
-    def tell_expiry(self, now: datetime) -> None:
-        """An hour before its time has passed, once."""
+    def announce_expiry(self, now: datetime) -> None:
+        """Adds an event that it expires soon, once per expiry."""
         if self.expires_at and not self.expiry_told:
             self.expiry_told = True
-            self._note(now, EXPIRING_EVENT, message=f"at {rfc3339(self.expires_at)}")
+            self._add_event(now, EventType.EXPIRING, message=f"at {rfc3339(self.expires_at)}")
 
-    def take_up(self, reason: str, now: datetime) -> None:
-        """Lets another execution go on where one died: a new generation of the same operation."""
+    def continue_operation(self, reason: str, now: datetime) -> None:
+        """Prepares the operation for another execution, in a new generation, after one died."""
         self.generation += 1
         operation = self.operation
         operation.generation = self.generation
         operation.takeovers += 1
-        operation.list_steps()  # a newer version of Slipway may have more of them
+        operation.list_steps()  # a newer version of Slipway may have added steps
         for step in operation.steps:
             if step.name in operation.undone_deletes:
                 step.status, step.finished_at = "pending", None
             if step.finished_at is None:
                 step.attempts = 0
-        self._note(now, "operation.taken_up", message=reason)
+        self._add_event(now, EventType.OPERATION_CONTINUED, message=reason)
 
     def repair(self, reason: str, now: datetime) -> None:
-        """Brings AWS back to the spec after somebody changed or deleted a part by hand."""
+        """Starts to restore the spec in AWS, after a resource was changed or deleted by hand."""
         self._begin("repair", Path.CONVERGE, Status.UPDATING, now, reason)
 
-    def reopen(self, reason: str, now: datetime) -> None:
-        """Tears down again: AWS has something of a deployment that was verified gone."""
+    def restart_teardown(self, reason: str, now: datetime) -> None:
+        """Starts the teardown again, because AWS has resources that were verified gone."""
         self.deleted_at = self.purge_at = None
         self._begin("delete", Path.DESTROY, Status.DELETING, now, reason)
 
-    def tell_leftovers(self, left: list[Leftover], now: datetime) -> None:
-        """Tells of resources that should not be there, on a deployment that nothing runs for."""
-        if self.leftovers == left:
+    def report_leftovers(self, leftovers: list[Leftover], now: datetime) -> None:
+        """Reports resources that should not exist. No operation runs for the deployment."""
+        if self.leftovers == leftovers:
             return
-        self.status, self.leftovers = Status.DELETE_FAILED, left
-        self._note(now, "deployment.delete_failed", message=f"{len(left)} resource(s) found")
+        self.status, self.leftovers = Status.DELETE_FAILED, leftovers
+        message = f"{len(leftovers)} leftover resource(s) found"
+        self._add_event(now, EventType.DELETE_FAILED, message=message)
 
     @classmethod
     def adopt(
         cls,
         deployment_id: str,
         owner: str,
-        left: list[Leftover],
+        leftovers: list[Leftover],
         now: datetime,
         events_written: int = 0,
     ) -> Deployment:
-        """A record for resources that have none, so that their owner is told and can remove them.
+        """A record for resources without one, so that their owner sees and can remove them.
 
-        What was deployed is not known, so the spec names an image that cannot exist. Events of a
-        record that was purged outlive it: the numbers go on after `events_written`.
+        The original spec is unknown, so the record's spec names an image that cannot exist. Events
+        outlive a purged record, so new ones are numbered from `events_written` on.
         """
         name = deployment_id.rpartition("-")[0]
         spec = Spec(name=name, image="unknown.invalid/unknown:unknown")
@@ -316,12 +336,12 @@ class Deployment(Record):
         deployment.new_events.clear()
         deployment.events_written = events_written
         deployment.operation = operations.begin("delete", 1, Path.DESTROY, 0, now)
-        deployment.leftovers = left
+        deployment.leftovers = leftovers
         deployment.failure = Failure(
-            code="INTERNAL",
+            code=FailureCode.INTERNAL,
             step="reconcile",
             message="AWS has resources of this deployment, but Slipway had no record of it.",
-            hint="Retry or delete it to remove them.",
+            hint="Retry or delete the deployment to remove its resources.",
         )
         deployment.end_failed(now)
         return deployment

@@ -1,17 +1,18 @@
-"""Every error of the domain, typed once.
+"""Every error of the domain, defined once.
 
-The HTTP edge turns a `RequestRefused` into problem+json. The names of the `WorkflowError`
-classes are part of the state machine: `ErrorEquals` matches them.
+The API turns a `RequestRefused` into problem+json (RFC 9457). The state machine matches the names
+of the `WorkflowError` classes (`ErrorEquals`).
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
+from chalicelib.domain.stored_enum import StoredEnum
 
-class FailureCode(StrEnum):
-    """Why a deployment failed, as `failure.code` tells it."""
+
+class FailureCode(StoredEnum):
+    """Why a deployment failed: the values of `failure.code`."""
 
     IMAGE_NOT_FOUND = "IMAGE_NOT_FOUND"
     IMAGE_ACCESS_DENIED = "IMAGE_ACCESS_DENIED"
@@ -30,9 +31,10 @@ class FailureCode(StrEnum):
 
 
 class WorkflowError(Exception):
-    """What a step tells the state machine.
+    """What a step reports to the state machine.
 
-    `evidence` holds what AWS said by then; the frame keeps the latest, for AWS forgets it.
+    `evidence` holds what AWS has reported so far. The step frame keeps the latest evidence in the
+    record, because AWS deletes it after a while.
     """
 
     def __init__(self, message: str, *, evidence: dict[str, Any] | None = None) -> None:
@@ -41,29 +43,29 @@ class WorkflowError(Exception):
 
 
 class NotReady(WorkflowError):
-    """Nothing is wrong, AWS is not there yet: look again, often."""
+    """Nothing is wrong, but AWS is not done yet. The state machine checks again soon."""
 
 
 class StillProvisioning(WorkflowError):
-    """Nothing is wrong and nothing can be ready for a while: look again, rarely."""
+    """Nothing is wrong, but AWS needs a while. The state machine checks again less often."""
 
 
 class Throttled(WorkflowError):
-    """AWS asked for fewer calls: try again, more slowly each time."""
+    """AWS throttles the calls. The state machine retries with growing pauses."""
 
 
 class Retryable(WorkflowError):
-    """The call failed for a passing reason, or its answer was lost: run the step again."""
+    """The call failed for a transient reason, or its response was lost. The step runs again."""
 
 
 class Superseded(WorkflowError):
-    """The deployment has a newer generation, or another path: this step must not touch AWS."""
+    """The deployment has a newer generation or another path. This step must not call AWS."""
 
 
 class DeploymentFailed(WorkflowError):
     """The operation cannot succeed.
 
-    `message` says what happened, `hint` what the caller can do, `evidence` what AWS said.
+    `message` says what happened, `hint` what the caller can do, `evidence` what AWS reported.
     """
 
     def __init__(
@@ -81,9 +83,9 @@ class DeploymentFailed(WorkflowError):
 
 
 class RequestRefused(Exception):
-    """A request that cannot be carried out; the subclasses give HTTP status and code.
+    """A request that Slipway refuses; the subclasses define the HTTP status and the code.
 
-    `extensions` are further members of the problem (RFC 9457, section 3.2).
+    `extensions` are additional members of the problem (RFC 9457, section 3.2).
     """
 
     status = 400

@@ -1,7 +1,7 @@
-"""Names and tags of everything that belongs to a deployment, derived from its id alone.
+"""Names and tags of all resources of a deployment, derived from its ID alone.
 
-A teardown therefore needs the id and nothing else, and finds what a crashed step created and
-never recorded.
+So a teardown needs only the ID. It also finds resources that a crashed step created and never
+recorded.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ TAG_DEPLOYMENT = "slipway:deployment"
 TAG_OWNER = "slipway:owner"
 TAG_STACK = "slipway:stack"
 TAG_SPEC = "slipway:spec"
-# On a task of the local stack, where tasks have no network interface that tells it.
+# The address of a task of the local stack, whose tasks have no network interface.
 TAG_ADDRESS = "slipway:address"
 
 CONTAINER_NAME = "app"
 
 
 def new_id(name: str) -> str:
-    """`<name>-<6 of a-z2-7>`, at most 31 characters: the load balancer's limit is 32."""
+    """`<name>-<6 of a-z2-7>`, at most 31 characters: a load balancer's name has at most 32."""
     return f"{name}-{''.join(secrets.choice(ID_ALPHABET) for _ in range(6))}"
 
 
 def load_balancer_security_group(deployment_id: str) -> str:
-    """The group of the load balancer: open to the callers. EC2 refuses names that begin `sg-`."""
+    """The load balancer's security group. EC2 refuses names that start with `sg-`."""
     return f"slipway-{deployment_id}-lb"
 
 
 def task_security_group(deployment_id: str) -> str:
-    """The group of the tasks: open to the load balancer alone."""
+    """The tasks' security group, which only admits traffic from the load balancer."""
     return f"slipway-{deployment_id}-task"
 
 
@@ -44,12 +44,12 @@ def log_group(deployment_id: str, stack_name: str) -> str:
 
 
 def execution(deployment_id: str, generation: int) -> str:
-    """The name of the execution that carries out one generation of a deployment."""
+    """The name of the execution for one generation of a deployment."""
     return f"{deployment_id}-{generation}"
 
 
 def tags(deployment_id: str, owner: str, stack_name: str, own: dict[str, str]) -> dict[str, str]:
-    """The caller's tags and the stack's own, which win."""
+    """The caller's `own` tags, and those of Slipway, which take precedence."""
     return {
         **own,
         TAG_DEPLOYMENT: deployment_id,

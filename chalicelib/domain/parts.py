@@ -7,12 +7,56 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.spec.image_reference import ImageReference, parse
 from chalicelib.domain.spec.spec import Spec
+from chalicelib.domain.stored_enum import StoredEnum
+
+
+class ResourceKind(StoredEnum):
+    """The kinds of AWS resources that a deployment has."""
+
+    CLUSTER = "cluster"
+    SERVICE = "service"
+    TASK_DEFINITION = "task_definition"
+    SCALABLE_TARGET = "scalable_target"
+    LOAD_BALANCER = "load_balancer"
+    TARGET_GROUP = "target_group"
+    LISTENER = "listener"
+    LISTENER_RULE = "listener_rule"
+    SECURITY_GROUP = "security_group"
+    LOG_GROUP = "log_group"
+    DNS_RECORD = "dns_record"
+    # AWS reported something that Slipway cannot classify, or could not be asked.
+    UNKNOWN = "unknown"
+
+
+class EventType(StoredEnum):
+    """The types of a deployment's events. `publication.py` says which of them are published."""
+
+    CREATING = "deployment.creating"
+    UPDATING = "deployment.updating"
+    DELETING = "deployment.deleting"
+    ACTIVE = "deployment.active"
+    PAUSED = "deployment.paused"
+    ROLLED_BACK = "deployment.rolled_back"
+    FAILED = "deployment.failed"
+    DELETE_FAILED = "deployment.delete_failed"
+    DELETED = "deployment.deleted"
+    EXTENDED = "deployment.extended"
+    EXPIRING = "deployment.expiring"
+    OPERATION_CANCELLED = "operation.cancelled"
+    OPERATION_CONTINUED = "operation.taken_up"
+    OPERATION_ROLLBACK = "operation.rollback"
+    OPERATION_DESTROY = "operation.destroy"
+    STEP_RUNNING = "step.running"
+    STEP_SUCCEEDED = "step.succeeded"
+    STEP_FAILED = "step.failed"
+    STEP_SKIPPED = "step.skipped"
 
 
 class Image(BaseModel):
-    """The image as asked for, and as the registry knows it once it was resolved."""
+    """The image as requested and, once it is resolved, as the registry describes it."""
 
     reference: str
     digest: str | None = None
@@ -24,28 +68,28 @@ class Image(BaseModel):
 
     @property
     def pinned(self) -> str:
-        """What the task definition names: by digest where it is known."""
+        """The reference for the task definition: by digest if the digest is known."""
         return self.parsed.pinned(self.digest) if self.digest else self.reference
 
 
 class Failure(BaseModel):
-    """Why an operation failed: `evidence` holds what AWS said."""
+    """Why an operation failed. `evidence` holds what AWS reported."""
 
-    code: str
+    code: FailureCode
     step: str
     message: str
     hint: str
     evidence: dict[str, Any] = {}
 
 
-# Of the smoke test's answer so much is kept.
+# The smoke test's response is kept up to this length.
 SAMPLE_BYTES = 512
-# How a hint names the lines that `evidence` has; who shows them says so instead.
+# How a hint refers to the log lines in `evidence`. Slack replaces it, because it shows the lines.
 IN_EVIDENCE = "in `evidence.log_lines`"
 
 
 class Prediction(BaseModel):
-    """The answer of the smoke test; `sample` is its first 512 bytes."""
+    """The response to the smoke test; `sample` is its first 512 bytes."""
 
     path: str
     status: int
@@ -54,9 +98,9 @@ class Prediction(BaseModel):
 
 
 class Resource(BaseModel):
-    """An AWS resource of the deployment, for people to read: teardown goes by names instead."""
+    """An AWS resource of the deployment, to show to people. A teardown uses names instead."""
 
-    kind: str
+    kind: ResourceKind
     name: str
     arn: str | None = None
     created_at: datetime | None = None
@@ -65,10 +109,10 @@ class Resource(BaseModel):
 
 
 class Dns(BaseModel):
-    """The record by which `domain` leads to the load balancer.
+    """The DNS record that points `domain` to the load balancer.
 
-    `managed`: Slipway wrote it, into a hosted zone of this account; otherwise it is the caller's to
-    set with whoever holds the zone.
+    `managed`: Slipway created the record in a hosted zone of this account. Otherwise the caller
+    must create it at the DNS provider of the domain.
     """
 
     name: str
@@ -78,19 +122,19 @@ class Dns(BaseModel):
 
 
 class Leftover(BaseModel):
-    """Something that a teardown could not remove, and why."""
+    """A resource that a teardown could not remove, and why."""
 
-    kind: str
+    kind: ResourceKind
     name: str
     reason: str
 
 
 class Event(BaseModel):
-    """One change of a deployment; `sequence` orders them and has no gap or repeat."""
+    """One change of a deployment. `sequence` orders the events, without gaps or repeats."""
 
     sequence: int
     at: datetime
-    type: str
+    type: EventType
     generation: int
     operation: str
     status: str
@@ -99,9 +143,9 @@ class Event(BaseModel):
 
 
 class Snapshot(BaseModel):
-    """What stood when the deployment was last ACTIVE or PAUSED: where a failed operation goes back.
+    """The version when the deployment was last ACTIVE or PAUSED. A failed operation restores it.
 
-    `served` is false for a version that was put in place while PAUSED and has not served since.
+    `served` is false if the version was deployed while PAUSED and has not served since.
     """
 
     spec: Spec
@@ -110,9 +154,8 @@ class Snapshot(BaseModel):
     served: bool = True
 
     def is_same_version(self, other: Snapshot) -> bool:
-        """Whether both would serve the same: a time to live, a pause and who is told of it are no
-        part of that."""
-        apart = {"ttl": None, "callback_url": None}
+        """Whether both serve the same: a pause, `ttl` and `callback_url` do not matter for that."""
+        ignored = {"ttl": None, "callback_url": None}
         return self.image == other.image and (
-            self.spec.model_copy(update=apart) == other.spec.model_copy(update=apart)
+            self.spec.model_copy(update=ignored) == other.spec.model_copy(update=ignored)
         )

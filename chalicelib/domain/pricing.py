@@ -1,8 +1,8 @@
-"""What a deployment costs: list prices of its region, and the meter that adds them up.
+"""The cost of a deployment: the list prices of its region, and the meter that adds it up.
 
-The prices are in `prices.json`, each region's with the month in which they were seen and where;
-`python -m infra.prices REGION ...` brings it up to date. Data transfer, load balancer capacity
-units and log storage are left out: they follow traffic.
+`prices.json` has the prices of each region, with their month and sources. Update it with
+`python -m infra.prices REGION ...`. Data transfer, load balancer capacity units and log storage
+are not included, because they depend on traffic.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from chalicelib.domain.spec.spec import Spec
 
 TABLE = Path(__file__).with_name("prices.json")
-# What is reckoned with where a region's prices are not known, and said so.
+# These prices apply if those of a region are not known. `basis` says so.
 FALLBACK = "us-east-1"
 
 
@@ -25,10 +25,10 @@ class Prices(BaseModel):
     """One region's list prices, in USD.
 
     Attributes:
-        month: in which they were seen, such as `2026-11`.
-        sources: where.
+        month: when they were retrieved, such as `2026-11`.
+        sources: where they were retrieved from.
         vcpu_hour, gib_hour: of Linux tasks on Fargate, by architecture.
-        load_balancer_hour: of an application load balancer, without capacity units.
+        load_balancer_hour: of an Application Load Balancer, without capacity units.
         public_ipv4_hour: of one address in use.
     """
 
@@ -44,17 +44,17 @@ class Prices(BaseModel):
 
 @cache
 def table() -> dict[str, Prices]:
-    """Region -> prices, of all regions that are known."""
-    return {region: Prices(**found) for region, found in json.loads(TABLE.read_text()).items()}
+    """Region -> prices, for all regions in `prices.json`."""
+    return {region: Prices(**prices) for region, prices in json.loads(TABLE.read_text()).items()}
 
 
 def prices_of(region: str) -> Prices:
-    """The region's prices, or those of us-east-1, as `basis` then says."""
+    """The region's prices, or those of us-east-1 if they are not known."""
     return table().get(region) or table()[FALLBACK]
 
 
 def basis(region: str) -> str:
-    """What a cost in the region rests on, in words."""
+    """A text that says which prices a cost in the region is based on."""
     known = region if region in table() else FALLBACK
     unknown = "" if region == known else f"no prices known for {region}: "
     month = table()[known].month
@@ -68,13 +68,13 @@ def usd_per_hour(
     region: str = FALLBACK,
     tasks: int | None = None,
 ) -> float:
-    """USD per hour of `spec` while it serves, or is paused.
+    """USD per hour of `spec` while it is ACTIVE or PAUSED.
 
     Args:
         public_tasks: whether each task has a public address.
-        load_balancer_zones: the load balancer has a public address in each of them.
+        load_balancer_zones: in how many zones the load balancer has a public address.
         region: where it runs.
-        tasks: how many run; by default as many as the spec asks for, at least.
+        tasks: how many run; by default `count` of the spec, or its scaling minimum.
     """
     prices = prices_of(region)
     vcpu, gib = prices.vcpu_hour[spec.architecture], prices.gib_hour[spec.architecture]
@@ -86,7 +86,7 @@ def usd_per_hour(
 
 
 class Meter(BaseModel):
-    """USD accrued up to `since`, and the rate from there on."""
+    """USD accrued until `since`, and the rate since then."""
 
     accrued_usd: float = 0.0
     usd_per_hour: float = 0.0
@@ -98,6 +98,6 @@ class Meter(BaseModel):
         return self.accrued_usd + max(0.0, hours) * self.usd_per_hour
 
     def set_rate(self, usd_per_hour: float, now: datetime) -> None:
-        """Settles what has accrued and goes on at another rate."""
+        """Adds what has accrued until `now`, and continues at another rate."""
         self.accrued_usd = round(self.accrued(now), 6)
         self.usd_per_hour, self.since = usd_per_hour, now

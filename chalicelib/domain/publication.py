@@ -1,7 +1,7 @@
-"""What the world is told of a deployment: which of its events are published, and in what words.
+"""Published events: which events of a deployment receivers get, and the bodies of these.
 
-What is told is fixed when the event is, in the same write, so that it is true of that moment
-however late it is delivered.
+The body is written in the same transaction as the event. So it describes the deployment at that
+moment, however late it is delivered.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any, Literal, get_args
 
-from chalicelib.domain.parts import Event
+from chalicelib.domain.parts import Event, EventType
 from chalicelib.domain.record import Record
+from chalicelib.domain.stored_enum import StoredEnum
 from chalicelib.platform.clock import rfc3339
 
-EventType = Literal[
+PublishedType = Literal[
     "deployment.created",
     "deployment.active",
     "deployment.failed",
@@ -24,46 +25,56 @@ EventType = Literal[
     "deployment.deleted",
     "deployment.delete_failed",
 ]
-TYPES: tuple[str, ...] = get_args(EventType)
-# Most are the record's own events, under their own names. An operation that ended well with ACTIVE
-# or PAUSED is told by what it was.
-_ENDED_WELL = {"update": "deployment.updated", "rollback": "deployment.rolled_back"}
+TYPES: tuple[str, ...] = get_args(PublishedType)
+
+
+# Most published types equal the event's own type. If an operation of these kinds succeeds, the type
+# names the operation instead of the status.
+_TYPES_OF_SUCCESS = {"update": "deployment.updated", "rollback": "deployment.rolled_back"}
 CREATED = "deployment.created"
 # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#payload-size
 MOST_BYTES = 20_000
-# To which texts are cut where a body is longer: the first of these that is short enough.
+# Lengths to which the texts of a longer body are cut, until it is short enough.
 MOST_CHARACTERS = (1000, 200, 40)
 
 
+class DeliveryStatus(StoredEnum):
+    """The status of a delivery: one published event on its way to one receiver."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
 def published_type(event: Event) -> str | None:
-    """The name under which an event is published; None for one that is Slipway's own."""
-    if event.type == "deployment.creating":
-        return CREATED if event.generation == 1 else None  # otherwise a retry
-    if event.type in ("deployment.active", "deployment.paused"):
-        return _ENDED_WELL.get(event.operation, event.type)
+    """The type that receivers see; None if the event is not published."""
+    if event.type == EventType.CREATING:
+        return CREATED if event.generation == 1 else None  # a later one is a retry
+    if event.type in (EventType.ACTIVE, EventType.PAUSED):
+        return _TYPES_OF_SUCCESS.get(event.operation, event.type)
     return event.type if event.type in TYPES else None
 
 
 def published(record: Record, event: Event) -> str | None:
-    """The body of an event as subscribers get it, as JSON; None for one that is not published.
+    """The body of an event for its receivers, as JSON; None if the event is not published.
 
-    `data.sequence` orders the events of a deployment; numbers in between are of events that are
-    not published. `data.cut` tells that texts were cut to keep it within MOST_BYTES.
+    `data.sequence` orders the events of a deployment; missing numbers are events that are not
+    published. `data.cut` is true if texts were cut to keep the body within MOST_BYTES.
     """
     kind = published_type(event)
     if kind is None:
         return None
     body = _body(record, event, kind)
-    told = json.dumps(body)
+    document = json.dumps(body)
     for most in MOST_CHARACTERS:
-        if len(told) <= MOST_BYTES:  # it is ASCII: a byte a character
+        if len(document) <= MOST_BYTES:  # JSON in ASCII: one byte per character
             break
-        told = json.dumps(_cut(body, most))
-    return told
+        document = json.dumps(_cut(body, most))
+    return document
 
 
 def _cut(body: dict[str, Any], most: int) -> dict[str, Any]:
-    """The body with its free texts cut, and with no more leftovers than that allows."""
+    """The body with its texts cut to `most` characters, and with at most 20 leftovers."""
     data, deployment = body["data"], body["data"]["deployment"]
 
     def short(part: dict[str, Any] | None, *names: str) -> dict[str, Any] | None:
@@ -73,7 +84,7 @@ def _cut(body: dict[str, Any], most: int) -> dict[str, Any]:
         **deployment,
         "failure": short(deployment["failure"], "message", "hint"),
         "prediction": short(deployment["prediction"], "path", "sample"),
-        "leftovers": [short(left, "name", "reason") for left in deployment["leftovers"]][:20],
+        "leftovers": [short(each, "name", "reason") for each in deployment["leftovers"]][:20],
     }
     cut = {"cut": True, "message": data["message"][:most], "deployment": shown}
     return {**body, "data": {**data, **cut}}
@@ -99,7 +110,7 @@ def _body(record: Record, event: Event, kind: str) -> dict[str, Any]:
                 "operation": {"kind": record.operation.kind, "status": record.operation.status},
                 "failure": failure.model_dump(exclude={"evidence"}) if failure else None,
                 "prediction": record.prediction.model_dump() if record.prediction else None,
-                "leftovers": [left.model_dump() for left in record.leftovers],
+                "leftovers": [each.model_dump() for each in record.leftovers],
                 "usd_per_hour": record.meter.usd_per_hour,
                 "expires_at": rfc3339(record.expires_at) if record.expires_at else None,
                 "links": {"self": f"/deployments/{record.id}"},

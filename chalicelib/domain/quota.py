@@ -1,7 +1,6 @@
-"""What an owner may hold of the account, and what a deployment holds of that.
+"""The quota of an owner, and how much of it a deployment uses.
 
-Nothing is counted up and down anywhere: a sum over the records cannot drift from them
-(`usage.py` takes it).
+There is no counter that could drift from the records: `store/quota_guard.py` sums them up.
 """
 
 from __future__ import annotations
@@ -13,18 +12,19 @@ from typing import Any
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import QuotaExceeded
 from chalicelib.domain.operation import Path
+from chalicelib.domain.parts import ResourceKind
 from chalicelib.domain.record import Status
 
 CPU_UNITS = 1024
-# A teardown gives room within a minute or two.
+# A teardown frees quota within a minute or two.
 RETRY_AFTER_SECONDS = 60
-# Leftovers with which tasks may still run.
-RUNS_TASKS = {"service", "unknown"}
+# Leftovers of these kinds may still run tasks.
+RUNS_TASKS = {ResourceKind.SERVICE, ResourceKind.UNKNOWN}
 
 
 @dataclass(frozen=True)
 class Use:
-    """Live deployments, tasks, and CPU units (1024 are a vCPU): whole numbers, and exact sums."""
+    """Live deployments, tasks, and CPU units (1024 are one vCPU): integers, so sums are exact."""
 
     deployments: int = 0
     tasks: int = 0
@@ -36,15 +36,14 @@ class Use:
         )
 
     def exceeds(self, other: Use) -> bool:
-        """Whether it is more in any respect."""
-        return any(
-            mine > theirs for mine, theirs in zip(_values(self), _values(other), strict=True)
-        )
+        """Whether it is more in at least one respect."""
+        pairs = zip(_values(self), _values(other), strict=True)
+        return any(value > other_value for value, other_value in pairs)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit of an owner: its name in an answer, the template's parameter, how much it is."""
+    """One limit of an owner: its name in responses, its template parameter, and its value."""
 
     name: str
     parameter: str
@@ -56,8 +55,8 @@ class Exceeded:
     """A limit that a request would exceed; a member of the problem's `quota`.
 
     Attributes:
-        used: what the owner's deployments hold now, the one that is to change included.
-        asked: how much more the request asks for.
+        used: what the owner's deployments use now, including the one to be changed.
+        asked: how much more the request needs.
     """
 
     name: str
@@ -67,20 +66,22 @@ class Exceeded:
 
 
 def held(deployment: Deployment) -> Use:
-    """What the deployment holds of its owner's quota.
+    """What the deployment uses of its owner's quota.
 
-    All it was accepted with, until AWS says that it is gone. It is a live deployment until it is
-    DELETED, for it has its name; one that FAILED and was torn down has no tasks, nor has a PAUSED
-    one. One that scales holds the most it may have. Of a DELETE_FAILED AWS has told what is left:
-    its tasks count as long as its service does. While an operation runs, the version that a failure
-    goes back to counts as well, the larger of the two: the way back is never refused.
+    - It counts as a live deployment until it is DELETED, because it keeps its name.
+    - Its tasks count as accepted, until AWS reports that they are gone. With automatic scaling, the
+      maximum counts.
+    - It has no tasks if it is PAUSED, or FAILED and torn down.
+    - If it is DELETE_FAILED, its tasks count while the service is among the leftovers.
+    - While an operation runs, the larger of two versions counts: the new one, and the one that a
+      failure restores. So restoring a version never exceeds the quota.
     """
     status, path = deployment.status, deployment.operation.path
     if status is Status.DELETED:
         return Use()
     torn_down = status is Status.FAILED and path is Path.DESTROY
-    left = {item.kind for item in deployment.leftovers}
-    if torn_down or (left and not left & RUNS_TASKS):
+    kinds = {leftover.kind for leftover in deployment.leftovers}
+    if torn_down or (kinds and not kinds & RUNS_TASKS):
         return Use(deployments=1)
     sizes = [(deployment.most_tasks, deployment.spec.cpu)]
     if deployment.last_active and (deployment.is_running or status is Status.DELETE_FAILED):
@@ -91,52 +92,52 @@ def held(deployment: Deployment) -> Use:
 
 
 def exceeded(limits: tuple[Limit, ...], used: Use, before: Use, after: Use) -> list[Exceeded]:
-    """Every limit that an owner would exceed with one deployment holding `after`, not `before`.
+    """Every limit that the owner exceeds if one deployment uses `after` instead of `before`.
 
-    `used` is of all the owner's deployments, `before` included. An owner over a limit that was
-    lowered may still ask for less, and for what has other limits.
+    `used` is what all the owner's deployments use, including `before`. If a limit was lowered below
+    what an owner uses, requests for less, or for what has other limits, are still accepted.
     """
     return list(_exceeded(limits, used, before, after))
 
 
 def _exceeded(limits: tuple[Limit, ...], used: Use, before: Use, after: Use) -> Iterator[Exceeded]:
     rows = zip(limits, _values(used), _values(before), _values(after), strict=True)
-    for limit, now_used, had, wants in rows:
-        asked = wants - had
+    for limit, now_used, value_before, value_after in rows:
+        asked = value_after - value_before
         if asked > 0 and now_used + asked > limit.most:
             yield Exceeded(limit.name, limit.most, now_used, asked)
 
 
-def told(owner: str, found: list[Exceeded]) -> str:
-    """What is exceeded, in words: each limit, what is used of it, and what was asked for."""
-    each = (f"{e.limit:g} {e.name}: {e.used:g} used, {e.asked:g} more asked for" for e in found)
-    return f"{owner} may have {'; '.join(each)}."
+def explanation(owner: str, excess: list[Exceeded]) -> str:
+    """A sentence with each exceeded limit, what is used of it, and what was requested."""
+    each = (f"{e.limit:g} {e.name} ({e.used:g} used, {e.asked:g} more requested)" for e in excess)
+    return f"The quota of {owner} is {', '.join(each)}."
 
 
-def fix(found: list[Exceeded], limits: tuple[Limit, ...]) -> str:
-    """What can be done about it."""
-    names = {exceeded.name for exceeded in found}
+def fix(excess: list[Exceeded], limits: tuple[Limit, ...]) -> str:
+    """What the owner can do about it."""
+    names = {exceeded.name for exceeded in excess}
     parameters = " and ".join(limit.parameter for limit in limits if limit.name in names)
     return (
-        "Delete or scale down deployments that are not needed, ask for less, or let the platform "
-        f"team raise {parameters}."
+        "Delete or scale down deployments that you do not need, request less, or ask your platform "
+        f"team to raise {parameters}."
     )
 
 
-def members(found: list[Exceeded]) -> dict[str, Any]:
+def members(excess: list[Exceeded]) -> dict[str, Any]:
     """`{"quota": [{name, limit, used, asked}]}`, a member of the problem."""
-    return {"quota": [asdict(exceeded) for exceeded in found]}
+    return {"quota": [asdict(exceeded) for exceeded in excess]}
 
 
-def refusal(owner: str, found: list[Exceeded], limits: tuple[Limit, ...]) -> QuotaExceeded:
-    """The refusal that names every limit that would be exceeded."""
+def refusal(owner: str, excess: list[Exceeded], limits: tuple[Limit, ...]) -> QuotaExceeded:
+    """The refusal, which names every limit that would be exceeded."""
     return QuotaExceeded(
-        f"{told(owner, found)} {fix(found, limits)}",
+        f"{explanation(owner, excess)} {fix(excess, limits)}",
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        extensions=members(found),
+        extensions=members(excess),
     )
 
 
 def _values(use: Use) -> tuple[int, int, float]:
-    """In the order of the limits, in the units that people know."""
+    """In the order and the units of the limits: vCPU, not CPU units."""
     return use.deployments, use.tasks, use.cpu / CPU_UNITS

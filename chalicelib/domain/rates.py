@@ -1,4 +1,4 @@
-"""What a deployment costs in this stack."""
+"""The cost of a deployment in this stack."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from chalicelib.platform.settings import settings
 
 
 def hourly_rate(spec: Spec, tasks: int | None = None) -> float:
-    """USD per hour while it serves, in this region and with the public addresses that this stack's
-    network gives.
+    """USD per hour of `spec` in the stack's region and network.
 
-    `tasks`: how many run, where it scales by itself; by default the fewest.
+    Args:
+        tasks: how many run; by default `count` of the spec, or its scaling minimum.
     """
-    own = settings()
+    stack = settings()
     return pricing.usd_per_hour(
-        spec, own.assign_public_ip, own.load_balancer_zones, own.aws_region, tasks
+        spec, stack.assign_public_ip, stack.load_balancer_zones, stack.aws_region, tasks
     )
 
 
 def basis() -> str:
-    """What it rests on, in words."""
+    """A text that says which prices the cost is based on."""
     return pricing.basis(settings().aws_region)

@@ -1,4 +1,4 @@
-"""The record of a deployment: what it holds, and the bookkeeping of its steps and events.
+"""The record of a deployment: its fields, and the bookkeeping of steps, resources and events.
 
 The transitions between its states are in `deployment.py`.
 """
@@ -17,11 +17,13 @@ from chalicelib.domain.operation import Operation, Path
 from chalicelib.domain.parts import (
     Dns,
     Event,
+    EventType,
     Failure,
     Image,
     Leftover,
     Prediction,
     Resource,
+    ResourceKind,
     Snapshot,
 )
 from chalicelib.domain.pricing import Meter
@@ -31,7 +33,7 @@ from chalicelib.domain.spec.spec import Spec
 
 
 class Status(StrEnum):
-    """What a deployment is; the names are the contract's."""
+    """The status of a deployment, as the API shows it."""
 
     CREATING = "CREATING"
     ACTIVE = "ACTIVE"
@@ -43,11 +45,34 @@ class Status(StrEnum):
     DELETE_FAILED = "DELETE_FAILED"
 
 
-class Record(BaseModel):
-    """What the table keeps.
+STATUS_EVENTS = {
+    Status.CREATING: EventType.CREATING,
+    Status.ACTIVE: EventType.ACTIVE,
+    Status.UPDATING: EventType.UPDATING,
+    Status.PAUSED: EventType.PAUSED,
+    Status.DELETING: EventType.DELETING,
+    Status.DELETED: EventType.DELETED,
+    Status.FAILED: EventType.FAILED,
+    Status.DELETE_FAILED: EventType.DELETE_FAILED,
+}
+STEP_EVENTS = {
+    "running": EventType.STEP_RUNNING,
+    "succeeded": EventType.STEP_SUCCEEDED,
+    "failed": EventType.STEP_FAILED,
+    "skipped": EventType.STEP_SKIPPED,
+}
+# A deployment may have several resources of these kinds: two security groups, and two DNS records
+# while its domain changes. A leftover of another kind is identified by its kind alone.
+SEVERAL_OF_A_KIND = (ResourceKind.SECURITY_GROUP, ResourceKind.DNS_RECORD)
+# AWS deletes these together with their load balancer.
+PARTS_OF_A_LOAD_BALANCER = {ResourceKind.LISTENER, ResourceKind.LISTENER_RULE}
 
-    `version` counts writes. `edition` counts those that tell something new, and is what `If-Match`
-    is about: what a deployment costs by now is no conflict.
+
+class Record(BaseModel):
+    """What the table stores.
+
+    `version` counts all writes. `edition` counts the writes that change what the API shows, and
+    `If-Match` compares it: an update of the cost alone is no conflict.
     """
 
     id: str
@@ -60,27 +85,27 @@ class Record(BaseModel):
     events_written: int = 0
     url: str | None = None
     dns: Dns | None = None
-    # Every domain that may lead here: noted before the first call about it, and until its record
-    # is proven gone. A domain is in one live deployment's list only (`domains.py`).
+    # Every domain that may point here: from before the first AWS call for it until its DNS record
+    # is proven gone. A domain is in the list of at most one live deployment (`store/domains.py`).
     domains: list[str] = []
     spec: Spec
     image: Image
     operation: Operation
     failure: Failure | None = None
     prediction: Prediction | None = None
-    # What is wanted: no task runs, and the URL answers that it is paused.
+    # Desired state: no task runs, and the URL answers 503.
     paused: bool = False
     resources: list[Resource] = []
     leftovers: list[Leftover] = []
     meter: Meter = Field(default_factory=Meter)
     last_active: Snapshot | None = None
-    # What served before that: where a rollback on request goes.
+    # The version that served before `last_active`: a requested rollback restores it.
     active_before: Snapshot | None = None
-    # Keys of the caller's tags that have changed since: the resources may be as before or after.
+    # Keys of tags that have changed since then. A resource may have their old or new values.
     retagged: list[str] = []
     expires_at: datetime | None = None
     expiry_told: bool = False
-    # Invocations that may touch AWS this very moment: key -> when its function is dead for sure.
+    # Invocations that may be calling AWS now -> when their function has certainly ended.
     in_flight: dict[str, datetime] = {}
     created_at: datetime
     updated_at: datetime
@@ -93,7 +118,7 @@ class Record(BaseModel):
 
     @property
     def new_events(self) -> list[Event]:
-        """Events noted since the record was read, to be written with it."""
+        """Events added since the record was read. They are written together with it."""
         return self._events
 
     @property
@@ -102,122 +127,128 @@ class Record(BaseModel):
 
     @property
     def scaling(self) -> Scaling | None:
-        """Within which bounds the service scales by itself; None while nothing may scale it."""
+        """The bounds of automatic scaling; None if the service must not scale by itself."""
         return None if self.paused else self.spec.scaling
 
     @property
     def wanted_tasks(self) -> int:
-        """How many tasks the service is to run; at least, where it scales by itself."""
+        """The desired number of tasks; the minimum if the service scales by itself."""
         return 0 if self.paused else self.spec.least_tasks
 
     @property
     def most_tasks(self) -> int:
-        """How many tasks the service may run once a rollout has ended."""
+        """The most tasks that the service may run after a rollout."""
         return self.scaling.max if self.scaling else self.wanted_tasks
 
     def live(self, kind: str) -> list[Resource]:
         """Its resources of a kind that have not been deleted."""
-        return [known for known in self.resources if known.kind == kind and not known.deleted_at]
+        return [each for each in self.resources if each.kind == kind and not each.deleted_at]
 
     # --- time to live ----------------------------------------------------------------------
 
-    def live_for(self, ttl: str | None, now: datetime) -> None:
-        """From `now` on; None is without an end."""
+    def set_expiry(self, ttl: str | None, now: datetime) -> None:
+        """Sets its expiry to `ttl` after `now`; None means that it never expires."""
         self.expires_at = now + time_to_live.parse(ttl) if ttl else None
         self.expiry_told = False
 
     # --- what a step does ----------------------------------------------------------------
 
     def check_fence(self, generation: int, path: Path) -> None:
-        """Raises `Superseded` unless a step of this generation and path may go on."""
+        """Raises `Superseded` unless a step of this generation and path may continue."""
         operation = self.operation
         if (self.generation, operation.path, operation.status) != (generation, path, "running"):
             raise Superseded(
                 f"{self.id} is at generation {self.generation} ({operation.path}, "
-                f"{operation.status}), this step is of {generation} ({path})"
+                f"{operation.status}); this step belongs to generation {generation} ({path})"
             )
 
     def begin_step(self, name: str, invocation: str, until: datetime, now: datetime) -> None:
-        """Records the intent, before the first call to AWS."""
+        """Records that the step runs, before its first call to AWS."""
         step = self.operation.step(name)
         self.in_flight[invocation] = until
         step.attempts += 1
         if step.status == "pending":
             step.status, step.started_at = "running", now
-            self._note(now, "step.running", step=name)
+            self._add_event(now, EventType.STEP_RUNNING, step=name)
 
     def others_in_flight(self, path: Path, now: datetime) -> list[str]:
-        """Invocations of an older generation or another path that may still touch AWS."""
-        mine = f"{self.generation}/{path}/"
+        """Invocations of an older generation or another path that may still call AWS."""
+        current = f"{self.generation}/{path}/"
         return [
-            key for key, until in self.in_flight.items() if until > now and not key.startswith(mine)
+            invocation
+            for invocation, until in self.in_flight.items()
+            if until > now and not invocation.startswith(current)
         ]
 
     def end_invocation(self, invocation: str, now: datetime) -> None:
-        """The invocation touches AWS no more; entries of dead functions go with it."""
+        """Records that the invocation makes no more AWS calls. Drops entries of ended functions."""
         self.in_flight = {
-            key: until for key, until in self.in_flight.items() if key != invocation and until > now
+            other: until
+            for other, until in self.in_flight.items()
+            if other != invocation and until > now
         }
 
     def describe_step(self, name: str, message: str, evidence: dict[str, Any]) -> None:
-        """What the step is waiting for, and what AWS said that it might not say again."""
+        """Records what the step waits for, and evidence that AWS may not report again."""
         self.operation.step(name).message = message
         self.operation.evidence |= evidence
 
     def finish_step(
         self, name: str, now: datetime, message: str = "", status: str = "succeeded"
     ) -> None:
-        """Records the outcome; does nothing when it was recorded before."""
+        """Records the outcome; does nothing if it is already recorded."""
         step = self.operation.step(name)
         if step.status not in ("pending", "running"):
             return
         step.status, step.finished_at, step.message = status, now, message
-        self._note(now, f"step.{status}", step=name, message=message)
+        self._add_event(now, STEP_EVENTS[status], step=name, message=message)
 
     def fail(self, step_name: str, failure: Failure, now: datetime) -> None:
-        """Tells the reason at once; the first one counts, what follows from it does not."""
+        """Records why the operation failed. Only the first failure counts, as the cause."""
         if self.failure is None:
             evidence = {**self.operation.evidence, **failure.evidence}
             self.failure = failure.model_copy(update={"evidence": evidence})
         if any(step.name == step_name for step in self.operation.steps):
             self.finish_step(step_name, now, failure.message, status="failed")
 
-    def created(self, resource: Resource, now: datetime) -> None:
-        """Records a resource that exists now; a new ARN replaces the old one of that name, and one
-        that was taken away and made again has one entry: pauses must not let the record grow."""
-        for known in self.resources:
-            if (known.kind, known.name) == (resource.kind, resource.name):
-                known.arn = resource.arn
-                if known.deleted_at:
-                    known.created_at, known.deleted_at, known.verified_gone = now, None, False
+    def record_resource(self, resource: Resource, now: datetime) -> None:
+        """Records a resource that exists now.
+
+        A resource has one entry, even if it is deleted and created again with another ARN: the
+        record must not grow with each pause.
+        """
+        for recorded in self.resources:
+            if (recorded.kind, recorded.name) == (resource.kind, resource.name):
+                recorded.arn = resource.arn
+                if recorded.deleted_at:
+                    recorded.created_at = now
+                    recorded.deleted_at, recorded.verified_gone = None, False
                 return
         self.resources.append(resource.model_copy(update={"created_at": now}))
 
     def keep_only(self, kind: str, names: set[str], now: datetime) -> None:
-        """Those of the kind under other names are gone: AWS has just said so."""
-        for known in self.live(kind):
-            if known.name not in names:
-                known.deleted_at, known.verified_gone = now, True
-
-    # --- inside --------------------------------------------------------------------------
-
-    def settle(self, left: list[Leftover], now: datetime) -> None:
-        """Writes the receipt: gone is what AWS says it no longer has."""
-        names, kinds = {item.name for item in left}, {item.kind for item in left}
-        if "load_balancer" in kinds:
-            kinds |= {"listener", "listener_rule"}  # they go with their load balancer
-        for resource in self.resources:
-            # There are two security groups, and there may be two DNS records while a domain
-            # changes; the others are told by their kind.
-            several = resource.kind in ("security_group", "dns_record")
-            told = resource.name in names if several else True
-            still_there = "unknown" in kinds or (resource.kind in kinds and told)
-            if not resource.verified_gone and not still_there:
+        """Records that resources of the kind with other names are gone, as AWS has reported."""
+        for resource in self.live(kind):
+            if resource.name not in names:
                 resource.deleted_at, resource.verified_gone = now, True
-        if not kinds & {"load_balancer", "service", "unknown"}:
+
+    def settle(self, leftovers: list[Leftover], now: datetime) -> None:
+        """Writes the receipt of a teardown: everything but the leftovers is verified gone."""
+        names, kinds = {each.name for each in leftovers}, {each.kind for each in leftovers}
+        if ResourceKind.LOAD_BALANCER in kinds:
+            kinds |= PARTS_OF_A_LOAD_BALANCER
+        for resource in self.resources:
+            is_named = resource.kind not in SEVERAL_OF_A_KIND or resource.name in names
+            exists = ResourceKind.UNKNOWN in kinds or (resource.kind in kinds and is_named)
+            if not resource.verified_gone and not exists:
+                resource.deleted_at, resource.verified_gone = now, True
+        costly = {ResourceKind.LOAD_BALANCER, ResourceKind.SERVICE, ResourceKind.UNKNOWN}
+        if not kinds & costly:
             self.url = self.dns = None
             self.meter.set_rate(0.0, now)
-        self.leftovers = left
+        self.leftovers = leftovers
+
+    # --- internal ------------------------------------------------------------------------
 
     def _begin(
         self,
@@ -233,12 +264,14 @@ class Record(BaseModel):
         self.operation = operations.begin(
             kind, self.generation, path, self.spec.health_check.grace, now
         )
-        self._note(now, f"deployment.{status.lower()}", message=reason)
+        self._add_event(now, STATUS_EVENTS[status], message=reason)
 
     def _end(self, status: str, now: datetime) -> None:
         self.operation.status, self.operation.finished_at = status, now
 
-    def _note(self, now: datetime, kind: str, step: str | None = None, message: str = "") -> None:
+    def _add_event(
+        self, now: datetime, kind: EventType, step: str | None = None, message: str = ""
+    ) -> None:
         self.updated_at = now
         self._events.append(
             Event(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.platform import aws
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 
-KIND = "cluster"
+KIND = ResourceKind.CLUSTER
 
 
 def ensure(deployment: Deployment) -> Resource:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.parts import ResourceKind
 from chalicelib.platform import aws
 from chalicelib.resources.load_balancer import LoadBalancer
 
-KIND = "dns_record"
+KIND = ResourceKind.DNS_RECORD
 ALIAS = "A"
 # What else at the name would answer in the record's place, or beside it. (`NS` below the zone's own
 # name hands the name to other servers.)

@@ -10,13 +10,13 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import aws
 from chalicelib.resources import load_balancer, target_group
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
-KIND = "listener"
+KIND = ResourceKind.LISTENER
 HTTP, HTTPS = 80, 443
 # What AWS recommends: TLS 1.3 and 1.2, with forward secrecy, and post-quantum where a client can.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html

@@ -7,14 +7,14 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 from chalicelib.resources import network, security_groups
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
-KIND = "load_balancer"
+KIND = ResourceKind.LOAD_BALANCER
 
 
 @dataclass(frozen=True)

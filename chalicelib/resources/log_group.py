@@ -8,12 +8,12 @@ from typing import Any
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 from chalicelib.resources.tagging import retag_logs, tags_of
 
-KIND = "log_group"
+KIND = ResourceKind.LOG_GROUP
 
 
 def name_of(deployment_id: str) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.platform import aws
 from chalicelib.resources import listener
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
-KIND = "listener_rule"
+KIND = ResourceKind.LISTENER_RULE
 # Before every other.
 PRIORITY = 1
 EVERY_PATH = ["/*"]

@@ -11,14 +11,14 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.domain.spec.scaling import Scaling
 from chalicelib.platform import aws
 from chalicelib.platform.observability import logger
 from chalicelib.resources import load_balancer, target_group
 from chalicelib.resources.tagging import tags_of
 
-KIND = "scalable_target"
+KIND = ResourceKind.SCALABLE_TARGET
 METRICS = {
     "requests_per_target": "ALBRequestCountPerTarget",
     "cpu": "ECSServiceAverageCPUUtilization",

@@ -7,12 +7,12 @@ from typing import Any
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.platform import aws
 from chalicelib.resources import network
 from chalicelib.resources.tagging import retag_ec2, tags_of, upper
 
-KIND = "security_group"
+KIND = ResourceKind.SECURITY_GROUP
 HTTP, HTTPS = 80, 443
 Rule = dict[str, Any]
 

@@ -7,13 +7,13 @@ from typing import Any
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 from chalicelib.resources import network, scaling, security_groups, target_group, task_definition
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 
-KIND = "service"
+KIND = ResourceKind.SERVICE
 BREAKER_FAILURES = 3
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.platform import aws
 from chalicelib.resources import network
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
-KIND = "target_group"
+KIND = ResourceKind.TARGET_GROUP
 # The default of 300 s keeps every stop and every teardown waiting; predictions are short.
 DEREGISTRATION_DELAY_SECONDS = 5
 

@@ -10,14 +10,14 @@ from typing import Any
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
-from chalicelib.domain.parts import Resource
+from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 from chalicelib.resources import log_group
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 
-KIND = "task_definition"
+KIND = ResourceKind.TASK_DEFINITION
 # A prediction is short; ECS kills what has not stopped after this many seconds.
 STOP_TIMEOUT_SECONDS = 10
 UNPRIVILEGED_PORTS_START = 1024

@@ -104,21 +104,21 @@ def keys_for(deployment_ids: set[str]) -> list[tuple[str, str]]:
     return found
 
 
-def hand_over(claim: work.Claim) -> bool:
+def hand_over(lease: work.Lease) -> bool:
     """Has the stack's incoming webhook tell what a channel cannot be told; False without one."""
-    if not shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK) or is_webhook(claim.sk):
+    if not shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK) or is_webhook(lease.sk):
         return False
-    moment, key = clock.now(), keys.Key(claim.pk, f"{claim.sk.rpartition('#')[0]}#{WEBHOOK}")
-    item = {**_item(key, moment), "asked_by": claim.item.get("asked_by")}
+    moment, key = clock.now(), keys.Key(lease.pk, f"{lease.sk.rpartition('#')[0]}#{WEBHOOK}")
+    item = {**_item(key, moment), "asked_by": lease.item.get("asked_by")}
     _is_written(table.put(item | work.due_now(work.COURIER, moment), "attribute_not_exists(pk)"))
     return True
 
 
-def tell(claim: work.Claim) -> None:
+def tell(lease: work.Lease) -> None:
     """Brings one claimed message up to date. Of Slack's troubles none is raised."""
     from chalicelib.slack import tell as telling
 
-    telling.tell(claim)
+    telling.tell(lease)
 
 
 def is_webhook(sk: str) -> bool:

@@ -45,23 +45,23 @@ class Subject:
     known: dict[str, Any]
 
 
-def subject_of(claim: work.Claim) -> Subject | None:
+def subject_of(lease: work.Lease) -> Subject | None:
     """What to tell by the record as it is now; None where there is nothing any more."""
-    deployment = store.get(keys.identifier(claim.pk))
+    deployment = store.get(keys.identifier(lease.pk))
     if deployment is None:
-        return _taken_back(claim)
-    subject = claim.sk.split("#")[1]
+        return _taken_back(lease)
+    subject = lease.sk.split("#")[1]
     if subject.startswith(keys.EXPIRY):
         return _expiry(deployment, subject.removeprefix(keys.EXPIRY))
     if rfc3339(deployment.operation.started_at) == subject:
-        return _present(claim, deployment)
-    return _superseded(claim, deployment)
+        return _present(lease, deployment)
+    return _superseded(lease, deployment)
 
 
-def _present(claim: work.Claim, deployment: Deployment) -> Subject:
+def _present(lease: work.Lease, deployment: Deployment) -> Subject:
     moment = clock.now()
     shown = resource.render(deployment, moment)
-    asked_by, finished = claim.item.get("asked_by"), deployment.operation.finished_at
+    asked_by, finished = lease.item.get("asked_by"), deployment.operation.finished_at
     return Subject(
         message=blocks.operation(shown, asked_by, moment),
         digest=_digest(blocks.content(shown, asked_by)),
@@ -71,20 +71,20 @@ def _present(claim: work.Claim, deployment: Deployment) -> Subject:
     )
 
 
-def _superseded(claim: work.Claim, deployment: Deployment) -> Subject | None:
+def _superseded(lease: work.Lease, deployment: Deployment) -> Subject | None:
     """The record tells of a newer operation: what was last shown of this one, and how it ended.
 
     Nothing where nothing was shown: the newer operation has a message of its own.
     """
-    if "shown" not in claim.item:
+    if "shown" not in lease.item:
         return None
-    shown = json.loads(claim.item["shown"])
-    found, _ = store.list_events(deployment.id, limit=200, after=int(claim.item["sequence"]))
+    shown = json.loads(lease.item["shown"])
+    found, _ = store.list_events(deployment.id, limit=200, after=int(lease.item["sequence"]))
     end = next((event for event in found if event.type in ENDS), None)
     newer = deployment.operation
     shown["operation"]["status"] = ENDS[end.type] if end else "cancelled"
     shown["operation"]["finished_at"] = rfc3339(end.at if end else newer.started_at)
-    asked_by = claim.item.get("asked_by")
+    asked_by = lease.item.get("asked_by")
     message = blocks.operation(shown, asked_by, newer.started_at, superseded_by=newer.kind)
     return Subject(
         message=message,
@@ -95,15 +95,15 @@ def _superseded(claim: work.Claim, deployment: Deployment) -> Subject | None:
     )
 
 
-def _taken_back(claim: work.Claim) -> Subject | None:
+def _taken_back(lease: work.Lease) -> Subject | None:
     """There is no record any more: the API takes back a create that nobody could start."""
-    if "shown" not in claim.item:
+    if "shown" not in lease.item:
         return None
-    shown, moment = json.loads(claim.item["shown"]), clock.now()
+    shown, moment = json.loads(lease.item["shown"]), clock.now()
     shown["operation"]["status"] = "cancelled"
     shown["cost"]["usd_per_hour"] = 0  # nothing was made
-    message = blocks.operation(shown, claim.item.get("asked_by"), moment, withdrawn=True)
-    until = datetime.fromisoformat(claim.item["told_at"]) + messages.TOLD_WITHIN
+    message = blocks.operation(shown, lease.item.get("asked_by"), moment, withdrawn=True)
+    until = datetime.fromisoformat(lease.item["told_at"]) + messages.TOLD_WITHIN
     return Subject(message, _digest(message.blocks), is_last=True, until=until, known={})
 
 

@@ -11,62 +11,64 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 from chalicelib.domain import publication, quota
-from chalicelib.domain.deployment import DELETED_EVENT, EXPIRING_EVENT, Deployment
+from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NameTaken, NotFound, QuotaExceeded, Retryable
-from chalicelib.domain.parts import Event
+from chalicelib.domain.parts import Event, EventType
 from chalicelib.domain.quota import Use
 from chalicelib.domain.record import Status
 from chalicelib.platform.clock import rfc3339
-from chalicelib.store import domains, keys, table, work
-from chalicelib.store import quota_guard as usage
+from chalicelib.store import domains, keys, quota_guard, table, work
 
 Result = TypeVar("Result")
 
 WRITE_ATTEMPTS = 12
-# What a condition, a filter or an index needs beside the document that holds everything.
+# Attributes that conditions, filters and indexes need beside the document, which has everything.
 QUERIED = ("name", "owner", "status", "version", "purge_at")
 
 
 def get(deployment_id: str) -> Deployment | None:
-    """The deployment, by one consistent read."""
+    """The deployment, by one consistent read; None if it does not exist."""
     item = table.get_item(*keys.deployment(deployment_id))
     return Deployment.model_validate_json(item["document"]) if item else None
 
 
 def id_of_name(owner: str, name: str) -> str | None:
-    """The id of the owner's live deployment of that name."""
+    """The ID of the owner's live deployment with that name."""
     item = table.get_item(*keys.name(owner, name))
     return item["deployment_id"] if item else None
 
 
 def create(deployment: Deployment) -> Deployment:
-    """Writes a new record, its name and its events at once.
+    """Writes a new record, its name, its domain and its events in one transaction.
 
-    Raises `NameTaken` where the owner has a live deployment of that name, or anybody one of that
-    domain, `QuotaExceeded` where the owner has as much as it may.
+    Raises `NameTaken` if the owner has a live deployment with that name, or any owner has one with
+    that domain. Raises `QuotaExceeded` if the deployment would exceed the owner's quota.
     """
     key = keys.name(deployment.owner, deployment.name)
     name = table.put({**key.attributes, "deployment_id": deployment.id}, "attribute_not_exists(pk)")
-    taken = domains.changes(deployment, frozenset())
+    reserved = domains.changes(deployment, frozenset())
     for attempt in range(WRITE_ATTEMPTS):
         try:
-            return _write(deployment, None, [name, *usage.claim(deployment, Use()), *taken])
+            return _write(
+                deployment, None, [name, *quota_guard.reserve(deployment, Use()), *reserved]
+            )
         except QuotaExceeded:
-            _refuse_taken(deployment)  # that one needs no more of the quota, only its id
+            _refuse_taken_name(deployment)  # the caller needs the ID of that one, not more quota
             raise
         except table.Conflict:
-            _refuse_taken(deployment)
-            domains.refuse_taken(deployment, ())
-            # Another request of this owner got through meanwhile: is there room still?
+            _refuse_taken_name(deployment)
+            domains.check_available(deployment, ())
+            # Another request of this owner was faster: check the quota again.
             _wait(attempt)
-    raise Retryable(f"{deployment.id} could not be recorded")
+    raise Retryable(f"the record of {deployment.id} could not be written")
 
 
-def _refuse_taken(deployment: Deployment) -> None:
+def _refuse_taken_name(deployment: Deployment) -> None:
     taken_by = id_of_name(deployment.owner, deployment.name)
     if taken_by and taken_by != deployment.id:
         raise NameTaken(
@@ -76,16 +78,19 @@ def _refuse_taken(deployment: Deployment) -> None:
 
 
 def name_taken(owner: str, name: str, taken_by: str) -> str:
-    """By which deployment, and how that is: one that failed keeps its name until it is deleted."""
-    found = get(taken_by)
-    status = f", which is {found.status}" if found else ""
-    return f"{owner} has a deployment named {name} already: {taken_by}{status}"
+    """A text that says which deployment has the name, and its status.
+
+    A failed deployment keeps its name until it is deleted.
+    """
+    holder = get(taken_by)
+    status = f", which is {holder.status}" if holder else ""
+    return f"{owner} already has a deployment named {name}: {taken_by}{status}"
 
 
 def adopt(deployment: Deployment) -> Deployment | None:
-    """Writes a record for resources that had none; it reserves no name.
+    """Writes a record for resources without one. It reserves no name.
 
-    None where there is a record after all.
+    Returns None if the record exists by now.
     """
     try:
         return _write(deployment, expected_version=None)
@@ -114,24 +119,24 @@ def update_with_result(
             raise NotFound(f"There is no deployment {deployment_id}")
         before, held = quota.held(deployment), domains.held(deployment)
         result = change(deployment)
-        also = [*usage.claim(deployment, before), *domains.changes(deployment, held)]
+        also = [*quota_guard.reserve(deployment, before), *domains.changes(deployment, held)]
         try:
             return _write(deployment, deployment.version, also), result
         except table.Conflict:
-            domains.refuse_taken(deployment, held)
-            _wait(attempt)  # steps of parallel branches meet here
-    raise Retryable(f"{deployment_id} is written by too many at once")
+            domains.check_available(deployment, held)
+            _wait(attempt)  # parallel steps write the same record
+    raise Retryable(f"too many concurrent writes to the record of {deployment_id}")
 
 
 def _wait(attempt: int) -> None:
-    """Longer each time, with a jitter so that those who met do not meet again."""
+    """Waits longer after each attempt, with jitter, so that writers do not collide again."""
     time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 5)))
 
 
 def discard(deployment: Deployment) -> None:
-    """Takes back a record for which no execution could be started, with its name and events.
+    """Deletes a record whose execution could not be started, with its name, domains and events.
 
-    Raises `table.Conflict` when somebody wrote it since: an execution is at work after all.
+    Raises `table.Conflict` if the record was written since, because then an execution runs.
     """
     record = table.delete(
         *keys.deployment(deployment.id), "version = :version", {":version": deployment.version}
@@ -139,7 +144,7 @@ def discard(deployment: Deployment) -> None:
     sequences = range(1, deployment.events_written + 1)
     events = [table.delete(*keys.event(deployment.id, sequence)) for sequence in sequences]
     name = table.delete(*keys.name(deployment.owner, deployment.name))
-    table.transact([record, *events, name, *domains.given_back(deployment)])
+    table.transact([record, *events, name, *domains.release_all(deployment)])
 
 
 def list_deployments(
@@ -151,9 +156,9 @@ def list_deployments(
     statuses: tuple[str, ...] = (),
     show_deleted: bool = False,
 ) -> tuple[list[Deployment], str | None]:
-    """A page of deployments, newest first, and the position to go on from.
+    """A page of deployments, newest first, and the position of the next page, if any.
 
-    `owner` None means all owners. `after` is the position that the page before ended at.
+    `owner` None means all owners. `after` is the position where the previous page ended.
     """
     filters: list[str] = []
     names: dict[str, str] = {}
@@ -182,7 +187,7 @@ def list_deployments(
 
 
 def all_deployments() -> Iterator[Deployment]:
-    """Every deployment that is not deleted, newest first, page by page."""
+    """Every deployment that is not DELETED, newest first, page by page."""
     after: str | None = None
     while True:
         page, after = list_deployments(None, limit=100, after=after)
@@ -192,8 +197,8 @@ def all_deployments() -> Iterator[Deployment]:
 
 
 def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Event], int | None]:
-    """Events with a sequence above `after`, oldest first, and the sequence to go on from."""
-    found = table.query(
+    """Events after the sequence `after`, oldest first, and the `after` of the next page, if any."""
+    following = table.query(
         "pk = :pk AND sk BETWEEN :first AND :last",
         {
             ":pk": keys.deployment(deployment_id).pk,
@@ -202,35 +207,35 @@ def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Eve
         },
         ConsistentRead=True,
     )
-    items = _take(found, limit + 1)
+    items = list(islice(following, limit + 1))
     events = [Event.model_validate_json(item["document"]) for item in items[:limit]]
     return events, events[-1].sequence if len(items) > limit else None
 
 
 def last_event(deployment_id: str) -> int:
-    """The number of the last event of a deployment, whether or not its record is there still."""
-    found = table.query(
+    """The sequence of a deployment's last event, even if its record does not exist any more."""
+    newest = table.query(
         "pk = :pk AND begins_with(sk, :event)",
         {":pk": keys.deployment(deployment_id).pk, ":event": keys.EVENT},
         ScanIndexForward=False,
         Limit=1,
         ConsistentRead=True,
     )
-    last = next(iter(found), None)
+    last = next(newest, None)
     return int(keys.identifier(last["sk"])) if last else 0
 
 
-# --- inside --------------------------------------------------------------------------------
+# --- internal --------------------------------------------------------------------------------
 
 
 def _write(
     deployment: Deployment, expected_version: int | None, also: list[dict[str, Any]] | None = None
 ) -> Deployment:
-    """One transaction: the record if its version is the expected one, and its new events."""
+    """Writes the record, if its version is the expected one, and its new events."""
     events = deployment.new_events
     before = deployment.version, deployment.events_written
     deployment.version += 1
-    deployment.edition += any(event.type != EXPIRING_EVENT for event in events)
+    deployment.edition += any(event.type != EventType.EXPIRING for event in events)
     deployment.events_written += len(events)
     record = {
         **keys.deployment(deployment.id).attributes,
@@ -255,20 +260,23 @@ def _write(
         )
         for event in events
     ]
-    if any(event.type == DELETED_EVENT for event in events):
+    if any(event.type == EventType.DELETED for event in events):
         items += _release_name(deployment)
     try:
         table.transact(items)
     except table.Conflict:
-        deployment.version, deployment.events_written = before  # a create is tried again
+        deployment.version, deployment.events_written = before  # a create tries again
         raise
     deployment.new_events.clear()
     return deployment
 
 
 def _outbox(deployment: Deployment, event: Event) -> dict[str, Any]:
-    """What has the courier tell of an event. One that is published stays due until it has been told
-    on; of the others the courier brings messages up to date, and the next event does, too."""
+    """The attributes that make an event work for the courier.
+
+    A published event stays due until every receiver has it. Other events only refresh Slack
+    messages, and so does the next event.
+    """
     body = publication.published(deployment, event)
     if body is None:
         return {"wake": work.COURIER}
@@ -280,7 +288,7 @@ def _outbox(deployment: Deployment, event: Event) -> dict[str, Any]:
 
 
 def _release_name(deployment: Deployment) -> list[dict[str, Any]]:
-    """Nothing where another deployment has the name by now: after a second teardown of this one."""
+    """Releases the name, unless another deployment has it: after a second teardown of this one."""
     if id_of_name(deployment.owner, deployment.name) != deployment.id:
         return []
     return [
@@ -290,7 +298,3 @@ def _release_name(deployment: Deployment) -> list[dict[str, Any]]:
             {":id": deployment.id},
         )
     ]
-
-
-def _take(items: Iterable[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    return [item for _, item in zip(range(count), items, strict=False)]

@@ -16,46 +16,49 @@ from chalicelib.store import keys, table
 
 
 def held(deployment: Deployment) -> frozenset[str]:
-    """The domains that are this deployment's."""
+    """The domains that the deployment holds."""
     return frozenset() if deployment.status is Status.DELETED else frozenset(deployment.domains)
 
 
 def holder(domain: str) -> str | None:
-    """The id of the live deployment that the domain belongs to."""
+    """The ID of the live deployment that holds the domain."""
     item = table.get_item(*keys.domain(domain))
     return item["deployment_id"] if item else None
 
 
 def changes(deployment: Deployment, before: frozenset[str]) -> list[dict[str, Any]]:
-    """What the transaction that writes the record holds beside it, for `table.transact`.
+    """The changes of domains for the transaction that writes the record.
 
-    `before`: what it held as it was read. One that is torn down a second time takes nothing again:
-    its domain may be another's by now.
+    `before` is what the deployment held when it was read. A second teardown reserves nothing again,
+    because the domain may belong to another deployment now.
     """
     after = held(deployment)
-    taken = after - before if deployment.status is not Status.DELETING else ()
-    return [_take(domain, deployment.id) for domain in sorted(taken)] + [
-        _give_back(domain) for domain in sorted(before - after) if holder(domain) == deployment.id
+    reserved = after - before if deployment.status is not Status.DELETING else ()
+    return [_reserve(domain, deployment.id) for domain in sorted(reserved)] + [
+        _release(domain) for domain in sorted(before - after) if holder(domain) == deployment.id
     ]
 
 
-def given_back(deployment: Deployment) -> list[dict[str, Any]]:
-    """All that it holds, for the transaction that takes its record back."""
-    return [_give_back(domain) for domain in sorted(held(deployment))]
+def release_all(deployment: Deployment) -> list[dict[str, Any]]:
+    """Releases all domains of the deployment, for the transaction that deletes its record."""
+    return [_release(domain) for domain in sorted(held(deployment))]
 
 
-def refuse_taken(deployment: Deployment, before: Iterable[str]) -> None:
-    """After a write that failed: raises `NameTaken` where another holds a domain that it wants.
+def check_available(deployment: Deployment, before: Iterable[str]) -> None:
+    """After a write failed: raises `NameTaken` if another deployment holds a domain that it needs.
 
-    Whose that is may be another owner's affair, so it is not told.
+    The error does not name that deployment, because another owner may own it.
     """
     for domain in sorted(held(deployment).difference(before)):
         if holder(domain) not in (None, deployment.id):
-            message = f"{domain} belongs to another live deployment: delete that, or choose another"
+            message = (
+                f"{domain} belongs to another live deployment. "
+                "Delete that one or choose another domain"
+            )
             raise NameTaken(message, errors=[{"field": "domain", "message": message}])
 
 
-def _take(domain: str, deployment_id: str) -> dict[str, Any]:
+def _reserve(domain: str, deployment_id: str) -> dict[str, Any]:
     return table.put(
         {**keys.domain(domain).attributes, "deployment_id": deployment_id},
         "attribute_not_exists(pk) OR deployment_id = :id",
@@ -63,5 +66,5 @@ def _take(domain: str, deployment_id: str) -> dict[str, Any]:
     )
 
 
-def _give_back(domain: str) -> dict[str, Any]:
+def _release(domain: str) -> dict[str, Any]:
     return table.delete(*keys.domain(domain))

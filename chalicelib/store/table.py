@@ -1,9 +1,9 @@
-"""The table in DynamoDB, item by item. What the items are is `store.py`'s, `tokens.py`'s and
-`api/idempotency.py`'s business.
+"""Access to the DynamoDB table: items as Python dicts, conditional writes, queries.
 
-A transaction even where one item is written: its client token, which botocore fills in, makes
-botocore's own retry after a lost answer harmless, where a plain conditional put would meet its own
-write and take it for somebody else's.
+Every conditional write is a transaction, even of one item. botocore adds a client request token
+to a transaction, so its retry after a lost response is harmless. The retry of a plain conditional
+put would meet its own write, and report a conflict.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from chalicelib.domain.errors import Throttled
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 
-# The most keys of one BatchGetItem, and how often what it left out is asked for again.
+# The most keys of one BatchGetItem call, and how often unprocessed keys are requested again.
 BATCH = 100
 BATCH_ATTEMPTS = 5
-# The indexes that are listed from, by `created_key`, and what they are divided by.
+# The indexes that `newest` lists from, and their partition keys. Their sort key is `created_key`.
 INDEXES = {"by_owner": "owner", "everything": "record_type"}
 
 
 class Conflict(Exception):
-    """Somebody else wrote between our read and our write."""
+    """The condition of a write does not hold: somebody else has written the item."""
 
 
 def get_item(pk: str, sk: str) -> dict[str, Any] | None:
-    """One item of the table by a consistent read, or None."""
+    """One item, by a consistent read; None if it does not exist."""
     answer = aws.client("dynamodb").get_item(
         TableName=settings().table_name, Key=key(pk, sk), ConsistentRead=True
     )
@@ -36,37 +36,37 @@ def get_item(pk: str, sk: str) -> dict[str, Any] | None:
 
 
 def get_items(keys: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    """The items of these (pk, sk) by consistent reads, in no order; those that are not there are
-    left out. Raises `Throttled`.
+    """The items that exist of these (pk, sk), by consistent reads, in no order. Raises `Throttled`.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
     """
-    found: list[dict[str, Any]] = []
-    left = [key(*pair) for pair in keys]
-    for _ in range(BATCH_ATTEMPTS + len(left) // BATCH):
-        if not left:
-            return found
-        asked = {"Keys": left[:BATCH], "ConsistentRead": True}
-        answer = aws.client("dynamodb").batch_get_item(RequestItems={settings().table_name: asked})
-        found += map(deserialized, answer["Responses"].get(settings().table_name, []))
-        # An answer ends at 16 MB, or where the table is throttled: the rest is asked for again.
-        rest = answer.get("UnprocessedKeys", {}).get(settings().table_name, {}).get("Keys", [])
-        left = rest + left[BATCH:]
+    name = settings().table_name
+    items: list[dict[str, Any]] = []
+    remaining = [key(*pair) for pair in keys]
+    for _ in range(BATCH_ATTEMPTS + len(remaining) // BATCH):
+        if not remaining:
+            return items
+        batch = {"Keys": remaining[:BATCH], "ConsistentRead": True}
+        answer = aws.client("dynamodb").batch_get_item(RequestItems={name: batch})
+        items += map(deserialized, answer["Responses"].get(name, []))
+        # A response ends at 16 MB, or if the table is throttled: request the rest again.
+        unprocessed = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys", [])
+        remaining = unprocessed + remaining[BATCH:]
     raise Throttled("DynamoDB throttled the read of an owner's deployments")
 
 
 def put_item(item: dict[str, Any], condition: str, values: dict[str, Any]) -> None:
-    """Writes an item (`pk`, `sk`, attributes; None is left out). Raises `Conflict`."""
+    """Writes an item, without attributes that are None. Raises `Conflict`."""
     transact([put(item, condition, values)])
 
 
 def delete_item(pk: str, sk: str, condition: str, values: dict[str, Any]) -> None:
-    """Deletes an item. Raises `Conflict` where the condition does not hold."""
+    """Deletes an item. Raises `Conflict` if the condition does not hold."""
     transact([delete(pk, sk, condition, values)])
 
 
 def transact(items: list[dict[str, Any]]) -> None:
-    """Writes all or none. Raises `Conflict` where a condition does not hold, or `Throttled`."""
+    """Writes all or none. Raises `Conflict` if a condition does not hold, or `Throttled`."""
     dynamodb = aws.client("dynamodb")
     try:
         dynamodb.transact_write_items(TransactItems=items)
@@ -75,18 +75,27 @@ def transact(items: list[dict[str, Any]]) -> None:
         if reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
             raise Conflict from error
         if reasons & {"ThrottlingError", "ProvisionedThroughputExceeded"}:
-            raise Throttled("DynamoDB throttled the record's write") from error
+            raise Throttled("DynamoDB throttled the write of a record") from error
         raise
     except dynamodb.exceptions.TransactionInProgressException as error:
         raise Conflict from error
 
 
+def try_transact(items: list[dict[str, Any]]) -> bool:
+    """As `transact`, but returns False instead of raising `Conflict`."""
+    try:
+        transact(items)
+    except Conflict:
+        return False
+    return True
+
+
 def query(condition: str, values: dict[str, Any], **more: Any) -> Iterator[dict[str, Any]]:
-    """The items that a Query finds, page by page as they are taken.
+    """The items that a Query returns, page by page as they are consumed.
 
     Args:
         condition: the key condition.
-        values: what stands for its names, and for those of a filter, in Python's types.
+        values: the values in the condition and in a filter, as Python types.
         more: further parameters of DynamoDB's Query.
     """
     pages = (
@@ -113,16 +122,16 @@ def newest(
     names: dict[str, str],
     values: dict[str, Any],
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """A page of an index of INDEXES, newest first, and the position to go on from.
+    """A page of an index of INDEXES, newest first, and the position of the next page, if any.
 
     Args:
-        after: the position that the page before ended at: a key, not a count, so additions and
-            removals in between shift nothing.
-        filters: conditions that all must hold, with `names` and `values` for what stands in them.
+        after: the position where the previous page ended. It is a key, not a count, so additions
+            and removals in between do not shift the pages.
+        filters: conditions that must all hold; `names` and `values` define their placeholders.
     """
     condition = "#partition = :partition" + (" AND created_key < :after" if after else "")
     more: dict[str, Any] = {"FilterExpression": " AND ".join(filters)} if filters else {}
-    found = query(
+    matching = query(
         condition,
         {":partition": partition, **({":after": after} if after else {}), **values},
         IndexName=index,
@@ -130,7 +139,7 @@ def newest(
         ScanIndexForward=False,
         **more,
     )
-    items = list(islice(found, limit + 1))
+    items = list(islice(matching, limit + 1))
     page = items[:limit]
     return page, page[-1]["created_key"] if len(items) > limit else None
 
@@ -170,10 +179,10 @@ def update(
     change: dict[str, Any] | None = None,
     remove: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """An update for `transact`: sets the attributes of `change`, takes away those of `remove`.
+    """An update for `transact`: sets the attributes in `change`, removes those in `remove`.
 
     Args:
-        condition: with `values` for what stands in it; attributes by their own names.
+        condition: names attributes directly; `values` defines its placeholders.
     """
     change = change or {}
     sets = ", ".join(f"#{name} = :new_{name}" for name in change)
@@ -190,9 +199,9 @@ def update(
         "ConditionExpression": condition,
         "ExpressionAttributeNames": {f"#{name}": name for name in (*change, *remove)},
     }
-    given = {**{f":new_{name}": value for name, value in change.items()}, **(values or {})}
-    if given:
-        update["ExpressionAttributeValues"] = serialized(given)
+    placeholders = {**{f":new_{name}": value for name, value in change.items()}, **(values or {})}
+    if placeholders:
+        update["ExpressionAttributeValues"] = serialized(placeholders)
     return {"Update": update}
 
 
@@ -201,7 +210,7 @@ def key(pk: str, sk: str) -> dict[str, Any]:
 
 
 def serialized(item: dict[str, Any]) -> dict[str, Any]:
-    """As DynamoDB wants it. None is left out, for no index key may be null."""
+    """An item in DynamoDB's types, without None: a key of an index must not be null."""
     from boto3.dynamodb.types import TypeSerializer
 
     serializer = TypeSerializer()
@@ -209,7 +218,7 @@ def serialized(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def deserialized(item: dict[str, Any]) -> dict[str, Any]:
-    """As Python has it."""
+    """An item in Python's types."""
     from boto3.dynamodb.types import TypeDeserializer
 
     deserializer = TypeDeserializer()

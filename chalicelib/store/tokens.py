@@ -1,10 +1,10 @@
-"""Bearer tokens: made once, shown once, stored as a hash.
+"""Bearer tokens: shown once when they are created, and stored as a hash.
 
-A token is 256 random bits, so a plain SHA-256 is enough: there is no dictionary to try.
+A token has 256 random bits, so a plain SHA-256 is safe: there is no dictionary to try.
 
-Two items of the table, written and deleted in one transaction: `TOKEN#<hash>` is what the
-authorizer finds by a token, `TOKENS` / `<token id>` is what an admin lists and revokes by an id,
-neither by a scan. Times are RFC 3339 text in UTC to the millisecond, which sorts as time does.
+A token has two items, written and deleted in one transaction, so that nothing needs a scan. The
+authorizer reads `keys.token` by the hash. Admins list and revoke `keys.listed_token` by the ID.
+Times are RFC 3339 text in UTC with milliseconds, so they sort in order of time.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from chalicelib.store import keys, table
 
 SCOPES = ("read", "deploy", "admin")
 PREFIX = "slw_"
-# It stands in keys of the table and in the tag `slipway:owner` of every resource.
+# An owner is part of keys of the table, and the value of the tag `slipway:owner`.
 OWNER_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 OWNER_RULE = "must be 1 to 63 of a-z, 0-9, dot, hyphen and _, with a letter or digit at both ends"
 ID_PATTERN = re.compile(r"tok_[0-9a-f]{16}", re.ASCII)
-# `last_used_at` is that exact: a write for each use would cost more than the use.
+# How exact `last_used_at` is: a write for each use would cost more than the use.
 LAST_USE_EVERY = timedelta(hours=1)
-# An expired token stays listed so long, for whoever asks why a job is refused since yesterday.
+# How long an expired token stays listed, to explain why its requests are refused.
 KEPT_EXPIRED = timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes a request: the token's owner, what the token may do, its id and its end."""
+    """Who makes a request: the token's owner, its scopes, its ID and its expiry."""
 
     owner: str
     scopes: frozenset[str]
@@ -50,7 +50,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Token:
-    """What is known of a token, which itself is known to its holder alone."""
+    """What is stored about a token. Only its holder has the token itself."""
 
     id: str
     owner: str
@@ -65,12 +65,12 @@ class Token:
 
 
 def token_hash(token: str) -> str:
-    """The hash under which a token is stored."""
+    """The hash by which a token is stored."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def has_expired(expires_at: str | None, moment: datetime) -> bool:
-    """Whether a token with this end is none any more."""
+    """Whether a token with this expiry is expired."""
     return expires_at is not None and expires_at <= clock.rfc3339(moment)
 
 
@@ -83,15 +83,20 @@ def issue(
     created_at: datetime | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[str, str]:
-    """Makes a token and stores its hash: (token id, token). The token is nowhere else afterwards.
+    """Creates a token, stores its hash, and returns (token ID, token). The token is not stored.
 
-    `client` is a boto3 DynamoDB client. `created_at` None is now, `expires_at` None never.
-    Raises `ValueError` for an unknown scope or an owner that is no name.
+    Args:
+        client: a boto3 DynamoDB client.
+        created_at: None means now.
+        expires_at: None means never.
+
+    Raises:
+        ValueError: a scope is unknown, no scope is given, or the owner is invalid.
     """
     unknown = set(scopes) - set(SCOPES)
     if unknown or not scopes:
         given = ", ".join(sorted(unknown)) or "none"
-        raise ValueError(f"scopes must be some of {', '.join(SCOPES)}, not {given}")
+        raise ValueError(f"scopes must be one or more of {', '.join(SCOPES)}, not {given}")
     if not re.fullmatch(OWNER_PATTERN, owner):
         raise ValueError(f"owner {OWNER_RULE}")
     token_id, token = f"tok_{secrets.token_hex(8)}", PREFIX + secrets.token_urlsafe(32)
@@ -103,7 +108,7 @@ def issue(
     }
     if expires_at:
         known["expires_at"] = clock.rfc3339(expires_at)
-        # Seconds since 1970. DynamoDB may take days over it, and each item goes by itself:
+        # Seconds since 1970. DynamoDB may delete the items days later, and one before the other:
         # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
         known["purge_at"] = int((expires_at + KEPT_EXPIRED).timestamp())
     hashed = token_hash(token)
@@ -124,20 +129,20 @@ def issue(
 
 
 def find(token: str) -> Token | None:
-    """What is known of a token, expired or not, or None."""
+    """The stored data of a token, even if it is expired; None if it does not exist."""
     item = table.get_item(*keys.token(token_hash(token)))
     return _token(item) if item else None
 
 
 def note_use(token: str, known: Token, moment: datetime) -> None:
-    """Writes when the token was last used, where the last note of it is old. Never raises."""
+    """Records when the token was last used, if the recorded time is old. Never raises."""
     stale = clock.rfc3339(moment - LAST_USE_EVERY)
     if known.last_used_at is not None and known.last_used_at > stale:
         return
     dynamodb = aws.client("dynamodb")
     try:
-        # The item that says whether to write comes last: half a note is written again. And on
-        # condition that it is there, for an update would make a revoked token anew.
+        # `known` comes from the item that is written last, so an interrupted write is repeated.
+        # The condition prevents that the update creates a revoked token again.
         for key in (keys.listed_token(known.id), keys.token(token_hash(token))):
             dynamodb.update_item(
                 TableName=settings().table_name,
@@ -147,25 +152,25 @@ def note_use(token: str, known: Token, moment: datetime) -> None:
                 ExpressionAttributeValues=table.serialized({":moment": clock.rfc3339(moment)}),
             )
     except Exception as error:
-        # A request must not fail for a note about it.
+        # A request must not fail because its use cannot be recorded.
         logger.warning("use of a token not noted", extra={"token": known.id, "reason": str(error)})
 
 
 def list_tokens() -> list[Token]:
-    """Every token that is not revoked, of all owners, newest first; the expired ones too."""
+    """Every token of all owners that is not revoked, newest first, including expired ones."""
     listed = table.query("pk = :pk", {":pk": keys.TOKENS}, ConsistentRead=True)
     return sorted(map(_token, listed), key=lambda t: (t.created_at, t.id), reverse=True)
 
 
 def exists(token_id: str) -> bool:
-    """Whether the token is not revoked, by the table itself and not by an answer that was kept."""
+    """Whether the token is not revoked, by a read of the table and not from a cache."""
     return _listed_item(token_id) is not None
 
 
 def revoke(token_id: str) -> None:
-    """Deletes a token: the authorizer does not find it any more.
+    """Deletes a token, so that the authorizer does not accept it any more.
 
-    Raises `NotFound` where there is none, `Retryable` where somebody writes it at this moment.
+    Raises `NotFound` if it does not exist, `Retryable` if it is being written.
     """
     missing = NotFound(f"There is no token {token_id}")
     item = _listed_item(token_id)
@@ -173,22 +178,22 @@ def revoke(token_id: str) -> None:
         raise missing
     dynamodb = aws.client("dynamodb")
     listed = table.delete(*keys.listed_token(token_id), "attribute_exists(pk)")
-    # Without a condition: of an expired token DynamoDB may have taken this one already.
-    found_by_hash = table.delete(*keys.token(item["token_hash"]))
+    # Without a condition, because DynamoDB may have deleted this item of an expired token already.
+    by_hash = table.delete(*keys.token(item["token_hash"]))
     try:
-        dynamodb.transact_write_items(TransactItems=[listed, found_by_hash])
+        dynamodb.transact_write_items(TransactItems=[listed, by_hash])
     except dynamodb.exceptions.TransactionCanceledException as error:
         reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
         if "ConditionalCheckFailed" in reasons:
             raise missing from error
-        raise Retryable(f"token {token_id} is being written, it is not revoked yet") from error
+        raise Retryable(f"token {token_id} is not revoked, because it is being written") from error
 
 
-# --- inside --------------------------------------------------------------------------------
+# --- internal --------------------------------------------------------------------------------
 
 
 def _listed_item(token_id: str) -> dict[str, Any] | None:
-    # Not every text can be a key: one of DynamoDB's is neither empty nor longer than 1024 bytes.
+    # Not every text can be a sort key: DynamoDB allows 1 to 1024 bytes.
     return table.get_item(*keys.listed_token(token_id)) if ID_PATTERN.fullmatch(token_id) else None
 
 

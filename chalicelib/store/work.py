@@ -1,21 +1,21 @@
 """Work that an item of the table asks for, done by a function that the item wakes.
 
-An item with `worker` and `due_at` is work that is not done: it stands in the index `due` until it
-is. `wake` beside them has the table's stream wake the worker at once; a sweep every minute finds
-what came due later, and what a worker that died has left. So nothing is lost between a write and
-what must follow from it, and what is done may be done twice: a worker's calls carry an id.
+An item with `worker` and `due_at` is open work, and is in the index `due`. If it also has `wake`,
+the table's stream invokes the worker at once. A sweep every minute finds work that became due
+later, and work of a worker that died. So nothing is lost between a write and what must follow from
+it. Work may be done twice, so a worker's calls carry an ID.
 
-| attribute | what |
+| attribute | meaning |
 |---|---|
-| `worker`  | the function that does it: COURIER or CHAT_WORKER |
-| `due_at`  | RFC 3339: from when on; while somebody is at it, when that one is dead for sure |
-| `wake`    | the worker's name, where the stream is to wake it; the claim takes it away |
-| `lease`   | who is at it |
+| `worker`  | the function that does the work: COURIER or CHAT_WORKER |
+| `due_at`  | RFC 3339: when the work is due; while it is leased, when the lease ends |
+| `wake`    | the worker's name, if the stream is to invoke it; taking the lease removes it |
+| `lease`   | a random value that identifies the lease |
 
-To ask again for what somebody may be at: `due_now`, by an update. The one at it cannot end it then:
-the work is done once more.
+To request work again that may be leased, update its item with `due_now`. The holder of the lease
+cannot end the work then, and it is done once more.
 
-The stream's filters are in `infra/resources.json`.
+The filters of the stream are in `infra/resources.json`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from chalicelib.platform.clock import now, rfc3339
+from chalicelib.platform import clock
+from chalicelib.platform.clock import rfc3339
 from chalicelib.store import table
+from chalicelib.store.keys import Key
 
 COURIER = "courier"
 CHAT_WORKER = "chat_worker"
@@ -36,17 +38,20 @@ MOST_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
-class Claim:
-    """An item that is this invocation's to work on until its lease has passed."""
+class Lease:
+    """An item that only this invocation works on, until the lease ends.
+
+    `token` identifies the lease.
+    """
 
     pk: str
     sk: str
-    lease: str
+    token: str
     item: dict[str, Any]
 
 
 def due(worker: str, at: datetime) -> dict[str, str]:
-    """The attributes of an item that the sweep is to find from `at` on."""
+    """The attributes of an item that the sweep finds from `at` on."""
     return {"worker": worker, "due_at": rfc3339(at)}
 
 
@@ -55,91 +60,81 @@ def due_now(worker: str, at: datetime) -> dict[str, str]:
     return {**due(worker, at), "wake": worker}
 
 
-def claim(pk: str, sk: str, lease: timedelta) -> Claim | None:
-    """Takes an item that is due, for so long; None where it is not due, done, or another's."""
-    moment, mark = now(), secrets.token_hex(8)
-    taken = table.update(
+def acquire(pk: str, sk: str, duration: timedelta) -> Lease | None:
+    """Leases an item that is due. None if it is not due, done, or leased by someone else."""
+    moment, token = clock.now(), secrets.token_hex(8)
+    leased = table.update(
         pk,
         sk,
         "attribute_exists(worker) AND (attribute_exists(wake) OR due_at <= :now)",
         values={":now": rfc3339(moment)},
-        change={"due_at": rfc3339(moment + lease), "lease": mark},
+        change={"due_at": rfc3339(moment + duration), "lease": token},
         remove=("wake",),
     )
-    try:
-        table.transact([taken])
-    except table.Conflict:
+    if not table.try_transact([leased]):
         return None
     item = table.get_item(pk, sk)
-    return Claim(pk, sk, mark, item) if item and item.get("lease") == mark else None
+    return Lease(pk, sk, token, item) if item and item.get("lease") == token else None
 
 
-def done(claim: Claim, **change: Any) -> bool:
-    """Ends the work, with `change` written to the item (None takes an attribute away).
+def done(lease: Lease, **change: Any) -> bool:
+    """Ends the work and writes `change` to the item; None removes an attribute.
 
-    Where it was asked for again meanwhile the change is written and the work stays due. False where
-    the lease was lost.
+    If the work was requested again during the lease, `change` is written and the work stays due.
+    Returns False if the lease was lost.
     """
-    return _written(settling(claim, change, None)) or again(claim, now(), **change)
+    ended = table.try_transact([settling(lease, change, None)])
+    return ended or again(lease, clock.now(), **change)
 
 
-def again(claim: Claim, at: datetime, **change: Any) -> bool:
-    """Leaves the work for later, likewise."""
-    return _written(settling(claim, change, at))
+def again(lease: Lease, at: datetime, **change: Any) -> bool:
+    """Ends the lease, and leaves the work due at `at`. Otherwise as `done`."""
+    return table.try_transact([settling(lease, change, at)])
 
 
-def settling(claim: Claim, change: dict[str, Any], at: datetime | None) -> dict[str, Any]:
-    """The same as an item for `table.transact`: left until `at`, or done where that is None and it
-    was not asked for again."""
-    mine = "lease = :lease"
+def settling(lease: Lease, change: dict[str, Any], at: datetime | None) -> dict[str, Any]:
+    """The write of `again` for `table.transact`. If `at` is None, the write of `done`, which fails
+    if the work was requested again."""
+    held = "lease = :lease"
     if at is None:
         ended = ("worker", "due_at", "lease")
-        return _update(claim, f"{mine} AND attribute_not_exists(wake)", change, ended)
-    return _update(claim, mine, {**change, "due_at": rfc3339(at)}, ("lease",))
+        return _update(lease, f"{held} AND attribute_not_exists(wake)", change, ended)
+    return _update(lease, held, {**change, "due_at": rfc3339(at)}, ("lease",))
 
 
 def list_due(worker: str) -> list[tuple[str, str]]:
-    """The keys (pk, sk) of what is due, the longest first, at most MOST_AT_ONCE."""
+    """The keys of the work that is due, the longest due first, at most MOST_AT_ONCE."""
     return list(islice(all_due(worker), MOST_AT_ONCE))
 
 
 def all_due(worker: str) -> Iterator[tuple[str, str]]:
-    """The keys of all that is due by now, likewise, page by page as they are taken.
+    """The keys of all work that is due, the longest due first, page by page as they are consumed.
 
-    The index may lag the table by a moment: a claim decides.
+    The index may lag behind the table for a moment; `acquire` decides.
     """
-    found = table.query(
+    items = table.query(
         "worker = :worker AND due_at <= :now",
-        {":worker": worker, ":now": rfc3339(now())},
+        {":worker": worker, ":now": rfc3339(clock.now())},
         IndexName="due",
     )
-    return ((item["pk"], item["sk"]) for item in found)
+    return (Key(item["pk"], item["sk"]) for item in items)
 
 
 def woken_by(event: dict[str, Any]) -> list[dict[str, Any]]:
-    """The items whose writes an event of the table's stream tells of, as they were then."""
+    """The items in an event of the table's stream, as they were written."""
     images = (record["dynamodb"].get("NewImage") for record in event.get("Records", []))
     return [table.deserialized(image) for image in images if image]
 
 
-def _written(settled: dict[str, Any]) -> bool:
-    try:
-        table.transact([settled])
-    except table.Conflict:
-        return False
-    return True
-
-
 def _update(
-    claim: Claim, condition: str, change: dict[str, Any], remove: tuple[str, ...]
+    lease: Lease, condition: str, change: dict[str, Any], remove: tuple[str, ...]
 ) -> dict[str, Any]:
-    # None is no value of an attribute: it goes.
-    gone = tuple(name for name, value in change.items() if value is None)
+    removed = tuple(name for name, value in change.items() if value is None)
     return table.update(
-        claim.pk,
-        claim.sk,
+        lease.pk,
+        lease.sk,
         condition,
-        values={":lease": claim.lease},
+        values={":lease": lease.token},
         change={name: value for name, value in change.items() if value is not None},
-        remove=(*remove, *gone),
+        remove=(*remove, *removed),
     )

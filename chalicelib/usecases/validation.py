@@ -97,7 +97,7 @@ def _quota(deployment: Deployment) -> Check:
         "quota",
         "failed",
         QuotaExceeded.code,
-        quota.told(deployment.owner, exceeded),
+        quota.explanation(deployment.owner, exceeded),
         quota.fix(exceeded, quota_guard.limits()),
         quota.members(exceeded),
     )

@@ -24,7 +24,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.domain.errors import NotFound, Retryable
-from chalicelib.platform.clock import now, rfc3339
+from chalicelib.domain.publication import DeliveryStatus
+from chalicelib.platform import clock
+from chalicelib.platform.clock import rfc3339
 from chalicelib.store import keys, table, work
 
 ID_PATTERN = re.compile(r"dlv_[0-9a-f]{32}", re.ASCII)
@@ -56,7 +58,7 @@ class Delivery:
     sequence: int
     url: str
     subscription_id: str | None
-    status: str
+    status: DeliveryStatus
     next_try_at: str | None
     tries: tuple[Try, ...]
     created_at: str
@@ -74,7 +76,7 @@ def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> 
 
     It wakes nobody: whoever writes it also does it, and the sweep finds what is left.
     """
-    told, moment = json.loads(event["published"]), now()
+    told, moment = json.loads(event["published"]), clock.now()
     deployment, sequence = told["data"]["deployment"], told["data"]["sequence"]
     made = _id(event_id(event["pk"], event["sk"]), url, subscription_id)
     item = {
@@ -91,7 +93,7 @@ def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> 
         "sequence": sequence,
         "url": url,
         "subscription_id": subscription_id,
-        "status": "pending",
+        "status": DeliveryStatus.PENDING,
         "tries": "[]",
         "tried": 0,
         "created_at": rfc3339(moment),
@@ -127,7 +129,7 @@ def read(item: dict[str, Any]) -> Delivery:
         sequence=int(item["sequence"]),
         url=item["url"],
         subscription_id=item.get("subscription_id"),
-        status=item["status"],
+        status=DeliveryStatus(item["status"]),
         next_try_at=item.get("due_at"),
         tries=tuple(Try(**each) for each in json.loads(item["tries"])),
         created_at=item["created_at"],
@@ -142,14 +144,14 @@ def body_of(item: dict[str, Any]) -> str | None:
     return str(event["published"]) if event else None
 
 
-def end(claim: work.Claim, status: str, attempt: Try) -> None:
+def end(lease: work.Lease, status: DeliveryStatus, attempt: Try) -> None:
     """The delivery is `delivered` or `failed`."""
-    work.done(claim, status=status, **_tried(claim, attempt), purge_at=_purge_at(now()))
+    work.done(lease, status=status, **_tried(lease, attempt), purge_at=_purge_at(clock.now()))
 
 
-def leave(claim: work.Claim, at: datetime, attempt: Try) -> None:
+def leave(lease: work.Lease, at: datetime, attempt: Try) -> None:
     """The delivery is tried again at that time."""
-    work.again(claim, at, status="pending", **_tried(claim, attempt))
+    work.again(lease, at, status=DeliveryStatus.PENDING, **_tried(lease, attempt))
 
 
 def redeliver(delivery_id: str) -> Delivery:
@@ -159,10 +161,10 @@ def redeliver(delivery_id: str) -> Delivery:
     """
     pk, sk = key(delivery_id)
     for _ in range(REDELIVER_ATTEMPTS):
-        moment = now()
+        moment = clock.now()
         change = {
             **work.due_now(work.COURIER, moment),
-            "status": "pending",
+            "status": DeliveryStatus.PENDING,
             "tried": 0,
             "purge_at": _purge_at(moment),
         }
@@ -227,10 +229,10 @@ def _purge_at(moment: datetime) -> int:
     return int((moment + KEPT).timestamp())
 
 
-def _tried(claim: work.Claim, attempt: Try) -> dict[str, Any]:
-    known = [*json.loads(claim.item["tries"]), attempt.__dict__]
+def _tried(lease: work.Lease, attempt: Try) -> dict[str, Any]:
+    known = [*json.loads(lease.item["tries"]), attempt.__dict__]
     return {
         "tries": json.dumps(known[-MOST_TRIES_KEPT:]),
-        "tried": int(claim.item["tried"]) + 1,
-        "first_try_at": claim.item.get("first_try_at") or attempt.at,
+        "tried": int(lease.item["tried"]) + 1,
+        "first_try_at": lease.item.get("first_try_at") or attempt.at,
     }

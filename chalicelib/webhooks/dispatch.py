@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib import __version__
+from chalicelib.domain.publication import DeliveryStatus
 from chalicelib.platform import clock, public_addresses
 from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.deadline import Connections, within
@@ -31,22 +32,22 @@ class Answered:
     retry_after: str | None
 
 
-def deliver(claim: work.Claim) -> bool:
+def deliver(lease: work.Lease) -> bool:
     """Tries a delivery once, and notes what came of it.
 
     Returns:
         Whether the receiver answered, so that its next delivery may be tried in the same run.
     """
-    delivery, body = deliveries.read(claim.item), deliveries.body_of(claim.item)
+    delivery, body = deliveries.read(lease.item), deliveries.body_of(lease.item)
     began = clock.now()
     ended = _unwanted(delivery, body)
     if ended or body is None:
-        deliveries.end(claim, "failed", _try(began, None, ended))
+        deliveries.end(lease, DeliveryStatus.FAILED, _try(began, None, ended))
         return True
     answered, error = _call(delivery, body, began)
     attempt = _try(began, answered, error)
     logger.info("webhook tried", extra={"delivery": delivery.id, **attempt.__dict__})
-    _settle(claim, delivery, attempt, answered)
+    _settle(lease, delivery, attempt, answered)
     return answered is not None
 
 
@@ -107,9 +108,9 @@ def _fault(status: int) -> str | None:
     return f"answered {status}"
 
 
-def _settle(claim: work.Claim, delivery: Delivery, attempt: Try, answered: Answered | None) -> None:
+def _settle(lease: work.Lease, delivery: Delivery, attempt: Try, answered: Answered | None) -> None:
     if attempt.error is None:
-        deliveries.end(claim, "delivered", attempt)
+        deliveries.end(lease, DeliveryStatus.DELIVERED, attempt)
         return
     status = answered.status if answered else None
     moment = clock.now()
@@ -125,9 +126,9 @@ def _settle(claim: work.Claim, delivery: Delivery, attempt: Try, answered: Answe
             delivery.tried + 1, first, moment, retry_schedule.retry_after(wanted, moment)
         )
     if at is None:
-        deliveries.end(claim, "failed", attempt)
+        deliveries.end(lease, DeliveryStatus.FAILED, attempt)
     else:
-        deliveries.leave(claim, at, attempt)
+        deliveries.leave(lease, at, attempt)
 
 
 def _try(began: datetime, answered: Answered | None, error: str | None) -> Try:

@@ -29,7 +29,7 @@ class Subscription(answers.Shape):
 
     id: str
     url: str
-    types: list[publication.EventType]
+    types: list[publication.PublishedType]
     created_at: answers.Moment
     disabled_at: answers.Moment | None
     disabled_reason: str | None
@@ -55,7 +55,7 @@ class Delivery(answers.Shape):
 
     id: str
     event_id: str = Field(description="The header `webhook-id` of every try.")
-    type: publication.EventType
+    type: publication.PublishedType
     deployment: str
     owner: str
     sequence: int
@@ -86,7 +86,7 @@ class SubscriptionRequest(BaseModel):
             "maxLength": web_address.MOST_CHARACTERS,
         },
     )
-    types: list[publication.EventType] | None = Field(
+    types: list[publication.PublishedType] | None = Field(
         None,
         min_length=1,
         description="The types of events to post. The default is all types.",

@@ -8,13 +8,13 @@ from chalicelib.store import table, work
 from chalicelib.webhooks import deliveries, subscriptions
 
 
-def fan_out(claim: work.Claim) -> list[tuple[str, str]]:
+def fan_out(lease: work.Lease) -> list[tuple[str, str]]:
     """Makes the deliveries of an event's item, and ends the item's work with that; their keys.
 
     In one transaction: a function that dies before it leaves the event due, and one that dies after
     it leaves the deliveries due. Raises `table.Conflict` where the lease was lost.
     """
-    event = claim.item
+    event = lease.item
     kind = json.loads(event["published"])["type"]
     receivers: list[tuple[str, str | None]] = [
         (each.url, each.id)
@@ -24,5 +24,5 @@ def fan_out(claim: work.Claim) -> list[tuple[str, str]]:
     if event.get("callback_url"):
         receivers.append((event["callback_url"], None))
     puts = [deliveries.put(event, url, subscription) for url, subscription in receivers]
-    table.transact([*puts, work.settling(claim, {}, None)])
+    table.transact([*puts, work.settling(lease, {}, None)])
     return [(put["Put"]["Item"]["pk"]["S"], put["Put"]["Item"]["sk"]["S"]) for put in puts]

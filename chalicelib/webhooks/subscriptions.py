@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.domain.errors import NotFound, QuotaExceeded, Retryable
-from chalicelib.platform.clock import now, rfc3339
+from chalicelib.platform import clock
+from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.observability import logger
 from chalicelib.store import keys, table
 
@@ -49,7 +50,7 @@ def create(url: str, types: tuple[str, ...]) -> Subscription:
             f"There are {MOST} subscriptions, and no more are allowed: delete one first",
             headers={"Retry-After": "60"},
         )
-    made = Subscription(f"sub_{secrets.token_hex(8)}", url, types, rfc3339(now()))
+    made = Subscription(f"sub_{secrets.token_hex(8)}", url, types, rfc3339(clock.now()))
     item = {
         **keys.subscription(made.id).attributes,
         "url": url,
@@ -99,7 +100,7 @@ def delete(subscription_id: str) -> None:
 
 def disable(subscription_id: str, reason: str) -> None:
     """Sends it nothing any more; the first reason stays. Does nothing where it was deleted."""
-    change = {"disabled_at": rfc3339(now()), "disabled_reason": reason}
+    change = {"disabled_at": rfc3339(clock.now()), "disabled_reason": reason}
     condition = "attribute_exists(pk) AND attribute_not_exists(disabled_at)"
     try:
         table.transact(

@@ -70,19 +70,19 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
 def _attend(key: tuple[str, str]) -> bool:
     """Runs one request; False if it was not due. Never raises, so no request affects another."""
     try:
-        claim = work.claim(*key, LEASE)
-        if claim is None:
+        lease = work.acquire(*key, LEASE)
+        if lease is None:
             return False
-        if clock.now() >= inbox.answerable_until(claim.item):
+        if clock.now() >= inbox.answerable_until(lease.item):
             # Its user can no longer get a reply, or it kills its worker each time.
-            logger.error("slack request came to nothing", extra={"request": claim.pk})
-            work.done(claim, response_url=None)
+            logger.error("slack request came to nothing", extra={"request": lease.pk})
+            work.done(lease, response_url=None)
             return True
         try:
-            _do(claim)
-            work.done(claim, response_url=None)
+            _do(lease)
+            work.done(lease, response_url=None)
         except Exception as error:
-            _leave(claim, error)
+            _leave(lease, error)
         return True
     except Exception:
         # The sweep finds it again when the lease has expired.
@@ -90,17 +90,17 @@ def _attend(key: tuple[str, str]) -> bool:
         return False
 
 
-def _do(claim: work.Claim) -> None:
+def _do(lease: work.Lease) -> None:
     from chalicelib.chat import grammar
 
-    asked = inbox.asked_by(claim.item)
+    asked = inbox.asked_by(lease.item)
     caller = owners.owner_of(asked.user, asked.channel)
     if caller is None:
         _say(asked, owners.refusal(asked.user, asked.channel))
     elif asked.button == "cancel":
         _say(asked, f"Cancelled. {asked.text} was not changed.")
     elif asked.button:
-        _carry_out(claim, asked, grammar.Command(asked.button, asked.text, None), caller)
+        _carry_out(lease, asked, grammar.Command(asked.button, asked.text, None), caller)
     else:
         command = grammar.parse(asked.text, inbox.PREFIX)
         if isinstance(command, grammar.Misunderstanding):
@@ -108,13 +108,13 @@ def _do(claim: work.Claim) -> None:
         elif command.verb == "delete" and "deploy" in caller.scopes:
             _ask_back(asked, command, caller)
         else:
-            _carry_out(claim, asked, command, caller)
+            _carry_out(lease, asked, command, caller)
 
 
-def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller) -> None:
+def _carry_out(lease: work.Lease, asked: Asked, command: Command, caller: Caller) -> None:
     from chalicelib.slack import blocks, messages
 
-    reply = _run(asked, command, caller, key=claim.pk)
+    reply = _run(asked, command, caller, key=lease.pk)
     began = _began_operation(reply)
     if began:
         assert reply.deployment is not None
@@ -123,12 +123,12 @@ def _carry_out(claim: work.Claim, asked: Asked, command: Command, caller: Caller
             channel=asked.channel,
             user=asked.user,
             response_url=asked.response_url,
-            response_until=inbox.answerable_until(claim.item),
+            response_until=inbox.answerable_until(lease.item),
         )
     logger.info(
         "slack request done",
         extra={
-            "request": claim.pk,
+            "request": lease.pk,
             "verb": command.verb,
             "refused": reply.refused,
             "by": caller.token_id,
@@ -209,15 +209,15 @@ def _post(asked: Asked, message: Message) -> None:
 # --- failures -------------------------------------------------------------------------
 
 
-def _leave(claim: work.Claim, error: Exception) -> None:
+def _leave(lease: work.Lease, error: Exception) -> None:
     """Retries a failed request later, or gives it up and reports that."""
-    attempts = int(claim.item.get("attempts", 0)) + 1
+    attempts = int(lease.item.get("attempts", 0)) + 1
     of_slack = _is_slack_transient(error)
     transient = of_slack or _is_aws_transient(error)
     at = clock.now() + _gap(attempts, error)
-    in_time = at < inbox.answerable_until(claim.item) - TIME_TO_REPORT
+    in_time = at < inbox.answerable_until(lease.item) - TIME_TO_REPORT
     extra = {
-        "request": claim.pk,
+        "request": lease.pk,
         "attempts": attempts,
         "reason": f"{type(error).__name__}: {error}",
     }
@@ -226,21 +226,21 @@ def _leave(claim: work.Claim, error: Exception) -> None:
         if transient and not of_slack and attempts == 1:
             # Otherwise the user sends it again. Then it runs twice, or much later and after newer
             # commands.
-            _report(claim, WAITING)
-        work.again(claim, at, attempts=attempts)
+            _report(lease, WAITING)
+        work.again(lease, at, attempts=attempts)
         return
     logger.error("slack request given up", extra=extra, exc_info=not transient)
-    _report(claim, GIVEN_UP if transient else FAULT)
-    work.done(claim, attempts=attempts, response_url=None)
+    _report(lease, GIVEN_UP if transient else FAULT)
+    work.done(lease, attempts=attempts, response_url=None)
 
 
-def _report(claim: work.Claim, words: str) -> None:
+def _report(lease: work.Lease, words: str) -> None:
     """Posts a text about the request to its user. Never raises."""
     try:
-        asked = inbox.asked_by(claim.item)
-        _say(asked, words.format(text=asked.text, request=claim.pk))
+        asked = inbox.asked_by(lease.item)
+        _say(asked, words.format(text=asked.text, request=lease.pk))
     except Exception as error:
-        extra = {"request": claim.pk, "reason": f"{type(error).__name__}: {error}"}
+        extra = {"request": lease.pk, "reason": f"{type(error).__name__}: {error}"}
         logger.warning("its user could not be told", extra=extra)
 
 

@@ -92,15 +92,15 @@ def _round(keys: list[Key], written: list[Key], served: set[str], until: datetim
         return jobs + sum(each.result() for each in sent)
 
 
-def _job(key: Key, until: datetime, do: Callable[[work.Claim], Any]) -> tuple[int, Any]:
+def _job(key: Key, until: datetime, do: Callable[[work.Lease], Any]) -> tuple[int, Any]:
     """Claims an item and does its job, if it is due and the time is not up. Never raises.
 
     Returns:
         How many jobs it did, 0 or 1, and what `do` returned.
     """
     try:
-        claim = work.claim(*key, LEASE) if clock.now() < until else None
-        return (1, do(claim)) if claim else (0, None)
+        lease = work.acquire(*key, LEASE) if clock.now() < until else None
+        return (1, do(lease)) if lease else (0, None)
     except Exception:
         logger.exception("job of the courier failed", extra={"pk": key[0], "sk": key[1]})
         return 1, None
@@ -123,23 +123,23 @@ def _send(keys: list[Key], served: set[str], until: datetime) -> int:
     return done
 
 
-def _fan_out(claim: work.Claim) -> list[Key]:
+def _fan_out(lease: work.Lease) -> list[Key]:
     # Only the courier sends events, so only it imports this.
     from chalicelib.webhooks.fan_out import fan_out
 
-    return fan_out(claim)
+    return fan_out(lease)
 
 
-def _deliver(claim: work.Claim) -> bool:
+def _deliver(lease: work.Lease) -> bool:
     from chalicelib.webhooks import dispatch
 
-    return dispatch.deliver(claim)
+    return dispatch.deliver(lease)
 
 
-def _refresh(claim: work.Claim) -> None:
+def _refresh(lease: work.Lease) -> None:
     from chalicelib.slack import messages
 
-    messages.tell(claim)
+    messages.tell(lease)
 
 
 def _messages_of(events: list[Key]) -> list[Key]:

@@ -13,7 +13,7 @@ from typing import Any
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.operation import ROLLBACK_PREFIX, Path
-from chalicelib.platform.clock import now
+from chalicelib.platform import clock
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream
@@ -94,7 +94,7 @@ def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
 def log_lines(deployment_id: str) -> list[str]:
     """The last log lines of the newest running task, or of the newest task if none runs."""
     described = tasks.describe(deployment_id, desired=("RUNNING",)) or tasks.describe(deployment_id)
-    newest = max(described, key=lambda task: task.get("createdAt", now()), default=None)
+    newest = max(described, key=lambda task: task.get("createdAt", clock.now()), default=None)
     return _log_lines(deployment_id, newest) if newest else []
 
 
@@ -126,13 +126,13 @@ def _stopped_tasks(
         for task in tasks.describe(deployment.id, desired=("STOPPED",))
         if task["lastStatus"] == "STOPPED"
         and task["taskDefinitionArn"] == service["taskDefinition"]
-        and task.get("createdAt", now()) >= since
+        and task.get("createdAt", clock.now()) >= since
         and stopped_by_itself(task)
     ]
 
 
 def _ended_at(task: dict[str, Any]) -> datetime:
-    moment: datetime = task.get("stoppedAt") or task.get("createdAt") or now()
+    moment: datetime = task.get("stoppedAt") or task.get("createdAt") or clock.now()
     return moment
 
 
@@ -143,12 +143,12 @@ def _is_too_late_for_another(deployment: Deployment, verdict: Verdict) -> bool:
     """
     grace = timedelta(seconds=deployment.spec.health_check.grace)
     unhealthy = verdict.code is FailureCode.HEALTH_CHECK_FAILED
-    return unhealthy and now() + grace > deployment.operation.deadline
+    return unhealthy and clock.now() + grace > deployment.operation.deadline
 
 
 def _check_events(service: dict[str, Any], since: datetime) -> None:
     events = service.get("events", [])
-    messages = [e["message"] for e in events if e.get("createdAt", now()) >= since]
+    messages = [e["message"] for e in events if e.get("createdAt", clock.now()) >= since]
     for pattern, needed, code, message, hint in EVENTS:
         if sum(bool(re.search(pattern, text, re.IGNORECASE)) for text in messages) >= needed:
             raise _failed(Verdict(code, message, hint), _service_evidence(service))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, NotReady
 from chalicelib.domain.parts import Dns, Resource
-from chalicelib.platform.clock import now
+from chalicelib.platform import clock
 from chalicelib.resources import dns_record, load_balancer
 from chalicelib.workflow.step import Outcome
 
@@ -43,7 +43,7 @@ def bind(deployment: Deployment) -> Outcome:
 
     def change(record: Deployment) -> None:
         record.dns = dns
-        record.keep_only(dns_record.KIND, {resource.name for resource in resources}, now())
+        record.keep_only(dns_record.KIND, {resource.name for resource in resources}, clock.now())
         if domain:
             scheme = "https" if record.spec.certificate_arn else "http"
             record.url = f"{scheme}://{domain}"

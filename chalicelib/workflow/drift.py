@@ -1,4 +1,4 @@
-"""Did somebody change or delete a part of a serving deployment by hand?"""
+"""Finds resources of a deployment that somebody changed or deleted by hand."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from chalicelib.resources import (
 )
 
 
-def find(deployment: Deployment, found: dict[str, Any] | None) -> str:
-    """How AWS differs from the record, in words; empty where it does not.
+def find(deployment: Deployment, ecs_service: dict[str, Any] | None) -> str:
+    """A text that says how AWS differs from the record; empty if it does not.
 
-    `found` is the service as AWS describes it.
+    `ecs_service` is the service as ECS describes it, or None.
     """
-    return _of_service(deployment, found) or _of_way_to_it(deployment, found)
-
-
-def _of_service(deployment: Deployment, found: dict[str, Any] | None) -> str:
-    if found is None or found["status"] != "ACTIVE":
+    if ecs_service is None or ecs_service["status"] != "ACTIVE":
         return "the service was deleted"
+    return _of_service(deployment, ecs_service) or _of_route(deployment, ecs_service)
+
+
+def _of_service(deployment: Deployment, ecs_service: dict[str, Any]) -> str:
     least, most = deployment.wanted_tasks, deployment.most_tasks
-    if not least <= found["desiredCount"] <= most:
-        told = f"{least}" if least == most else f"{least} to {most}"
-        return f"the service wants {found['desiredCount']} tasks, not {told}"
-    if found["taskDefinition"] != _recorded_revision(deployment):
-        return f"the service runs {found['taskDefinition'].rsplit('/', 1)[-1]}"
+    if not least <= ecs_service["desiredCount"] <= most:
+        expected = f"{least}" if least == most else f"{least} to {most}"
+        return f"the service wants {ecs_service['desiredCount']} tasks, not {expected}"
+    if ecs_service["taskDefinition"] != _recorded_revision(deployment):
+        return f"the service runs {ecs_service['taskDefinition'].rsplit('/', 1)[-1]}"
     return ""
 
 
-def _of_way_to_it(deployment: Deployment, found: dict[str, Any] | None) -> str:
-    """Load balancer, target group, listener, and the rule while it is paused."""
+def _of_route(deployment: Deployment, ecs_service: dict[str, Any]) -> str:
+    """Load balancer, target group, listener, and the pause rule."""
     balancer = load_balancer.find(deployment.id)
     if balancer is None:
         return "the load balancer was deleted"
     group = target_group.find_arn(deployment.id)
     if group is None:
         return "the target group was deleted"
-    if service.target_groups(found or {}) != [group]:
-        return "the service registers its tasks elsewhere"
+    if service.target_groups(ecs_service) != [group]:
+        return "the service registers its tasks in another target group"
     changed = listener.drift(deployment, balancer.arn, group)
     return changed or _of_rules(deployment) or scaling.difference(deployment)
 
@@ -54,13 +54,16 @@ def _of_rules(deployment: Deployment) -> str:
     front = listener.serving(deployment)
     rule = pause_rule.find(deployment, front["ListenerArn"]) if front else None
     if deployment.paused and not (rule and pause_rule.is_in_force(rule)):
-        return "the listener does not answer that it is paused"
+        return "the listener does not answer 503, although the deployment is paused"
     if rule and not deployment.paused:
-        return "the listener answers that it is paused"
+        return "the listener answers 503, although the deployment is not paused"
     return ""
 
 
 def _recorded_revision(deployment: Deployment) -> str | None:
-    """As it was rolled out, not as the spec would be registered today: a new version of Slipway
-    that registers something more must not roll every service by itself."""
-    return next((made.arn for made in deployment.live(task_definition.KIND)), None)
+    """The revision that was rolled out, not what the spec would give now.
+
+    A new version of Slipway may register more. It must not roll out every service by itself.
+    """
+    revisions = deployment.live(task_definition.KIND)
+    return revisions[0].arn if revisions else None

@@ -64,27 +64,22 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
     """
     deployment_id, generation = event["deployment_id"], int(event["generation"])
     failed_path = Path(event["path"])
-    answer: dict[str, Any] = {
-        "deployment_id": deployment_id,
-        "generation": generation,
-        "path": "end",
-    }
     leftovers: list[Leftover] = []
     if failed_path is Path.DESTROY:
         known = store.get(deployment_id)
         leftovers = teardown.told_leftovers(deployment_id, known.domains if known else ())
 
-    def change(record: Deployment) -> None:
+    def change(record: Deployment) -> str:
         if record.operation.path is not failed_path and record.generation == generation:
-            answer["path"] = record.operation.path  # this ran before, and its answer was lost
-            return
+            return record.operation.path  # this ran before, and its answer was lost
         record.check_fence(generation, failed_path)
-        answer["path"] = turn(record, event.get("error", {}), leftovers) or "end"
+        return turn(record, event.get("error", {}), leftovers) or "end"
 
     try:
-        store.update(deployment_id, change)
+        _, path = store.update_with_result(deployment_id, change)
     except (Superseded, NotFound) as error:
+        path = "end"
         logger.info(
             "diagnosis superseded", extra={"deployment": deployment_id, "reason": str(error)}
         )
-    return answer
+    return {"deployment_id": deployment_id, "generation": generation, "path": path}

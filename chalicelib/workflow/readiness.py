@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
-from chalicelib.platform.clock import now
+from chalicelib.platform import clock
 from chalicelib.resources import load_balancer, service, target_group, tasks
 from chalicelib.resources.target_group import Target
 from chalicelib.workflow import diagnosis
@@ -42,7 +42,7 @@ def await_ready(deployment: Deployment) -> Outcome:
     if balancer.state not in ("active", "active_impaired"):
         message = f"load balancer is {balancer.state}" + (f", {waiting}" if waiting else "")
         created = next((r.created_at for r in deployment.live(load_balancer.KIND)), None)
-        if created and now() - created < EARLIEST_ACTIVE:
+        if created and clock.now() - created < EARLIEST_ACTIVE:
             raise StillProvisioning(message, evidence=evidence)
         raise NotReady(message, evidence=evidence)
     if waiting:
@@ -97,6 +97,6 @@ def _evidence(
     unhealthy = [target for target in targets if target.state == "unhealthy"]
     if unhealthy:
         evidence["target_health"] = [asdict(target) for target in unhealthy]
-    if now() > deployment.operation.deadline:
+    if clock.now() > deployment.operation.deadline:
         evidence["log_lines"] = diagnosis.log_lines(deployment.id)
     return evidence

@@ -1,8 +1,8 @@
-"""The reconciler: every five minutes, and when an execution ends badly, it holds what the records
-say against what AWS says, and repairs or tells.
+"""The reconciler: compares the records with AWS, and repairs or reports differences.
 
-It changes records and starts executions; AWS resources are changed by the steps of those alone. So
-it may die anywhere, run twice, and run at once with anything else.
+It runs every five minutes, and when an execution fails. It only changes records and starts
+executions; AWS resources are changed by the steps of the executions. So it may die anywhere, run
+twice, and run concurrently with anything else.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from chalicelib.domain.parts import Leftover
 from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import Status
 from chalicelib.domain.spec import time_to_live
-from chalicelib.platform.clock import now
+from chalicelib.platform import clock
 from chalicelib.platform.observability import logger
 from chalicelib.resources import service
 from chalicelib.store import deployments as store
 from chalicelib.workflow import drift, executions, lifecycle, orphans, teardown
 
-# The API starts an execution right after it wrote the record: this long it may still be about to.
+# The API starts an execution right after it writes the record. For this long it may still do so.
 START_PATIENCE = timedelta(seconds=60)
-# Steps end an operation at its deadline by themselves; so long after it they did not.
+# Steps end an operation at its deadline. If they have not done so by then, the execution hangs.
 OVERDUE = timedelta(minutes=15)
-# An operation whose executions die again and again has a cause that another one does not mend.
+# If executions of an operation die this often, another one does not help.
 MOST_TAKEOVERS = 3
-# Tags of deleted resources are listed for a while, and a teardown may just have ended.
+# The tagging API lists deleted resources for a while, and a teardown may just have ended.
 # https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 ORPHAN_PATIENCE = timedelta(minutes=10)
 
@@ -41,10 +41,10 @@ Finding = dict[str, str]
 
 
 def run(event: dict[str, Any]) -> dict[str, Any]:
-    """Looks at every deployment, or at the one whose execution the event is about.
+    """Checks every deployment, or the one whose execution the event is about.
 
     Args:
-        event: of EventBridge: a schedule's, or an "Step Functions Execution Status Change".
+        event: from EventBridge: of a schedule, or a "Step Functions Execution Status Change".
 
     Returns:
         `{"checked": how many deployments, "findings": [{deployment, finding}]}`, as logged.
@@ -53,26 +53,26 @@ def run(event: dict[str, Any]) -> dict[str, Any]:
     if execution:
         deployment_id = execution.rsplit(":", 1)[-1].rpartition("-")[0]
         deployment = store.get(deployment_id)
-        found = _each([deployment] if deployment else [], _check)
+        findings = _each([deployment] if deployment else [], _check)
         checked = 1
     else:
         deployments = list(store.all_deployments())
         checked = len(deployments)
-        found = _each(deployments, _check) + _check_orphans()
-    return {"checked": checked, "findings": found}
+        findings = _each(deployments, _check) + _check_orphans()
+    return {"checked": checked, "findings": findings}
 
 
 def _each(items: Iterable[Any], check: Callable[[Any], str]) -> list[Finding]:
-    """What `check` found of each; one that cannot be looked at holds up no other."""
+    """The findings of `check` for all items. If one cannot be checked, the others still are."""
     findings = []
     for item in items:
         try:
             finding = check(item)
         except Superseded:
-            continue  # somebody moved on meanwhile, and the next look sees where to
+            continue  # the record changed in the meantime: the next run checks it again
         except Exception as error:
             logger.exception("not reconciled", extra={"deployment": item.id})
-            finding = f"could not be looked at: {error}"
+            finding = f"could not be checked: {error}"
         if finding:
             findings.append({"deployment": item.id, "finding": finding})
             logger.warning("reconciled", extra=findings[-1])
@@ -93,22 +93,22 @@ def _check(deployment: Deployment) -> str:
 
 
 def _check_expiry(deployment: Deployment) -> str:
-    """Tears down what has lived its time, whatever it is at; tells of it an hour before."""
-    moment = now()
+    """Tears down an expired deployment in any status. Announces the expiry an hour before."""
+    moment = clock.now()
     if not deployment.expires_at or moment < deployment.expires_at - time_to_live.NOTICE:
         return ""
     if moment < deployment.expires_at:
         if not deployment.expiry_told:
-            store.update(deployment.id, lambda record: record.tell_expiry(now()))
+            store.update(deployment.id, lambda record: record.announce_expiry(clock.now()))
         return ""
     if deployment.status in (Status.DELETING, Status.DELETE_FAILED):
         return ""
 
     def change(record: Deployment) -> None:
-        if not record.expires_at or now() < record.expires_at:
-            raise Superseded("it was extended meanwhile")
-        if not record.delete(now(), EXPIRED):
-            raise Superseded("it is being deleted")
+        if not record.expires_at or clock.now() < record.expires_at:
+            raise Superseded("its time to live was extended")
+        if not record.delete(clock.now(), EXPIRED):
+            raise Superseded("it is already being deleted")
 
     executions.start(store.update(deployment.id, change))
     return EXPIRED
@@ -119,73 +119,75 @@ def _check_expiry(deployment: Deployment) -> str:
 
 def _check_execution(deployment: Deployment) -> str:
     """A running operation needs a running execution."""
-    moment, generation = now(), deployment.generation
+    moment, generation = clock.now(), deployment.generation
     status = executions.status(deployment.id, generation)
     if status is None:
         if moment - deployment.updated_at < START_PATIENCE:
             return ""
         if moment <= deployment.operation.deadline:
             executions.start(deployment)
-            return "its execution had never been started"
-        status = "could never be started"
+            return "its execution was never started"
+        status = "could not be started"
     if status == "RUNNING":
         if moment < deployment.operation.deadline + OVERDUE:
             return ""
         executions.stop(deployment.id, generation)
         status = "overdue"
-    return _take_up(deployment, f"execution {naming.execution(deployment.id, generation)} {status}")
+    return _continue(
+        deployment, f"execution {naming.execution(deployment.id, generation)} {status}"
+    )
 
 
-def _take_up(deployment: Deployment, reason: str) -> str:
-    """Lets another execution go on, on the way out where the operation can no longer succeed."""
+def _continue(deployment: Deployment, reason: str) -> str:
+    """Starts another execution: a rollback or teardown if the operation can no longer succeed."""
     generation, path = deployment.generation, deployment.operation.path
     destroying = path is Path.DESTROY
-    left = teardown.told_leftovers(deployment.id, deployment.domains) if destroying else []
+    leftovers = teardown.told_leftovers(deployment.id, deployment.domains) if destroying else []
 
     def change(record: Deployment) -> None:
         operation = record.operation
         if (record.generation, operation.path, record.is_running) != (generation, path, True):
-            raise Superseded("its execution ended in order after all")
-        # It died between telling why it failed and turning to its way out.
+            raise Superseded("its execution has ended in the meantime")
+        # It died after it recorded the failure and before it switched the path.
         failed = path is Path.CONVERGE and record.failure is not None
-        late = now() > operation.deadline
+        late = clock.now() > operation.deadline
         if failed or late or operation.takeovers >= MOST_TAKEOVERS:
-            lifecycle.turn(record, {"Error": "ExecutionDied", "Cause": reason}, left)
+            lifecycle.turn(record, {"Error": "ExecutionDied", "Cause": reason}, leftovers)
         if record.is_running:
-            record.take_up(reason, now())
+            record.continue_operation(reason, clock.now())
 
-    taken = store.update(deployment.id, change)
-    if taken.is_running:
-        executions.start(taken)
+    continued = store.update(deployment.id, change)
+    if continued.is_running:
+        executions.start(continued)
     return reason
 
 
-# --- what serves ---------------------------------------------------------------------------
+# --- drift ---------------------------------------------------------------------------------
 
 
 def _check_drift(deployment: Deployment) -> str:
-    """Repairs an ACTIVE or PAUSED deployment of which somebody changed or deleted a part by hand.
+    """Repairs an ACTIVE or PAUSED deployment after somebody changed or deleted a resource by hand.
 
-    It stays what it is.
+    The repair ends with the same status.
     """
-    found = service.find(deployment.id)
-    reason = drift.find(deployment, found)
+    ecs_service = service.find(deployment.id)
+    reason = drift.find(deployment, ecs_service)
     if not reason:
-        if found and deployment.scaling:
-            _follow_cost(deployment, found["desiredCount"])
+        if ecs_service and deployment.scaling:
+            _follow_cost(deployment, ecs_service["desiredCount"])
         return ""
 
     def change(record: Deployment) -> None:
         if (record.generation, record.status) != (deployment.generation, deployment.status):
             raise Superseded("it is being changed")
-        record.repair(reason, now())
+        record.repair(reason, clock.now())
 
     executions.start(store.update(deployment.id, change))
     return reason
 
 
 def _follow_cost(deployment: Deployment, tasks: int) -> None:
-    """Has the meter run at the rate of the tasks that the scaling wants by now."""
+    """Sets the cost meter to the number of tasks that the scaling wants now."""
     rate = hourly_rate(deployment.spec, tasks)
     if rate == deployment.meter.usd_per_hour:
         return
@@ -193,54 +195,56 @@ def _follow_cost(deployment: Deployment, tasks: int) -> None:
     def change(record: Deployment) -> None:
         if (record.generation, record.status) != (deployment.generation, Status.ACTIVE):
             raise Superseded("it is being changed")
-        record.meter.set_rate(rate, now())
+        record.meter.set_rate(rate, clock.now())
 
     store.update(deployment.id, change)
 
 
-# --- what nobody knows of ------------------------------------------------------------------
+# --- resources without a record ------------------------------------------------------------
 
 
 def _check_orphans() -> list[Finding]:
     try:
-        found = orphans.find()
+        listed = orphans.find()
     except Exception:
-        logger.exception("orphans not looked for")  # the next run looks again
+        logger.exception("orphans not looked for")  # the next run tries again
         return []
-    return _each(found, _check_orphan)
+    return _each(listed, _check_orphan)
 
 
 def _check_orphan(orphan: orphans.Orphan) -> str:
-    """Resources with the stack's tag that no record answers for: told, and removed where their
-    deletion was asked for."""
+    """Reports resources with the stack's tag that no live record covers. They are removed if the
+    deletion of their deployment was requested."""
     record = store.get(orphan.id)
     if record and (record.is_running or record.status not in (Status.DELETED, Status.FAILED)):
         return ""
     torn_down = record is not None and all(r.verified_gone for r in record.resources)
-    if record and (not torn_down or now() - record.updated_at < ORPHAN_PATIENCE):
+    if record and (not torn_down or clock.now() - record.updated_at < ORPHAN_PATIENCE):
         return ""
-    # The tagging API goes on listing what was deleted.
-    left = teardown.find_leftovers(orphan.id, record.domains if record else ())
-    if not left:
+    # The tagging API also lists resources that are already deleted.
+    leftovers = teardown.find_leftovers(orphan.id, record.domains if record else ())
+    if not leftovers:
         return ""
-    told = "AWS has " + ", ".join(f"{item.kind} {item.name}" for item in left)
+    finding = "AWS has " + ", ".join(f"{item.kind} {item.name}" for item in leftovers)
     if record is None:
         last = store.last_event(orphan.id)
-        adopted = Deployment.adopt(orphan.id, orphan.owner, left, now(), last)
-        return f"{told}, without a record" if store.adopt(adopted) else ""
-    return _reopen(record, left, told)
+        adopted = Deployment.adopt(orphan.id, orphan.owner, leftovers, clock.now(), last)
+        return f"{finding}, without a record" if store.adopt(adopted) else ""
+    return _report(record, leftovers, finding)
 
 
-def _reopen(deployment: Deployment, left: list[Leftover], told: str) -> str:
+def _report(deployment: Deployment, leftovers: list[Leftover], finding: str) -> str:
+    """Tears a DELETED deployment down again; reports the leftovers of a FAILED one."""
+
     def change(record: Deployment) -> None:
         if (record.generation, record.is_running) != (deployment.generation, False):
-            raise Superseded("it is being worked on")
+            raise Superseded("an operation has started")
         if record.status is Status.DELETED:
-            record.reopen(told, now())
+            record.restart_teardown(finding, clock.now())
         else:
-            record.tell_leftovers(left, now())
+            record.report_leftovers(leftovers, clock.now())
 
     changed = store.update(deployment.id, change)
     if changed.is_running:
         executions.start(changed)
-    return f"{told}, after its teardown"
+    return f"{finding}, after its teardown"

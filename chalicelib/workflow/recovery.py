@@ -29,10 +29,10 @@ def recover(deployment: Deployment, error: dict[str, Any], now: datetime) -> Pat
         deployment.fail(_running_step(deployment), _unexplained(deployment, error), now)
     if deployment.operation.path is Path.CONVERGE:
         if deployment.last_active is None and deployment.spec.on_failure == "teardown":
-            deployment.turn_to(Path.DESTROY, now)
+            deployment.switch_path(Path.DESTROY, now)
             return Path.DESTROY
         if _has_version_before(deployment):
-            deployment.turn_to(Path.ROLLBACK, now)
+            deployment.switch_path(Path.ROLLBACK, now)
             return Path.ROLLBACK
     deployment.end_failed(now)
     return None

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import (
@@ -50,6 +50,7 @@ class Outcome:
 
 
 Work = Callable[[Deployment], Outcome]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _begin(call: Call) -> Deployment:
         deployment.check_fence(call.generation, call.path)
         deployment.begin_step(call.step, call.invocation, now() + INVOCATION_LIMIT, now())
 
-    return _update(call.deployment_id, change)
+    return _update(call.deployment_id, change)[0]
 
 
 def _wait_for_superseded(deployment: Deployment, call: Call) -> None:
@@ -127,7 +128,7 @@ def _not_tried(deployment: Deployment, call: Call) -> Outcome | None:
 def _record_outcome(call: Call, outcome: Outcome) -> None:
     def change(deployment: Deployment) -> None:
         for resource in outcome.resources:
-            deployment.created(resource, now())
+            deployment.record_resource(resource, now())
         if outcome.prediction:
             deployment.prediction = outcome.prediction
         deployment.finish_step(call.step, now(), outcome.message, outcome.status)
@@ -139,10 +140,8 @@ def _record_outcome(call: Call, outcome: Outcome) -> None:
 
 def _record_trouble(call: Call, error: WorkflowError) -> WorkflowError:
     """Records why the step is not done; past the deadline, that becomes the failure."""
-    raised = error
 
-    def change(deployment: Deployment) -> None:
-        nonlocal raised
+    def change(deployment: Deployment) -> WorkflowError:
         raised = error
         if not isinstance(error, DeploymentFailed):
             deployment.describe_step(call.step, str(error), error.evidence)
@@ -150,21 +149,21 @@ def _record_trouble(call: Call, error: WorkflowError) -> WorkflowError:
                 raised = _deadline_exceeded(deployment, error)
         if isinstance(raised, DeploymentFailed):
             deployment.fail(call.step, failure_of(call.step, raised), now())
+        return raised
 
-    _record(call, change)
-    return raised
+    return _record(call, change)
 
 
-def _record(call: Call, change: Callable[[Deployment], None]) -> None:
+def _record(call: Call, change: Callable[[Deployment], Result]) -> Result:
     """Ends the invocation with what came of it, if the step may still tell."""
 
-    def end(deployment: Deployment) -> None:
+    def end(deployment: Deployment) -> Result:
         deployment.end_invocation(call.invocation, now())
         deployment.check_fence(call.generation, call.path)
-        change(deployment)
+        return change(deployment)
 
     try:
-        _update(call.deployment_id, end)
+        return _update(call.deployment_id, end)[1]
     except Superseded:
         _leave(call)
         raise
@@ -176,11 +175,13 @@ def _leave(call: Call) -> None:
         _update(call.deployment_id, lambda record: record.end_invocation(call.invocation, now()))
 
 
-def _update(deployment_id: str, change: Callable[[Deployment], None]) -> Deployment:
+def _update(
+    deployment_id: str, change: Callable[[Deployment], Result]
+) -> tuple[Deployment, Result]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return store.update(deployment_id, change)
+        return store.update_with_result(deployment_id, change)
     except NotFound as error:
         raise Superseded(f"the record of {deployment_id} was taken back") from error
     except (ClientError, BotoCoreError) as error:

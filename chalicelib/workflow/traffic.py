@@ -7,7 +7,7 @@ caller never gets the load balancer's own 502 or 503.
 from __future__ import annotations
 
 from chalicelib.domain.deployment import Deployment
-from chalicelib.platform.clock import now
+from chalicelib.platform import clock
 from chalicelib.resources import listener, pause_rule
 from chalicelib.workflow.step import Outcome
 
@@ -22,7 +22,7 @@ def create_listener(deployment: Deployment) -> Outcome:
     names = {resource.name for resource in made}
 
     def change(record: Deployment) -> None:
-        record.keep_only(listener.KIND, names, now())
+        record.keep_only(listener.KIND, names, clock.now())
 
     if deployment.paused:
         made = [*made, pause_rule.ensure(deployment)]
@@ -36,6 +36,6 @@ def route_traffic(deployment: Deployment) -> Outcome:
     pause_rule.delete(deployment)
 
     def change(record: Deployment) -> None:
-        record.keep_only(pause_rule.KIND, set(), now())
+        record.keep_only(pause_rule.KIND, set(), clock.now())
 
     return Outcome(change=change)

@@ -1,4 +1,4 @@
-"""Specs and deployments for tests, well formed unless a test asks otherwise."""
+"""Specs and deployments for tests; they are valid unless a test changes that."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,7 +46,7 @@ def spec_of(**fields: Any) -> Spec:
 def deployment_of(
     deployment_id: str = ID, owner: str = OWNER, now: datetime = MOMENT, **fields: Any
 ) -> Deployment:
-    """A deployment that is just being created."""
+    """A deployment whose create has just begun."""
     fields = {"name": deployment_id.rpartition("-")[0], **fields}
     return Deployment.create(deployment_id, owner, spec_of(**fields), now)
 
@@ -67,7 +67,7 @@ def failed(now: datetime = MOMENT) -> Deployment:
 
 
 def in_status(status: Status) -> Deployment:
-    """A deployment that came to `status` by its own transitions, where there is one."""
+    """A deployment that reached `status` by its own transitions."""
     if status is Status.CREATING:
         return deployment_of()
     if status is Status.FAILED:
@@ -88,18 +88,18 @@ def in_status(status: Status) -> Deployment:
 
 
 def rolling_back(turned_at: datetime) -> Deployment:
-    """A deployment whose update failed and which is on its way back, not asked to do a step yet."""
+    """A deployment whose update failed, before the first step of its rollback."""
     deployment = active()
     deployment.update(spec_of(count=2), MOMENT, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), turned_at)
-    deployment.turn_to(Path.ROLLBACK, turned_at)
+    deployment.switch_path(Path.ROLLBACK, turned_at)
     return deployment
 
 
 def tearing_down_failed_create() -> Deployment:
     deployment = deployment_of()
     deployment.fail("resolve_image", failure_of("resolve_image"), MOMENT)
-    deployment.turn_to(Path.DESTROY, MOMENT)
+    deployment.switch_path(Path.DESTROY, MOMENT)
     return deployment
 
 
@@ -108,7 +108,7 @@ def failure_of(step: str, code: str = "IMAGE_NOT_FOUND") -> Failure:
 
 
 class Clock:
-    """Stands in for `chalicelib.clock.now`; time passes when a test says so."""
+    """Replaces `chalicelib.platform.clock.now`: the time stands still until a test advances it."""
 
     def __init__(self, moment: datetime = MOMENT) -> None:
         self.moment = moment

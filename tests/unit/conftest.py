@@ -17,7 +17,7 @@ from chalicelib.platform import aws, clock, shared_secrets
 from chalicelib.platform.settings import settings
 from chalicelib.store import tokens
 from tests.support import subscribers
-from tests.support.builders import ACCOUNT, OWNER, REGION, REGISTRY
+from tests.support.builders import ACCOUNT, OWNER, REGION, REGISTRY, Clock
 from tests.support.gateway import Gateway
 from tests.support.in_process import make_table
 from tests.support.simulated_aws.clock import SimulatedClock, SimulatedDatetime
@@ -151,6 +151,14 @@ def simulated_time(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     made = SimulatedClock()
     monkeypatch.setattr(clock, "datetime", SimulatedDatetime(made))
     return made
+
+
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time stands still for all of Slipway, until a test advances it."""
+    stopped = Clock()
+    monkeypatch.setattr(clock, "now", stopped)
+    return stopped
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.spec import domain_name
-from chalicelib.platform import aws
-from chalicelib.platform.clock import now, rfc3339
+from chalicelib.platform import aws, clock
+from chalicelib.platform.clock import rfc3339
 from chalicelib.resources import dns_record
 from chalicelib.workflow.preflight.subject import Subject
 
@@ -42,7 +42,7 @@ def _fault(found: dict[str, Any], domain: str | None) -> str:
     """https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html"""
     if found["Status"] != "ISSUED":
         return f"it is {found['Status']}, not ISSUED"
-    moment, first, last = now(), found.get("NotBefore"), found.get("NotAfter")
+    moment, first, last = clock.now(), found.get("NotBefore"), found.get("NotAfter")
     if last and last <= moment:
         return f"it expired on {rfc3339(last)}"
     if first and first > moment:

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
-from chalicelib.platform import aws
-from chalicelib.platform.clock import now, rfc3339
+from chalicelib.platform import aws, clock
+from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.settings import settings
 from chalicelib.resources import target_group
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
@@ -93,7 +93,7 @@ def _look_further(subject: Subject, limit: float, used: float) -> None:
 
 def _used(metric: dict[str, Any]) -> tuple[float, str | None]:
     """The newest count and its time; 0 and None where nothing was counted, for nothing ran."""
-    moment = now()
+    moment = clock.now()
     points = aws.client("cloudwatch").get_metric_statistics(
         Namespace=metric["MetricNamespace"],
         MetricName=metric["MetricName"],

@@ -308,7 +308,7 @@ def half_past(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_the_series_of_the_last_hour(gateway: Gateway, deployed: str) -> None:
     arn = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/{deployed}/50dc6c"
     balancer = Resource(kind="load_balancer", name=deployed, arn=arn)
-    store.update(deployed, lambda deployment: deployment.created(balancer, MOMENT))
+    store.update(deployed, lambda deployment: deployment.record_resource(balancer, MOMENT))
     found = {"Id": "latency_p99", "Timestamps": [MOMENT], "Values": [0.25]}
     aws_says.answer("cloudwatch", "GetMetricData", {"MetricDataResults": [found]})
     body = gateway.get(f"/deployments/{deployed}/metrics").json
@@ -363,7 +363,7 @@ def test_the_figures_of_a_deleted_deployment_are_still_told(
     arn = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/{deployed}/50dc6c"
 
     def change(deployment: Deployment) -> None:
-        deployment.created(Resource(kind="load_balancer", name=deployed, arn=arn), MOMENT)
+        deployment.record_resource(Resource(kind="load_balancer", name=deployed, arn=arn), MOMENT)
         deployment.delete(MOMENT)
         deployment.settle([], MOMENT)
         deployment.end_torn_down(MOMENT)

@@ -35,8 +35,8 @@ def test_a_create_over_the_quota_is_429_with_limit_and_use(gateway: Gateway) -> 
         {"name": "deployments", "limit": 2, "used": 2, "asked": 1},
         {"name": "vcpu", "limit": 1.5, "used": 1.25, "asked": 0.5},
     ]
-    assert "2 deployments: 2 used, 1 more asked for" in answer.json["detail"]
-    assert "raise MaxDeploymentsPerOwner and MaxVcpuPerOwner." in answer.json["detail"]
+    assert "2 deployments (2 used, 1 more requested)" in answer.json["detail"]
+    assert "to raise MaxDeploymentsPerOwner and MaxVcpuPerOwner." in answer.json["detail"]
     assert len(gateway.get("/deployments").json["deployments"]) == 2
 
 

@@ -321,7 +321,7 @@ def test_a_scope_that_is_lacking_is_told() -> None:
 def test_a_wrong_moment_is_told() -> None:
     made = serving()
     assert say("resume rec").text == (
-        f"{made.id} is ACTIVE already: only a PAUSED deployment can be resumed\n"
+        f"{made.id} is already ACTIVE: only a PAUSED deployment can be resumed\n"
         "To see the details: `status rec`"
     )
     say("pause rec")
@@ -336,7 +336,7 @@ def test_a_quota_is_told_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     serving()
     reply = say(f"deploy {IMAGE} name=more")
     assert reply.refused
-    assert "team-a may have 1 deployments: 1 used" in reply.text
+    assert "The quota of team-a is 1 deployments (1 used" in reply.text
     assert "Delete or scale down deployments" in reply.text
 
 
@@ -369,7 +369,7 @@ def test_with_a_key_a_command_takes_effect_once() -> None:
 def test_without_one_it_is_another_command() -> None:
     say(f"deploy {IMAGE}")
     told = say(f"deploy {IMAGE}").text
-    assert "team-a has a deployment named recommend already: recommend-" in told
+    assert "team-a already has a deployment named recommend: recommend-" in told
     assert ", which is CREATING. Delete it first" in told
 
 

@@ -71,7 +71,7 @@ def test_a_failed_one_is_told_with_reason_hint_and_way_on() -> None:
 
 def test_of_a_failed_one_that_is_gone_there_is_no_end_and_no_rate() -> None:
     deployment = failed()
-    deployment.live_for("8h", MOMENT)
+    deployment.set_expiry("8h", MOMENT)
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
     assert told(deployment)[-1] == "Cost: USD 0.00 so far"
     deployment.resources[0].verified_gone = False  # `on_failure` is `keep`

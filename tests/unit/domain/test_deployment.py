@@ -291,7 +291,7 @@ def test_turning_to_another_path_skips_what_was_pending() -> None:
     deployment = deployment_of()
     deployment.finish_step("resolve_image", MOMENT)
     deployment.begin_step("create_cluster", "r", LATER, MOMENT)
-    deployment.turn_to(Path.DESTROY, LATER)
+    deployment.switch_path(Path.DESTROY, LATER)
     by_name = {step.name: step.status for step in deployment.operation.steps}
     assert by_name["resolve_image"] == "succeeded"
     assert by_name["create_cluster"] == by_name["create_listener"] == "skipped"
@@ -302,7 +302,7 @@ def test_turning_to_another_path_skips_what_was_pending() -> None:
 def test_turning_twice_is_turning_once() -> None:
     deployment = tearing_down_failed_create()
     before, events = deployment.model_dump(), len(deployment.new_events)
-    deployment.turn_to(Path.DESTROY, LATER)
+    deployment.switch_path(Path.DESTROY, LATER)
     assert deployment.model_dump() == before
     assert len(deployment.new_events) == events
 
@@ -326,7 +326,7 @@ def test_a_rollback_goes_back_to_what_was_active() -> None:
     deployment.activate(MOMENT, 0.04)
     image = f"{REGISTRY}/recommend:2"
     deployment.update(spec_of(image=image, count=4), LATER, new_image=True)
-    deployment.turn_to(Path.ROLLBACK, LATER)
+    deployment.switch_path(Path.ROLLBACK, LATER)
     assert (deployment.spec.count, deployment.image.digest) == (1, DIGEST)
     assert deployment.generation == 2
     deployment.check_fence(2, Path.ROLLBACK)
@@ -353,18 +353,18 @@ def test_the_next_update_forgets_the_failure() -> None:
 
 def test_a_resource_is_recorded_once_and_its_arn_replaced() -> None:
     deployment = deployment_of()
-    deployment.created(Resource(kind="cluster", name="x", arn="one"), MOMENT)
-    deployment.created(Resource(kind="cluster", name="x", arn="two"), LATER)
-    deployment.created(Resource(kind="service", name="x", arn="three"), LATER)
-    found = [(r.kind, r.arn, r.created_at) for r in deployment.resources]
-    assert found == [("cluster", "two", MOMENT), ("service", "three", LATER)]
+    deployment.record_resource(Resource(kind="cluster", name="x", arn="one"), MOMENT)
+    deployment.record_resource(Resource(kind="cluster", name="x", arn="two"), LATER)
+    deployment.record_resource(Resource(kind="service", name="x", arn="three"), LATER)
+    recorded = [(r.kind, r.arn, r.created_at) for r in deployment.resources]
+    assert recorded == [("cluster", "two", MOMENT), ("service", "three", LATER)]
 
 
 def test_a_resource_made_anew_after_its_deletion_has_one_entry() -> None:
     deployment = deployment_of()
     gone = Resource(kind="cluster", name="x", deleted_at=MOMENT, verified_gone=True)
     deployment.resources = [gone]
-    deployment.created(Resource(kind="cluster", name="x", arn="new"), LATER)
+    deployment.record_resource(Resource(kind="cluster", name="x", arn="new"), LATER)
     anew = Resource(kind="cluster", name="x", arn="new", created_at=LATER)
     assert deployment.resources == [anew]
 
@@ -419,7 +419,7 @@ def test_an_operation_is_taken_up_by_a_new_generation_that_goes_on_with_it() -> 
     deployment = in_status(Status.DELETING)
     generation, operation = deployment.generation, deployment.operation
     deployment.finish_step("delete_service", MOMENT, "denied", status="failed")
-    deployment.take_up("its execution timed out", LATER)
+    deployment.continue_operation("its execution timed out", LATER)
     assert deployment.generation == operation.generation == generation + 1
     assert (deployment.operation, operation.takeovers) == (operation, 1)
     assert operation.step("delete_service").status == "pending"
@@ -430,7 +430,7 @@ def test_one_that_a_former_version_began_is_taken_up_with_the_steps_of_this_one(
     deployment = in_status(Status.CREATING)
     steps = deployment.operation.steps
     steps[:] = [step for step in steps if step.name != "route_traffic"]
-    deployment.take_up("its execution timed out", LATER)
+    deployment.continue_operation("its execution timed out", LATER)
     assert sorted(step.name for step in steps) == sorted(CONVERGE_STEPS)
     assert deployment.operation.step("route_traffic").status == "pending"
 
@@ -471,7 +471,7 @@ def test_a_repair_ends_active_and_keeps_the_spec() -> None:
 
 def test_a_deleted_deployment_of_which_something_is_found_is_torn_down_again() -> None:
     deployment = in_status(Status.DELETED)
-    deployment.reopen("AWS has cluster x", LATER)
+    deployment.restart_teardown("AWS has cluster x", LATER)
     assert (deployment.status, deployment.deleted_at, deployment.purge_at) == (
         Status.DELETING,
         None,
@@ -516,7 +516,7 @@ def test_a_time_to_live_survives_the_way_back() -> None:
     assert deployment.expires_at == MOMENT + timedelta(hours=8)
     deployment.update(spec_of(count=2, ttl="3d"), LATER, new_image=False)
     assert deployment.expires_at == LATER + timedelta(days=3)
-    deployment.turn_to(Path.ROLLBACK, LATER)
+    deployment.switch_path(Path.ROLLBACK, LATER)
     assert (deployment.spec.count, deployment.spec.ttl) == (1, "3d")
 
 
@@ -541,9 +541,9 @@ def test_a_change_of_something_else_leaves_the_time_to_live() -> None:
 
 def test_the_end_is_told_once_and_again_after_an_extension() -> None:
     deployment = active(ttl="8h")
-    deployment.tell_expiry(LATER)
-    deployment.tell_expiry(LATER)
+    deployment.announce_expiry(LATER)
+    deployment.announce_expiry(LATER)
     assert types(deployment).count("deployment.expiring") == 1
     deployment.extend("8h", LATER)
-    deployment.tell_expiry(LATER)
+    deployment.announce_expiry(LATER)
     assert types(deployment).count("deployment.expiring") == 2

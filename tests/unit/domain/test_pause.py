@@ -17,7 +17,7 @@ LATER = MOMENT + timedelta(minutes=5)
 
 
 def settled(change: Callable[[Deployment], None], deployment: Deployment) -> Deployment:
-    """After an operation that succeeded."""
+    """The deployment after the operation succeeded."""
     change(deployment)
     deployment.activate(LATER, 0.03)
     return deployment
@@ -32,7 +32,7 @@ def with_count(count: int) -> Callable[[Deployment], None]:
 
 
 def fail(deployment: Deployment) -> Path | None:
-    """What becomes of an operation that failed on its way."""
+    """Fails the operation; the path that it takes then."""
     deployment.fail("await_ready", failure_of("await_ready"), LATER)
     return recovery.recover(deployment, {}, LATER)
 
@@ -65,32 +65,32 @@ def test_neither_while_an_operation_runs(status: Status) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "detail"),
     [
-        (Status.PAUSED, "is PAUSED already: only an ACTIVE"),
+        (Status.PAUSED, "is already PAUSED: only an ACTIVE"),
         (Status.FAILED, "is FAILED: only an ACTIVE"),
         (Status.DELETED, "is DELETED: only an ACTIVE"),
         (Status.DELETE_FAILED, "is DELETE_FAILED: only an ACTIVE"),
     ],
 )
-def test_only_what_is_active_can_be_paused(status: Status, told: str) -> None:
+def test_only_what_is_active_can_be_paused(status: Status, detail: str) -> None:
     deployment = in_status(status)
     before = deployment.model_dump()
-    with pytest.raises(InvalidState, match=told):
+    with pytest.raises(InvalidState, match=detail):
         deployment.pause(LATER)
     assert deployment.model_dump() == before
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "detail"),
     [
-        (Status.ACTIVE, "is ACTIVE already: only a PAUSED"),
+        (Status.ACTIVE, "is already ACTIVE: only a PAUSED"),
         (Status.FAILED, "is FAILED: only a PAUSED"),
         (Status.DELETED, "is DELETED: only a PAUSED"),
     ],
 )
-def test_only_what_is_paused_can_be_resumed(status: Status, told: str) -> None:
-    with pytest.raises(InvalidState, match=told):
+def test_only_what_is_paused_can_be_resumed(status: Status, detail: str) -> None:
+    with pytest.raises(InvalidState, match=detail):
         in_status(status).resume(LATER)
 
 
@@ -147,12 +147,12 @@ def test_a_rollback_goes_to_what_has_served_and_not_to_what_was_only_put_in_plac
 
 def test_a_pause_is_no_version_to_go_back_to() -> None:
     deployment = settled(lambda d: d.resume(LATER), paused())
-    with pytest.raises(InvalidState, match="no other version"):
+    with pytest.raises(InvalidState, match="has never served another version"):
         deployment.roll_back(LATER)
 
 
 def test_no_rollback_of_what_is_paused() -> None:
-    with pytest.raises(InvalidState, match="resume it first"):
+    with pytest.raises(InvalidState, match="Resume it first"):
         settled(with_count(2), paused()).roll_back(LATER)
 
 
@@ -179,6 +179,8 @@ def test_the_time_to_live_goes_on_while_paused() -> None:
 @pytest.mark.parametrize("left", ["load_balancer", "cluster"])
 def test_the_rule_is_gone_when_its_load_balancer_is(left: str) -> None:
     deployment = paused()
-    deployment.created(Resource(kind="listener_rule", name=f"{ID}:pause", arn="arn:rule"), LATER)
+    deployment.record_resource(
+        Resource(kind="listener_rule", name=f"{ID}:pause", arn="arn:rule"), LATER
+    )
     deployment.settle([Leftover(kind=left, name=ID, reason="AWS still has it")], LATER)
     assert deployment.resources[-1].verified_gone is (left == "cluster")

@@ -1,4 +1,4 @@
-"""Which events are told, by what name, and what they say."""
+"""Which events are published, with which type and body."""
 
 import json
 from datetime import timedelta
@@ -16,14 +16,14 @@ from tests.support.builders import MOMENT, active, deployment_of, failure_of, sp
 LATER = MOMENT + timedelta(minutes=3)
 
 
-def told(deployment: Deployment) -> list[dict[str, Any]]:
-    """What is published of the events that the deployment has noted."""
+def bodies(deployment: Deployment) -> list[dict[str, Any]]:
+    """The bodies of the published events."""
     bodies = [publication.published(deployment, event) for event in deployment.new_events]
     return [json.loads(body) for body in bodies if body]
 
 
 def types(deployment: Deployment) -> list[str]:
-    return [body["type"] for body in told(deployment)]
+    return [body["type"] for body in bodies(deployment)]
 
 
 def settled(deployment: Deployment) -> Deployment:
@@ -56,7 +56,7 @@ def test_what_fails_is_told() -> None:
     deployment.fail("resolve_image", failure_of("resolve_image"), LATER)
     deployment.end_failed(LATER)
     assert types(deployment) == ["deployment.created", "deployment.failed"]
-    failure = told(deployment)[1]["data"]["deployment"]["failure"]
+    failure = bodies(deployment)[1]["data"]["deployment"]["failure"]
     assert failure["code"] == "IMAGE_NOT_FOUND"
     assert "evidence" not in failure
 
@@ -65,10 +65,10 @@ def test_an_update_that_went_back_reads_as_no_success() -> None:
     deployment = settled(active())
     deployment.update(spec_of(count=2), LATER, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), LATER)
-    deployment.turn_to(Path.ROLLBACK, LATER)
+    deployment.switch_path(Path.ROLLBACK, LATER)
     deployment.activate(LATER, 0.04)
     assert types(deployment) == ["deployment.rolled_back"]
-    assert told(deployment)[0]["data"]["deployment"]["operation"]["status"] == "rolled_back"
+    assert bodies(deployment)[0]["data"]["deployment"]["operation"]["status"] == "rolled_back"
 
 
 def test_a_teardown_that_failed_is_told_with_what_is_left() -> None:
@@ -76,7 +76,7 @@ def test_a_teardown_that_failed_is_told_with_what_is_left() -> None:
     deployment.delete(LATER)
     deployment.settle([Leftover(kind="service", name="x", reason="AWS kept it")], LATER)
     deployment.end_failed(LATER)
-    [body] = told(deployment)
+    [body] = bodies(deployment)
     assert body["type"] == "deployment.delete_failed"
     assert body["data"]["deployment"]["leftovers"][0]["reason"] == "AWS kept it"
 
@@ -91,7 +91,7 @@ def test_a_retry_is_no_second_creation() -> None:
 
 def test_the_body_is_of_that_moment() -> None:
     deployment = active(name="recommender")
-    created = told(deployment)[0]
+    created = bodies(deployment)[0]
     assert created["timestamp"] == rfc3339(MOMENT)
     assert created["data"]["sequence"] == 1
     assert created["data"]["cut"] is False

@@ -1,4 +1,4 @@
-"""What a deployment holds of its owner's quota, and which limits a request would exceed."""
+"""What a deployment uses of its owner's quota, and which limits a request would exceed."""
 
 from collections.abc import Callable
 
@@ -137,7 +137,7 @@ def _fails(deployment: Deployment) -> None:
         (lambda: rolling_back(MOMENT), _fails),
         (lambda: rolling_back(MOMENT), lambda d: d.activate(MOMENT, 0.04)),
         (deployment_of, _fails),
-        (deployment_of, lambda d: d.take_up("died", MOMENT)),
+        (deployment_of, lambda d: d.continue_operation("died", MOMENT)),
         (active, lambda d: d.repair("drift", MOMENT)),
         (active, lambda d: d.delete(MOMENT)),
         (lambda: in_status(Status.DELETING), lambda d: d.end_torn_down(MOMENT)),
@@ -160,8 +160,8 @@ def test_a_limit_may_be_reached() -> None:
 
 
 def test_every_limit_that_is_exceeded_is_told() -> None:
-    found = quota.exceeded(LIMITS, Use(20, 50, 32 * 1024), NONE, Use(1, 2, 512))
-    assert found == [
+    excess = quota.exceeded(LIMITS, Use(20, 50, 32 * 1024), NONE, Use(1, 2, 512))
+    assert excess == [
         Exceeded("deployments", 20, 20, 1),
         Exceeded("tasks", 50, 50, 2),
         Exceeded("vcpu", 32, 32.0, 0.5),
@@ -176,6 +176,6 @@ def test_an_owner_over_a_lowered_limit_may_ask_for_less_of_it() -> None:
 
 def test_the_refusal_names_limit_use_and_fix() -> None:
     refused = quota.refusal("team-a", [Exceeded("tasks", 50, 49, 2)], LIMITS)
-    assert "50 tasks: 49 used, 2 more asked for" in refused.detail
+    assert "50 tasks (49 used, 2 more requested)" in refused.detail
     assert "raise T." in refused.detail
     assert refused.headers == {"Retry-After": "60"}

@@ -1,4 +1,4 @@
-"""Which tags the resource modules are told to bring up to date."""
+"""The keys of tags that the resource modules must update."""
 
 from typing import Any
 
@@ -58,8 +58,8 @@ def test_keys_of_two_changes_are_all_kept() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags={})
     assert deployment.last_active
-    deployment._go_back_to(deployment.last_active)
-    deployment._go_back_to(deployment.last_active)
+    deployment.restore(deployment.last_active)
+    deployment.restore(deployment.last_active)
     assert deployment.retagged == ["a", "b"]
 
 

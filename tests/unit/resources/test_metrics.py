@@ -22,7 +22,7 @@ SERVICE = {"AWS/ECS": {"ClusterName": ID, "ServiceName": ID}}
 @pytest.fixture
 def served(deployment: Deployment) -> Deployment:
     """A deployment that had a load balancer, for all that is known."""
-    deployment.created(Resource(kind="load_balancer", name=ID, arn=ARN), MOMENT)
+    deployment.record_resource(Resource(kind="load_balancer", name=ID, arn=ARN), MOMENT)
     return deployment
 
 
@@ -103,7 +103,7 @@ def test_without_a_load_balancer_there_is_the_services_load_alone(deployment: De
 def test_the_dimension_is_that_of_a_load_balancer_as_aws_names_it(deployment: Deployment) -> None:
     security_groups.ensure(deployment)
     made = load_balancer.ensure(deployment)
-    deployment.created(made, MOMENT)
+    deployment.record_resource(made, MOMENT)
     calls = cloudwatch({})
     read(deployment)
     [*_, query] = calls[0]["MetricDataQueries"]

@@ -71,7 +71,7 @@ def test_one_that_was_changed_by_hand_is_brought_back(
     deployed: Deployment, change: dict[str, Any]
 ) -> None:
     arn = pause_rule.ensure(deployed).arn
-    deployed.created(pause_rule.ensure(deployed), MOMENT)
+    deployed.record_resource(pause_rule.ensure(deployed), MOMENT)
     aws.client("elbv2").modify_rule(RuleArn=arn, **change)
     assert not pause_rule.is_in_force(rules()[0])
     assert pause_rule.ensure(deployed).arn == arn
@@ -141,7 +141,7 @@ def test_delete_of_what_is_not_there_succeeds(deployed: Deployment) -> None:
 def test_one_that_aws_does_not_show_yet_is_deleted_as_the_record_knows_it(
     deployed: Deployment,
 ) -> None:
-    deployed.created(pause_rule.ensure(deployed), MOMENT)
+    deployed.record_resource(pause_rule.ensure(deployed), MOMENT)
     deleted = aws_says.watch("elbv2", "DeleteRule")
     aws_says.answer("elbv2", "DescribeRules", {"Rules": []})
     pause_rule.delete(deployed)
@@ -149,7 +149,7 @@ def test_one_that_aws_does_not_show_yet_is_deleted_as_the_record_knows_it(
 
 
 def test_another_run_may_have_deleted_it(deployed: Deployment) -> None:
-    deployed.created(pause_rule.ensure(deployed), MOMENT)
+    deployed.record_resource(pause_rule.ensure(deployed), MOMENT)
     pause_rule.delete(deployed)
     aws_says.refuse("elbv2", "DeleteRule", "RuleNotFound")
     pause_rule.delete(deployed)

@@ -140,7 +140,7 @@ def test_a_failed_update_brings_the_tags_back(tagged: Deployment) -> None:
     patch(tagged, tags=AFTER, cpu=512, memory=1024)
     converge(tagged)
     assert tagged.last_active
-    tagged._go_back_to(tagged.last_active)
+    tagged.restore(tagged.last_active)
     converge(tagged)
     tagged.activate(MOMENT, 0.04)
     found = everywhere()

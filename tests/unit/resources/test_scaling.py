@@ -258,7 +258,7 @@ def test_a_target_of_somebody_else_holds_up_nothing(scaled: Deployment) -> None:
     scaling.release(fixed)
     assert scaling.ensure(fixed) == []
     assert scaling.find_target(ID)
-    fixed.created(Resource(kind=scaling.KIND, name=ID), MOMENT)
+    fixed.record_resource(Resource(kind=scaling.KIND, name=ID), MOMENT)
     with pytest.raises(ClientError):
         scaling.release(fixed)  # its own is not left behind
     with pytest.raises(ClientError):

@@ -182,7 +182,7 @@ def test_a_delete_ends_with_its_receipt() -> None:
     deployment = active()
     kinds = ("load_balancer", "security_group", "security_group", "cluster")
     for n, kind in enumerate(kinds):
-        deployment.created(Resource(kind=kind, name=f"r{n}"), MOMENT)
+        deployment.record_resource(Resource(kind=kind, name=f"r{n}"), MOMENT)
     deployment.delete(MOMENT)
     deployment.settle([], MOMENT)
     deployment.end_torn_down(MOMENT)

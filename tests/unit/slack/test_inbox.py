@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.platform import aws, clock
+from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 from chalicelib.slack import inbox
 from chalicelib.slack.inbox import Asked
@@ -18,11 +18,8 @@ ASKED = Asked(user="U0ALICE", channel="C0TEAMA", text="list", response_url=URL, 
 
 
 @pytest.fixture(autouse=True)
-def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(clock, "now", made)
-    monkeypatch.setattr(work, "now", made)
-    return made
+def time(stopped_clock: Clock) -> Clock:
+    return stopped_clock
 
 
 def kept() -> dict[str, Any]:
@@ -48,9 +45,9 @@ def test_a_button_is_kept_likewise() -> None:
 def test_the_same_request_is_accepted_once_also_when_it_has_been_done() -> None:
     assert inbox.accept(REQUEST, ASKED)
     assert not inbox.accept(REQUEST, ASKED)
-    claim = work.claim(f"SLACK#{REQUEST}", "REQUEST", timedelta(seconds=70))
-    assert claim is not None
-    work.done(claim, response_url=None)
+    lease = work.acquire(f"SLACK#{REQUEST}", "REQUEST", timedelta(seconds=70))
+    assert lease is not None
+    work.done(lease, response_url=None)
     assert not inbox.accept(REQUEST, ASKED)
     assert work.list_due(work.CHAT_WORKER) == []
 

@@ -46,9 +46,9 @@ class Courier:
 
     def work_on(self, keys: list[tuple[str, str]]) -> None:
         for key in keys:
-            claim = work.claim(*key, LEASE)
-            if claim:
-                messages.tell(claim)
+            lease = work.acquire(*key, LEASE)
+            if lease:
+                messages.tell(lease)
 
     def sweeps_for(self, **duration: float) -> None:
         """A sweep each minute."""
@@ -66,7 +66,6 @@ class Courier:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(MOMENT)
     monkeypatch.setattr("chalicelib.platform.clock.now", clock)
-    monkeypatch.setattr("chalicelib.store.work.now", clock)
     return clock
 
 
@@ -279,7 +278,7 @@ def test_a_courier_that_died_costs_no_more_than_its_lease(
     create()
     announce(clock)
     [key] = messages.keys_for({ID})
-    assert work.claim(*key, LEASE)  # and it dies
+    assert work.acquire(*key, LEASE)  # and it dies
     courier.woken()
     assert not slack.calls
     clock.advance(seconds=71)
@@ -313,7 +312,7 @@ def test_two_couriers_at_once_leave_one_message(
     create()
     announce(clock)
     [key] = messages.keys_for({ID})
-    slow = work.claim(*key, LEASE)
+    slow = work.acquire(*key, LEASE)
     assert slow
     clock.advance(seconds=71)
     courier.sweep()  # another took it up, and has posted
@@ -678,10 +677,10 @@ def test_an_item_that_is_written_by_another_just_then_keeps_who_asked(
     announcing.append(CHANNEL)
     create()
     [key] = messages.keys_for({ID})
-    claim = work.claim(*key, LEASE)
-    assert claim
+    lease = work.acquire(*key, LEASE)
+    assert lease
     announce(clock, response_url=slack.response_url())
-    messages.tell(claim)  # as it read the item, without who asked
+    messages.tell(lease)  # as it read the item, without who asked
     assert only_item()["asked_by"] == USER
     clock.advance(seconds=3)
     courier.woken()
@@ -742,10 +741,10 @@ def test_one_that_aws_hinders_is_not(
     with monkeypatch.context() as patched:
         patched.setattr("chalicelib.store.deployments.get", throttled)
         for _ in range(tell.MOST_FAULTS + 1):
-            claim = work.claim(*key, LEASE)
-            assert claim
+            lease = work.acquire(*key, LEASE)
+            assert lease
             with pytest.raises(errors.Throttled):
-                messages.tell(claim)
+                messages.tell(lease)
             clock.advance(seconds=71)
     courier.sweep()
     assert standing(slack) == ["Deploying recommender"]
@@ -816,7 +815,7 @@ def test_a_takeover_by_the_reconciler_is_the_same_operation(
     announce(clock)
     courier.woken()
     clock.advance(seconds=30)
-    change(lambda d: d.take_up("its execution died", clock()))
+    change(lambda d: d.continue_operation("its execution died", clock()))
     courier.woken()
     activate(clock)
     courier.woken()
@@ -865,7 +864,7 @@ def expiring(clock: Clock) -> None:
     store.create(deployment_of(ttl="8h"))
     activate(clock)
     clock.advance(hours=7)
-    change(lambda d: d.tell_expiry(clock()))
+    change(lambda d: d.announce_expiry(clock()))
 
 
 def test_that_one_expires_is_told_once_in_a_message_of_its_own(
@@ -902,7 +901,7 @@ def test_one_that_was_extended_meanwhile_is_not_told(
     assert "worker" not in only_item()
     # It is told again when that time comes.
     clock.advance(hours=7)
-    change(lambda d: d.tell_expiry(clock()))
+    change(lambda d: d.announce_expiry(clock()))
     courier.woken()
     assert standing(slack) == ["recommender expires soon"]
 

@@ -27,9 +27,9 @@ def event_types(deployment_id: str = ID) -> list[str]:
 
 
 def items() -> list[dict[str, Any]]:
-    """All but the guard of the owner's quota, which stays when a record goes."""
-    found = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
-    return [item for item in found if item["sk"]["S"] != "QUOTA"]
+    """All items but the version of the quota, which stays when a record is deleted."""
+    everything = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
+    return [item for item in everything if item["sk"]["S"] != "QUOTA"]
 
 
 def finish(name: str, message: str = "") -> Any:
@@ -45,7 +45,7 @@ def delete_fully(deployment_id: str) -> None:
 
 
 def rows(count: int, **fields: Any) -> list[str]:
-    """`count` deployments, a second apart; their ids, newest first."""
+    """Creates `count` deployments, a second apart; their IDs, newest first."""
     names = [f"d{chr(ord('a') + n)}" for n in range(count)]
     for n, name in enumerate(names):
         moment = MOMENT + timedelta(seconds=n)
@@ -54,8 +54,8 @@ def rows(count: int, **fields: Any) -> list[str]:
 
 
 def listed(owner: str | None = "team-a", **more: Any) -> list[str]:
-    found, _ = store.list_deployments(owner, **{"limit": 100, "after": None, **more})
-    return [deployment.id for deployment in found]
+    page, _ = store.list_deployments(owner, **{"limit": 100, "after": None, **more})
+    return [deployment.id for deployment in page]
 
 
 # --- create --------------------------------------------------------------------------------
@@ -295,15 +295,15 @@ def test_the_list_is_of_one_owner_or_of_all() -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
 def test_pages_put_together_are_the_list(limit: int) -> None:
     ids = rows(5)
-    found: list[str] = []
+    listed: list[str] = []
     after: str | None = None
     for _ in range(10):
         page, after = store.list_deployments("team-a", limit=limit, after=after)
         assert len(page) <= limit
-        found += [deployment.id for deployment in page]
+        listed += [deployment.id for deployment in page]
         if after is None:
             break
-    assert found == ids
+    assert listed == ids
 
 
 def test_the_last_full_page_has_no_cursor() -> None:
@@ -323,20 +323,20 @@ def test_pages_stay_right_while_deployments_come_and_go() -> None:
     delete_fully(ids[3])
     second, after = store.list_deployments("team-a", limit=2, after=after)
     third, after = store.list_deployments("team-a", limit=2, after=after)
-    found = [deployment.id for deployment in [*first, *second, *third]]
-    assert found == [ids[0], ids[1], ids[2], ids[4], ids[5]]
+    listed = [deployment.id for deployment in [*first, *second, *third]]
+    assert listed == [ids[0], ids[1], ids[2], ids[4], ids[5]]
     assert after is None
 
 
 def test_deployments_of_one_millisecond_are_all_listed() -> None:
     for name in "abc":
         store.create(deployment_of(f"{name}-abcdef"))
-    found: list[str] = []
+    listed: list[str] = []
     after: str | None = None
     for _ in range(3):
         page, after = store.list_deployments("team-a", limit=1, after=after)
-        found += [deployment.id for deployment in page]
-    assert sorted(found) == ["a-abcdef", "b-abcdef", "c-abcdef"]
+        listed += [deployment.id for deployment in page]
+    assert sorted(listed) == ["a-abcdef", "b-abcdef", "c-abcdef"]
 
 
 def test_deleted_deployments_are_listed_when_asked_for() -> None:
@@ -399,17 +399,17 @@ def test_the_record_of_a_deleted_deployment_is_purged_by_the_table() -> None:
 
 def test_what_it_costs_by_now_is_no_new_edition() -> None:
     store.create(deployment_of())
-    told = store.update(ID, lambda d: d.activate(MOMENT, 0.03)).edition
+    edition = store.update(ID, lambda d: d.activate(MOMENT, 0.03)).edition
     later = store.update(ID, lambda d: d.meter.set_rate(0.06, MOMENT))
-    assert later.edition == told and later.version == 3
-    assert store.update(ID, lambda d: d.pause(MOMENT)).edition == told + 1
+    assert later.edition == edition and later.version == 3
+    assert store.update(ID, lambda d: d.pause(MOMENT)).edition == edition + 1
 
 
 # --- the outbox ----------------------------------------------------------------------------
 
 
 def outbox() -> dict[str, dict[str, Any]]:
-    """The items of the events, by their type."""
+    """The items of the events, by type."""
     events = table.query(
         "pk = :pk AND begins_with(sk, :event)", {":pk": f"DEPLOYMENT#{ID}", ":event": "EVENT#"}
     )
@@ -419,8 +419,8 @@ def outbox() -> dict[str, dict[str, Any]]:
 def test_an_event_that_is_published_is_due_with_its_words() -> None:
     store.create(deployment_of(callback_url="https://example.com/hooks"))
     item = outbox()["deployment.creating"]
-    told = json.loads(item["published"])
-    assert (told["type"], told["data"]["sequence"]) == ("deployment.created", 1)
+    body = json.loads(item["published"])
+    assert (body["type"], body["data"]["sequence"]) == ("deployment.created", 1)
     assert item["callback_url"] == "https://example.com/hooks"
     assert (item["worker"], item["wake"]) == ("courier", "courier")
     assert work.list_due(work.COURIER) == [(item["pk"], item["sk"])]
@@ -444,10 +444,10 @@ def test_what_is_told_is_what_was_true_at_the_event() -> None:
         deployment.activate(MOMENT, 0.04)
 
     store.update(ID, change)
-    found = outbox()
-    urls = {kind: item["callback_url"][-1] for kind, item in found.items() if "published" in item}
+    events = outbox()
+    urls = {kind: item["callback_url"][-1] for kind, item in events.items() if "published" in item}
     assert urls["deployment.creating"] == "a"
-    assert json.loads(found["deployment.creating"]["published"])["data"]["deployment"][
+    assert json.loads(events["deployment.creating"]["published"])["data"]["deployment"][
         "status"
     ] == ("CREATING")
 

@@ -1,4 +1,4 @@
-"""A domain is one live deployment's: taken and given back with the record, and nowhere else."""
+"""A domain belongs to one live deployment: it is reserved and released with the record."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def change(deployment_id: str, domain: str | None) -> Deployment:
 
 
 def bound(deployment_id: str) -> Deployment:
-    """As the step leaves the record: of the domains only the present one leads here."""
+    """Records what the step does: only the current domain points here."""
 
     def settled(record: Deployment) -> None:
         record.domains = [record.spec.domain] if record.spec.domain else []
@@ -91,7 +91,7 @@ def test_a_second_teardown_leaves_the_domain_to_who_has_it_now() -> None:
     store.update(ID, lambda record: record.delete(MOMENT))
     store.update(ID, lambda record: record.end_torn_down(MOMENT))
     create(OTHER)
-    store.update(ID, lambda record: record.reopen("found something", MOMENT))
+    store.update(ID, lambda record: record.restart_teardown("AWS has something", MOMENT))
     store.update(ID, lambda record: record.end_torn_down(MOMENT))
     assert domains.holder(DOMAIN) == OTHER
 
@@ -113,5 +113,5 @@ def test_a_rollback_to_a_domain_that_was_let_go_takes_it_again_or_is_refused() -
 
 def test_a_taken_name_is_told_before_a_taken_domain() -> None:
     create(ID)
-    with pytest.raises(NameTaken, match="has a deployment named"):
+    with pytest.raises(NameTaken, match="already has a deployment named"):
         create("recommender-bbbbbb")

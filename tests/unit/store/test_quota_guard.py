@@ -1,4 +1,4 @@
-"""No owner gets more than it may, however many ask at once and whatever was written by hand."""
+"""No owner exceeds its quota, despite concurrent requests or edits by hand."""
 
 import threading
 from collections import Counter
@@ -67,7 +67,7 @@ def outcome(work: Callable[[], object]) -> str:
 
 
 def at_once(works: list[Callable[[], object]]) -> Counter[str]:
-    """What became of them, all begun at the same moment in a thread each."""
+    """The results of all calls, started at the same moment in a thread each."""
     gate = threading.Barrier(len(works))
 
     def enter(work: Callable[[], object]) -> str:
@@ -80,7 +80,7 @@ def at_once(works: list[Callable[[], object]]) -> Counter[str]:
 
 @pytest.fixture
 def atomic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto's calls are not made for threads: one after the other, as each of DynamoDB's is one."""
+    """moto is not thread-safe, so its calls run one after the other, as atomic as DynamoDB's."""
     client, lock = aws.client("dynamodb"), threading.Lock()
     call = client._make_api_call
 
@@ -113,7 +113,7 @@ def test_updates_of_several_deployments_at_once_share_what_there_is() -> None:
 def test_what_is_accepted_between_sum_and_write_is_found_out(
     second: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other one gets in after ours has taken the sum, and takes the last task."""
+    """Another request reserves the last task after this one has summed up."""
     made(1, count=5)
     transact, others = table.transact, [lambda: store.create(deployment_of("other-abcdef"))]
 
@@ -206,8 +206,8 @@ def test_a_teardown_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     torn_down = tearing_down_failed_create()
     torn_down.end_torn_down(MOMENT)
     store.adopt(torn_down)
-    left = [Leftover(kind="service", name="x", reason="found")]
-    assert store.update(ID, lambda d: d.tell_leftovers(left, MOMENT)).leftovers == left
+    leftovers = [Leftover(kind="service", name="x", reason="found")]
+    assert store.update(ID, lambda d: d.report_leftovers(leftovers, MOMENT)).leftovers == leftovers
 
 
 # --- it heals ------------------------------------------------------------------------------

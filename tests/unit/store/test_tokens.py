@@ -32,13 +32,13 @@ def items(table: str) -> list[dict[str, Any]]:
 
 
 def known(token: str) -> tokens.Token:
-    found = tokens.find(token)
-    assert found is not None
-    return found
+    stored = tokens.find(token)
+    assert stored is not None
+    return stored
 
 
 def last_uses(token: str) -> list[str | None]:
-    """As the authorizer reads it, and as the list shows it."""
+    """The token as the authorizer reads it, and as the list shows it."""
     [listed] = [listed for listed in tokens.list_tokens() if listed.id == known(token).id]
     return [known(token).last_used_at, listed.last_used_at]
 
@@ -76,7 +76,7 @@ def test_tokens_differ(table: str) -> None:
 
 @pytest.mark.parametrize("scopes", [[], ["write"], ["read", "root"]])
 def test_unknown_scopes_are_refused(table: str, scopes: list[str]) -> None:
-    with pytest.raises(ValueError, match="scopes must be some of"):
+    with pytest.raises(ValueError, match="scopes must be one or more of"):
         issue(table, scopes=scopes)
 
 

@@ -20,74 +20,74 @@ def write(**attributes: Any) -> None:
 
 
 def ask_again() -> None:
-    """As whoever has another reason for the work."""
+    """Requests the work for another reason."""
     change = work.due_now(work.COURIER, clock.now())
     table.transact([table.update(*KEY, "attribute_exists(pk)", change=change)])
 
 
 def item() -> dict[str, Any]:
-    found = table.get_item(*KEY)
-    assert found
-    return found
+    item = table.get_item(*KEY)
+    assert item
+    return item
 
 
-def claim() -> work.Claim:
-    claimed = work.claim(*KEY, LEASE)
-    assert claimed
-    return claimed
+def acquire() -> work.Lease:
+    lease = work.acquire(*KEY, LEASE)
+    assert lease
+    return lease
 
 
 def test_what_is_due_is_listed_and_claimed_once() -> None:
     write(**work.due_now(work.COURIER, clock.now()), text="x")
     assert work.list_due(work.COURIER) == [KEY]
     assert work.list_due(work.CHAT_WORKER) == []
-    claimed = claim()
-    assert claimed.item["text"] == "x"
+    lease = acquire()
+    assert lease.item["text"] == "x"
     assert "wake" not in item()
-    assert work.claim(*KEY, LEASE) is None
+    assert work.acquire(*KEY, LEASE) is None
     assert work.list_due(work.COURIER) == []
 
 
 def test_what_is_done_is_due_no_more() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
-    assert work.done(claim(), status="sent", gone=None)
+    assert work.done(acquire(), status="sent", gone=None)
     assert item() == {"pk": KEY[0], "sk": KEY[1], "status": "sent"}
-    assert work.claim(*KEY, LEASE) is None
+    assert work.acquire(*KEY, LEASE) is None
 
 
 def test_what_is_left_for_later_is_due_then(simulated_time: SimulatedClock) -> None:
     write(**work.due_now(work.COURIER, clock.now()))
     later = clock.now() + timedelta(minutes=5)
-    assert work.again(claim(), later, tried=1)
+    assert work.again(acquire(), later, tried=1)
     assert (item()["due_at"], item()["tried"], "lease" in item()) == (rfc3339(later), 1, False)
-    assert work.claim(*KEY, LEASE) is None
+    assert work.acquire(*KEY, LEASE) is None
     simulated_time.advance_to(300)
     assert work.list_due(work.COURIER) == [KEY]
-    claim()
+    acquire()
 
 
 def test_an_item_that_is_not_due_yet_is_not_claimed(simulated_time: SimulatedClock) -> None:
     write(**work.due(work.COURIER, clock.now() + timedelta(seconds=1)))
-    assert work.claim(*KEY, LEASE) is None
+    assert work.acquire(*KEY, LEASE) is None
     simulated_time.advance_to(1)
-    claim()
+    acquire()
 
 
 def test_what_asks_for_nothing_is_not_claimed() -> None:
-    assert work.claim(*KEY, LEASE) is None
+    assert work.acquire(*KEY, LEASE) is None
     write(wake=work.COURIER)
-    assert work.claim(*KEY, LEASE) is None
+    assert work.acquire(*KEY, LEASE) is None
 
 
 def test_what_a_dead_worker_had_is_due_when_its_lease_has_passed(
     simulated_time: SimulatedClock,
 ) -> None:
     write(**work.due_now(work.COURIER, clock.now()))
-    dead = claim()
+    dead = acquire()
     simulated_time.advance_to(69)
-    assert work.claim(*KEY, LEASE) is None
+    assert work.acquire(*KEY, LEASE) is None
     simulated_time.advance_to(70)
-    taken = claim()
+    taken = acquire()
     # It was not dead, only slow: it can neither end the work nor leave it.
     assert not work.done(dead, status="sent")
     assert not work.again(dead, clock.now())
@@ -97,34 +97,34 @@ def test_what_a_dead_worker_had_is_due_when_its_lease_has_passed(
 
 def test_work_that_is_asked_for_again_meanwhile_is_not_ended() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
-    first = claim()
+    first = acquire()
     ask_again()
     assert work.done(first, status="sent")
     assert item()["status"] == "sent"
     assert work.list_due(work.COURIER) == [KEY]
-    assert work.done(claim())
+    assert work.done(acquire())
     assert work.list_due(work.COURIER) == []
 
 
 def test_one_who_is_woken_does_not_wait_for_the_lease_of_another() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
-    first = claim()
+    first = acquire()
     ask_again()
-    second = claim()
+    second = acquire()
     assert not work.done(first)
     assert work.done(second)
 
 
 def test_the_end_of_the_work_can_be_part_of_a_transaction() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
-    claimed = claim()
+    lease = acquire()
     other = {"pk": "THING#2", "sk": "THING"}
     table.transact(
-        [table.put(other, "attribute_not_exists(pk)"), work.settling(claimed, {"a": 1}, None)]
+        [table.put(other, "attribute_not_exists(pk)"), work.settling(lease, {"a": 1}, None)]
     )
     assert work.list_due(work.COURIER) == []
     with pytest.raises(table.Conflict):
-        table.transact([table.delete("THING#2", "THING"), work.settling(claimed, {}, None)])
+        table.transact([table.delete("THING#2", "THING"), work.settling(lease, {}, None)])
     assert table.get_item("THING#2", "THING")
 
 
@@ -134,8 +134,8 @@ def test_the_longest_due_come_first_and_a_hundred_at_most(simulated_time: Simula
         at = clock.now() - timedelta(seconds=n)
         due = work.due(work.COURIER, at)
         table.put_item({"pk": f"THING#{n}", "sk": "THING", **due}, "attribute_not_exists(pk)", {})
-    found = work.list_due(work.COURIER)
-    assert [pk for pk, _ in found] == [f"THING#{n}" for n in range(100, 0, -1)]
+    due = work.list_due(work.COURIER)
+    assert [pk for pk, _ in due] == [f"THING#{n}" for n in range(100, 0, -1)]
 
 
 def test_a_claim_that_meets_another_write_is_left_to_the_sweep() -> None:
@@ -144,7 +144,7 @@ def test_a_claim_that_meets_another_write_is_left_to_the_sweep() -> None:
     aws_says.refuse(
         "dynamodb", "TransactWriteItems", "TransactionCanceledException", times=1, **reasons
     )
-    assert work.claim(*KEY, LEASE) is None
+    assert work.acquire(*KEY, LEASE) is None
     assert work.list_due(work.COURIER) == [KEY]
 
 

@@ -19,12 +19,12 @@ EVENT = (f"DEPLOYMENT#{ID}", "EVENT#00000001")
 pytestmark = pytest.mark.usefixtures("table")
 
 
-def claimed(**fields: Any) -> work.Claim:
+def claimed(**fields: Any) -> work.Lease:
     """The event of a create, claimed."""
     store.create(deployment_of(now=now(), **fields))
-    claim = work.claim(*EVENT, timedelta(seconds=70))
-    assert claim
-    return claim
+    lease = work.acquire(*EVENT, timedelta(seconds=70))
+    assert lease
+    return lease
 
 
 def made() -> list[deliveries.Delivery]:
@@ -66,14 +66,14 @@ def test_an_event_without_receivers_just_ends() -> None:
 
 
 def test_the_deliveries_are_all_made_or_none_and_the_event_ends_with_them() -> None:
-    claim = claimed(callback_url=URL)
-    lost = work.Claim(claim.pk, claim.sk, "of another", claim.item)
+    lease = claimed(callback_url=URL)
+    lost = work.Lease(lease.pk, lease.sk, "of another", lease.item)
     with pytest.raises(table.Conflict):
         fan_out(lost)
     assert made() == []
-    fan_out(claim)
+    fan_out(lease)
     with pytest.raises(table.Conflict):
-        fan_out(claim)
+        fan_out(lease)
     assert len(made()) == 1
 
 

@@ -35,7 +35,6 @@ PASSING = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
 def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock(datetime.now(UTC))
     monkeypatch.setattr(clock, "now", made)
-    monkeypatch.setattr(work, "now", made)
     return made
 
 
@@ -330,14 +329,14 @@ def test_a_retry_that_is_refused_does_not_take_the_failures_place(slack: FakeSla
 def test_who_has_claimed_it_does_it_alone(slack: FakeSlack) -> None:
     pk = ask(slack, f"deploy {IMAGE} name=shop")
     event = stream()
-    assert work.claim(pk, "REQUEST", chat_worker.LEASE)
+    assert work.acquire(pk, "REQUEST", chat_worker.LEASE)
     assert chat_worker.run(event)["taken"] == 0
     assert deployments() == []
 
 
 def test_a_worker_that_died_has_its_work_done_by_the_sweep(slack: FakeSlack, time: Clock) -> None:
     pk = ask(slack, f"deploy {IMAGE} name=shop")
-    work.claim(pk, "REQUEST", chat_worker.LEASE)
+    work.acquire(pk, "REQUEST", chat_worker.LEASE)
     assert swept(time, seconds=60)["due"] == 0
     assert swept(time, seconds=11) == {"woken": 0, "due": 1, "taken": 1}
     assert len(deployments()) == 1
@@ -348,7 +347,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun(
 ) -> None:
     """Else a request that kills its worker would do so for ever."""
     pk = ask(slack, f"deploy {IMAGE} name=shop")
-    work.claim(pk, "REQUEST", chat_worker.LEASE)
+    work.acquire(pk, "REQUEST", chat_worker.LEASE)
     with caplog.at_level(logging.ERROR, "slipway"):
         swept(time, minutes=30)
     assert is_done(pk)

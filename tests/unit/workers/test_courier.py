@@ -138,7 +138,7 @@ def die(call: int, *, written: bool) -> list[int]:
     return seen
 
 
-# Claim and fan-out of the event, claim and end of each of its two deliveries.
+# Claim and fan-out of the event, lease and end of each of its two deliveries.
 WRITES = 6
 
 
@@ -346,9 +346,9 @@ class Played:
             table.transact([table.put({"pk": pk, "sk": sk, **due}, "attribute_not_exists(wake)")])
         return keys
 
-    def tell(self, claim: work.Claim) -> None:
-        self.told.append(claim.pk)
-        work.done(claim)
+    def tell(self, lease: work.Lease) -> None:
+        self.told.append(lease.pk)
+        work.done(lease)
 
 
 @pytest.fixture
@@ -356,7 +356,7 @@ def slack(monkeypatch: pytest.MonkeyPatch) -> Played:
     """In place of `slack.messages`, which has tests of its own."""
     played = Played()
     monkeypatch.setattr(messages, "keys_for", lambda ids: played.keys_for(ids))
-    monkeypatch.setattr(messages, "tell", lambda claim: played.tell(claim))
+    monkeypatch.setattr(messages, "tell", lambda lease: played.tell(lease))
     return played
 
 

@@ -16,10 +16,8 @@ REVISION = f"arn:task-definition/{ID}:1"
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(diagnosis, "now", made)
-    return made
+def clock(stopped_clock: Clock) -> Clock:
+    return stopped_clock
 
 
 def service_of(

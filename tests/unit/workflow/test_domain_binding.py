@@ -34,7 +34,7 @@ def bind(deployment: Deployment) -> Outcome:
     """The step, with what it changes in the record."""
     outcome = domain_binding.bind(deployment)
     for resource in outcome.resources:
-        deployment.created(resource, MOMENT)
+        deployment.record_resource(resource, MOMENT)
     assert outcome.change
     outcome.change(deployment)
     return outcome
@@ -119,7 +119,7 @@ def test_a_rollback_brings_the_old_one_back(deployment: Deployment) -> None:
     bind(deployment)
     deployment.update(spec_of(domain=OTHER), MOMENT, new_image=False)
     dns_record.ensure(ID, OTHER, _zone(), load_balancer.get(ID))  # and died before it told
-    deployment._go_back_to(active(domain=DOMAIN).last_active)  # type: ignore[arg-type]
+    deployment.restore(active(domain=DOMAIN).last_active)  # type: ignore[arg-type]
     bind(deployment)
     deployment.activate(MOMENT, 0.03)
     assert (lives(deployment), deployment.domains) == ([DOMAIN], [DOMAIN])

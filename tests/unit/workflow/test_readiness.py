@@ -12,15 +12,13 @@ from tests.unit.workflow.conftest import World, running_task, stopped_task, targ
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    stopped = Clock()
-    monkeypatch.setattr(readiness, "now", stopped)
-    return stopped
+def clock(stopped_clock: Clock) -> Clock:
+    return stopped_clock
 
 
 def waiting(**fields: Any) -> Deployment:
     deployment = deployment_of(**fields)
-    deployment.created(Resource(kind="load_balancer", name=ID, arn="arn:lb"), MOMENT)
+    deployment.record_resource(Resource(kind="load_balancer", name=ID, arn="arn:lb"), MOMENT)
     return deployment
 
 

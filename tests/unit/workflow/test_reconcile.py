@@ -43,29 +43,27 @@ SCHEDULED: dict[str, Any] = {"source": "aws.events", "detail-type": "Scheduled E
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(reconcile, "now", made)
-    return made
+def clock(stopped_clock: Clock) -> Clock:
+    return stopped_clock
 
 
 def run(event: dict[str, Any] | None = None) -> dict[str, str]:
-    """What was found, by deployment."""
-    found = reconcile.run(event or SCHEDULED)["findings"]
-    return {finding["deployment"]: finding["finding"] for finding in found}
+    """The findings, by deployment."""
+    findings = reconcile.run(event or SCHEDULED)["findings"]
+    return {finding["deployment"]: finding["finding"] for finding in findings}
 
 
 def record(deployment_id: str = ID) -> Deployment:
-    found = store.get(deployment_id)
-    assert found is not None
-    return found
+    deployment = store.get(deployment_id)
+    assert deployment is not None
+    return deployment
 
 
 def started() -> list[str]:
     """Names of the executions."""
     states = aws.client("stepfunctions")
-    found = states.list_executions(stateMachineArn=STATE_MACHINE)["executions"]
-    return sorted(execution["name"] for execution in found)
+    listed = states.list_executions(stateMachineArn=STATE_MACHINE)["executions"]
+    return sorted(execution["name"] for execution in listed)
 
 
 def make_resources(deployment: Deployment) -> None:
@@ -85,7 +83,7 @@ def make_resources(deployment: Deployment) -> None:
 def serving() -> Deployment:
     deployment = active()
     make_resources(deployment)
-    deployment.created(task_definition.ensure(deployment), MOMENT)
+    deployment.record_resource(task_definition.ensure(deployment), MOMENT)
     return store.create(deployment)
 
 
@@ -97,7 +95,7 @@ def test_an_execution_that_was_never_started_is_started(clock: Clock) -> None:
     clock.advance(seconds=59)
     assert (run(), started()) == ({}, [])  # the API may be about to start it
     clock.advance(seconds=1)
-    assert run() == {ID: "its execution had never been started"}
+    assert run() == {ID: "its execution was never started"}
     assert started() == [f"{ID}-1"]
 
 
@@ -182,12 +180,12 @@ def test_a_dead_teardown_that_had_removed_everything_has_ended_well(clock: Clock
 
 def test_a_failure_that_was_told_is_not_tried_again(clock: Clock) -> None:
     executions.start(store.create(deployment_of()))
-    told = failure_of("resolve_image")
-    store.update(ID, lambda d: d.fail("resolve_image", told, MOMENT))
+    failure = failure_of("resolve_image")
+    store.update(ID, lambda d: d.fail("resolve_image", failure, MOMENT))
     executions.stop(ID, 1)
     run()
     assert record().operation.path is Path.DESTROY
-    assert record().failure == told
+    assert record().failure == failure
 
 
 def test_the_way_out_has_its_own_count_of_executions(clock: Clock) -> None:
@@ -204,7 +202,7 @@ def test_the_way_out_has_its_own_count_of_executions(clock: Clock) -> None:
 def test_what_has_lived_its_time_is_told_before_and_torn_down_after(clock: Clock) -> None:
     deployment = active(ttl="8h")
     make_resources(deployment)
-    deployment.created(task_definition.ensure(deployment), MOMENT)
+    deployment.record_resource(task_definition.ensure(deployment), MOMENT)
     store.create(deployment)
     clock.advance(hours=7, seconds=-1)
     run()
@@ -267,9 +265,9 @@ def _delete_load_balancer() -> None:
 
 
 def _delete_listener() -> None:
-    found = listener.serving(deployment_of())
-    assert found
-    aws.client("elbv2").delete_listener(ListenerArn=found["ListenerArn"])
+    front = listener.serving(deployment_of())
+    assert front
+    aws.client("elbv2").delete_listener(ListenerArn=front["ListenerArn"])
 
 
 def _delete_target_group() -> None:
@@ -282,11 +280,11 @@ def _forward_elsewhere() -> None:
     other = elbv2.create_target_group(
         Name="other", Protocol="HTTP", Port=1, VpcId=network.find().vpc_id
     )
-    found = listener.serving(deployment_of())
-    assert found
+    front = listener.serving(deployment_of())
+    assert front
     arn = other["TargetGroups"][0]["TargetGroupArn"]
     elbv2.modify_listener(
-        ListenerArn=found["ListenerArn"],
+        ListenerArn=front["ListenerArn"],
         DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
     )
 
@@ -322,7 +320,7 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
 
 
 def paused() -> Deployment:
-    """A PAUSED deployment as it is at AWS."""
+    """A PAUSED deployment with its AWS resources."""
     serving()
     deployment = store.update(ID, lambda d: (d.pause(MOMENT), d.activate(MOMENT, 0.03)))
     service.ensure(deployment)
@@ -348,8 +346,8 @@ def test_what_is_paused_as_it_should_be_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("by_hand", "words"),
     [
-        (_delete_rule, "does not answer that it is paused"),
-        (_let_some_through, "does not answer that it is paused"),
+        (_delete_rule, "does not answer 503, although the deployment is paused"),
+        (_let_some_through, "does not answer 503, although the deployment is paused"),
         (_scale_by_hand, "wants 5 tasks, not 0"),
         (_delete_service, "service was deleted"),
         (_delete_listener, "listener was deleted"),
@@ -369,7 +367,7 @@ def test_what_is_paused_is_repaired_and_stays_paused(by_hand: Any, words: str) -
 
 def test_a_rule_that_keeps_callers_from_the_tasks_is_taken_away() -> None:
     pause_rule.ensure(serving())
-    assert run() == {ID: "the listener answers that it is paused"}
+    assert run() == {ID: "the listener answers 503, although the deployment is not paused"}
     traffic.route_traffic(record())
     assert drift.find(record(), service.find(ID)) == ""
 
@@ -393,17 +391,17 @@ SCALING = {"min": 2, "max": 4, "metric": "cpu", "target": 60}
 
 
 def scaled() -> Deployment:
-    """What serves with 2 to 4 tasks, and costs as much as 2 of them by now."""
+    """An ACTIVE deployment that scales from 2 to 4 tasks, and is metered with 2."""
     deployment = active(scaling=SCALING)
     make_resources(deployment)
     scaling.ensure(deployment)
-    deployment.created(task_definition.ensure(deployment), MOMENT)
+    deployment.record_resource(task_definition.ensure(deployment), MOMENT)
     deployment.meter.set_rate(hourly_rate(deployment.spec), MOMENT)
     return store.create(deployment)
 
 
 def scale_to(count: int) -> None:
-    """As Application Auto Scaling does."""
+    """Changes the desired count as Application Auto Scaling does."""
     aws.client("ecs").update_service(cluster=ID, service=ID, desiredCount=count)
 
 
@@ -459,10 +457,10 @@ def test_resources_without_a_record_are_told_in_one(clock: Clock) -> None:
     cluster.ensure(stray)
     log_group.ensure(stray)
     assert "without a record" in run()["stray-abcdef"]
-    told = record("stray-abcdef")
-    assert (told.owner, told.status) == (OWNER, Status.DELETE_FAILED)
-    assert {item.kind for item in told.leftovers} == {"cluster", "log_group"}
-    assert cluster.exists("stray-abcdef")  # told, not touched
+    adopted = record("stray-abcdef")
+    assert (adopted.owner, adopted.status) == (OWNER, Status.DELETE_FAILED)
+    assert {item.kind for item in adopted.leftovers} == {"cluster", "log_group"}
+    assert cluster.exists("stray-abcdef")  # reported, not touched
     assert run() == {}
 
 
@@ -481,7 +479,7 @@ def test_findings_are_told_though_strays_cannot_be_looked_for(clock: Clock) -> N
     store.create(deployment_of())
     clock.advance(seconds=60)
     aws_says.refuse("resourcegroupstaggingapi", "GetResources", "ThrottlingException")
-    assert run() == {ID: "its execution had never been started"}
+    assert run() == {ID: "its execution was never started"}
 
 
 def test_a_record_for_strays_leaves_the_name_to_others() -> None:
@@ -528,9 +526,9 @@ def test_one_that_cannot_be_looked_at_holds_up_no_other() -> None:
     executions.start(store.create(deployment_of("other-abcdef")))
     executions.stop("other-abcdef", 1)
     aws_says.refuse("ecs", "DescribeServices", "ServerException", status=500)
-    found = run()
-    assert "could not be looked at" in found[ID]
-    assert found["other-abcdef"] == "execution other-abcdef-1 ABORTED"
+    findings = run()
+    assert "could not be checked" in findings[ID]
+    assert findings["other-abcdef"] == "execution other-abcdef-1 ABORTED"
 
 
 def test_the_function_answers_what_it_found() -> None:

@@ -25,7 +25,7 @@ def rule_stands() -> bool:
 def told(deployment: Deployment, outcome: Outcome) -> None:
     """What the frame writes to the record."""
     for resource in outcome.resources:
-        deployment.created(resource, MOMENT)
+        deployment.record_resource(resource, MOMENT)
     if outcome.change:
         outcome.change(deployment)
 

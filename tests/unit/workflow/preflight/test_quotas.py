@@ -11,12 +11,7 @@ from chalicelib.workflow.preflight.subject import NotKnown, Subject
 from tests.support import aws_says
 from tests.support.builders import MOMENT, deployment_of
 
-pytestmark = pytest.mark.usefixtures("cloud")
-
-
-@pytest.fixture(autouse=True)
-def present(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quotas, "now", lambda: MOMENT)
+pytestmark = pytest.mark.usefixtures("cloud", "stopped_clock")
 
 
 def allow(**limits: str) -> None:
