@@ -30,7 +30,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from chalicelib.domain import publication, quota
 from chalicelib.domain.deployment import DELETED_EVENT, EXPIRING_EVENT, Deployment
@@ -41,6 +41,8 @@ from chalicelib.domain.record import Status
 from chalicelib.platform.clock import rfc3339
 from chalicelib.store import domains, table, work
 from chalicelib.store import quota_guard as usage
+
+Result = TypeVar("Result")
 
 WRITE_ATTEMPTS = 12
 RECORD_TYPE = "deployment"
@@ -114,21 +116,29 @@ def adopt(deployment: Deployment) -> Deployment | None:
 
 
 def update(deployment_id: str, change: Callable[[Deployment], object]) -> Deployment:
+    """As `update_with_result`, if only the deployment is needed."""
+    return update_with_result(deployment_id, change)[0]
+
+
+def update_with_result(
+    deployment_id: str, change: Callable[[Deployment], Result]
+) -> tuple[Deployment, Result]:
     """Reads the record, lets `change` alter it, and writes it with its new events.
 
-    On a conflicting write it begins again with the newer record; what `change` raises ends it
-    with nothing written. Raises `NotFound` where there is no such deployment, and `QuotaExceeded`
-    where it would hold more than its owner may have.
+    Returns the deployment as written, and what `change` returned for it. If somebody else writes
+    the record meanwhile, `change` runs again on the newer record. If `change` raises, nothing is
+    written. Raises `NotFound` if the deployment does not exist, `QuotaExceeded` if it would exceed
+    its owner's quota, `NameTaken` if its domain belongs to another live deployment.
     """
     for attempt in range(WRITE_ATTEMPTS):
         deployment = get(deployment_id)
         if deployment is None:
             raise NotFound(f"There is no deployment {deployment_id}")
         before, held = quota.held(deployment), domains.held(deployment)
-        change(deployment)
+        result = change(deployment)
         also = [*usage.claim(deployment, before), *domains.changes(deployment, held)]
         try:
-            return _write(deployment, deployment.version, also)
+            return _write(deployment, deployment.version, also), result
         except table.Conflict:
             domains.refuse_taken(deployment, held)
             _wait(attempt)  # steps of parallel branches meet here

@@ -141,6 +141,21 @@ def test_an_update_of_nothing_is_not_found() -> None:
         store.update(ID, lambda deployment: None)
 
 
+def test_an_update_returns_what_the_change_that_was_written_returned() -> None:
+    store.create(deployment_of())
+    interrupted: list[bool] = []
+
+    def change(deployment: Deployment) -> int:
+        if not interrupted:
+            interrupted.append(True)
+            store.update(ID, finish("create_cluster"))
+        return deployment.version
+
+    written, version = store.update_with_result(ID, change)
+    assert (written.version, version) == (3, 2)
+    assert store.get(ID) == written
+
+
 def test_two_writes_at_once_both_land() -> None:
     store.create(deployment_of())
     seen: list[int] = []
