@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import InvalidState, OperationInProgress
-from chalicelib.domain.operation import Path
+from chalicelib.domain.operation import Kind, OperationStatus, Path, StepStatus
 from chalicelib.domain.parts import Failure, Image, Leftover, Snapshot
 from chalicelib.domain.record import Record, Status
 from chalicelib.domain.spec.spec import Spec
@@ -41,7 +41,7 @@ class Deployment(Record):
             spec=spec,
             image=Image(reference=spec.image),
             domains=[spec.domain] if spec.domain else [],
-            operation=operations.begin("create", 1, Path.CONVERGE, spec.health_check.grace, now),
+            operation=operations.begin(Kind.CREATE, 1, Path.CONVERGE, spec.health_check.grace, now),
             created_at=now,
             updated_at=now,
         )
@@ -68,7 +68,7 @@ class Deployment(Record):
         if spec.ttl != self.spec.ttl:
             self.live_for(spec.ttl, now)
         self._take(spec)
-        self._begin("update", Path.CONVERGE, Status.UPDATING, now)
+        self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
 
     def roll_back(self, now: datetime) -> None:
         """Starts a rollout of what served before the present version. Raises as `update` does."""
@@ -81,7 +81,7 @@ class Deployment(Record):
         if self.active_before is None:
             raise InvalidState(f"{self.id} has served no other version to go back to")
         self._go_back_to(self.active_before)
-        self._begin("rollback", Path.CONVERGE, Status.UPDATING, now)
+        self._begin(Kind.ROLLBACK, Path.CONVERGE, Status.UPDATING, now)
 
     def pause(self, now: datetime) -> None:
         """Starts to take its tasks away and keep its URL. Raises as `update` does."""
@@ -90,7 +90,7 @@ class Deployment(Record):
             told = "PAUSED already" if self.status is Status.PAUSED else self.status
             raise InvalidState(f"{self.id} is {told}: only an ACTIVE deployment can be paused")
         self.paused = True
-        self._begin("pause", Path.CONVERGE, Status.UPDATING, now)
+        self._begin(Kind.PAUSE, Path.CONVERGE, Status.UPDATING, now)
 
     def resume(self, now: datetime) -> None:
         """Starts its tasks again. Raises as `update` does."""
@@ -99,7 +99,7 @@ class Deployment(Record):
             told = "ACTIVE already" if self.status is Status.ACTIVE else self.status
             raise InvalidState(f"{self.id} is {told}: only a PAUSED deployment can be resumed")
         self.paused = False
-        self._begin("resume", Path.CONVERGE, Status.UPDATING, now)
+        self._begin(Kind.RESUME, Path.CONVERGE, Status.UPDATING, now)
 
     def extend(self, ttl: str, now: datetime) -> None:
         """Lets it live for `ttl` from `now` on. Raises `InvalidState` when it is going or gone."""
@@ -134,16 +134,16 @@ class Deployment(Record):
         """
         self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:
-            self._begin("delete", Path.DESTROY, Status.DELETING, now)
+            self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now)
         elif self.status is not Status.FAILED:
             raise InvalidState(
                 f"{self.id} is {self.status}: only FAILED and DELETE_FAILED can be retried"
             )
         elif self.last_active:
-            self._begin("update", Path.CONVERGE, Status.UPDATING, now)
+            self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
         else:
             self.image = Image(reference=self.spec.image)
-            self._begin("create", Path.CONVERGE, Status.CREATING, now)
+            self._begin(Kind.CREATE, Path.CONVERGE, Status.CREATING, now)
 
     def _refuse_while_running(self) -> None:
         if self.is_running:
@@ -160,7 +160,7 @@ class Deployment(Record):
         self.retagged = []
         self.domains = [domain for domain in self.domains if domain == self.spec.domain]
         self.status = Status.PAUSED if self.paused else Status.ACTIVE
-        self._end("cancelled", now)
+        self._end(OperationStatus.CANCELLED, now)
         self._note(now, "operation.cancelled", message="it could not be started")
 
     def can_be_deleted(self, now: datetime) -> bool:
@@ -177,10 +177,9 @@ class Deployment(Record):
         if not self.can_be_deleted(now):
             return False
         if self.is_running:
-            self.operation.status = "cancelled"
-            self.operation.finished_at = now
+            self._end(OperationStatus.CANCELLED, now)
             self._note(now, "operation.cancelled", message=reason or "a DELETE came in")
-        self._begin("delete", Path.DESTROY, Status.DELETING, now, reason)
+        self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now, reason)
         return True
 
     # --- how operations end --------------------------------------------------------------
@@ -195,7 +194,7 @@ class Deployment(Record):
         if not rolled_back:
             self.failure = None
         self._take_snapshot()
-        self._end("rolled_back" if rolled_back else "succeeded", now)
+        self._end(OperationStatus.ROLLED_BACK if rolled_back else OperationStatus.SUCCEEDED, now)
         reached = f"deployment.{self.status.lower()}"
         self._note(now, "deployment.rolled_back" if rolled_back else reached)
 
@@ -229,27 +228,27 @@ class Deployment(Record):
 
     def end_torn_down(self, now: datetime) -> None:
         """AWS says that everything is gone: DELETED, or FAILED after a create that failed."""
-        if self.operation.kind != "delete":
+        if self.operation.kind != Kind.DELETE:
             self._end_as(Status.FAILED, now)
             return
         self._skip_the_rest(now)  # where its execution died and the reconciler found it gone
         self.status, self.deleted_at, self.failure = Status.DELETED, now, None
         self.purge_at = int((now + KEPT_AFTER_DELETION).timestamp())
-        self._end("succeeded", now)
+        self._end(OperationStatus.SUCCEEDED, now)
         self._note(now, DELETED_EVENT)
 
     def _end_as(self, status: Status, now: datetime) -> None:
         """The operation failed, and the deployment is `status`."""
         self.status = status
         self._skip_the_rest(now)
-        self._end("failed", now)
+        self._end(OperationStatus.FAILED, now)
         message = self.failure.message if self.failure else ""
         self._note(now, f"deployment.{status.lower()}", message=message)
 
     def _skip_the_rest(self, now: datetime) -> None:
         for step in self.operation.steps:
-            if step.status in ("pending", "running"):
-                self.finish_step(step.name, now, status="skipped")
+            if step.status in (StepStatus.PENDING, StepStatus.RUNNING):
+                self.finish_step(step.name, now, status=StepStatus.SKIPPED)
 
     # --- what the reconciler finds -------------------------------------------------------
 
@@ -268,19 +267,19 @@ class Deployment(Record):
         operation.list_steps()  # a newer version of Slipway may have more of them
         for step in operation.steps:
             if step.name in operation.undone_deletes:
-                step.status, step.finished_at = "pending", None
+                step.status, step.finished_at = StepStatus.PENDING, None
             if step.finished_at is None:
                 step.attempts = 0
         self._note(now, "operation.taken_up", message=reason)
 
     def repair(self, reason: str, now: datetime) -> None:
         """Brings AWS back to the spec after somebody changed or deleted a part by hand."""
-        self._begin("repair", Path.CONVERGE, Status.UPDATING, now, reason)
+        self._begin(Kind.REPAIR, Path.CONVERGE, Status.UPDATING, now, reason)
 
     def reopen(self, reason: str, now: datetime) -> None:
         """Tears down again: AWS has something of a deployment that was verified gone."""
         self.deleted_at = self.purge_at = None
-        self._begin("delete", Path.DESTROY, Status.DELETING, now, reason)
+        self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now, reason)
 
     def tell_leftovers(self, left: list[Leftover], now: datetime) -> None:
         """Tells of resources that should not be there, on a deployment that nothing runs for."""
@@ -308,7 +307,7 @@ class Deployment(Record):
         deployment = cls.create(deployment_id, owner, spec, now)
         deployment.new_events.clear()
         deployment.events_written = events_written
-        deployment.operation = operations.begin("delete", 1, Path.DESTROY, 0, now)
+        deployment.operation = operations.begin(Kind.DELETE, 1, Path.DESTROY, 0, now)
         deployment.leftovers = left
         deployment.failure = Failure(
             code="INTERNAL",

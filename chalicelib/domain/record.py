@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 
 from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import Superseded
-from chalicelib.domain.operation import Operation, Path
+from chalicelib.domain.operation import Kind, Operation, OperationStatus, Path, StepStatus
 from chalicelib.domain.parts import (
     Dns,
     Event,
@@ -98,7 +98,7 @@ class Record(BaseModel):
 
     @property
     def is_running(self) -> bool:
-        return self.operation.status == "running"
+        return self.operation.status == OperationStatus.RUNNING
 
     @property
     def scaling(self) -> Scaling | None:
@@ -131,7 +131,7 @@ class Record(BaseModel):
     def check_fence(self, generation: int, path: Path) -> None:
         """Raises `Superseded` unless a step of this generation and path may go on."""
         operation = self.operation
-        if (self.generation, operation.path, operation.status) != (generation, path, "running"):
+        if not self.is_running or (self.generation, operation.path) != (generation, path):
             raise Superseded(
                 f"{self.id} is at generation {self.generation} ({operation.path}, "
                 f"{operation.status}), this step is of {generation} ({path})"
@@ -142,9 +142,9 @@ class Record(BaseModel):
         step = self.operation.step(name)
         self.in_flight[invocation] = until
         step.attempts += 1
-        if step.status == "pending":
-            step.status, step.started_at = "running", now
-            self._note(now, "step.running", step=name)
+        if step.status == StepStatus.PENDING:
+            step.status, step.started_at = StepStatus.RUNNING, now
+            self._note(now, "step.running", step=step.full_name)
 
     def others_in_flight(self, path: Path, now: datetime) -> list[str]:
         """Invocations of an older generation or another path that may still touch AWS."""
@@ -165,14 +165,18 @@ class Record(BaseModel):
         self.operation.evidence |= evidence
 
     def finish_step(
-        self, name: str, now: datetime, message: str = "", status: str = "succeeded"
+        self,
+        name: str,
+        now: datetime,
+        message: str = "",
+        status: StepStatus = StepStatus.SUCCEEDED,
     ) -> None:
         """Records the outcome; does nothing when it was recorded before."""
         step = self.operation.step(name)
-        if step.status not in ("pending", "running"):
+        if step.status not in (StepStatus.PENDING, StepStatus.RUNNING):
             return
         step.status, step.finished_at, step.message = status, now, message
-        self._note(now, f"step.{status}", step=name, message=message)
+        self._note(now, f"step.{status}", step=step.full_name, message=message)
 
     def fail(self, step_name: str, failure: Failure, now: datetime) -> None:
         """Tells the reason at once; the first one counts, what follows from it does not."""
@@ -180,7 +184,7 @@ class Record(BaseModel):
             evidence = {**self.operation.evidence, **failure.evidence}
             self.failure = failure.model_copy(update={"evidence": evidence})
         if any(step.name == step_name for step in self.operation.steps):
-            self.finish_step(step_name, now, failure.message, status="failed")
+            self.finish_step(step_name, now, failure.message, status=StepStatus.FAILED)
 
     def created(self, resource: Resource, now: datetime) -> None:
         """Records a resource that exists now; a new ARN replaces the old one of that name, and one
@@ -221,7 +225,7 @@ class Record(BaseModel):
 
     def _begin(
         self,
-        kind: str,
+        kind: Kind,
         path: Path,
         status: Status,
         now: datetime,
@@ -235,7 +239,7 @@ class Record(BaseModel):
         )
         self._note(now, f"deployment.{status.lower()}", message=reason)
 
-    def _end(self, status: str, now: datetime) -> None:
+    def _end(self, status: OperationStatus, now: datetime) -> None:
         self.operation.status, self.operation.finished_at = status, now
 
     def _note(self, now: datetime, kind: str, step: str | None = None, message: str = "") -> None:

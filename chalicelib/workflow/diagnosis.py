@@ -9,7 +9,6 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
-from chalicelib.domain.operation import ROLLBACK_PREFIX, Path
 from chalicelib.platform.clock import now
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
@@ -95,8 +94,7 @@ def service_events(found: dict[str, Any] | None) -> list[str]:
 def _since(deployment: Deployment) -> datetime:
     """When this way's work on the service began: what stopped before has another reason."""
     operation = deployment.operation
-    prefix = ROLLBACK_PREFIX if operation.path is Path.ROLLBACK else ""
-    started = operation.step(f"{prefix}create_service").started_at or operation.started_at
+    started = operation.step("create_service").started_at or operation.started_at
     return started - CLOCK_MARGIN
 
 

@@ -140,7 +140,9 @@ def _take_up(deployment: Deployment, reason: str) -> str:
     """Lets another execution go on, on the way out where the operation can no longer succeed."""
     generation, path = deployment.generation, deployment.operation.path
     destroying = path is Path.DESTROY
-    left = teardown.told_leftovers(deployment.id, deployment.domains) if destroying else []
+    left = (
+        teardown.find_leftovers_or_unknown(deployment.id, deployment.domains) if destroying else []
+    )
 
     def change(record: Deployment) -> None:
         operation = record.operation

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.operation import StepStatus
 from chalicelib.domain.parts import SAMPLE_BYTES, Prediction
 from chalicelib.domain.spec import ingress
 from chalicelib.domain.spec.spec import Spec
@@ -39,11 +40,11 @@ def run(deployment: Deployment) -> Outcome:
     """
     if not ingress.is_everyone(deployment.spec.ingress_cidrs):
         message = "ingress_cidrs lets only some callers in, and this one has no fixed address"
-        return Outcome(message=message, status="skipped")
+        return Outcome(message=message, status=StepStatus.SKIPPED)
     if deployment.paused:
         return _ask_while_paused(deployment)
     if deployment.wanted_tasks == 0:
-        return Outcome(message="no task wanted, nothing to ask", status="skipped")
+        return Outcome(message="no task wanted, nothing to ask", status=StepStatus.SKIPPED)
     answer, body, note = _ask(deployment)
     is_passing = answer.status in PASSING and answer.status != deployment.spec.smoke_test.status
     if is_passing or pause_rule.is_its_answer(answer.status, body):

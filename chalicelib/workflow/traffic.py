@@ -7,6 +7,7 @@ meets the load balancer's own 502 or 503.
 from __future__ import annotations
 
 from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import StepStatus
 from chalicelib.platform.clock import now
 from chalicelib.resources import listener, pause_rule
 from chalicelib.workflow.step import Outcome
@@ -30,7 +31,7 @@ def create_listener(deployment: Deployment) -> Outcome:
 def route_traffic(deployment: Deployment) -> Outcome:
     """Lets callers through to the tasks, which are healthy by now."""
     if deployment.paused:
-        return Outcome(message="paused: the listener answers itself", status="skipped")
+        return Outcome(message="paused: the listener answers itself", status=StepStatus.SKIPPED)
     pause_rule.delete(deployment)
 
     def change(record: Deployment) -> None:

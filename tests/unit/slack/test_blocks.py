@@ -242,11 +242,6 @@ def test_many_long_leftovers_fit() -> None:
     assert "… and 34 more" in said(message)
 
 
-def test_every_step_has_its_group() -> None:
-    known = [step for steps in progress.GROUPS.values() for step in steps]
-    assert sorted(known) == sorted((*CONVERGE_STEPS, *DESTROY_STEPS))
-
-
 @pytest.mark.parametrize(("percent", "full"), [(0, 0), (4, 0), (5, 1), (99, 19), (100, 20)])
 def test_the_bar_is_full_at_a_hundred_only(percent: int, full: int) -> None:
     assert progress.bar(percent).count("█") == full

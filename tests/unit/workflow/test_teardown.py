@@ -54,7 +54,7 @@ def test_tasks_that_stop_are_waited_for(world: World) -> None:
 
 def test_everything_that_is_left_is_named(deployed: Deployment) -> None:
     left = teardown.find_leftovers(ID)
-    assert {item.kind for item in left} == {kind for kind, _, _ in teardown.KINDS}
+    assert {item.kind for item in left} == set(teardown.EXISTS)
     with pytest.raises(NotReady, match=rf"load_balancer {ID}"):
         teardown.verify(deployed)
 
@@ -123,4 +123,4 @@ def test_what_could_not_be_removed_ends_the_waiting_and_tells_why(deployed: Depl
     left = teardown.with_reasons(teardown.find_leftovers(ID), deployed)
     reasons = {item.kind: item.reason for item in left}
     assert reasons["cluster"] == "AWS refused DeleteCluster."
-    assert reasons["log_group"] == "AWS still has it, by its name"
+    assert reasons["log_group"] == "AWS still has a resource with this name"
