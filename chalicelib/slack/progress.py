@@ -22,9 +22,9 @@ MARKS = {
 }
 BAR = 20
 MOST_MESSAGE = 120  # characters of the message of a running step
-# Steps of a newer version of Slipway, which this version does not know.
+# The group of steps that only a newer version of Slipway knows.
 OTHERS = "Others"
-# `load balancer` says enough in a group whose title says what is done.
+# A step's title omits these, because the group's title says what is done.
 UNSAID = ("create_", "register_", "delete_", "drain_")
 
 

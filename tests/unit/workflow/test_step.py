@@ -18,7 +18,7 @@ from chalicelib.domain.errors import (
     Throttled,
     WorkflowError,
 )
-from chalicelib.domain.operation import Path
+from chalicelib.domain.operation import Path, StepStatus
 from chalicelib.domain.parts import Prediction, Resource
 from chalicelib.domain.record import Status
 from chalicelib.platform import clock as clocks
@@ -148,7 +148,7 @@ def test_a_prediction_and_a_change_are_written_with_the_outcome() -> None:
 
 
 def test_a_step_may_be_skipped() -> None:
-    assert call(lambda deployment: Outcome(status="skipped"))["status"] == "skipped"
+    assert call(lambda deployment: Outcome(status=StepStatus.SKIPPED))["status"] == "skipped"
     assert record().operation.step(STEP).status == "skipped"
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, NotReady
+from chalicelib.domain.operation import StepStatus
 from chalicelib.domain.parts import Leftover, Resource
 from chalicelib.resources import (
     cluster,
@@ -117,7 +118,9 @@ def test_the_tagging_api_is_behind_what_was_asked_by_name(arn: str) -> None:
 
 def test_what_could_not_be_removed_ends_the_waiting_and_tells_why(deployed: Deployment) -> None:
     deployed.delete(MOMENT)
-    deployed.finish_step("delete_cluster", MOMENT, "AWS refused DeleteCluster.", status="failed")
+    deployed.finish_step(
+        "delete_cluster", MOMENT, "AWS refused DeleteCluster.", status=StepStatus.FAILED
+    )
     with pytest.raises(DeploymentFailed, match=f"cluster {ID}"):
         teardown.verify(deployed)
     left = teardown.with_reasons(teardown.find_leftovers(ID), deployed)
