@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 REQUIREMENTS := requirements.txt requirements-dev.txt
 DIST := dist/$(STAGE)
-SOURCES := app.py chalicelib infra local container tests
+SOURCES := app.py chalicelib statemachine infra local container tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down test check format package deploy token slack webhook-secret requirements clean

@@ -12,6 +12,7 @@ from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate
 from chalicelib.api import auth
 from chalicelib.api.endpoint import SlipwayApi, view
 from chalicelib.domain.errors import Unauthenticated
+from chalicelib.domain.plan import Function
 from chalicelib.platform import aws
 from chalicelib.routes import ROUTES
 
@@ -60,35 +61,35 @@ for route in ROUTES:
 def network(event: dict[str, Any], context: Any) -> dict[str, Any]:
     from chalicelib.workflow import steps
 
-    return steps.run(steps.NETWORK, event, context)
+    return steps.run(Function.NETWORK, event, context)
 
 
 @app.lambda_function(name="load_balancing")
 def load_balancing(event: dict[str, Any], context: Any) -> dict[str, Any]:
     from chalicelib.workflow import steps
 
-    return steps.run(steps.LOAD_BALANCING, event, context)
+    return steps.run(Function.LOAD_BALANCING, event, context)
 
 
 @app.lambda_function(name="cluster")
 def cluster(event: dict[str, Any], context: Any) -> dict[str, Any]:
     from chalicelib.workflow import steps
 
-    return steps.run(steps.CLUSTER, event, context)
+    return steps.run(Function.CLUSTER, event, context)
 
 
 @app.lambda_function(name="service")
 def service(event: dict[str, Any], context: Any) -> dict[str, Any]:
     from chalicelib.workflow import steps
 
-    return steps.run(steps.SERVICE, event, context)
+    return steps.run(Function.SERVICE, event, context)
 
 
 @app.lambda_function(name="verification")
 def verification(event: dict[str, Any], context: Any) -> dict[str, Any]:
     from chalicelib.workflow import steps
 
-    return steps.run(steps.VERIFICATION, event, context)
+    return steps.run(Function.VERIFICATION, event, context)
 
 
 @app.lambda_function(name="lifecycle")
@@ -97,7 +98,7 @@ def lifecycle_step(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     if event["step"] == "diagnose":
         return lifecycle.diagnose(event)
-    return steps.run(lifecycle.STEPS, event, context)
+    return steps.run(Function.LIFECYCLE, event, context)
 
 
 @app.schedule(Rate(5, unit=Rate.MINUTES), name="reconciler")

@@ -1,6 +1,6 @@
 """`python -m infra.lint SAM`: cfn-lint on the packaged template, statelint on its state machines.
 
-cfn-lint does not read the states language inside `AWS::Serverless::StateMachine`.
+cfn-lint does not check the definition inside `AWS::Serverless::StateMachine`.
 """
 
 import json
@@ -15,12 +15,12 @@ from infra.package import STATE_MACHINE
 
 BIN = Path(sys.executable).parent
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
-# statelint wants an ARN where a placeholder stands.
+# statelint accepts only an ARN as a resource, not a placeholder.
 STAND_IN = "arn:aws:lambda:us-east-1:123456789012:function:stand-in"
 
 
 def unmatched(properties: dict[str, Any]) -> list[str]:
-    """Return one line for each placeholder without a substitution, and the other way round."""
+    """Return a line for each placeholder without substitution, and each unused substitution."""
     used = set(PLACEHOLDER.findall(json.dumps(properties["Definition"])))
     given = set(properties.get("DefinitionSubstitutions", {}))
     return [f"${{{name}}} has no substitution" for name in sorted(used - given)] + [
@@ -29,7 +29,7 @@ def unmatched(properties: dict[str, Any]) -> list[str]:
 
 
 def statelint(definition: dict[str, Any]) -> list[str]:
-    """Return what statelint finds in a definition, its placeholders replaced."""
+    """Return what statelint reports for a definition with its placeholders replaced."""
     with tempfile.TemporaryDirectory() as folder:
         rendered = Path(folder, "definition.json")
         rendered.write_text(PLACEHOLDER.sub(STAND_IN, json.dumps(definition)))

@@ -1,4 +1,7 @@
-"""`python -m infra.package --stage dev --out DIR`: writes DIR/sam.json and DIR/deployment.zip."""
+"""`python -m infra.package --stage dev --out DIR`: writes DIR/sam.json and DIR/deployment.zip.
+
+DIR/deployment.asl.json is the state machine by itself, for review.
+"""
 
 import argparse
 import json
@@ -53,7 +56,7 @@ def package(stage: str, out: Path, project: Path = ROOT, cache: Path | None = No
         _copy_sources(project, staged)
         _run_chalice(stage, staged, chalice_out)
         template = json.loads((chalice_out / "sam.json").read_text())
-        definition = json.loads((project / "statemachine/deployment.asl.json").read_text())
+        definition = _definition(project)
         inline_definition(template, definition)
         gateway.hand_on_everything(template)
         try:
@@ -61,6 +64,7 @@ def package(stage: str, out: Path, project: Path = ROOT, cache: Path | None = No
         except subprocess.CalledProcessError as error:
             raise PackagingError("pip could not install requirements.txt, see above") from error
         _join(bundle, chalice_out / "deployment.zip", out / "deployment.zip")
+    (out / "deployment.asl.json").write_text(json.dumps(definition, indent=2) + "\n")
     (out / "sam.json").write_text(json.dumps(template, indent=2) + "\n")
     return out / "sam.json"
 
@@ -97,6 +101,18 @@ def _run_chalice(stage: str, project: Path, out: Path) -> None:
     )
     if result.returncode:
         raise PackagingError(f"chalice package failed:\n{result.stdout}{result.stderr}")
+
+
+def _definition(project: Path) -> dict[str, Any]:
+    """The state machine, as the project's `statemachine/definition.py` prints it."""
+    command = [sys.executable, "-m", "statemachine.definition"]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise PackagingError(f"statemachine/definition.py failed:\n{result.stderr}")
+    return dict(json.loads(result.stdout))
 
 
 def _join(bundle: Path, app: Path, archive: Path) -> None:

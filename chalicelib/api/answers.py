@@ -44,7 +44,7 @@ class Step(operation.Step):
 
     model_config = Shape.model_config
 
-    status: Literal["pending", "running", "succeeded", "failed", "skipped"] = "pending"
+    status: Literal["pending", "running", "succeeded", "failed", "skipped"] = "pending"  # type: ignore[assignment]
     started_at: Moment | None = None
     finished_at: Moment | None = None
 

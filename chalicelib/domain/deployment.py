@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import FailureCode, InvalidState, OperationInProgress
-from chalicelib.domain.operation import Path
+from chalicelib.domain.operation import Kind, OperationStatus, Path, StepStatus
 from chalicelib.domain.parts import EventType, Failure, Image, Leftover, Snapshot
 from chalicelib.domain.pricing import Meter
 from chalicelib.domain.rates import hourly_rate
@@ -45,7 +45,7 @@ class Deployment(Record):
             spec=spec,
             image=Image(reference=spec.image),
             domains=[spec.domain] if spec.domain else [],
-            operation=operations.begin("create", 1, Path.CONVERGE, spec.health_check.grace, now),
+            operation=operations.begin(Kind.CREATE, 1, Path.CONVERGE, spec.health_check.grace, now),
             created_at=now,
             updated_at=now,
         )
@@ -77,7 +77,7 @@ class Deployment(Record):
         if spec.ttl != self.spec.ttl:
             self.set_expiry(spec.ttl, now)
         self._set_spec(spec)
-        self._begin("update", Path.CONVERGE, Status.UPDATING, now)
+        self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
 
     def roll_back(self, now: datetime) -> None:
         """Starts a rollout of the version that served before. Raises as `update` does."""
@@ -92,7 +92,7 @@ class Deployment(Record):
                 f"{self.id} cannot be rolled back: it has never served another version"
             )
         self.restore(self.active_before)
-        self._begin("rollback", Path.CONVERGE, Status.UPDATING, now)
+        self._begin(Kind.ROLLBACK, Path.CONVERGE, Status.UPDATING, now)
 
     def pause(self, now: datetime) -> None:
         """Starts to remove its tasks; its URL stays. Raises as `update` does."""
@@ -103,7 +103,7 @@ class Deployment(Record):
                 f"{self.id} is {already}{self.status}: only an ACTIVE deployment can be paused"
             )
         self.paused = True
-        self._begin("pause", Path.CONVERGE, Status.UPDATING, now)
+        self._begin(Kind.PAUSE, Path.CONVERGE, Status.UPDATING, now)
 
     def resume(self, now: datetime) -> None:
         """Starts to run its tasks again. Raises as `update` does."""
@@ -114,7 +114,7 @@ class Deployment(Record):
                 f"{self.id} is {already}{self.status}: only a PAUSED deployment can be resumed"
             )
         self.paused = False
-        self._begin("resume", Path.CONVERGE, Status.UPDATING, now)
+        self._begin(Kind.RESUME, Path.CONVERGE, Status.UPDATING, now)
 
     def extend(self, ttl: str, now: datetime) -> None:
         """Sets its expiry to `ttl` after `now`. Raises `InvalidState` if DELETING or DELETED."""
@@ -153,17 +153,17 @@ class Deployment(Record):
         """
         self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:
-            self._begin("delete", Path.DESTROY, Status.DELETING, now)
+            self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now)
         elif self.status is not Status.FAILED:
             raise InvalidState(
                 f"{self.id} is {self.status}: only a FAILED or DELETE_FAILED deployment can be "
                 "retried"
             )
         elif self.last_active:
-            self._begin("update", Path.CONVERGE, Status.UPDATING, now)
+            self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
         else:
             self.image = Image(reference=self.spec.image)
-            self._begin("create", Path.CONVERGE, Status.CREATING, now)
+            self._begin(Kind.CREATE, Path.CONVERGE, Status.CREATING, now)
         if self.operation.path is Path.CONVERGE:
             self.meter.set_rate(hourly_rate(self.spec, self.wanted_tasks), now)
 
@@ -182,7 +182,7 @@ class Deployment(Record):
         self.retagged = []
         self.domains = [domain for domain in self.domains if domain == self.spec.domain]
         self.status = Status.PAUSED if self.paused else Status.ACTIVE
-        self._end("cancelled", now)
+        self._end(OperationStatus.CANCELLED, now)
         self._add_event(
             now, EventType.OPERATION_CANCELLED, message="the operation could not be started"
         )
@@ -202,11 +202,10 @@ class Deployment(Record):
         if not self.can_be_deleted(now):
             return False
         if self.is_running:
-            self.operation.status = "cancelled"
-            self.operation.finished_at = now
+            self._end(OperationStatus.CANCELLED, now)
             message = reason or "a DELETE request cancelled it"
             self._add_event(now, EventType.OPERATION_CANCELLED, message=message)
-        self._begin("delete", Path.DESTROY, Status.DELETING, now, reason)
+        self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now, reason)
         return True
 
     # --- ends of operations --------------------------------------------------------------
@@ -221,7 +220,7 @@ class Deployment(Record):
         if not rolled_back:
             self.failure = None
         self._take_snapshot()
-        self._end("rolled_back" if rolled_back else "succeeded", now)
+        self._end(OperationStatus.ROLLED_BACK if rolled_back else OperationStatus.SUCCEEDED, now)
         self._add_event(now, EventType.ROLLED_BACK if rolled_back else STATUS_EVENTS[self.status])
 
     def _take_snapshot(self) -> None:
@@ -254,27 +253,27 @@ class Deployment(Record):
 
     def end_torn_down(self, now: datetime) -> None:
         """Everything is verified gone: DELETED, or FAILED after a failed create."""
-        if self.operation.kind != "delete":
+        if self.operation.kind is not Kind.DELETE:
             self._end_as(Status.FAILED, now)
             return
         self._skip_open_steps(now)  # some are open if the execution died after the last delete
         self.status, self.deleted_at, self.failure = Status.DELETED, now, None
         self.purge_at = int((now + KEPT_AFTER_DELETION).timestamp())
-        self._end("succeeded", now)
+        self._end(OperationStatus.SUCCEEDED, now)
         self._add_event(now, EventType.DELETED)
 
     def _end_as(self, status: Status, now: datetime) -> None:
         """The operation failed, and the deployment gets `status`."""
         self.status = status
         self._skip_open_steps(now)
-        self._end("failed", now)
+        self._end(OperationStatus.FAILED, now)
         message = self.failure.message if self.failure else ""
         self._add_event(now, STATUS_EVENTS[status], message=message)
 
     def _skip_open_steps(self, now: datetime) -> None:
         for step in self.operation.steps:
-            if step.status in ("pending", "running"):
-                self.finish_step(step.name, now, status="skipped")
+            if step.status in (StepStatus.PENDING, StepStatus.RUNNING):
+                self.finish_step(step.name, now, status=StepStatus.SKIPPED)
 
     # --- findings of the reconciler -------------------------------------------------------
 
@@ -293,19 +292,19 @@ class Deployment(Record):
         operation.list_steps()  # a newer version of Slipway may have added steps
         for step in operation.steps:
             if step.name in operation.undone_deletes:
-                step.status, step.finished_at = "pending", None
+                step.status, step.finished_at = StepStatus.PENDING, None
             if step.finished_at is None:
                 step.attempts = 0
         self._add_event(now, EventType.OPERATION_CONTINUED, message=reason)
 
     def repair(self, reason: str, now: datetime) -> None:
         """Starts to restore the spec in AWS, after a resource was changed or deleted by hand."""
-        self._begin("repair", Path.CONVERGE, Status.UPDATING, now, reason)
+        self._begin(Kind.REPAIR, Path.CONVERGE, Status.UPDATING, now, reason)
 
     def restart_teardown(self, reason: str, now: datetime) -> None:
         """Starts the teardown again, because AWS has resources that were verified gone."""
         self.deleted_at = self.purge_at = None
-        self._begin("delete", Path.DESTROY, Status.DELETING, now, reason)
+        self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now, reason)
 
     def report_leftovers(self, leftovers: list[Leftover], now: datetime) -> None:
         """Reports resources that should not exist. No operation runs for the deployment."""
@@ -335,7 +334,7 @@ class Deployment(Record):
         deployment.meter = Meter()  # the cost of what was deployed is not known
         deployment.new_events.clear()
         deployment.events_written = events_written
-        deployment.operation = operations.begin("delete", 1, Path.DESTROY, 0, now)
+        deployment.operation = operations.begin(Kind.DELETE, 1, Path.DESTROY, 0, now)
         deployment.leftovers = leftovers
         deployment.failure = Failure(
             code=FailureCode.INTERNAL,

@@ -1,4 +1,4 @@
-"""An operation on a deployment: its steps, its deadline, and the path that it is on."""
+"""An operation on a deployment: its steps, its deadline, and its path."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, field_serializer, model_validator
+
+from chalicelib.domain import plan
 
 
 class Path(StrEnum):
-    """The way through the state machine that an execution is on.
+    """The path of an execution through the state machine.
 
-    A step belongs to a generation and a path: a failed create goes from `converge` to
-    `destroy` within its generation, and a step still running on the old path must not begin.
+    A step belongs to a generation and a path: a failed create turns from `converge` to `destroy`
+    within its generation. A step of the old path must not begin after that.
     """
 
     CONVERGE = "converge"
@@ -21,130 +23,164 @@ class Path(StrEnum):
     DESTROY = "destroy"
 
 
-CONVERGE_STEPS = (
-    "resolve_image",
-    "preflight",
-    "create_security_groups",
-    "create_load_balancer",
-    "create_target_group",
-    "create_listener",
-    "create_cluster",
-    "create_log_group",
-    "register_task_definition",
-    "create_service",
-    "await_ready",
-    "route_traffic",
-    "smoke_test",
-    "apply_scaling",
-    "create_dns_record",
-    "finish",
-)
-DESTROY_STEPS = (
-    "delete_scaling",
-    "delete_service",
-    "delete_dns_record",
-    "delete_load_balancer",
-    "delete_target_group",
-    "drain_tasks",
-    "delete_security_groups",
-    "delete_task_definitions",
-    "delete_cluster",
-    "delete_log_group",
-    "verify_teardown",
-    "finish_teardown",
-)
-ROLLBACK_PREFIX = "rollback_"
-# What the steps that remove something begin with; the others of a teardown say what came of it.
-DELETING = ("delete_", "drain_")
-# A step of a teardown is not tried when one that it builds on failed: it could only wait in vain.
-NEEDS: dict[str, tuple[str, ...]] = {
-    "delete_target_group": ("delete_load_balancer",),
-    "drain_tasks": ("delete_service",),
-    "delete_cluster": ("delete_service", "drain_tasks"),
-    "delete_security_groups": ("delete_load_balancer", "delete_service", "drain_tasks"),
+class Kind(StrEnum):
+    """What an operation does to a deployment."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    ROLLBACK = "rollback"
+    PAUSE = "pause"
+    RESUME = "resume"
+    REPAIR = "repair"
+    DELETE = "delete"
+
+
+class OperationStatus(StrEnum):
+    """Whether an operation runs, and how it ended."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    """Whether a step runs, and how it ended."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+CONVERGE_STEPS = tuple(step.name for step in plan.CONVERGE)
+DESTROY_STEPS = tuple(step.name for step in plan.DESTROY)
+STEPS_OF_PATH = {
+    Path.CONVERGE: CONVERGE_STEPS,
+    Path.ROLLBACK: CONVERGE_STEPS,
+    Path.DESTROY: DESTROY_STEPS,
 }
-# A container may take `health_check.grace` to start, so that comes on top.
+# One operation can have the steps of both `converge` and `rollback`. So outside this module the
+# names of the second path have this prefix: in the table, in answers, events and messages.
+ROLLBACK_PREFIX = "rollback_"
+# `health_check.grace` is added to this, because a container may take that long to start.
 CONVERGE_DEADLINE = timedelta(minutes=15)
-# Network interfaces of a load balancer have held its security group for 45 minutes at worst.
+# Network interfaces of a load balancer have held its security group for up to 45 minutes.
 DESTROY_DEADLINE = timedelta(minutes=60)
 
 
 class Step(BaseModel):
-    """One step of an operation, as a client sees it in a progress bar."""
+    """One step of an operation, as a client sees it in a progress bar.
+
+    It is written and read with `full_name` as its name and without its path.
+    """
 
     name: str
-    status: str = "pending"
+    path: Path = Field(exclude=True)
+    status: StepStatus = StepStatus.PENDING
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempts: int = 0
     message: str = ""
 
+    @property
+    def full_name(self) -> str:
+        """The name that clients see."""
+        return full_name(self.name, self.path)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_full_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "path" in data or not isinstance(data.get("name"), str):
+            return data
+        name, is_rollback = split_name(data["name"])
+        path = Path.DESTROY if name in DESTROY_STEPS else Path.CONVERGE
+        return {**data, "name": name, "path": Path.ROLLBACK if is_rollback else path}
+
+    @field_serializer("name")
+    def _write_full_name(self, _: str) -> str:
+        return self.full_name
+
 
 class Operation(BaseModel):
-    """A create, update or delete under way or ended; all its steps are listed from the start."""
+    """What is done to a deployment now, or was done last; its steps are listed from the start."""
 
-    kind: str
-    status: str = "running"
+    kind: Kind
+    status: OperationStatus = OperationStatus.RUNNING
     generation: int
     path: Path
     started_at: datetime
     finished_at: datetime | None = None
     deadline: datetime
     steps: list[Step]
-    # How often another execution took the operation up because the one before had died.
+    # How often a new execution resumed the operation because the previous one had died.
     takeovers: int = 0
-    # What AWS said at the latest look that found it not ready.
+    # What AWS answered when a step last found that it is not done.
     evidence: dict[str, Any] = {}
 
     @property
     def percent(self) -> int:
         """Steps done of steps listed; 100 only when the operation has succeeded."""
-        if self.status == "succeeded":
+        if self.status == OperationStatus.SUCCEEDED:
             return 100
-        done = sum(step.status in ("succeeded", "skipped") for step in self.steps)
+        done = sum(step.status in (StepStatus.SUCCEEDED, StepStatus.SKIPPED) for step in self.steps)
         return min(99, 100 * done // len(self.steps))
 
     def list_steps(self) -> None:
-        """Lists those of its path that are not listed yet."""
-        known = {step.name for step in self.steps}
-        self.steps += [Step(name=name) for name in steps_of(self.path) if name not in known]
+        """Adds the steps of its path that are not listed yet."""
+        known = {step.name for step in self.steps if step.path is self.path}
+        self.steps += [step for step in steps_of(self.path) if step.name not in known]
 
     def step(self, name: str) -> Step:
-        return next(step for step in self.steps if step.name == name)
+        """The step of this name on the operation's latest path that has one."""
+        return next(step for step in reversed(self.steps) if step.name == name)
 
     @property
     def undone_deletes(self) -> dict[str, str]:
-        """Steps of the teardown that have not removed what they should, with the reason."""
+        """Steps of the teardown that have not deleted what they should, with the reason."""
         return {
             step.name: step.message
             for step in self.steps
-            if step.name.startswith(DELETING) and step.status != "succeeded"
+            if _deletes(step.name) and step.status != StepStatus.SUCCEEDED
         }
 
     def blocking(self, name: str) -> str | None:
-        """The step before `name` that did not succeed and so makes it vain, if there is one."""
+        """A step that `name` needs and that has not succeeded, if there is one."""
         undone = self.undone_deletes
-        return next((needed for needed in NEEDS.get(name, ()) if needed in undone), None)
+        return next((needed for needed in plan.STEPS[name].needs if needed in undone), None)
 
 
-def steps_of(path: Path) -> tuple[str, ...]:
-    """Names of the steps of a path; those of a rollback have a prefix, for they come after the
-    others in one operation."""
-    if path is Path.DESTROY:
-        return DESTROY_STEPS
-    prefix = ROLLBACK_PREFIX if path is Path.ROLLBACK else ""
-    return tuple(f"{prefix}{name}" for name in CONVERGE_STEPS)
+def _deletes(name: str) -> bool:
+    """Whether the step deletes something; the others of a teardown check and record the result."""
+    return name in plan.STEPS and not plan.STEPS[name].decisive
+
+
+def full_name(name: str, path: Path) -> str:
+    """A step's name as clients see it."""
+    return f"{ROLLBACK_PREFIX}{name}" if path is Path.ROLLBACK else name
+
+
+def split_name(full_name: str) -> tuple[str, bool]:
+    """A step's name, and whether it is on the path `rollback`."""
+    return full_name.removeprefix(ROLLBACK_PREFIX), full_name.startswith(ROLLBACK_PREFIX)
+
+
+def steps_of(path: Path) -> list[Step]:
+    """The steps of a path, all pending."""
+    return [Step(name=name, path=path) for name in STEPS_OF_PATH[path]]
 
 
 def deadline(path: Path, grace_seconds: int, now: datetime) -> datetime:
-    """When the way through `path` that begins now must have come to its end."""
+    """The moment by which a path that begins now must have ended."""
     if path is Path.DESTROY:
         return now + DESTROY_DEADLINE
     return now + CONVERGE_DEADLINE + timedelta(seconds=grace_seconds)
 
 
 def begin(
-    kind: str,
+    kind: Kind,
     generation: int,
     path: Path,
     grace_seconds: int,
@@ -157,5 +193,5 @@ def begin(
         path=path,
         started_at=now,
         deadline=deadline(path, grace_seconds, now),
-        steps=[Step(name=name) for name in steps_of(path)],
+        steps=steps_of(path),
     )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 
 from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import Superseded
-from chalicelib.domain.operation import Operation, Path
+from chalicelib.domain.operation import Kind, Operation, OperationStatus, Path, StepStatus
 from chalicelib.domain.parts import (
     Dns,
     Event,
@@ -123,7 +123,7 @@ class Record(BaseModel):
 
     @property
     def is_running(self) -> bool:
-        return self.operation.status == "running"
+        return self.operation.status == OperationStatus.RUNNING
 
     @property
     def scaling(self) -> Scaling | None:
@@ -156,7 +156,7 @@ class Record(BaseModel):
     def check_fence(self, generation: int, path: Path) -> None:
         """Raises `Superseded` unless a step of this generation and path may continue."""
         operation = self.operation
-        if (self.generation, operation.path, operation.status) != (generation, path, "running"):
+        if not self.is_running or (self.generation, operation.path) != (generation, path):
             raise Superseded(
                 f"{self.id} is at generation {self.generation} ({operation.path}, "
                 f"{operation.status}); this step belongs to generation {generation} ({path})"
@@ -167,9 +167,9 @@ class Record(BaseModel):
         step = self.operation.step(name)
         self.in_flight[invocation] = until
         step.attempts += 1
-        if step.status == "pending":
-            step.status, step.started_at = "running", now
-            self._add_event(now, EventType.STEP_RUNNING, step=name)
+        if step.status is StepStatus.PENDING:
+            step.status, step.started_at = StepStatus.RUNNING, now
+            self._add_event(now, EventType.STEP_RUNNING, step=step.full_name)
 
     def others_in_flight(self, path: Path, now: datetime) -> list[str]:
         """Invocations of an older generation or another path that may still call AWS."""
@@ -194,14 +194,18 @@ class Record(BaseModel):
         self.operation.evidence |= evidence
 
     def finish_step(
-        self, name: str, now: datetime, message: str = "", status: str = "succeeded"
+        self,
+        name: str,
+        now: datetime,
+        message: str = "",
+        status: StepStatus = StepStatus.SUCCEEDED,
     ) -> None:
         """Records the outcome; does nothing if it is already recorded."""
         step = self.operation.step(name)
-        if step.status not in ("pending", "running"):
+        if step.status not in (StepStatus.PENDING, StepStatus.RUNNING):
             return
         step.status, step.finished_at, step.message = status, now, message
-        self._add_event(now, STEP_EVENTS[status], step=name, message=message)
+        self._add_event(now, STEP_EVENTS[status], step=step.full_name, message=message)
 
     def fail(self, step_name: str, failure: Failure, now: datetime) -> None:
         """Records why the operation failed. Only the first failure counts, as the cause."""
@@ -209,7 +213,7 @@ class Record(BaseModel):
             evidence = {**self.operation.evidence, **failure.evidence}
             self.failure = failure.model_copy(update={"evidence": evidence})
         if any(step.name == step_name for step in self.operation.steps):
-            self.finish_step(step_name, now, failure.message, status="failed")
+            self.finish_step(step_name, now, failure.message, status=StepStatus.FAILED)
 
     def record_resource(self, resource: Resource, now: datetime) -> None:
         """Records a resource that exists now.
@@ -252,7 +256,7 @@ class Record(BaseModel):
 
     def _begin(
         self,
-        kind: str,
+        kind: Kind,
         path: Path,
         status: Status,
         now: datetime,
@@ -266,7 +270,7 @@ class Record(BaseModel):
         )
         self._add_event(now, STATUS_EVENTS[status], message=reason)
 
-    def _end(self, status: str, now: datetime) -> None:
+    def _end(self, status: OperationStatus, now: datetime) -> None:
         self.operation.status, self.operation.finished_at = status, now
 
     def _add_event(

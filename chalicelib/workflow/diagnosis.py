@@ -12,7 +12,6 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
-from chalicelib.domain.operation import ROLLBACK_PREFIX, Path
 from chalicelib.platform import clock
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
@@ -109,8 +108,7 @@ def _since(deployment: Deployment) -> datetime:
     A task that stopped earlier has another reason.
     """
     operation = deployment.operation
-    prefix = ROLLBACK_PREFIX if operation.path is Path.ROLLBACK else ""
-    started = operation.step(f"{prefix}create_service").started_at or operation.started_at
+    started = operation.step("create_service").started_at or operation.started_at
     return started - CLOCK_MARGIN
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, NotReady
+from chalicelib.domain.operation import StepStatus
 from chalicelib.domain.parts import Dns, Resource
 from chalicelib.platform import clock
 from chalicelib.resources import dns_record, load_balancer
@@ -37,7 +38,7 @@ def bind(deployment: Deployment) -> Outcome:
         if not _served_before(deployment):
             raise
         dns_record.delete(deployment.id, others)
-        return Outcome(message=f"DNS record not changed: {failure}", status="skipped")
+        return Outcome(message=f"DNS record not changed: {failure}", status=StepStatus.SKIPPED)
     dns_record.delete(deployment.id, others)
     resources = [_resource(dns)] if dns and dns.managed else []
 

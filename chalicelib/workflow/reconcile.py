@@ -142,7 +142,9 @@ def _continue(deployment: Deployment, reason: str) -> str:
     """Starts another execution: a rollback or teardown if the operation can no longer succeed."""
     generation, path = deployment.generation, deployment.operation.path
     destroying = path is Path.DESTROY
-    leftovers = teardown.told_leftovers(deployment.id, deployment.domains) if destroying else []
+    leftovers = (
+        teardown.find_leftovers_or_unknown(deployment.id, deployment.domains) if destroying else []
+    )
 
     def change(record: Deployment) -> None:
         operation = record.operation

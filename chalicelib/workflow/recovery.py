@@ -1,4 +1,4 @@
-"""Where a failed operation goes from here: torn down, back to the version before, or ended."""
+"""The path of an operation after a failure: teardown, rollback, or none."""
 
 from __future__ import annotations
 
@@ -9,66 +9,65 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import FailureCode, NotReady, Retryable, StillProvisioning, Throttled
-from chalicelib.domain.operation import Path
+from chalicelib.domain.operation import Path, Step, StepStatus
 from chalicelib.domain.parts import Failure, Snapshot
 
-# Errors of steps that did answer, and only said that they are not done.
-TRIED_AGAIN = {cls.__name__ for cls in (NotReady, StillProvisioning, Throttled, Retryable)}
+# Errors of steps that did answer: they are not done yet.
+NOT_DONE = {cls.__name__ for cls in (NotReady, StillProvisioning, Throttled, Retryable)}
 
 
 def recover(deployment: Deployment, error: dict[str, Any], now: datetime) -> Path | None:
-    """Turns a failed operation to its way out, and says which path is next; None is the end.
+    """Turns a failed operation to the next path and returns it; None if the operation has ended.
 
-    A create that failed is torn down unless the caller wants to keep it, an update goes back to
-    the version before. What fails on the way back, or in a teardown, ends the operation.
+    A failed create is torn down unless the caller wants to keep it. A failed update is rolled back
+    to the previous version. A failure of a rollback or of a teardown ends the operation.
 
     Args:
         error: what the state machine caught: `{"Error": name, "Cause": text}`.
     """
     if deployment.failure is None:
-        deployment.fail(_running_step(deployment), _unexplained(deployment, error), now)
+        step = _failed_step(deployment)
+        deployment.fail(step.name, _unexplained(step, error), now)
     if deployment.operation.path is Path.CONVERGE:
         if deployment.last_active is None and deployment.spec.on_failure == "teardown":
             deployment.switch_path(Path.DESTROY, now)
             return Path.DESTROY
-        if _has_version_before(deployment):
+        if _has_previous_version(deployment):
             deployment.switch_path(Path.ROLLBACK, now)
             return Path.ROLLBACK
     deployment.end_failed(now)
     return None
 
 
-def _has_version_before(deployment: Deployment) -> bool:
-    """Whether there is something else to go back to: another version, or paused or not."""
+def _has_previous_version(deployment: Deployment) -> bool:
+    """Whether a rollback would change anything: the version, or whether it is paused."""
     present = Snapshot(spec=deployment.spec, image=deployment.image)
-    before = deployment.last_active
-    if before is None:
+    previous = deployment.last_active
+    if previous is None:
         return False
-    return before.paused != deployment.paused or not before.is_same_version(present)
+    return previous.paused != deployment.paused or not previous.is_same_version(present)
 
 
-def _running_step(deployment: Deployment) -> str:
+def _failed_step(deployment: Deployment) -> Step:
     steps = deployment.operation.steps
-    told = (step.name for step in steps if step.status in ("running", "failed"))
-    return next(told, steps[0].name)
+    suspects = (s for s in steps if s.status in (StepStatus.RUNNING, StepStatus.FAILED))
+    return next(suspects, steps[0])
 
 
-def _unexplained(deployment: Deployment, error: dict[str, Any]) -> Failure:
-    """A step that died without a word of its own: time-outs, crashes, too many tries."""
+def _unexplained(step: Step, error: dict[str, Any]) -> Failure:
+    """The failure of a step that recorded none: it timed out, crashed or used up its retries."""
     name, cause = error.get("Error", "unknown error"), error.get("Cause", "")
-    running = _running_step(deployment)
     with contextlib.suppress(ValueError):
-        told = json.loads(cause)
-        cause = told.get("errorMessage", cause) if isinstance(told, dict) else cause
-    if name in TRIED_AGAIN:
-        told = deployment.operation.step(running).message
-        message = f"The step {running} was tried again and again without success: {told}."
+        document = json.loads(cause)
+        cause = document.get("errorMessage", cause) if isinstance(document, dict) else cause
+    if name in NOT_DONE:
+        message = f"The step {step.full_name} used up its retries: {step.message}."
     else:
-        message = f"The step {running} ended without an answer: {name}."
+        message = f"The step {step.full_name} ended without an answer: {name}."
     return Failure(
         code=FailureCode.INTERNAL,
-        step=running,
+        step=step.full_name,
         message=message,
-        hint="Retry; if it stays so, pass the id of the deployment on to the platform team.",
+        hint="Retry. If it fails again, give the deployment ID to your platform team.",
         evidence={"error": name, "cause": str(cause)[:2000]},
     )

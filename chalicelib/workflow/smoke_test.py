@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.operation import StepStatus
 from chalicelib.domain.parts import IN_EVIDENCE, SAMPLE_BYTES, Prediction
 from chalicelib.domain.spec import ingress
 from chalicelib.domain.spec.spec import Spec
@@ -40,11 +41,11 @@ def run(deployment: Deployment) -> Outcome:
     """
     if not ingress.is_everyone(deployment.spec.ingress_cidrs):
         message = "ingress_cidrs restricts callers, and Slipway's IP address is not fixed"
-        return Outcome(message=message, status="skipped")
+        return Outcome(message=message, status=StepStatus.SKIPPED)
     if deployment.paused:
         return _check_pause(deployment)
     if deployment.wanted_tasks == 0:
-        return Outcome(message="the deployment runs no tasks", status="skipped")
+        return Outcome(message="the deployment runs no tasks", status=StepStatus.SKIPPED)
     prediction, body, note = _request(deployment)
     status = prediction.status
     is_transient = status in TRANSIENT and status != deployment.spec.smoke_test.status

@@ -1,9 +1,9 @@
 """The frame around every step: fence, intent, work, outcome.
 
 The state machine calls a function with `{"step", "deployment_id", "generation", "path"}`. The
-frame records that the step runs, does its work, and records what came of it, so that the record
-alone tells what happened. A step may run twice, or twice at once: its work converges and its
-record changes once.
+frame records that the step runs, does its work, and records the outcome. So the record alone shows
+what happened. A step may run twice, even concurrently: its work converges and its record changes
+once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from chalicelib.domain import plan
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import (
     DeploymentFailed,
@@ -23,29 +24,27 @@ from chalicelib.domain.errors import (
     Superseded,
     WorkflowError,
 )
-from chalicelib.domain.operation import ROLLBACK_PREFIX, Path
+from chalicelib.domain.operation import Path, StepStatus, full_name
 from chalicelib.domain.parts import Failure, Prediction, Resource
-from chalicelib.platform.clock import now, rfc3339
+from chalicelib.platform import clock
 from chalicelib.platform.observability import logger
 from chalicelib.store import deployments as store
 from chalicelib.workflow import aws_errors
 
-# Functions end after 30 s (infra/resources.json); later than this an invocation touches nothing.
+# AWS ends a function after at most 30 s (`lambda_timeout` in .chalice/config.json). After this time
+# an invocation makes no more calls.
 INVOCATION_LIMIT = timedelta(seconds=35)
-# A teardown goes on past a resource that it cannot remove, to remove the others, which cost money;
-# these steps say at the end what came of it.
-DECISIVE = {"verify_teardown", "finish_teardown"}
 
 
 @dataclass
 class Outcome:
-    """What a step found or made; the frame writes it to the record."""
+    """The result of a step, which the frame writes to the record."""
 
     message: str = ""
-    status: str = "succeeded"
+    status: StepStatus = StepStatus.SUCCEEDED
     resources: list[Resource] = field(default_factory=list)
     prediction: Prediction | None = None
-    # Applied to the record in the same write, for what only this step knows how to say.
+    # A further change of the record, applied in the same write.
     change: Callable[[Deployment], None] | None = None
 
 
@@ -65,27 +64,25 @@ class Call:
 
     @classmethod
     def parse(cls, event: dict[str, Any], request_id: str) -> Call:
-        """The call in a Lambda event; steps of a rollback have a prefix."""
-        path = Path(event["path"])
-        generation = int(event["generation"])
-        name = f"{ROLLBACK_PREFIX}{event['step']}" if path is Path.ROLLBACK else event["step"]
-        invocation = f"{generation}/{path}/{name}/{request_id}"
-        return cls(name, event["deployment_id"], generation, path, invocation)
+        """The call in a Lambda event."""
+        step, path, generation = event["step"], Path(event["path"]), int(event["generation"])
+        invocation = f"{generation}/{path}/{step}/{request_id}"
+        return cls(step, event["deployment_id"], generation, path, invocation)
 
     @property
-    def goes_on(self) -> bool:
-        """Whether the steps after it are to be tried though this one fails."""
-        return self.path is Path.DESTROY and self.step not in DECISIVE
+    def full_name(self) -> str:
+        """The step's name as clients see it."""
+        return full_name(self.step, self.path)
 
 
 def run(event: dict[str, Any], request_id: str, work: Work) -> dict[str, Any]:
-    """Runs one step. Raises what the state machine's `Retry` and `Catch` name."""
+    """Runs one step. Raises the errors that the state machine's `Retry` and `Catch` name."""
     call = Call.parse(event, request_id)
-    log = {"deployment": call.deployment_id, "generation": call.generation, "step": call.step}
+    log = {"deployment": call.deployment_id, "generation": call.generation, "step": call.full_name}
     try:
         deployment = _begin(call)
         _wait_for_superseded(deployment, call)
-        outcome = _not_tried(deployment, call) or work(deployment)
+        outcome = _skip_if_blocked(deployment, call) or work(deployment)
     except Superseded as error:
         _leave(call)
         logger.info("step superseded", extra={**log, "reason": str(error)})
@@ -97,41 +94,44 @@ def run(event: dict[str, Any], request_id: str, work: Work) -> dict[str, Any]:
             exc_info=not isinstance(error, WorkflowError),
             extra={**log, "error": type(raised).__name__, "reason": str(raised)},
         )
-        if call.goes_on and isinstance(raised, DeploymentFailed):
-            return {"step": call.step, "status": "failed"}
+        if isinstance(raised, DeploymentFailed) and not plan.STEPS[call.step].decisive:
+            return {"step": call.full_name, "status": StepStatus.FAILED}
         raise raised from error
     _record_outcome(call, outcome)
     logger.info("step done", extra={**log, "status": outcome.status, "result": outcome.message})
-    return {"step": call.step, "status": outcome.status}
+    return {"step": call.full_name, "status": outcome.status}
 
 
 def _begin(call: Call) -> Deployment:
     def change(deployment: Deployment) -> None:
         deployment.check_fence(call.generation, call.path)
-        deployment.begin_step(call.step, call.invocation, now() + INVOCATION_LIMIT, now())
+        moment = clock.now()
+        deployment.begin_step(call.step, call.invocation, moment + INVOCATION_LIMIT, moment)
 
     return _update(call.deployment_id, change)[0]
 
 
 def _wait_for_superseded(deployment: Deployment, call: Call) -> None:
-    """A teardown begins when nothing of the cancelled work can create a resource behind it."""
-    others = deployment.others_in_flight(call.path, now())
+    """A step starts when no step of cancelled work can create a resource after it."""
+    others = deployment.others_in_flight(call.path, clock.now())
     if others:
         raise NotReady(f"waiting for {len(others)} cancelled step(s) to end")
 
 
-def _not_tried(deployment: Deployment, call: Call) -> Outcome | None:
+def _skip_if_blocked(deployment: Deployment, call: Call) -> Outcome | None:
     blocking = deployment.operation.blocking(call.step)
-    return Outcome(f"not tried, for {blocking} failed", "skipped") if blocking else None
+    if not blocking:
+        return None
+    return Outcome(f"skipped because {blocking} did not succeed", StepStatus.SKIPPED)
 
 
 def _record_outcome(call: Call, outcome: Outcome) -> None:
     def change(deployment: Deployment) -> None:
         for resource in outcome.resources:
-            deployment.record_resource(resource, now())
+            deployment.record_resource(resource, clock.now())
         if outcome.prediction:
             deployment.prediction = outcome.prediction
-        deployment.finish_step(call.step, now(), outcome.message, outcome.status)
+        deployment.finish_step(call.step, clock.now(), outcome.message, outcome.status)
         if outcome.change:
             outcome.change(deployment)
 
@@ -139,26 +139,29 @@ def _record_outcome(call: Call, outcome: Outcome) -> None:
 
 
 def _record_trouble(call: Call, error: WorkflowError) -> WorkflowError:
-    """Records why the step is not done; past the deadline, that becomes the failure."""
+    """Records why the step is not done, and returns the error to raise.
+
+    After the deadline, any error becomes a failure.
+    """
 
     def change(deployment: Deployment) -> WorkflowError:
         raised = error
         if not isinstance(error, DeploymentFailed):
             deployment.describe_step(call.step, str(error), error.evidence)
-            if now() > deployment.operation.deadline:
+            if clock.now() > deployment.operation.deadline:
                 raised = _deadline_exceeded(deployment, error)
         if isinstance(raised, DeploymentFailed):
-            deployment.fail(call.step, failure_of(call.step, raised), now())
+            deployment.fail(call.step, failure_of(call.full_name, raised), clock.now())
         return raised
 
     return _record(call, change)
 
 
 def _record(call: Call, change: Callable[[Deployment], Result]) -> Result:
-    """Ends the invocation with what came of it, if the step may still tell."""
+    """Ends the invocation and applies `change`. Raises `Superseded` if the fence has moved."""
 
     def end(deployment: Deployment) -> Result:
-        deployment.end_invocation(call.invocation, now())
+        deployment.end_invocation(call.invocation, clock.now())
         deployment.check_fence(call.generation, call.path)
         return change(deployment)
 
@@ -170,9 +173,13 @@ def _record(call: Call, change: Callable[[Deployment], Result]) -> Result:
 
 
 def _leave(call: Call) -> None:
-    """A superseded invocation says that it is over, so that the teardown need not wait it out."""
-    with contextlib.suppress(Superseded):  # the record is gone altogether
-        _update(call.deployment_id, lambda record: record.end_invocation(call.invocation, now()))
+    """Records that a superseded invocation has ended, so that the teardown does not wait for it."""
+
+    def change(deployment: Deployment) -> None:
+        deployment.end_invocation(call.invocation, clock.now())
+
+    with contextlib.suppress(Superseded):  # the record no longer exists
+        _update(call.deployment_id, change)
 
 
 def _update(
@@ -183,13 +190,13 @@ def _update(
     try:
         return store.update_with_result(deployment_id, change)
     except NotFound as error:
-        raise Superseded(f"the record of {deployment_id} was taken back") from error
+        raise Superseded(f"the record of {deployment_id} was discarded") from error
     except (ClientError, BotoCoreError) as error:
         raise _explain(error) from error
 
 
 def _explain(error: Exception) -> WorkflowError:
-    """Any exception as one that the state machine knows."""
+    """Any exception as one that the state machine can retry or catch."""
     if isinstance(error, WorkflowError):
         return error
     known = aws_errors.workflow_error(error)
@@ -197,8 +204,8 @@ def _explain(error: Exception) -> WorkflowError:
         return known
     return DeploymentFailed(
         FailureCode.INTERNAL,
-        f"A step of Slipway broke: {type(error).__name__}: {error}",
-        hint="This is a fault in Slipway: pass the id of the deployment on to the platform team.",
+        f"Slipway failed with an unexpected error: {type(error).__name__}: {error}",
+        hint="Report this defect in Slipway to your platform team, with the deployment ID.",
     )
 
 
@@ -206,15 +213,15 @@ def _deadline_exceeded(deployment: Deployment, error: WorkflowError) -> Deployme
     operation = deployment.operation
     return DeploymentFailed(
         FailureCode.DEADLINE_EXCEEDED,
-        f"The {operation.kind} did not end by {rfc3339(operation.deadline)}: {error}.",
-        hint="The evidence says what AWS told last; retry, and if it stays so, pass the id of the "
-        "deployment on to the platform team.",
+        f"The {operation.kind} did not end by {clock.rfc3339(operation.deadline)}: {error}.",
+        hint="See `evidence` for AWS's last response. Retry. If it fails again, give the "
+        "deployment ID to your platform team.",
         evidence={"waiting_for": str(error)},
     )
 
 
 def failure_of(step_name: str, error: DeploymentFailed) -> Failure:
-    """What the record keeps of a failure."""
+    """A failure as the record keeps it; `step_name` is the step's full name."""
     return Failure(
         code=error.code,
         step=step_name,

@@ -1,12 +1,14 @@
-"""Which step does what: the table between the state machine's names and the resource modules."""
+"""The work of each step, by the step's name in `domain/plan.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from chalicelib.domain import plan
 from chalicelib.domain.deployment import Deployment
-from chalicelib.platform.clock import now
+from chalicelib.domain.plan import Function
+from chalicelib.platform import clock
 from chalicelib.resources import (
     cluster,
     load_balancer,
@@ -20,6 +22,7 @@ from chalicelib.resources import (
 from chalicelib.workflow import (
     domain_binding,
     image,
+    lifecycle,
     readiness,
     smoke_test,
     step,
@@ -47,55 +50,56 @@ def _deletes(delete: Callable[[str], None]) -> Work:
 
 
 def _apply_scaling(deployment: Deployment) -> Outcome:
-    """A rollout may take the scaling away again: then the receipt for it is written here."""
+    """Creates or updates the scaling. If a rollout removed it, the receipt is written here."""
     made = scaling.ensure(deployment)
     if made:
         return Outcome(resources=made)
 
     def change(record: Deployment) -> None:
-        record.keep_only(scaling.KIND, set(), now())
+        record.keep_only(scaling.KIND, set(), clock.now())
 
     return Outcome(message="no scaling asked for", change=change)
 
 
-NETWORK: dict[str, Work] = {
+WORK: dict[str, Work] = {
+    "resolve_image": image.resolve,
+    "preflight": preflight.check,
     "create_security_groups": _ensures(security_groups.ensure),
-    "delete_security_groups": _deletes(security_groups.delete),
-}
-LOAD_BALANCING: dict[str, Work] = {
     "create_load_balancer": _ensures(load_balancer.ensure),
     "create_target_group": _ensures(target_group.ensure),
     "create_listener": traffic.create_listener,
-    "route_traffic": traffic.route_traffic,
-    "create_dns_record": domain_binding.bind,
-    "delete_dns_record": domain_binding.unbind,
-    "delete_load_balancer": _deletes(load_balancer.delete),
-    "delete_target_group": _deletes(target_group.delete),
-}
-CLUSTER: dict[str, Work] = {
     "create_cluster": _ensures(cluster.ensure),
     "create_log_group": _ensures(log_group.ensure),
     "register_task_definition": _ensures(task_definition.ensure),
+    "create_service": _ensures(service.ensure),
+    "await_ready": readiness.await_ready,
+    "route_traffic": traffic.route_traffic,
+    "smoke_test": smoke_test.run,
+    "apply_scaling": _apply_scaling,
+    "create_dns_record": domain_binding.bind,
+    "finish": lifecycle.finish,
+    "delete_scaling": _deletes(scaling.delete),
+    "delete_service": _deletes(service.delete),
+    "delete_dns_record": domain_binding.unbind,
+    "delete_load_balancer": _deletes(load_balancer.delete),
+    "delete_target_group": _deletes(target_group.delete),
+    "drain_tasks": teardown.drain_tasks,
+    "delete_security_groups": _deletes(security_groups.delete),
     "delete_task_definitions": _deletes(task_definition.delete),
     "delete_cluster": _deletes(cluster.delete),
     "delete_log_group": _deletes(log_group.delete),
-}
-SERVICE: dict[str, Work] = {
-    "create_service": _ensures(service.ensure),
-    "apply_scaling": _apply_scaling,
-    "delete_scaling": _deletes(scaling.delete),
-    "delete_service": _deletes(service.delete),
-    "drain_tasks": teardown.drain_tasks,
-}
-VERIFICATION: dict[str, Work] = {
-    "resolve_image": image.resolve,
-    "preflight": preflight.check,
-    "await_ready": readiness.await_ready,
-    "smoke_test": smoke_test.run,
     "verify_teardown": teardown.verify,
+    "finish_teardown": lifecycle.finish_teardown,
 }
 
 
-def run(table: dict[str, Work], event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Runs the step that the event names, of those that this function may run."""
-    return step.run(event, context.aws_request_id, table[event["step"]])
+def run(function: Function, event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Runs the step that the event names.
+
+    Raises:
+        KeyError: the step does not exist, or another function runs it.
+    """
+    name = event["step"]
+    if plan.STEPS[name].function is not function:
+        raise KeyError(f"{name} is a step of {plan.STEPS[name].function}, not of {function}")
+    return step.run(event, context.aws_request_id, WORK[name])

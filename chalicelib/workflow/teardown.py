@@ -1,15 +1,14 @@
-"""The end of a teardown: are the tasks gone, and does AWS know of anything that is left?"""
+"""The end of a teardown: have the tasks stopped, and does AWS still have any of the resources?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from chalicelib.domain import naming
+from chalicelib.domain import naming, plan
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
 from chalicelib.domain.parts import Leftover
-from chalicelib.platform import aws
-from chalicelib.platform.clock import now
+from chalicelib.platform import aws, clock
 from chalicelib.platform.observability import logger
 from chalicelib.platform.settings import settings
 from chalicelib.resources import (
@@ -26,89 +25,93 @@ from chalicelib.resources import (
 )
 from chalicelib.workflow.step import Outcome
 
-# (kind, what AWS knows of it, the step that removes it), in the order in which they are asked; a
-# listener is gone with its load balancer. DNS records are asked for by their domains beside these.
-KINDS: tuple[tuple[str, Callable[[str], list[str]], str], ...] = (
-    (scaling.KIND, scaling.exists, "delete_scaling"),
-    (service.KIND, service.exists, "delete_service"),
-    (load_balancer.KIND, load_balancer.exists, "delete_load_balancer"),
-    (target_group.KIND, target_group.exists, "delete_target_group"),
-    (security_groups.KIND, security_groups.exists, "delete_security_groups"),
-    (task_definition.KIND, task_definition.exists, "delete_task_definitions"),
-    (cluster.KIND, cluster.exists, "delete_cluster"),
-    (log_group.KIND, log_group.exists, "delete_log_group"),
-)
-STEP_OF_KIND = {kind: step for kind, _, step in KINDS} | {dns_record.KIND: "delete_dns_record"}
+STEP_OF_KIND = {step.deletes: step.name for step in plan.DESTROY if step.deletes}
+# The names of the resources of a kind that AWS has. A listener is deleted with its load balancer.
+# DNS records are not here, because their names are domains and do not come from the ID.
+EXISTS: dict[str, Callable[[str], list[str]]] = {
+    scaling.KIND: scaling.exists,
+    service.KIND: service.exists,
+    load_balancer.KIND: load_balancer.exists,
+    target_group.KIND: target_group.exists,
+    security_groups.KIND: security_groups.exists,
+    task_definition.KIND: task_definition.exists,
+    cluster.KIND: cluster.exists,
+    log_group.KIND: log_group.exists,
+}
 
 
 def drain_tasks(deployment: Deployment) -> Outcome:
-    """Raises `NotReady` until every task has stopped: their network interfaces go after that."""
-    left = tasks.unstopped(deployment.id)
-    if left:
-        raise NotReady(f"{len(left)} task(s) stopping")
+    """Raises `NotReady` until every task has stopped; AWS deletes their network interfaces then."""
+    unstopped = tasks.unstopped(deployment.id)
+    if unstopped:
+        raise NotReady(f"{len(unstopped)} task(s) stopping")
     return Outcome()
 
 
 def verify(deployment: Deployment) -> Outcome:
-    """Asks AWS by name and by tag whether anything is left; raises `NotReady` while there is, and
-    `DeploymentFailed` where it is something that could not be removed.
+    """Asks AWS by name and by tag whether any resource remains, and writes the receipt.
 
-    The receipt is written here: each resource is told gone only because AWS said so.
+    The receipt reports a resource as gone only because AWS said so.
+
+    Raises:
+        NotReady: a resource remains.
+        DeploymentFailed: a resource remains, and a step that deletes resources did not succeed.
     """
-    left = find_leftovers(deployment.id, deployment.domains)
-    if left:
-        told = ", ".join(f"{item.kind} {item.name}" for item in left)
+    leftovers = find_leftovers(deployment.id, deployment.domains)
+    if leftovers:
+        names = ", ".join(f"{item.kind} {item.name}" for item in leftovers)
         if deployment.operation.undone_deletes:
             raise DeploymentFailed(
                 FailureCode.INTERNAL,
-                f"Not everything could be removed: AWS still has {told}.",
-                hint="Look at `leftovers`, mend the cause that each tells, then retry.",
+                f"Slipway could not delete every resource. AWS still has {names}.",
+                hint="Fix the reason listed for each of the `leftovers`, then retry.",
             )
-        raise NotReady(f"AWS still knows of {told}")
+        raise NotReady(f"AWS still has {names}")
 
     def change(record: Deployment) -> None:
-        record.settle([], now())
+        record.settle([], clock.now())
 
-    return Outcome(message="nothing left, by name and by tag", change=change)
+    return Outcome(message="no resource remains, by name and by tag", change=change)
 
 
-def with_reasons(left: list[Leftover], deployment: Deployment) -> list[Leftover]:
-    """Each with the reason why the step that should have removed it did not."""
+def with_reasons(leftovers: list[Leftover], deployment: Deployment) -> list[Leftover]:
+    """Each with the reason why the step that should have deleted it did not."""
     undone = deployment.operation.undone_deletes
     return [
         item.model_copy(
             update={"reason": undone.get(STEP_OF_KIND.get(item.kind, "")) or item.reason}
         )
-        for item in left
+        for item in leftovers
     ]
 
 
 def find_leftovers(deployment_id: str, domains: Iterable[str] = ()) -> list[Leftover]:
-    """What AWS still knows of the deployment, and of those domains whatever leads to it."""
-    found = [(kind, name) for kind, exists, _ in KINDS for name in exists(deployment_id)]
-    found += [(dns_record.KIND, name) for name in dns_record.exists(deployment_id, domains)]
+    """The resources of the deployment that AWS still has, and the DNS records of `domains` that
+    point to it."""
+    remaining = [(kind, name) for kind, exists in EXISTS.items() for name in exists(deployment_id)]
+    remaining += [(dns_record.KIND, name) for name in dns_record.exists(deployment_id, domains)]
     by_name = [
-        Leftover(kind=kind, name=name, reason="AWS still has it, by its name")
-        for kind, name in found
+        Leftover(kind=kind, name=name, reason="AWS still has a resource with this name")
+        for kind, name in remaining
     ]
-    return by_name + _found_by_tag(deployment_id)
+    return by_name + _find_by_tag(deployment_id)
 
 
-def told_leftovers(deployment_id: str, domains: Iterable[str] = ()) -> list[Leftover]:
-    """What is left; that it cannot be looked for is told too, and holds nothing up."""
+def find_leftovers_or_unknown(deployment_id: str, domains: Iterable[str] = ()) -> list[Leftover]:
+    """As `find_leftovers`. If AWS cannot be asked, one leftover of unknown kind reports that."""
     try:
         return find_leftovers(deployment_id, domains)
     except Exception as error:
         logger.exception("leftovers not looked for", extra={"deployment": deployment_id})
-        reason = f"AWS could not be asked what is left: {error}"
+        reason = f"Slipway could not ask AWS which resources remain: {error}"
         return [Leftover(kind="unknown", name=deployment_id, reason=reason)]
 
 
-def _found_by_tag(deployment_id: str) -> list[Leftover]:
-    """Tagged resources of kinds, or under names, that the look by name does not cover.
+def _find_by_tag(deployment_id: str) -> list[Leftover]:
+    """Tagged resources of other kinds, or with other names, than the search by name covers.
 
-    The tagging API goes on listing a resource for a while after its deletion, so what the
-    look by name has just found gone is not taken from it.
+    The tagging API lists a resource for some time after its deletion. So a resource that the search
+    by name covers is not reported from here.
     """
     api = aws.client("resourcegroupstaggingapi")
     filters = [
@@ -118,14 +121,14 @@ def _found_by_tag(deployment_id: str) -> list[Leftover]:
     pages = api.get_paginator("get_resources").paginate(TagFilters=filters)
     arns = [entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]]
     return [
-        Leftover(kind="unknown", name=arn, reason="AWS still has it, by its tag")
+        Leftover(kind="unknown", name=arn, reason="AWS still has a resource with this tag")
         for arn in arns
         if not _is_covered(arn, deployment_id)
     ]
 
 
 def _is_covered(arn: str, deployment_id: str) -> bool:
-    """Whether `find_leftovers` has asked by name for this resource, or for the one it goes with."""
+    """Whether `find_leftovers` has asked by name for this resource, or for its parent."""
     kinds = (
         "service",
         "cluster",
@@ -138,7 +141,7 @@ def _is_covered(arn: str, deployment_id: str) -> bool:
     )
     resource = arn.split(":", 5)[-1]
     if resource.startswith("security-group/"):
-        return True  # asked for by tag as well as by name
+        return True  # `security_groups.exists` asks by tag as well as by name
     if resource.startswith("scalable-target/"):
-        return True  # its ARN does not tell whose it is
+        return True  # its ARN does not contain the deployment ID
     return resource.startswith(kinds) and deployment_id in resource

@@ -7,6 +7,7 @@ caller never gets the load balancer's own 502 or 503.
 from __future__ import annotations
 
 from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import StepStatus
 from chalicelib.platform import clock
 from chalicelib.resources import listener, pause_rule
 from chalicelib.workflow.step import Outcome
@@ -32,7 +33,9 @@ def create_listener(deployment: Deployment) -> Outcome:
 def route_traffic(deployment: Deployment) -> Outcome:
     """Routes requests to the tasks, which are healthy by now, by deleting the pause rule."""
     if deployment.paused:
-        return Outcome(message="paused: the listener returns the pause response", status="skipped")
+        return Outcome(
+            message="paused: the listener returns the pause response", status=StepStatus.SKIPPED
+        )
     pause_rule.delete(deployment)
 
     def change(record: Deployment) -> None:

@@ -86,7 +86,7 @@ def write_project(folder: Path) -> Path:
         "chalicelib/platform/shared_secrets.py": SHARED_SECRETS,
         ".chalice/config.json": json.dumps(CONFIG),
         ".chalice/policies/all.json": json.dumps(POLICY),
-        "statemachine/deployment.asl.json": json.dumps(DEFINITION),
+        "statemachine/definition.py": f"print({json.dumps(DEFINITION)!r})\n",
         "infra/resources.json": json.dumps(RESOURCES),
     }
     for name, content in files.items():

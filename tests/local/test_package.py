@@ -86,6 +86,7 @@ def test_the_shrunk_package_makes_every_client(project: Path, tmp_path: Path) ->
 def test_the_definition_is_inlined(project: Path, tmp_path: Path) -> None:
     template = json.loads(package("dev", tmp_path / "out", project, CACHE).read_text())
     assert template["Resources"]["StateMachine"]["Properties"]["Definition"] == DEFINITION
+    assert json.loads((tmp_path / "out" / "deployment.asl.json").read_text()) == DEFINITION
 
 
 def test_an_app_that_does_not_import_is_told(project: Path, tmp_path: Path) -> None:

@@ -1,26 +1,23 @@
-"""The state machine, the template, app.py, the steps' tables and the errors agree by name."""
+"""The state machine agrees with the template, app.py and the errors, and its retries last."""
 
 import itertools
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from chalicelib.domain import errors
-from chalicelib.domain.operation import (
-    CONVERGE_DEADLINE,
-    CONVERGE_STEPS,
-    DESTROY_DEADLINE,
-    DESTROY_STEPS,
-)
+from chalicelib.domain import errors, plan
+from chalicelib.domain.operation import CONVERGE_DEADLINE, DESTROY_DEADLINE
 from chalicelib.domain.spec.spec import HealthCheck
-from chalicelib.platform.clock import now
+from chalicelib.platform import clock
 from chalicelib.store import work
-from chalicelib.workflow import lifecycle, steps
 from tests.workflow.machine import (
     DEFINITION,
     PLACEHOLDER,
+    ROOT,
     SUBSTITUTIONS,
     TEMPLATE,
     Task,
@@ -31,14 +28,6 @@ from tests.workflow.machine import (
     workers_by_logical_id,
 )
 
-TABLES: dict[str, set[str]] = {
-    "network": set(steps.NETWORK),
-    "load_balancing": set(steps.LOAD_BALANCING),
-    "cluster": set(steps.CLUSTER),
-    "service": set(steps.SERVICE),
-    "verification": set(steps.VERIFICATION),
-    "lifecycle": {*lifecycle.STEPS, "diagnose"},
-}
 STEPS = [*tasks_of("Converge"), *tasks_of("Destroy")]
 # What a step may raise while it waits for AWS, and not because something is wrong.
 PASSING = ("NotReady", "StillProvisioning", "Throttled", "Retryable")
@@ -76,8 +65,8 @@ def test_placeholders_substitutions_and_functions_are_the_same() -> None:
     assert logical_ids == set(functions_by_logical_id())
 
 
-def test_every_function_that_does_steps_has_a_table() -> None:
-    assert set(functions_by_logical_id().values()) == set(TABLES)
+def test_the_functions_are_those_of_the_plan() -> None:
+    assert set(functions_by_logical_id().values()) == set(plan.Function)
 
 
 def test_the_workers_are_those_that_items_can_name() -> None:
@@ -93,7 +82,7 @@ def test_a_worker_is_woken_by_the_items_that_name_it_and_by_the_sweep(
     assert events["Schedule"] == {"Schedule": "rate(1 minute)"}
     assert events["DynamoDB"]["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
     (pattern,) = events["DynamoDB"]["FilterCriteria"]["Filters"]
-    wake = work.due_now(name, now())["wake"]
+    wake = work.due_now(name, clock.now())["wake"]
     assert json.loads(pattern["Pattern"]) == {"dynamodb": {"NewImage": {"wake": {"S": [wake]}}}}
 
 
@@ -103,18 +92,31 @@ def test_the_stream_tells_what_a_worker_reads() -> None:
     assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
-@pytest.mark.parametrize("function", TABLES)
-def test_a_function_is_called_for_just_the_steps_of_its_table(function: str) -> None:
-    called = {task.step for task in tasks() if task.function == function}
+def predecessors(states: dict[str, Any], before: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """For each step in these states, the steps that have ended when it starts."""
+    found: dict[str, Any] = {}
+    for state in states.values():  # in the order in which they run
+        inside = {state["Parameters"]["step"]: before} if state["Type"] == "Task" else {}
+        for branch in state.get("Branches", []):
+            inside |= predecessors(branch["States"], before)
+        found |= inside
+        before = before | frozenset(inside)
+    return found
 
-    assert called == TABLES[function]
+
+def test_a_step_runs_after_the_steps_that_it_needs() -> None:
+    ended = predecessors({"Destroy": DEFINITION["States"]["Destroy"]})
+
+    assert ended.keys() == {step.name for step in plan.DESTROY}
+    for step in plan.DESTROY:
+        assert set(step.needs) <= ended[step.name]
 
 
-@pytest.mark.parametrize(
-    ("way", "listed"), [("Converge", CONVERGE_STEPS), ("Destroy", DESTROY_STEPS)]
-)
-def test_a_client_sees_just_the_steps_of_the_way(way: str, listed: tuple[str, ...]) -> None:
-    assert sorted(task.step for task in tasks_of(way)) == sorted(listed)
+def test_the_definition_can_be_printed_for_review() -> None:
+    command = [sys.executable, "-m", "statemachine.definition"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+
+    assert json.loads(printed) == DEFINITION
 
 
 def test_every_error_name_is_a_class_that_steps_raise() -> None:
@@ -123,17 +125,6 @@ def test_every_error_name_is_a_class_that_steps_raise() -> None:
 
     assert own == classes
     assert {*PASSING, *FINAL} == {cls.__name__ for cls in errors.WorkflowError.__subclasses__()}
-
-
-@pytest.mark.parametrize("task", STEPS, ids=by_name)
-def test_a_step_gets_its_fence(task: Task) -> None:
-    assert task.state["Parameters"] == {
-        "step": task.step,
-        "deployment_id.$": "$.deployment_id",
-        "generation.$": "$.generation",
-        "path.$": "$.path",
-    }
-    assert task.state["ResultPath"] is None
 
 
 @pytest.mark.parametrize("task", STEPS, ids=by_name)
@@ -162,16 +153,6 @@ def test_what_is_retried_for_all_errors_backs_off_with_jitter(task: Task) -> Non
     assert retrier["BackoffRate"] >= 2
     assert retrier["JitterStrategy"] == "FULL"
     assert retrier["MaxDelaySeconds"] <= 60
-
-
-@pytest.mark.parametrize("way", ["Converge", "Destroy"])
-def test_a_failure_of_either_way_is_diagnosed(way: str) -> None:
-    superseded, everything = DEFINITION["States"][way]["Catch"]
-
-    assert (superseded["ErrorEquals"], superseded["Next"]) == (["Superseded"], "Superseded")
-    assert (everything["ErrorEquals"], everything["Next"]) == (["States.ALL"], "Diagnose")
-    assert everything["ResultPath"] == "$.error"
-    assert DEFINITION["States"]["Diagnose"]["Next"] == "ChooseWay"
 
 
 def waited(retrier: dict[str, Any]) -> float:

@@ -166,7 +166,7 @@ def test_what_is_left_after_a_failed_teardown_may_be_looked_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment = world.accept_delete(world.deploy())
-    monkeypatch.setitem(steps.LOAD_BALANCING, "delete_load_balancer", _refuse)
+    monkeypatch.setitem(steps.WORK, "delete_load_balancer", _refuse)
 
     world.execute(deployment)
 

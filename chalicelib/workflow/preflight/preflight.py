@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed
-from chalicelib.domain.operation import Path
+from chalicelib.domain.operation import Path, StepStatus
 from chalicelib.platform import aws
 from chalicelib.workflow import aws_errors
 from chalicelib.workflow.preflight import address, image_platform, quotas, routes, secret_lookup
@@ -69,10 +69,10 @@ def check(deployment: Deployment) -> Outcome:
     refuses to tell stops nothing; where it throttles or fails, the step is to be tried again.
     """
     if deployment.operation.kind == "pause":
-        return Outcome(message="a pause needs nothing of the account", status="skipped")
+        return Outcome(message="a pause needs nothing of the account", status=StepStatus.SKIPPED)
     if deployment.operation.path is Path.ROLLBACK or deployment.operation.kind == "repair":
         return Outcome(
-            message="the way back to what served before is not held up", status="skipped"
+            message="the way back to what served before is not held up", status=StepStatus.SKIPPED
         )
     findings = examine(deployment)
     faults = [(finding.check, finding.fault) for finding in findings if finding.fault]

@@ -18,6 +18,7 @@ from chalicelib.domain.errors import (
     QuotaExceeded,
     ValidationFailed,
 )
+from chalicelib.domain.operation import OperationStatus
 from chalicelib.domain.parts import Leftover, Prediction, Resource
 from chalicelib.domain.record import Status
 from tests.support.builders import MOMENT, active, deployment_of, failed, failure_of, in_status
@@ -82,7 +83,7 @@ def test_a_failed_update_does_not_read_as_a_success() -> None:
     deployment = active()
     deployment.update(deployment.spec, MOMENT, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), MOMENT)
-    deployment.operation.status, deployment.status = "rolled_back", Status.ACTIVE
+    deployment.operation.status, deployment.status = OperationStatus.ROLLED_BACK, Status.ACTIVE
     first, failure, *_ = told(deployment)
     assert first == f"recommender ({ID}) is ACTIVE, but its update failed and was rolled back."
     assert failure.startswith("IMAGE_NOT_FOUND in step await_ready")

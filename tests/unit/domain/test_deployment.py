@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import InvalidState, OperationInProgress, Superseded
-from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS, Path, StepStatus
 from chalicelib.domain.parts import Image, Leftover, Resource
 from chalicelib.domain.record import Status
 from tests.support.builders import (
@@ -103,7 +103,7 @@ def test_percent_counts_steps_that_are_done() -> None:
         deployment.finish_step(name, MOMENT)
     assert deployment.operation.percent == 100 * 3 // len(CONVERGE_STEPS)
     for name in CONVERGE_STEPS[3:]:
-        deployment.finish_step(name, MOMENT, status="skipped")
+        deployment.finish_step(name, MOMENT, status=StepStatus.SKIPPED)
     assert deployment.operation.percent == 99
 
 
@@ -418,7 +418,7 @@ def test_what_is_well_cannot_be_retried(status: Status) -> None:
 def test_an_operation_is_taken_up_by_a_new_generation_that_goes_on_with_it() -> None:
     deployment = in_status(Status.DELETING)
     generation, operation = deployment.generation, deployment.operation
-    deployment.finish_step("delete_service", MOMENT, "denied", status="failed")
+    deployment.finish_step("delete_service", MOMENT, "denied", status=StepStatus.FAILED)
     deployment.continue_operation("its execution timed out", LATER)
     assert deployment.generation == operation.generation == generation + 1
     assert (deployment.operation, operation.takeovers) == (operation, 1)
@@ -437,7 +437,7 @@ def test_one_that_a_former_version_began_is_taken_up_with_the_steps_of_this_one(
 
 def test_what_could_not_be_removed_blocks_what_builds_on_it() -> None:
     operation = in_status(Status.DELETING).operation
-    operation.step("delete_service").status = "failed"
+    operation.step("delete_service").status = StepStatus.FAILED
     assert operation.blocking("drain_tasks") == "delete_service"
     assert operation.blocking("delete_log_group") is None
 

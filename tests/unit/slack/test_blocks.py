@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chalicelib.api import resource
 from chalicelib.chat.commands import Reply
 from chalicelib.domain.deployment import Deployment
-from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS
+from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS, StepStatus
 from chalicelib.domain.parts import (
     IN_EVIDENCE,
     SAMPLE_BYTES,
@@ -92,7 +92,7 @@ def test_one_that_runs_shows_its_progress_its_steps_and_who_asked() -> None:
     for name in CONVERGE_STEPS[:4]:
         deployment.finish_step(name, MOMENT)
     deployment.begin_step("create_load_balancer", "1/converge/x", MOMENT, MOMENT)
-    deployment.operation.step("create_load_balancer").status = "running"
+    deployment.operation.step("create_load_balancer").status = StepStatus.RUNNING
     deployment.describe_step("create_load_balancer", "provisioning", {})
     message = of(deployment)
     assert message.text == "Deploying recommender: 18 %"
@@ -242,11 +242,6 @@ def test_many_long_leftovers_fit() -> None:
     assert "… and 34 more" in said(message)
 
 
-def test_every_step_has_its_group() -> None:
-    known = [step for steps in progress.GROUPS.values() for step in steps]
-    assert sorted(known) == sorted((*CONVERGE_STEPS, *DESTROY_STEPS))
-
-
 @pytest.mark.parametrize(("percent", "full"), [(0, 0), (4, 0), (5, 1), (99, 19), (100, 20)])
 def test_the_bar_is_full_at_a_hundred_only(percent: int, full: int) -> None:
     assert progress.bar(percent).count("█") == full
@@ -347,7 +342,7 @@ def hostile() -> dict[str, Any]:
     )
     deployment.prediction = Prediction(path=HOSTILE, status=200, latency_ms=1, sample=HOSTILE)
     deployment.leftovers = [Leftover(kind="cluster", name=HOSTILE, reason=HOSTILE)]
-    deployment.operation.steps[0].status = "running"
+    deployment.operation.steps[0].status = StepStatus.RUNNING
     deployment.operation.steps[0].message = HOSTILE
     return shown(deployment)
 

@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NameTaken, QuotaExceeded, Throttled
+from chalicelib.domain.operation import Kind
 from chalicelib.domain.parts import Leftover
 from chalicelib.domain.quota import Use
 from chalicelib.domain.record import Status
@@ -177,7 +178,7 @@ def test_a_retry_of_what_was_torn_down_asks_anew(monkeypatch: pytest.MonkeyPatch
 
     def torn_down(deployment: Deployment) -> None:
         deployment.delete(MOMENT)
-        deployment.operation.kind = "create"
+        deployment.operation.kind = Kind.CREATE
         deployment.end_torn_down(MOMENT)
 
     store.update(ID, torn_down)

@@ -1,6 +1,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.domain.operation import Path
 from chalicelib.platform import aws
 from chalicelib.workflow import executions
 from tests.support import aws_says
@@ -19,6 +20,29 @@ def test_a_generation_is_started_once(state_machine: str) -> None:
     executions.start(deployment)
     executions.start(deployment)
     assert list(statuses(state_machine)) == [f"{ID}-1"]
+
+
+def test_an_ended_execution_is_not_started_again(state_machine: str) -> None:
+    deployment = deployment_of()
+    executions.start(deployment)
+    executions.stop(ID, 1)
+    executions.start(deployment)
+    assert statuses(state_machine) == {f"{ID}-1": "ABORTED"}
+
+
+def test_an_execution_of_the_same_name_with_another_input_is_refused(state_machine: str) -> None:
+    deployment = deployment_of()
+    executions.start(deployment)
+    deployment.operation.path = Path.DESTROY
+    with pytest.raises(executions.NameInUse, match=r'"converge"\}, not .*"destroy"\}'):
+        executions.start(deployment)
+    assert statuses(state_machine) == {f"{ID}-1": "RUNNING"}
+
+
+def test_a_name_in_use_by_an_execution_that_aws_does_not_show_yet_is_raised() -> None:
+    aws_says.refuse("stepfunctions", "StartExecution", "ExecutionAlreadyExists")
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        executions.start(deployment_of())
 
 
 def test_another_generation_is_another_execution(state_machine: str) -> None:

@@ -9,7 +9,6 @@ from chalicelib.domain.operation import Path
 from chalicelib.domain.pricing import usd_per_hour
 from chalicelib.domain.record import Status
 from chalicelib.store import deployments as store
-from chalicelib.workflow import lifecycle
 from tests.support import aws_says
 from tests.support.builders import ID, MOMENT, active, deployment_of, spec_of
 
@@ -132,7 +131,3 @@ def test_a_failed_teardown_ends_even_where_leftovers_cannot_be_looked_for() -> N
     aws_says.refuse("resourcegroupstaggingapi", "GetResources", "AccessDeniedException")
     assert run("diagnose", "destroy", 2)["path"] == "end"
     assert record().status is Status.DELETE_FAILED
-
-
-def test_the_functions_steps_are_the_ends() -> None:
-    assert set(lifecycle.STEPS) == {"finish", "finish_teardown"}

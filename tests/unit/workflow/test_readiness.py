@@ -161,7 +161,7 @@ def test_a_way_back_is_not_failed_by_the_tasks_that_made_it_needed(
     turned = MOMENT + timedelta(minutes=5)
     deployment = rolling_back(turned)
     clock.advance(minutes=6)
-    for name in ("rollback_create_service", "rollback_await_ready"):
+    for name in ("create_service", "await_ready"):
         deployment.begin_step(name, f"2/rollback/{name}/r", turned, turned)
     world.service = service(1, 1, taskDefinition=f"arn:task-definition/{ID}:3")
     crashed = {

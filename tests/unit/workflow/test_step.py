@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 import app
-from chalicelib.domain import errors
+from chalicelib.domain import plan
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import (
     DeploymentFailed,
@@ -18,11 +18,13 @@ from chalicelib.domain.errors import (
     Throttled,
     WorkflowError,
 )
-from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS, Path
+from chalicelib.domain.operation import Path, StepStatus
 from chalicelib.domain.parts import Prediction, Resource
 from chalicelib.domain.record import Status
+from chalicelib.platform import clock as clocks
+from chalicelib.resources import dns_record
 from chalicelib.store import deployments as store
-from chalicelib.workflow import lifecycle, step, steps
+from chalicelib.workflow import step, steps, teardown
 from chalicelib.workflow.step import Outcome
 from tests.support import aws_says
 from tests.support.builders import ID, MOMENT, Clock, deployment_of, rolling_back
@@ -30,14 +32,13 @@ from tests.support.project import ROOT
 
 pytestmark = pytest.mark.usefixtures("table")
 
-MACHINE = ROOT / "statemachine" / "deployment.asl.json"
 STEP = "create_cluster"
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     stopped = Clock()
-    monkeypatch.setattr(step, "now", stopped)
+    monkeypatch.setattr(clocks, "now", stopped)
     return stopped
 
 
@@ -147,7 +148,7 @@ def test_a_prediction_and_a_change_are_written_with_the_outcome() -> None:
 
 
 def test_a_step_may_be_skipped() -> None:
-    assert call(lambda deployment: Outcome(status="skipped"))["status"] == "skipped"
+    assert call(lambda deployment: Outcome(status=StepStatus.SKIPPED))["status"] == "skipped"
     assert record().operation.step(STEP).status == "skipped"
 
 
@@ -238,7 +239,7 @@ def test_a_teardown_does_not_wait_for_a_dead_function(clock: Clock) -> None:
 def test_an_invocation_is_taken_for_dead_only_after_its_function_must_have_ended() -> None:
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
     functions = config["stages"]["dev"]["lambda_functions"]
-    for name in ("network", "load_balancing", "cluster", "service", "verification", "lifecycle"):
+    for name in plan.Function:
         assert step.INVOCATION_LIMIT.total_seconds() > functions[name]["lambda_timeout"]
 
 
@@ -334,51 +335,22 @@ def test_a_step_whose_record_was_taken_back_is_superseded() -> None:
         call(never)
 
 
-# --- the state machine ---------------------------------------------------------------------
-
-
-def named_in_machine(key: str) -> set[str]:
-    """Every text under `key` in the state machine; of lists, the members."""
-    found: set[str] = set()
-
-    def look(pairs: list[tuple[str, Any]]) -> None:
-        for name, value in pairs:
-            if name == key:
-                found.update([value] if isinstance(value, str) else value)
-
-    json.loads(MACHINE.read_text(), object_pairs_hook=look)
-    return found
-
-
-def test_the_state_machine_names_exceptions_that_steps_raise() -> None:
-    names = {name for name in named_in_machine("ErrorEquals") if not name.startswith("States.")}
-    classes = {cls.__name__ for cls in vars(errors).values() if isinstance(cls, type)}
-    assert {"NotReady", "Superseded", "DeploymentFailed"} <= names <= classes
-    assert all(issubclass(getattr(errors, name), WorkflowError) for name in names)
-
-
-def test_the_state_machine_calls_steps_that_exist_and_every_one_of_them() -> None:
-    tables = (
-        steps.NETWORK,
-        steps.LOAD_BALANCING,
-        steps.CLUSTER,
-        steps.SERVICE,
-        steps.VERIFICATION,
-        lifecycle.STEPS,
-    )
-    known = {name for table in tables for name in table}
-    assert named_in_machine("step") - {"diagnose"} == known
-    assert known == {*CONVERGE_STEPS, *DESTROY_STEPS}
+# --- the functions ---------------------------------------------------------------------------
 
 
 class Context:
     aws_request_id = "r1"
 
 
+def test_every_planned_step_has_its_work_and_every_kind_its_check() -> None:
+    assert steps.WORK.keys() == plan.STEPS.keys()
+    assert {*teardown.EXISTS, dns_record.KIND} == teardown.STEP_OF_KIND.keys()
+
+
 def test_a_function_runs_its_own_steps_only() -> None:
     event = {"step": STEP, "deployment_id": ID, "generation": 1, "path": "converge"}
     assert app.cluster(event, Context())["status"] == "succeeded"
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="create_cluster is a step of cluster, not of network"):
         app.network(event, Context())
 
 

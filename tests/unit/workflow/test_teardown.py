@@ -2,6 +2,7 @@ import pytest
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, NotReady
+from chalicelib.domain.operation import StepStatus
 from chalicelib.domain.parts import Leftover, Resource
 from chalicelib.resources import (
     cluster,
@@ -54,7 +55,7 @@ def test_tasks_that_stop_are_waited_for(world: World) -> None:
 
 def test_everything_that_is_left_is_named(deployed: Deployment) -> None:
     left = teardown.find_leftovers(ID)
-    assert {item.kind for item in left} == {kind for kind, _, _ in teardown.KINDS}
+    assert {item.kind for item in left} == set(teardown.EXISTS)
     with pytest.raises(NotReady, match=rf"load_balancer {ID}"):
         teardown.verify(deployed)
 
@@ -117,10 +118,12 @@ def test_the_tagging_api_is_behind_what_was_asked_by_name(arn: str) -> None:
 
 def test_what_could_not_be_removed_ends_the_waiting_and_tells_why(deployed: Deployment) -> None:
     deployed.delete(MOMENT)
-    deployed.finish_step("delete_cluster", MOMENT, "AWS refused DeleteCluster.", status="failed")
+    deployed.finish_step(
+        "delete_cluster", MOMENT, "AWS refused DeleteCluster.", status=StepStatus.FAILED
+    )
     with pytest.raises(DeploymentFailed, match=f"cluster {ID}"):
         teardown.verify(deployed)
     left = teardown.with_reasons(teardown.find_leftovers(ID), deployed)
     reasons = {item.kind: item.reason for item in left}
     assert reasons["cluster"] == "AWS refused DeleteCluster."
-    assert reasons["log_group"] == "AWS still has it, by its name"
+    assert reasons["log_group"] == "AWS still has a resource with this name"

@@ -1,0 +1,1 @@
+"""The workflow as an AWS Step Functions state machine."""
