@@ -8,6 +8,7 @@ import pytest
 from chalicelib.api import problems
 from infra.gateway import METHODS, OPEN_PATH, hand_on_everything
 from infra.package import ROOT
+from infra.template import resources
 
 # Every type that there is, with its status here.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
@@ -40,7 +41,7 @@ HEADERS = {401: ("WWW-Authenticate", "'Bearer'"), 429: ("Retry-After",), 503: ("
 
 
 def responses() -> dict[str, Any]:
-    template = json.loads((ROOT / "infra" / "resources.json").read_text())
+    template = resources(ROOT)
     found: dict[str, Any] = template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
     return found
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from standardwebhooks import Webhook
 
 from local import callbacks, processes, sample, stack
@@ -185,9 +186,10 @@ def test_a_stack_that_fails_to_deploy_says_why_and_leaves_nothing(
     state: Path, tmp_path: Path
 ) -> None:
     broken = write_project(tmp_path / "broken")
-    resources = json.loads((broken / "infra/resources.json").read_text())
+    template = broken / "infra/template.yaml"
+    resources = yaml.safe_load(template.read_text())
     del resources["Outputs"]["TableName"]
-    (broken / "infra/resources.json").write_text(json.dumps(resources))
+    template.write_text(yaml.safe_dump(resources))
     with pytest.raises(stack.StackError, match="TableName"):
         stack.start(state, broken)
     assert not state.exists()
