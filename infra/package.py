@@ -60,7 +60,7 @@ def package(stage: str, out: Path, project: Path = ROOT, cache: Path | None = No
         template = json.loads((chalice_out / "sam.json").read_text())
         definition = json.loads((project / "statemachine/deployment.asl.json").read_text())
         inline_definition(template, definition)
-        gateway.hand_on_everything(template)
+        gateway.forward_everything(template)
         try:
             bundle = dependencies.bundle(project / "requirements.txt", cache or project / ".cache")
         except subprocess.CalledProcessError as error:

@@ -33,7 +33,7 @@ def project(tmp_path: Path) -> Path:
     return write_project(tmp_path / "project")
 
 
-def test_packaging_twice_gives_the_same_bytes(project: Path, tmp_path: Path) -> None:
+def test_packaging_is_reproducible(project: Path, tmp_path: Path) -> None:
     first = package("dev", tmp_path / "first", project, CACHE)
     second = package("dev", tmp_path / "second", project, CACHE)
     assert digest(first) == digest(second)
