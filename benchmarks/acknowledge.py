@@ -1,11 +1,12 @@
-"""How long a command of Slack waits for its acknowledgement, from a cold function and from a warm.
+"""Measures how long a Slack command waits for its acknowledgement, from a cold and a warm function.
 
     python -m benchmarks.acknowledge
 
-Beside `GET /health`, which does nothing, on a function that is equally cold: the rest is what an
-acknowledgement itself takes, its libraries, the signing secret and the table. They take turns, so
-that what else the machine does meets all alike. On AWS a cold start has parts that no local stack
-has: neither the milliseconds nor the ratios can be carried over. Slack waits for 3 seconds.
+It compares the command to `GET /health`, which does nothing, on a function that is equally cold.
+The difference is the cost of an acknowledgement: its libraries, the signing secret and the table.
+Both alternate, so that other load of the machine affects them equally. A cold start on AWS has
+parts that the local stack lacks, so neither the times nor the ratios apply to AWS. Slack waits for
+3 seconds.
 """
 
 import http.client
@@ -29,7 +30,7 @@ _numbers = itertools.count(1)
 
 
 class Api:
-    """A stack's API over one connection, and the function behind it."""
+    """A stack's API over one connection, and its function."""
 
     def __init__(self, running: stack.Stack) -> None:
         self._running = running
@@ -38,11 +39,11 @@ class Api:
         self._functions = client("lambda", running.aws_endpoint_url)
         names = [f["FunctionName"] for f in self._functions.list_functions()["Functions"]]
         (self._name,) = (name for name in names if "APIHandler" in name)
-        found = self._functions.get_function_configuration(FunctionName=self._name)
-        self._variables = found["Environment"]["Variables"]
+        configuration = self._functions.get_function_configuration(FunctionName=self._name)
+        self._variables = configuration["Environment"]["Variables"]
 
     def chill(self) -> None:
-        """Ends the function's processes, as a change of its configuration does on AWS."""
+        """End the processes of the function, as a change of its configuration does on AWS."""
         variables = {**self._variables, "CHILLED": str(next(_numbers))}
         self._functions.update_function_configuration(
             FunctionName=self._name, Environment={"Variables": variables}
@@ -51,13 +52,13 @@ class Api:
         waiter.wait(FunctionName=self._name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
 
     def rest_the_worker(self) -> None:
-        """Nobody does what is asked for: it would take the processor from what is measured."""
+        """Disable the chat worker, because its work would compete with the measured calls."""
         for mapping in self._functions.list_event_source_mappings()["EventSourceMappings"]:
             if "ChatWorker" in mapping["FunctionArn"]:
                 self._functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
 
     def map_channel(self) -> None:
-        """Has the channel act for an owner, as an admin does once."""
+        """Map the channel to an owner, as an admin does once."""
         headers = {
             "Authorization": f"Bearer {self._running.admin_token}",
             "Content-Type": "application/json",
@@ -65,11 +66,11 @@ class Api:
         self.send("PUT", f"/slack/owners/{CHANNEL}", b'{"owner": "demo"}', headers, 201)
 
     def health(self) -> float:
-        """Seconds that `GET /health` takes."""
+        """Return the seconds that `GET /health` takes."""
         return self.send("GET", "/health", None, {}, 200)
 
     def command(self) -> float:
-        """Seconds until a command is acknowledged that the worker is then to do."""
+        """Return the seconds until a command for the worker is acknowledged."""
         form = {
             "team_id": "T0",
             "user_id": USER,
@@ -90,7 +91,7 @@ class Api:
     def send(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], expected: int
     ) -> float:
-        """Seconds that a request takes; any other status ends the benchmark."""
+        """Return the seconds that a request takes; an unexpected status ends the benchmark."""
         started = time.perf_counter()
         self._connection.request(method, self._parts.path + path, body, headers)
         answer = self._connection.getresponse()
@@ -100,7 +101,7 @@ class Api:
 
 
 def measured(api: Api) -> dict[str, float]:
-    """Medians in seconds."""
+    """Return the medians in seconds."""
     took: dict[str, list[float]] = {}
 
     def note(name: str, ask: Callable[[], float]) -> None:
@@ -115,22 +116,22 @@ def measured(api: Api) -> dict[str, float]:
 
 
 def show(seconds: dict[str, float]) -> None:
-    """Print times and ratios of one run."""
+    """Print the times and ratios of one run."""
 
     def line(what: str, one: str, other: str) -> str:
         return f"  {what}: {seconds[one] / seconds[other]:.2f}"
 
-    print(f"An acknowledgement of /slack/commands, medians of {RUNS} turns:")
+    print(f"Acknowledgement of /slack/commands, medians of {RUNS} runs:")
     for name, value in seconds.items():
         print(f"  {name:13} {value * 1000:7.0f} ms")
-    print("Ratios in this run:")
-    print(line("cold, to GET /health as cold", "cold command", "cold health"))
-    print(line("warm, to GET /health as warm", "warm command", "warm health"))
-    print(line("cold, to the same warm", "cold command", "warm command"))
+    print("Ratios:")
+    print(line("cold command to cold GET /health", "cold command", "cold health"))
+    print(line("warm command to warm GET /health", "warm command", "warm health"))
+    print(line("cold command to warm command", "cold command", "warm command"))
 
 
 def main() -> None:
-    """Measure on a stack of its own."""
+    """Measure on a separate stack."""
     with tempfile.TemporaryDirectory() as folder, stack.running(Path(folder, "stack")) as running:
         api = Api(running)
         api.rest_the_worker()

@@ -1,9 +1,9 @@
-"""How many AWS calls one deploy, one look and one teardown make, and how long a look takes.
+"""Counts the AWS calls of one deploy, one poll and one teardown, and measures a poll.
 
     python -m benchmarks.calls
 
-A counting proxy stands between the functions and the emulator of a local stack. The workers rest:
-what they tell subscribers and Slack is no part of a deploy.
+A counting proxy is between the functions and the emulator of a local stack. The workers are
+disabled, because their messages to subscribers and Slack are not part of a deploy.
 """
 
 import collections
@@ -28,7 +28,7 @@ LOOKS = 40
 
 
 class Proxy(BaseHTTPRequestHandler):
-    """Hands each call on to the emulator and counts it by service and operation."""
+    """Forwards each call to the emulator and counts it by service and operation."""
 
     protocol_version = "HTTP/1.1"
     target = ""
@@ -58,11 +58,11 @@ class Proxy(BaseHTTPRequestHandler):
         return f"{service} {target or parse_qs(body.decode()).get('Action', [self.path])[0]}"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the counts are the output."""
+        """Write no log, because the counts are the output."""
 
 
 def ask(running: stack.Stack, method: str, path: str, body: Any = None) -> dict[str, Any]:
-    """One call to Slipway's API."""
+    """Call Slipway's API; return the JSON of the response."""
     headers = {"Authorization": f"Bearer {running.token}", "Content-Type": "application/json"}
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(running.api_url + path, data, headers, method=method)
@@ -71,9 +71,9 @@ def ask(running: stack.Stack, method: str, path: str, body: Any = None) -> dict[
 
 
 def polled(running: stack.Stack, path: str) -> dict[str, str]:
-    """What one look takes beside `GET /health`, which does nothing, in the same run.
+    """Return the time of a poll as a multiple of `GET /health`, which does nothing.
 
-    They take turns, so that what else the machine does meets all alike.
+    The calls alternate, so that other load of the machine affects them equally.
     """
     parts = urlsplit(running.api_url)
     token = {"Authorization": f"Bearer {running.token}"}
@@ -99,7 +99,7 @@ def polled(running: stack.Stack, path: str) -> dict[str, str]:
 
 
 def settled(running: stack.Stack, path: str) -> dict[str, Any]:
-    """The deployment when its operation has ended."""
+    """Return the deployment when its operation has ended."""
     while True:
         deployment = ask(running, "GET", path)
         if deployment["operation"]["status"] != "running":
@@ -108,23 +108,23 @@ def settled(running: stack.Stack, path: str) -> dict[str, Any]:
 
 
 def rest_the_workers(running: stack.Stack) -> None:
-    """Has the table's stream wake nobody."""
+    """Disable the event source mappings of the table's stream."""
     functions = client("lambda", running.aws_endpoint_url)
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
 
 
 def show(title: str, counted: Counter) -> None:
-    """Print the calls of one operation, the record's apart from the others."""
+    """Print the calls of one operation; calls of the table are counted separately."""
     record = sum(n for name, n in counted.items() if name.startswith("dynamodb"))
     others = {name: n for name, n in counted.items() if not name.startswith("dynamodb")}
-    print(f"{title}: {sum(others.values())} AWS calls and {record} to the table")
+    print(f"{title}: {sum(others.values())} AWS calls and {record} calls of the table")
     for name, count in sorted(others.items()):
         print(f"  {count:3} {name}")
 
 
 def main() -> None:
-    """Deploy and delete the sample once, and print what it took."""
+    """Deploy and delete the sample once, and print the calls."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ["AWS_ENDPOINT_URL_FOR_FUNCTIONS"] = f"http://127.0.0.1:{server.server_port}"
@@ -144,16 +144,16 @@ def main() -> None:
             polls = Proxy.counted.copy()
             ask(running, "GET", path)
             one_get = Proxy.counted - polls
-            show("deploy, with the polls of its status", polls)
+            show("deploy, including the polls of its status", polls)
             show("one GET of the status", one_get)
             Proxy.counted.clear()
             ratios = polled(running, path)
-            show(f"{LOOKS} GETs that answer 200 and {LOOKS} that answer 304", Proxy.counted)
+            show(f"{LOOKS} GETs with status 200 and {LOOKS} with status 304", Proxy.counted)
             print(f"  a 200 takes {ratios['200']} times GET /health, a 304 {ratios['304']} times")
             Proxy.counted.clear()
             ask(running, "DELETE", path)
             print(settled(running, path)["status"])
-            show("teardown, with the polls of its status", Proxy.counted)
+            show("teardown, including the polls of its status", Proxy.counted)
     server.shutdown()
 
 

@@ -1,4 +1,4 @@
-"""The trained recommender as `recommend.py` serves it; `train.py` writes its file."""
+"""The trained recommender that `recommend.py` serves; `train.py` writes its file."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,14 @@ Json = dict[str, Any]
 
 
 class ModelError(Exception):
-    """The model file is missing or not one that train.py wrote."""
+    """The model file is missing, or train.py did not write it."""
 
 
 class Recommender:
     """The trained model; U users, M movies, vectors of length R."""
 
     def __init__(self, path: Path) -> None:
-        """Load `path`; raises ModelError."""
+        """Load `path`; raise ModelError."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 self.user_index = {int(uid): i for i, uid in enumerate(file["user_ids"])}
@@ -32,14 +32,14 @@ class Recommender:
                 self.rated = np.split(file["rated"], ends[:-1])  # U arrays of movie indices
                 self.titles = json.loads(file["titles"].tobytes())  # M pairs of title and year
         except Exception as error:
-            # NumPy and zipfile raise a dozen types for a damaged file; all mean the same here.
-            raise ModelError(f"cannot load {path}: {error!r}; run train.py to make it") from error
+            # NumPy and zipfile raise a dozen types of error for a damaged file.
+            raise ModelError(f"cannot load {path}: {error!r}. Run train.py to create it") from error
 
     def recommend(self, uid: int, k: int) -> Json:
-        """The answer for a user: at most `k` movies that the user has not rated, best first.
+        """Return at most `k` movies that the user has not rated, best first.
 
-        `score` is the expected rating in stars; for an unknown user, a mean rating weighted by the
-        number of ratings.
+        `score` is the expected rating in stars. For an unknown user it is a mean rating, weighted
+        by the number of ratings.
         """
         user = self.user_index.get(uid)
         if user is None:

@@ -1,11 +1,11 @@
-"""Serve the recommender that train.py wrote: `GET /?uid=20&k=10` and `GET /health`.
+"""Serves the recommender that train.py wrote: `GET /?uid=20&k=10` and `GET /health`.
 
 Environment: `PORT` (80; 0 takes a free one), `HOST` (0.0.0.0), `MODEL` (model.npz beside this
-file), `TASK_ID` (host name and process id), which every answer carries as `X-Served-By`.
+file), `TASK_ID` (host name and process ID), which every response has in `X-Served-By`.
 
-The server is the standard library's: requests take well under a millisecond, a load balancer stands
-in front, and SIGTERM has to end idle connections at once without cutting a request in flight, which
-takes a dozen lines here and no dependency.
+The standard library's server is enough: a request takes less than a millisecond, and a load
+balancer is in front. On SIGTERM the server must close idle connections at once without cutting a
+request in flight; that takes a dozen lines here and no dependency.
 """
 
 import json
@@ -27,15 +27,15 @@ from model import Json, ModelError, Recommender
 
 DEFAULT_K, MAX_K = 10, 100
 MAX_UID = 2**31 - 1
-# Longer than the load balancer's 60 s, or it would reuse a connection just being closed (a 502):
+# Longer than the 60 s of the load balancer. Otherwise it could reuse a closing connection (a 502):
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
 IDLE_SECONDS = 75
-GRACE_SECONDS = 5  # for requests in flight at SIGTERM; ECS kills after 30 s by default
+GRACE_SECONDS = 5  # for requests in flight at SIGTERM; by default ECS sends SIGKILL after 30 s
 LONGEST_LOGGED = 256  # characters of a request target
 
 
 class BadRequest(Exception):
-    """A query parameter is wrong; `field` names it and the message says how to put it right."""
+    """A query parameter is invalid; `field` names it and the message says what is allowed."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -45,27 +45,27 @@ class BadRequest(Exception):
 def whole_number(
     query: dict[str, list[str]], field: str, low: int, high: int, default: int | None = None
 ) -> int:
-    """The value of a parameter; raises BadRequest. Without a default it is required."""
+    """Return the value of a parameter; raise BadRequest. Without a default it is required."""
     rule = f"a whole number from {low} to {high}, e.g. /?uid=20&k=10"
     values = query.get(field, [])
     if not values and default is not None:
         return default
     if not values:
-        raise BadRequest(field, f"{field} is missing: give {rule}")
+        raise BadRequest(field, f"{field} is missing; it must be {rule}")
     if len(values) > 1:
-        raise BadRequest(field, f"{field} is given {len(values)} times: give it once")
+        raise BadRequest(field, f"{field} occurs {len(values)} times; it must occur once")
     if not re.fullmatch("[0-9]{1,10}", values[0]) or not low <= int(values[0]) <= high:
         raise BadRequest(field, f"{field} must be {rule}")
     return int(values[0])
 
 
 def answer(recommender: Recommender, target: str) -> tuple[HTTPStatus, Json]:
-    """Status and body for a GET of `target`, the request line's path and query."""
+    """Return status and body for a GET of `target`, the path and query of the request line."""
     path, _, query_string = target.partition("?")
     if path == "/health":
         return HTTPStatus.OK, {"success": True, "status": "ok"}
     if path != "/":
-        return HTTPStatus.NOT_FOUND, problem("there is nothing here: use /?uid=20 or /health")
+        return HTTPStatus.NOT_FOUND, problem("this path does not exist; use /?uid=20 or /health")
     try:
         query = parse_qs(query_string, keep_blank_values=True)
         uid = whole_number(query, "uid", 0, MAX_UID)
@@ -76,7 +76,7 @@ def answer(recommender: Recommender, target: str) -> tuple[HTTPStatus, Json]:
 
 
 def problem(message: str, field: str | None = None) -> Json:
-    """The body of every answer that is not a success."""
+    """Return the body of an error response."""
     return {"success": False, "error": {"field": field, "message": message}}
 
 
@@ -89,13 +89,13 @@ def log(event: str, **details: object) -> None:
 
 
 class Server(ThreadingHTTPServer):
-    """One thread a connection, and a stop that ends idle connections at once."""
+    """One thread per connection, and a stop that closes idle connections at once."""
 
-    daemon_threads = True  # a client that never reads its answer must not hold up the exit
+    daemon_threads = True  # a client that never reads its response must not delay the exit
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], recommender: Recommender, task_id: str) -> None:
-        """Bind and listen; raises OSError."""
+        """Bind and listen; raise OSError."""
         self.recommender = recommender
         self.task_id = task_id
         self.stopping = False
@@ -104,11 +104,11 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        """Bind without HTTPServer's reverse look-up of the host name, which can take seconds."""
+        """Bind without HTTPServer's reverse lookup of the host name, which can take seconds."""
         super(ThreadingHTTPServer, self).server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection, then give it its thread."""
+        """Register the connection, then start its thread."""
         with self._changed:
             self._connections.add(request)
         super().process_request(request, client_address)
@@ -121,13 +121,13 @@ class Server(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Called by the base class when a connection broke, which is nothing to trace."""
+        """Log a broken connection without a traceback; the base class calls this."""
         log("connection_error", client=client_address[0], error=repr(sys.exception()))
 
     def stop(self) -> int:
-        """Stop accepting, finish what is in flight; returns how many connections did not."""
+        """Stop accepting and finish the requests in flight; return how many were not finished."""
         self.shutdown()
-        # What the kernel has accepted for us already gets its answer too.
+        # Also answer the connections that the kernel has already accepted.
         self.timeout = 0
         for _ in range(self.request_queue_size):
             self.handle_request()
@@ -135,22 +135,22 @@ class Server(ThreadingHTTPServer):
         self.stopping = True
         with self._changed:
             for connection in self._connections:
-                # An idle connection's thread now reads the end of the stream; an answer being
-                # written is not touched, and a request that has arrived can still be read.
+                # The thread of an idle connection now reads the end of the stream. A response in
+                # progress continues, and a request that has arrived can still be read.
                 try:
                     connection.shutdown(socket.SHUT_RD)
                 except OSError:
-                    continue  # the client was faster
+                    continue  # the client closed it first
             self._changed.wait_for(lambda: not self._connections, GRACE_SECONDS)
             return len(self._connections)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: HTTP in, `answer` out."""
+    """One connection: parses the request and sends the result of `answer`."""
 
     server: Server
     protocol_version = "HTTP/1.1"
-    default_request_version = "HTTP/1.0"  # 0.9 would send an error without its status line
+    default_request_version = "HTTP/1.0"  # with 0.9 an error would have no status line
     server_version, sys_version = "recommend", ""
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
@@ -161,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         self.path, self.started = "", time.monotonic()
 
     def parse_request(self) -> bool:
-        """Note the time at which the request line has arrived."""
+        """Record when the request line arrived."""
         self.path, self.started = "", time.monotonic()
         return super().parse_request()
 
@@ -178,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Called by the base class for what it cannot parse and for methods without a `do_`."""
+        """Answer a request that cannot be parsed, or has a method other than GET and HEAD."""
         if code != HTTPStatus.NOT_IMPLEMENTED:
             self.close_connection = True
             self._send(HTTPStatus(code), problem(message or HTTPStatus(code).phrase))
@@ -187,7 +187,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.METHOD_NOT_ALLOWED, problem("use GET or HEAD"), Allow="GET, HEAD")
 
     def _drop_body(self) -> None:
-        """Read the request's body away, or else close the connection after the answer."""
+        """Read and drop the request body, or close the connection after the response."""
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not re.fullmatch("[0-9]{1,4}", length):
             self.close_connection = True
@@ -195,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.read(int(length))
 
     def _send(self, status: HTTPStatus, body: Json, **headers: str) -> None:
-        """Send the answer and log it. HEAD gets the head that GET would."""
+        """Send the response and log it. HEAD gets the headers of GET."""
         data = json.dumps(body).encode()
         if self.server.stopping:
             self.close_connection = True
@@ -220,18 +220,18 @@ class Handler(BaseHTTPRequestHandler):
             ms=round((time.monotonic() - self.started) * 1000, 2),
             client=self.client_address[0],
         )
-        # The stop may have come while a slow client took the answer.
+        # The stop may have started while a slow client read the response.
         self.close_connection = self.close_connection or self.server.stopping
 
     def log_message(self, format: str, *args: object) -> None:
-        """Leave out the base class's own lines; `_send` writes ours."""
+        """Drop the lines of the base class, because `_send` writes its own."""
 
 
 def catch_stop_signals() -> socket.socket:
-    """A socket that can be read once SIGTERM or SIGINT has come.
+    """Return a socket that becomes readable when SIGTERM or SIGINT arrives.
 
-    Python runs a signal's handler only between two instructions of the main thread, so one that
-    comes just before the thread blocks would wait for ever. The wakeup descriptor has no such gap:
+    Python runs a signal handler only between two instructions of the main thread. A signal that
+    arrives just before the thread blocks would wait forever. The wakeup descriptor has no such gap:
     https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
     """
     reader, writer = socket.socketpair()
@@ -243,15 +243,15 @@ def catch_stop_signals() -> socket.socket:
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT; returns 0, or 1 if it cannot start."""
-    # Before anything slow: as a container's first process, a signal without a handler is lost.
+    """Serve until SIGTERM or SIGINT; return 0, or 1 if the server cannot start."""
+    # First of all, because the first process of a container ignores a signal without a handler.
     stop_signal = catch_stop_signals()
     host, port = os.environ.get("HOST", "0.0.0.0"), os.environ.get("PORT", "80")
     model = Path(os.environ.get("MODEL") or Path(__file__).resolve().parent / "model.npz")
     task_id = os.environ.get("TASK_ID") or f"{socket.gethostname()}:{os.getpid()}"
     try:
         if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-            raise OSError("PORT must be 0 to 65535")
+            raise OSError("PORT must be a whole number from 0 to 65535")
         server = Server((host, int(port)), Recommender(model), task_id)
     except ModelError as error:
         log("error", message=str(error))

@@ -1,10 +1,10 @@
-"""Train the sample recommender and write it as one compact `.npz` file.
+"""Trains the sample recommender and writes it to one compact `.npz` file.
 
-The model is a Gaussian process over users: the ratings of one movie by all users are one draw from
-a normal distribution whose mean is each user's own average and whose covariance says which users
-rate alike. Expectation-maximisation learns that covariance from all movies at once. A missing
-rating is predicted by its posterior mean given the movie's ratings, so a movie with few of them
-stays near the average. `compress` makes one vector per user and per movie of it, for serving.
+The model is a Gaussian process over users. The ratings of one movie by all users are one draw from
+a normal distribution. Its mean is each user's average; its covariance says which users rate alike.
+Expectation-maximisation learns the covariance from all movies at once. The prediction of a missing
+rating is its posterior mean given the movie's ratings, so a movie with few ratings stays near the
+average. `compress` reduces the model to one vector per user and per movie, for serving.
 
 Sources: Tipping and Bishop 1999, "Probabilistic Principal Component Analysis", section 3.3 and
 appendix B (EM, missing data); Lawrence and Urtasun 2009, "Non-linear Matrix Factorization with
@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# Small matrices: a second thread gains little on idle cores and waits for the first on busy ones
-# (62 s instead of 14 s were seen). NumPy reads this when it is imported.
+# The matrices are small. On idle cores a second thread gains little; on busy cores the threads wait
+# for each other (measured: 62 s instead of 14 s). NumPy reads this variable at its import.
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ.get("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
@@ -35,21 +35,21 @@ Ints = NDArray[np.int64]
 
 LOWEST, HIGHEST = 0.5, 5.0  # stars
 
-# Chosen on splits 0 to 2; the README also gives splits that took no part in it.
+# Chosen on splits 0 to 2. The README also shows splits that were not used for this choice.
 NOISE = 0.3  # variance of one rating around the user's taste, stars squared
 SHARED_VARIANCE = 0.3  # initial covariance of two users: movies differ in quality
 OWN_VARIANCE = 1.0  # initial variance of one user's taste beside it
 ITERATIONS = 25
-RELAXATION = 4.0  # plain EM (1.0) gets to the same place in four times the iterations
+RELAXATION = 4.0  # plain EM (1.0) needs four times the iterations for the same result
 RANK = 32  # length of the vectors served; 128 gains 0.0005 stars
 
 BIAS_SHRINKAGE = 3.0  # ratings' worth of zero residual in every bias, here and in the baseline
 POPULARITY_SHRINKAGE = 50.0  # ratings' worth of the global mean in a movie's popularity score
-MIN_RATINGS = 5  # a movie with fewer is learned from but not recommended
+MIN_RATINGS = 5  # a movie with fewer ratings is used for learning but not recommended
 
 
 class DataError(Exception):
-    """A data file is missing, damaged or holds what it must not."""
+    """A data file is missing, damaged or contains an invalid value."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Ratings:
     movie_ids: Ints  # (M,)
 
     def subset(self, rows: Ints) -> "Ratings":
-        """The ratings at `rows`, with the same users and movies."""
+        """Return the ratings at `rows`, with the same users and movies."""
         return replace(
             self, users=self.users[rows], movies=self.movies[rows], stars=self.stars[rows]
         )
@@ -71,7 +71,7 @@ class Ratings:
 
 @dataclass(frozen=True)
 class Movie:
-    """What the data set says of a movie; either may be unknown."""
+    """Title and year of a movie; each may be unknown."""
 
     title: str | None
     year: int | None
@@ -107,7 +107,7 @@ class Model:
 
 
 def rows(path: Path, columns: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each record; raises DataError unless the header is `columns`."""
+    """Yield line number and cells of each record; raise DataError if the header is wrong."""
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
@@ -115,14 +115,16 @@ def rows(path: Path, columns: list[str]) -> Iterator[tuple[int, list[str]]]:
                 raise DataError(f"{path}: the header must be {','.join(columns)}")
             for cells in reader:
                 if len(cells) != len(columns):
-                    raise DataError(f"{path}:{reader.line_num}: expected {len(columns)} cells")
+                    raise DataError(
+                        f"{path}:{reader.line_num}: {len(cells)} cells, must be {len(columns)}"
+                    )
                 yield reader.line_num, cells
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: {error}") from error
 
 
 def read_ratings(path: Path) -> Ratings:
-    """Read `userId,movieId,rating,timestamp`; raises DataError."""
+    """Read `userId,movieId,rating,timestamp`; raise DataError."""
     users, movies, stars = [], [], []
     for line, (user, movie, rating, _) in rows(path, ["userId", "movieId", "rating", "timestamp"]):
         try:
@@ -132,18 +134,18 @@ def read_ratings(path: Path) -> Ratings:
         except ValueError as error:
             raise DataError(f"{path}:{line}: {error}") from error
         if not LOWEST <= stars[-1] <= HIGHEST:
-            raise DataError(f"{path}:{line}: rating {rating} is not {LOWEST} to {HIGHEST}")
+            raise DataError(f"{path}:{line}: rating {rating} must be from {LOWEST} to {HIGHEST}")
     if len(set(zip(users, movies, strict=True))) != len(stars):
         raise DataError(f"{path}: a user rates the same movie twice")
     if len(stars) < 10:
-        raise DataError(f"{path}: {len(stars)} ratings are too few to learn from")
+        raise DataError(f"{path}: {len(stars)} ratings, must be at least 10")
     user_ids, user_index = np.unique(np.array(users), return_inverse=True)
     movie_ids, movie_index = np.unique(np.array(movies), return_inverse=True)
     return Ratings(user_index, movie_index, np.array(stars), user_ids, movie_ids)
 
 
 def read_movies(path: Path) -> dict[int, Movie]:
-    """Read `movieId,title,year,genres` by movie id; raises DataError."""
+    """Read `movieId,title,year,genres` by movie ID; raise DataError."""
     movies = {}
     for line, (movie_id, title, year, _) in rows(path, ["movieId", "title", "year", "genres"]):
         try:
@@ -154,20 +156,20 @@ def read_movies(path: Path) -> dict[int, Movie]:
 
 
 def split(ratings: Ratings, seed: int) -> tuple[Ratings, Ratings]:
-    """A random 90 % to learn from and the other 10 %."""
+    """Return a random 90 % of the ratings for learning, and the other 10 %."""
     order = np.random.default_rng(seed).permutation(len(ratings.stars))
     held_out = len(order) // 10
     return ratings.subset(order[held_out:]), ratings.subset(order[:held_out])
 
 
 def rmse(model: Bias | Model, ratings: Ratings) -> float:
-    """Root mean squared error in stars, predictions clipped to the scale."""
+    """Return the root mean squared error in stars; predictions are clipped to the scale."""
     predicted = np.clip(model.predict(ratings.users, ratings.movies), LOWEST, HIGHEST)
     return float(np.sqrt(np.mean((predicted - ratings.stars) ** 2)))
 
 
 def fit_bias(ratings: Ratings) -> Bias:
-    """Least squares with both biases shrunk towards zero, by alternating until they settle."""
+    """Fit both biases by alternating least squares, shrunk towards zero."""
     users, movies = ratings.users, ratings.movies
     user_count = np.bincount(users, minlength=len(ratings.user_ids)) + BIAS_SHRINKAGE
     movie_count = np.bincount(movies, minlength=len(ratings.movie_ids)) + BIAS_SHRINKAGE
@@ -181,9 +183,10 @@ def fit_bias(ratings: Ratings) -> Bias:
 
 
 def group_rows(ratings: Ratings) -> list[Ints]:
-    """Rows of `ratings` as matrices (movies, c), one for each number c of ratings a movie has.
+    """Return rows of `ratings` as matrices (movies, c), one per number c of ratings of a movie.
 
-    Movies with equally many ratings have equally large linear systems, which NumPy solves at once.
+    Movies with the same number of ratings have linear systems of the same size, which NumPy solves
+    at once.
     """
     by_movie = np.argsort(ratings.movies, kind="stable")
     counts = np.bincount(ratings.movies, minlength=len(ratings.movie_ids))
@@ -196,7 +199,7 @@ def group_rows(ratings: Ratings) -> list[Ints]:
 def explain(
     residuals: Floats, users: Ints, groups: list[Ints], covariance: Floats
 ) -> tuple[Floats, Floats]:
-    """Posterior of every movie given its ratings, in terms of K = covariance + noise.
+    """Compute the posterior of every movie given its ratings, with K = covariance + noise.
 
     Returns the weight K^-1 r of each rating, (N,), and the sum over movies of
     K^-1 r r^T K^-1 - K^-1, (U, U): the direction in which the covariance explains the ratings
@@ -223,8 +226,8 @@ def fit(ratings: Ratings) -> Model:
     for _ in range(ITERATIONS):
         weights, direction = explain(ratings.stars - mean[users], users, groups, covariance)
         mean += np.bincount(users, NOISE * weights, number_of_users) / user_count
-        # The EM update is C + C D C / movies. In this form it is the same to first order and the
-        # covariance stays positive definite however long the step.
+        # The EM update is C + C D C / movies. This form is equal to first order, and the covariance
+        # stays positive definite for every length of the step.
         step = np.eye(number_of_users) + RELAXATION / 2 / rated_movies * (covariance @ direction)
         covariance = step @ covariance @ step.T
     weights, _ = explain(ratings.stars - mean[users], users, groups, covariance)
@@ -232,7 +235,7 @@ def fit(ratings: Ratings) -> Model:
 
 
 def compress(ratings: Ratings, mean: Floats, covariance: Floats, weights: Floats) -> Model:
-    """Keep the RANK strongest directions of the covariance: a prediction becomes a dot product."""
+    """Keep the RANK strongest directions of the covariance; a prediction is then a dot product."""
     values, vectors = np.linalg.eigh(covariance)
     user_factors = vectors[:, -RANK:] * np.sqrt(np.maximum(values[-RANK:], 0))
     movie_factors = np.zeros((len(ratings.movie_ids), user_factors.shape[1]))
@@ -243,7 +246,7 @@ def compress(ratings: Ratings, mean: Floats, covariance: Floats, weights: Floats
 
 
 def write(path: Path, model: Model, ratings: Ratings, movies: dict[int, Movie]) -> None:
-    """Write what recommend.py loads: only movies with enough ratings, and who rated them."""
+    """Write the file for recommend.py: movies with enough ratings, and the users who rated them."""
     counts = np.bincount(ratings.movies, minlength=len(ratings.movie_ids))
     sums = np.bincount(ratings.movies, ratings.stars, len(counts))
     prior = POPULARITY_SHRINKAGE
@@ -271,12 +274,14 @@ def write(path: Path, model: Model, ratings: Ratings, movies: dict[int, Movie]) 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description="Train the sample recommender.")
-    parser.add_argument("--data", type=Path, default=here / "data", help="folder of the ratings")
-    parser.add_argument("--out", type=Path, default=here / "model.npz", help="file to write")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the 90/10 split")
+    parser.add_argument(
+        "--data", type=Path, default=here / "data", help="the folder of the ratings"
+    )
+    parser.add_argument("--out", type=Path, default=here / "model.npz", help="the file to write")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the 90/10 split")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     try:
@@ -291,7 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     size = options.out.stat().st_size
-    print(f"{options.out}: {size} bytes, {time.monotonic() - started:.1f} s in all")
+    print(f"{options.out}: {size} bytes, {time.monotonic() - started:.1f} s in total")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What boto3 says where it was not told of a region or credentials, with how to tell it."""
+"""boto3's errors for a missing region or missing credentials, with the fix."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 
 # https://docs.aws.amazon.com/boto3/latest/guide/configuration.html
 FIXES: dict[type[BotoCoreError], str] = {
-    NoRegionError: "`export AWS_DEFAULT_REGION=us-east-1`, or `aws configure`",
-    NoCredentialsError: "`export AWS_PROFILE=...`, or `aws configure`, or `aws sso login`",
+    NoRegionError: "Run `export AWS_DEFAULT_REGION=us-east-1` or `aws configure`",
+    NoCredentialsError: "Run `export AWS_PROFILE=...`, `aws configure` or `aws sso login`",
 }
 
 
 def with_fix(error: Exception) -> str:
-    """The error's own words, and after them the fix where it is one of those."""
+    """Return the error's message, followed by the fix if one is known."""
     fix = next((fix for kind, fix in FIXES.items() if isinstance(error, kind)), None)
-    return f"{str(error).rstrip('.')}: {fix}" if fix else str(error)
+    return f"{str(error).rstrip('.')}. {fix}." if fix else str(error)

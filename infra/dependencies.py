@@ -1,7 +1,7 @@
-"""The third-party half of the Lambda zip: installed for Lambda's platform, shrunk, and cached.
+"""Installs the dependencies of the Lambda zip for Lambda's platform, shrinks and caches them.
 
-Chalice resolves the requirements again whenever a line of the app changes, which takes half a
-minute. So they are installed here, once for each content of requirements.txt.
+Chalice resolves the requirements whenever a line of the app changes, which takes half a minute.
+This module installs them once for each content of requirements.txt.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from infra.archive import write_zip
 
-# botocore carries every AWS service's model (21 MB zipped). These are the ones that Slipway calls.
+# botocore contains the model of every AWS service (21 MB zipped). Slipway calls only these.
 SERVICES = frozenset(
     {
         "acm",
@@ -38,28 +38,28 @@ SERVICES = frozenset(
         "xray",
     }
 )
-# What a package may read about itself or must carry with it by licence.
+# The metadata that a package may read, or must contain because of its licence.
 METADATA_KEPT = ("METADATA", "LICENSE", "LICENCE", "NOTICE", "COPYING", "licenses")
 DROPPED_DIRECTORIES = frozenset({"__pycache__", "tests", "examples", "bin"})
 DROPPED_SUFFIXES = frozenset({".c", ".pyc", ".pyi", ".pyx", ".pxd"})
-# Lambda's Python 3.11 runs on Amazon Linux 2 (glibc 2.26), later ones on Amazon Linux 2023 (2.34).
+# On Lambda, Python 3.11 runs on Amazon Linux 2 (glibc 2.26), later versions on 2023 (glibc 2.34).
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 GLIBC_MINORS = {"3.11": (17, 24, 26), "3.12": (17, 24, 26, 28, 31, 34)}
 
 
 def python_version() -> str:
-    """Return the running interpreter's version as Lambda names it, e.g. "3.11"."""
+    """Return the version of this interpreter in the form that Lambda uses, e.g. "3.11"."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def bundle(requirements: Path, cache: Path) -> Path:
-    """Return a zip of the pinned `requirements` for Lambda on x86_64, built when not cached yet.
+    """Return a zip of the pinned `requirements` for Lambda on x86_64; build it if not cached.
 
-    The cache key covers everything the zip depends on: the requirements, the Python version and
-    this package's own rules.
+    The cache key covers everything that the zip depends on: the requirements, the Python version
+    and the source code of this module and of archive.py.
 
     Raises:
-        subprocess.CalledProcessError: pip failed; its messages are on stderr.
+        subprocess.CalledProcessError: pip failed; its error is on standard error.
     """
     key = hashlib.sha256(python_version().encode())
     for source in (requirements, Path(__file__), Path(__file__).with_name("archive.py")):
@@ -85,7 +85,7 @@ def _install(requirements: Path, target: Path) -> None:
     command += ["--only-binary=:all:", "--implementation=cp"]
     command += [f"--python-version={python_version()}", f"--target={target}"]
     command += [f"--platform={platform}" for platform in (*platforms, "manylinux2014_x86_64")]
-    # A PIP_TARGET or PIP_PREFIX in the environment would send the files elsewhere.
+    # PIP_TARGET, PIP_PREFIX or PIP_USER would install the files in another folder.
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -95,11 +95,15 @@ def _install(requirements: Path, target: Path) -> None:
 
 
 def shrink(site_packages: Path) -> None:
-    """Delete from `site_packages` what no Lambda function of Slipway can use."""
-    shutil.rmtree(site_packages / "boto3" / "data")  # boto3's resources; clients need none of it
+    """Delete the files of `site_packages` that no Lambda function of Slipway uses."""
+    shutil.rmtree(
+        site_packages / "boto3" / "data"
+    )  # the models of boto3 resources, which clients do not need
     for service in [item for item in (site_packages / "botocore/data").iterdir() if item.is_dir()]:
         if service.name in SERVICES:
-            for outdated in sorted(service.iterdir())[:-1]:  # folders are API versions: dates
+            for outdated in sorted(service.iterdir())[
+                :-1
+            ]:  # the folders are API versions, which are dates
                 shutil.rmtree(outdated)
         else:
             shutil.rmtree(service)
@@ -115,11 +119,11 @@ def shrink(site_packages: Path) -> None:
 
 
 def compile_all(site_packages: Path) -> None:
-    """Compile every module beside its source.
+    """Compile every module.
 
-    Lambda's file system is read-only: what is not compiled here is compiled again at every cold
-    start. Unchecked, for the times in the zip are not the sources' own. In a process of its own
-    with a fixed seed, for what marshal writes depends on what else a process has done.
+    Lambda's file system is read-only, so Python would compile every other module at each cold
+    start. The hash is unchecked because the zip has fixed times. A separate process with a fixed
+    seed makes the result reproducible, because marshal's output depends on the process.
     """
     command = [sys.executable, "-m", "compileall", "-q", "-s", str(site_packages)]
     command += ["--invalidation-mode", "unchecked-hash", str(site_packages)]

@@ -1,28 +1,28 @@
-"""What API Gateway hands on beyond the routes: every other method, and every other path.
+"""Sends every method and every path to the API function, not only those of its routes.
 
-It answers both of them 403 by itself, and where the request has an `Authorization` header it takes
-that for a signature of AWS and complains of it. So the API function is asked, and tells 404, 405
-with `Allow`, and HEAD, as RFC 9110 has them (`chalicelib/api/endpoint.py`).
+API Gateway itself returns 403 for an unknown method or path. If the request has an `Authorization`
+header, API Gateway reads it as an AWS signature and returns an error about that. The API function
+returns 404, 405 with `Allow`, and HEAD, as RFC 9110 requires (`chalicelib/api/endpoint.py`).
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-set-up-simple-proxy.html
 """
 
 import copy
 from typing import Any
 
-# Each by its name and not as one ANY, which the emulator's CloudFormation leaves out.
+# One entry per method, because the CloudFormation of the emulator ignores ANY.
 METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
-# A greedy path takes what no other path does, except the root.
+# A greedy path matches everything that no other path matches, except the root.
 OTHER_PATHS = ("/", "/{proxy+}")
 OPEN_PATH = "/health"
 
 
-def hand_on_everything(template: dict[str, Any]) -> None:
-    """Add the other methods and paths to the `RestAPI` of a SAM template."""
+def forward_everything(template: dict[str, Any]) -> None:
+    """Add all other methods and paths to the `RestAPI` of a SAM template."""
     paths = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
     for path in OTHER_PATHS:
         paths[path] = copy.deepcopy(paths[OPEN_PATH])
     for path, methods in paths.items():
-        # With the authorizer of the others: who has no token learns nothing.
+        # The same authorizer, so that a request without a token reveals nothing.
         known = next(iter(methods.values()))
         for method in METHODS:
             methods.setdefault(method, copy.deepcopy(known))

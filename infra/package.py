@@ -6,6 +6,7 @@ DIR/deployment.asl.json is the state machine by itself, for review.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,54 +16,61 @@ from pathlib import Path
 from typing import Any
 
 from infra import dependencies, gateway
+from infra import template as sources
 from infra.archive import add
+from infra.strict_yaml import YamlError
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE_MACHINE = "AWS::Serverless::StateMachine"
-# What `chalice package` reads. Without requirements.txt it writes the app's own files only, in
-# half a second; the dependencies come from the cached bundle.
-SOURCES = (
-    "app.py",
-    "chalicelib",
-    ".chalice/config.json",
-    ".chalice/policies",
-    "infra/resources.json",
-)
+# A stage is part of the stack's name, slipway-STAGE, and of tags.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-using-console-create-stack-parameters.html
+STAGE = re.compile("[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
+# `chalice package` makes no call to AWS, but it fails if one of these names an unknown profile.
+PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 CHALICE = "from chalice.cli import main; raise SystemExit(main())"
 
 
 class PackagingError(Exception):
-    """The project could not be packaged; the message says why, for a person to read."""
+    """The project cannot be packaged; the message says why and what to do."""
 
 
 def package(stage: str, out: Path, project: Path = ROOT, cache: Path | None = None) -> Path:
     """Write `out`/sam.json, a SAM template, and `out`/deployment.zip, which all functions share.
 
     Args:
-        stage: a stage of .chalice/config.json.
-        out: a folder, made when missing.
+        stage: a name that matches `STAGE`; every stage has the same configuration.
+        out: a folder, created if it does not exist.
         project: the project's root.
-        cache: where the dependencies are kept between runs; `project`/.cache by default.
+        cache: the folder that keeps the dependencies between runs; `project`/.cache by default.
 
     Returns:
         The path of the template.
 
     Raises:
-        PackagingError: Chalice or pip refused.
+        PackagingError: the stage is invalid, the sources are, or Chalice or pip failed.
     """
+    if not STAGE.fullmatch(stage):
+        raise PackagingError(
+            f'"{stage}" is not a valid stage name. Use 1 to 32 lower-case letters, digits and '
+            "hyphens; begin with a letter and end with a letter or a digit."
+        )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         staged, chalice_out = Path(folder, "project"), Path(folder, "out")
-        _copy_sources(project, staged)
+        _stage_sources(project, staged)
+        # Without requirements.txt Chalice packages only the app's own files, in half a second.
         _run_chalice(stage, staged, chalice_out)
         template = json.loads((chalice_out / "sam.json").read_text())
         definition = _definition(project)
         inline_definition(template, definition)
-        gateway.hand_on_everything(template)
+        gateway.forward_everything(template)
         try:
             bundle = dependencies.bundle(project / "requirements.txt", cache or project / ".cache")
         except subprocess.CalledProcessError as error:
-            raise PackagingError("pip could not install requirements.txt, see above") from error
+            raise PackagingError(
+                "pip could not install the packages of requirements.txt; its error is above. "
+                "Fix the cause, for example the connection to the package index, and run it again."
+            ) from error
         _join(bundle, chalice_out / "deployment.zip", out / "deployment.zip")
     (out / "deployment.asl.json").write_text(json.dumps(definition, indent=2) + "\n")
     (out / "sam.json").write_text(json.dumps(template, indent=2) + "\n")
@@ -70,9 +78,9 @@ def package(stage: str, out: Path, project: Path = ROOT, cache: Path | None = No
 
 
 def inline_definition(template: dict[str, Any], definition: dict[str, Any]) -> None:
-    """Put `definition` into the template's state machines which carry none.
+    """Put `definition` into every state machine of the template that has none.
 
-    SAM wants a state machine's `DefinitionUri` in S3; inlined, it travels with the template.
+    SAM expects a state machine's `DefinitionUri` to be in S3. An inline definition needs no upload.
     """
     for resource in template["Resources"].values():
         if resource.get("Type") == STATE_MACHINE and "Definition" not in resource["Properties"]:
@@ -80,27 +88,33 @@ def inline_definition(template: dict[str, Any], definition: dict[str, Any]) -> N
             resource["Properties"]["Definition"] = definition
 
 
-def _copy_sources(project: Path, staged: Path) -> None:
+def _stage_sources(project: Path, staged: Path) -> None:
+    """Write the project as Chalice reads it into the folder `staged`."""
+    try:
+        sources.write_for_chalice(project, staged)
+    except (YamlError, sources.TemplateError) as error:
+        raise PackagingError(str(error)) from error
+    shutil.copy2(project / "app.py", staged)
     ignored = shutil.ignore_patterns("__pycache__")
-    for source in SOURCES:
-        target = staged / source
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (project / source).is_dir():
-            shutil.copytree(project / source, target, ignore=ignored)
-        else:
-            shutil.copy2(project / source, target)
+    shutil.copytree(project / "chalicelib", staged / "chalicelib", ignore=ignored)
 
 
 def _run_chalice(stage: str, project: Path, out: Path) -> None:
     command = [sys.executable, "-c", CHALICE, "--project-dir", str(project), "package"]
-    command += ["--stage", stage, "--merge-template", "infra/resources.json", str(out)]
-    environment = {"AWS_DEFAULT_REGION": "us-east-1"} | os.environ
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    command += ["--stage", stage, "--merge-template", sources.MERGED, str(out)]
+    # The template is the same for every account and region, but Chalice needs one region to start.
+    environment = {k: v for k, v in os.environ.items() if k not in PROFILES}
+    environment |= {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, check=False
     )
     if result.returncode:
-        raise PackagingError(f"chalice package failed:\n{result.stdout}{result.stderr}")
+        lines = (result.stdout + result.stderr).split("\n")
+        reason = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+        raise PackagingError(
+            f"Chalice could not package the app: {reason.rstrip('.')}. "
+            "If the app does not import, `python -c 'import app'` shows where."
+        )
 
 
 def _definition(project: Path) -> dict[str, Any]:
@@ -116,7 +130,7 @@ def _definition(project: Path) -> dict[str, Any]:
 
 
 def _join(bundle: Path, app: Path, archive: Path) -> None:
-    """Write `archive`: the bundled dependencies as they are, then the app's own files."""
+    """Write the file `archive`: the bundled dependencies, then the app's own files."""
     unfinished = archive.with_suffix(".unfinished")
     shutil.copyfile(bundle, unfinished)
     with zipfile.ZipFile(app) as source, zipfile.ZipFile(unfinished, "a") as output:
@@ -126,14 +140,14 @@ def _join(bundle: Path, app: Path, archive: Path) -> None:
 
 
 def main() -> int:
-    """Package the project as the command line says; return the exit status."""
+    """Package the project for the stage on the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m infra.package", description=__doc__)
-    parser.add_argument("--stage", default="dev", help="a stage of .chalice/config.json")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the package")
+    parser.add_argument("--stage", default="dev", help="any stage, for example staging")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for the package")
     arguments = parser.parse_args()
     try:
         package(arguments.stage, arguments.out)
-    except PackagingError as error:
+    except (PackagingError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     archive = arguments.out / "deployment.zip"

@@ -1,6 +1,6 @@
-"""`python -m infra.prices eu-central-1 ...`: writes a region's list prices into the table.
+"""`python -m infra.prices eu-central-1 ...` writes the list prices of regions into the table.
 
-They come from AWS's public price list, one file a service and region, which takes no credentials:
+The prices come from the public price list of AWS, which needs no credentials:
 https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-the-aws-price-list-bulk-api-fetching-price-list-files-manually.html
 """
 
@@ -18,7 +18,7 @@ from chalicelib.domain.pricing import TABLE, Prices
 
 HOST = "https://pricing.us-east-1.amazonaws.com"
 TIMEOUT_SECONDS = 60
-# What AWS puts before a usage type, in most regions: USE2-, EU-, EUC1-, APN1-. TS- is none.
+# The prefix of a usage type in most regions: USE2-, EU-, EUC1-, APN1-. TS- is not such a prefix.
 PREFIX = r"(EU-|[A-Z]{3}\d-)?"
 
 Document = dict[str, Any]
@@ -26,21 +26,22 @@ Fetch = Callable[[str], Document]
 
 
 class PriceNotFound(Exception):
-    """The price list does not have exactly one price of a kind; the message says which."""
+    """The price list does not have exactly one price for an item; the message names the item."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One price: the offer it is in, and what AWS calls it."""
+    """One price: its offer and its names in the price list."""
 
     offer: str
     usage_type: str
     operation: str = ""
 
     def is_of(self, attributes: dict[str, str]) -> bool:
-        """Whether a product is it: the whole name, for those of ARM, Windows and spot are like it.
+        """Return whether a product is this item.
 
-        An empty `operation` is any.
+        The whole name must match, because the names for ARM, Windows and Spot are similar. An empty
+        `operation` matches every operation.
         """
         named = re.fullmatch(PREFIX + re.escape(self.usage_type), attributes.get("usagetype", ""))
         return bool(named) and self.operation in ("", attributes.get("operation"))
@@ -60,15 +61,15 @@ OFFERS = ("AmazonECS", "AWSELB", "AmazonVPC")
 
 
 def fetch(path: str) -> Document:
-    """The JSON document at a path of the price list's host."""
+    """Return the JSON document at a path of the price list's host."""
     with urllib.request.urlopen(HOST + path, timeout=TIMEOUT_SECONDS) as answer:
         return dict(json.load(answer))
 
 
 def prices(region: str, month: str, get: Fetch = fetch) -> Prices:
-    """The prices of a region now.
+    """Return the current prices of a region.
 
-    Raises `PriceNotFound`, or `OSError` where AWS does not answer.
+    Raises `PriceNotFound`, or `OSError` if AWS does not respond.
     """
     lists = {offer: _price_list(offer, region, get) for offer in OFFERS}
 
@@ -92,10 +93,10 @@ def prices(region: str, month: str, get: Fetch = fetch) -> Prices:
 def _price_list(offer: str, region: str, get: Fetch) -> Document:
     """https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/service-region-infex-file-for-service.html"""
     index = get(f"/offers/v1.0/aws/{offer}/current/region_index.json")
-    found = index.get("regions", {}).get(region)
-    if not found:
+    entry = index.get("regions", {}).get(region)
+    if not entry:
         raise PriceNotFound(f"{offer} has no price list for {region}")
-    return get(found["currentVersionUrl"])
+    return get(entry["currentVersionUrl"])
 
 
 def _usd(item: Item, region: str, listed: Document) -> float:
@@ -106,40 +107,43 @@ def _usd(item: Item, region: str, listed: Document) -> float:
         if item.is_of(product["attributes"])
         and product["attributes"].get("regionCode", region) == region
     ]
-    found = {
+    amounts = {
         dimension["pricePerUnit"].get("USD")
         for sku in skus
         for term in listed["terms"].get("OnDemand", {}).get(sku, {}).values()
         for dimension in term["priceDimensions"].values()
     }
-    if len(found) != 1 or None in found:
-        told = ", ".join(sorted(map(str, found))) or "none"
-        raise PriceNotFound(f"{item.offer} has not one USD price of {item.usage_type}: {told}")
-    usd = float(found.pop())
+    if len(amounts) != 1 or None in amounts:
+        listed_prices = ", ".join(sorted(map(str, amounts))) or "none"
+        raise PriceNotFound(
+            f"{item.offer} must have exactly one USD price for {item.usage_type}, "
+            f"but it has: {listed_prices}"
+        )
+    usd = float(amounts.pop())
     if usd <= 0:
-        raise PriceNotFound(f"{item.offer} says that {item.usage_type} costs nothing")
+        raise PriceNotFound(f"{item.offer} has the price {usd:g} for {item.usage_type}")
     return usd
 
 
-def write(found: dict[str, Prices]) -> None:
-    """Puts the prices of regions into the table and leaves the others as they are."""
+def write(updated: dict[str, Prices]) -> None:
+    """Write the prices of some regions into the table; keep those of all other regions."""
     known = json.loads(TABLE.read_text())
-    known |= {region: prices.model_dump() for region, prices in found.items()}
+    known |= {region: prices.model_dump() for region, prices in updated.items()}
     TABLE.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
 
 
 def main() -> int:
-    """Refresh the regions that the command line names, all or none; return the exit status."""
+    """Update all regions on the command line, or none of them; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m infra.prices", description=__doc__)
-    parser.add_argument("regions", nargs="+", help="such as us-east-1 eu-central-1")
+    parser.add_argument("regions", nargs="+", help="for example us-east-1 eu-central-1")
     month = datetime.now(UTC).strftime("%Y-%m")
     try:
-        found = {region: prices(region, month) for region in parser.parse_args().regions}
+        updated = {region: prices(region, month) for region in parser.parse_args().regions}
     except (PriceNotFound, OSError, ValueError, KeyError) as error:
-        print(f"The table is as it was: {error!r}", file=sys.stderr)
+        print(f"The table is unchanged: {error!r}", file=sys.stderr)
         return 1
-    write(found)
-    print(f"{TABLE}: {', '.join(found)} as of {month}")
+    write(updated)
+    print(f"{TABLE}: updated {', '.join(updated)} as of {month}")
     return 0
 
 

@@ -1,10 +1,10 @@
-"""`python -m infra.secrets --stack slipway-dev slack | webhooks`: what a stack shares with others.
+"""`python -m infra.secrets --stack slipway-dev slack | webhooks` sets a stack's shared secrets.
 
-`slack` takes Slack's secrets, each of which may be left out, from the environment (SLACK_...), from
-lines `SLACK_...=...` on standard input, or asks for them without echo. `webhooks` makes the secret
-that webhooks are signed with; where there is one, the new one signs beside it until `--retire`.
+`slack` reads Slack's secrets from the environment (SLACK_...), from lines `SLACK_...=...` on
+standard input, or asks for them without echo. Each of them is optional. `webhooks` creates the
+secret that signs webhooks. If a secret exists, both sign until you run it with `--retire`.
 
-They are SecureString parameters under AWS's own key of SSM, which takes no permission of its own:
+The secrets are SecureString parameters under the AWS managed key of SSM, which needs no permission:
 https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
 """
 
@@ -27,37 +27,38 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.platform import shared_secrets
 from infra.aws_errors import with_fix
 
-# Standard Webhooks wants 24 to 64 bytes.
+# Standard Webhooks requires 24 to 64 bytes.
 # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 WEBHOOK_SECRET_BYTES = 32
 NEXT_FOR_SLACK = """
-The functions know them within five minutes. In the app's settings at https://api.slack.com/apps:
+The functions use them within five minutes. Enter these URLs at https://api.slack.com/apps:
   Slash Commands, Request URL:                 {api}/slack/commands
   Interactivity & Shortcuts, Request URL:      {api}/slack/interactions
 Then map channels and users to owners: docs/slack.md."""
 NEXT_FOR_THE_FIRST = """
-Give it to those who receive webhooks: they verify them with it (docs/webhooks.md). The functions
-know it within five minutes."""
+Give this secret to every receiver of webhooks; they need it to verify the signature
+(docs/webhooks.md). The functions use it within five minutes."""
 NEXT_FOR_A_ROTATION = """
-Within five minutes every webhook is signed with both secrets. Give the new one to those who receive
-webhooks; when all have it, run the same with --retire, and only the new one signs."""
+Within five minutes every webhook is signed with both secrets. Give the new secret to every receiver
+of webhooks. When all of them have it, run this command with --retire to stop using the old one."""
 NEXT_FOR_A_RETIREMENT = """
-Within five minutes only this secret signs; receivers that have the old one refuse from then on."""
+Within five minutes only this secret signs webhooks. Receivers with only the old secret then reject
+them."""
 
 
 class Refused(Exception):
-    """The secrets were not set; the message says why and what to do, and holds none of them."""
+    """No secret was set; the message says why and what to do, and contains no secret."""
 
 
 @dataclass(frozen=True)
 class SlackSecret:
-    """One of Slack's secrets: where it is kept, how it looks, where Slack shows it."""
+    """One of Slack's secrets: its parameter, its variable, its format, and where Slack shows it."""
 
     name: str
     variable: str
     form: re.Pattern[str]
     looks: str
-    found: str
+    page: str
 
 
 SLACK = (
@@ -86,12 +87,12 @@ SLACK = (
 
 
 def new_webhook_secret() -> str:
-    """A secret as the Standard Webhooks libraries take it: `whsec_` and base64."""
+    """Return a secret in the format of Standard Webhooks: `whsec_` and base64."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(WEBHOOK_SECRET_BYTES)).decode()
 
 
 def put(ssm: Any, stack: str, name: str, value: str) -> None:
-    """Sets a secret of a stack, one of `shared_secrets.ALL`.
+    """Set a secret of a stack, one of `shared_secrets.ALL`.
 
     Args:
         ssm: a boto3 SSM client.
@@ -105,31 +106,31 @@ def put(ssm: Any, stack: str, name: str, value: str) -> None:
 
 
 def set_slack(ssm: Any, stack: str, given: Mapping[str, str]) -> list[str]:
-    """Sets those of Slack's secrets that are given; all are looked at before any is set.
+    """Set the given secrets of Slack; check all of them before setting any.
 
     Args:
-        given: by their variables' names; an empty one is as none.
+        given: the secrets by the name of their variable; an empty value is ignored.
 
     Returns:
         The names of the parameters that were set.
 
     Raises:
-        Refused: one has not the form of its kind, a name is none of them, or none is given.
+        Refused: a secret has the wrong format, a name is unknown, or no secret is given.
     """
     values = {name: value.strip() for name, value in given.items() if value.strip()}
     faults = [
-        f"{secret.variable} is not of the form {secret.looks} (in Slack: {secret.found})"
+        f"{secret.variable} must look like {secret.looks} (in Slack: {secret.page})"
         for secret in SLACK
         if secret.variable in values and not secret.form.fullmatch(values[secret.variable])
     ]
     faults += [
-        f"a line does not begin with one of {', '.join(secret.variable for secret in SLACK)} and ="
+        f"every line must begin with {' or '.join(f'{secret.variable}=' for secret in SLACK)}"
         for _ in values.keys() - {secret.variable for secret in SLACK}
     ]
     if faults:
         raise Refused("; ".join(faults))
     if not values:
-        raise Refused("none was given")
+        raise Refused("no secret is given. Set a variable, or enter at least one secret")
     chosen = [secret for secret in SLACK if secret.variable in values]
     for secret in chosen:
         put(ssm, stack, secret.name, values[secret.variable])
@@ -137,42 +138,42 @@ def set_slack(ssm: Any, stack: str, given: Mapping[str, str]) -> list[str]:
 
 
 def ask_for_slack() -> dict[str, str]:
-    """Slack's secrets by their variables' names: from the environment, else from standard input."""
+    """Return Slack's secrets by variable, from the environment or else from standard input."""
     variables = [secret.variable for secret in SLACK]
-    found = {name: os.environ[name] for name in variables if os.environ.get(name)}
-    if found:
-        return found
+    given = {name: os.environ[name] for name in variables if os.environ.get(name)}
+    if given:
+        return given
     if not sys.stdin.isatty():
         lines = (line.strip() for line in sys.stdin)
         return {name.strip(): value for name, _, value in (ln.partition("=") for ln in lines if ln)}
-    print("Empty leaves one as it is.", file=sys.stderr)
+    print("Press Enter to keep a secret as it is.", file=sys.stderr)
     return {
-        secret.variable: getpass.getpass(f"{secret.found} ({secret.looks}): ") for secret in SLACK
+        secret.variable: getpass.getpass(f"{secret.page} ({secret.looks}): ") for secret in SLACK
     }
 
 
 def rotate(ssm: Any, stack: str) -> tuple[str, bool]:
-    """Makes a new webhook secret, to sign beside the one that is there.
+    """Create a webhook secret; an existing one continues to sign as well.
 
     Returns:
-        The new secret, and whether there was one before.
+        The new secret, and whether a secret existed before.
 
     Raises:
-        Refused: two sign already, and receivers may still have either.
+        Refused: two secrets sign already, and receivers may have either of them.
     """
     present = _webhook_secrets(ssm, stack)
     if len(present) > 1:
-        raise Refused("the last rotation is not ended: run it with --retire first")
+        raise Refused("the last rotation is not complete. Run this command with --retire first")
     new = new_webhook_secret()
     put(ssm, stack, shared_secrets.WEBHOOK_SECRETS, " ".join([new, *present]))
     return new, bool(present)
 
 
 def retire(ssm: Any, stack: str) -> str:
-    """Drops the older of two webhook secrets; returns the other. Raises `Refused`."""
+    """Delete the older of two webhook secrets and return the other; raise `Refused` if only one."""
     present = _webhook_secrets(ssm, stack)
     if len(present) < 2:
-        raise Refused("there is no older secret to retire")
+        raise Refused("no older secret exists, so there is nothing to retire")
     put(ssm, stack, shared_secrets.WEBHOOK_SECRETS, present[0])
     return present[0]
 
@@ -187,11 +188,11 @@ def _webhook_secrets(ssm: Any, stack: str) -> list[str]:
 
 
 def api_of(stack: str) -> str:
-    """The URL of a stack's API; so a secret is never set for a stack that is not there."""
+    """Return the URL of a stack's API, which also proves that the stack exists."""
     stacks = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     outputs = {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])}
     if "ApiUrl" not in outputs:
-        raise Refused(f"{stack} is no stack of Slipway: it has no output ApiUrl")
+        raise Refused(f"the stack {stack} is not a Slipway stack, because it has no output ApiUrl")
     return str(outputs["ApiUrl"])
 
 
@@ -203,16 +204,16 @@ def _slack(ssm: Any, stack: str, api: str) -> None:
 
 def _webhooks(ssm: Any, stack: str, retiring: bool) -> None:
     if retiring:
-        secret, then = retire(ssm, stack), NEXT_FOR_A_RETIREMENT
+        secret, instruction = retire(ssm, stack), NEXT_FOR_A_RETIREMENT
     else:
         secret, rotated = rotate(ssm, stack)
-        then = NEXT_FOR_A_ROTATION if rotated else NEXT_FOR_THE_FIRST
+        instruction = NEXT_FOR_A_ROTATION if rotated else NEXT_FOR_THE_FIRST
     print(secret)
-    print(then, file=sys.stderr)
+    print(instruction, file=sys.stderr)
 
 
 def main() -> int:
-    """Set the secrets as the command line says; return the exit status."""
+    """Set the secrets that the command line names; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.secrets",
         description=__doc__,
@@ -221,8 +222,8 @@ def main() -> int:
     parser.add_argument("--stack", required=True, help="name of the CloudFormation stack")
     kinds = parser.add_subparsers(dest="kind", required=True)
     kinds.add_parser("slack", help="signing secret, bot token, incoming webhook")
-    webhooks = kinds.add_parser("webhooks", help="make the secret that signs webhooks, or rotate")
-    webhooks.add_argument("--retire", action="store_true", help="drop the older of two")
+    webhooks = kinds.add_parser("webhooks", help="create or rotate the secret that signs webhooks")
+    webhooks.add_argument("--retire", action="store_true", help="delete the older of two secrets")
     arguments = parser.parse_args()
     try:
         api, ssm = api_of(arguments.stack), boto3.client("ssm")

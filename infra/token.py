@@ -1,7 +1,7 @@
-"""`python -m infra.token --stack slipway-dev --owner team-a --scopes read,deploy`: makes a token.
+"""`python -m infra.token --stack slipway-dev --owner team-a --scopes read,deploy` creates a token.
 
-The bootstrap: the first token of a stack cannot come from its API. The token is printed once
-and stored nowhere; the table holds its hash.
+A stack's first token cannot come from its API, because the API requires a token. The token is
+printed once and not stored; the table keeps only its hash.
 """
 
 import argparse
@@ -15,17 +15,19 @@ from infra.aws_errors import with_fix
 
 
 def table_of(stack: str) -> str:
-    """The name of the table in the outputs of a CloudFormation stack; KeyError if it has none."""
+    """Return the table name in the outputs of a CloudFormation stack; raise KeyError if missing."""
     stacks = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     return {o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", [])}["TableName"]
 
 
 def main() -> int:
-    """Make a token as the command line says; return the exit status."""
+    """Create the token that the command line describes; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m infra.token", description=__doc__)
     parser.add_argument("--stack", required=True, help="name of the CloudFormation stack")
-    parser.add_argument("--owner", required=True, help="whom the token's deployments belong to")
-    parser.add_argument("--scopes", default="read,deploy", help="of read, deploy, admin")
+    parser.add_argument("--owner", required=True, help="the owner of the token's deployments")
+    parser.add_argument(
+        "--scopes", default="read,deploy", help="comma-separated: read, deploy, admin"
+    )
     arguments = parser.parse_args()
     try:
         token_id, token = tokens.issue(
@@ -35,9 +37,11 @@ def main() -> int:
             client=boto3.client("dynamodb"),
         )
     except (BotoCoreError, ClientError, KeyError, ValueError) as error:
-        print(f"No token was made: {with_fix(error)}", file=sys.stderr)
+        print(f"No token was created: {with_fix(error)}", file=sys.stderr)
         return 1
-    print(f"{token_id} of {arguments.owner} ({arguments.scopes}), shown only now:", file=sys.stderr)
+    print(
+        f"{token_id} of {arguments.owner} ({arguments.scopes}), shown only once:", file=sys.stderr
+    )
     print(token)
     return 0
 

@@ -12,20 +12,20 @@ UID = 20
 
 
 def up(state: Path) -> int:
-    """Start a stack that outlives this process, and print what to try."""
+    """Start a stack that outlives this process, and print example commands."""
     stack.start(state, say=print).detach()
     print(what_to_try(stack.load(state), state))
     return 0
 
 
 def down(state: Path) -> int:
-    """End the stack and all that it started."""
-    print("The local stack is down." if stack.down(state) else "No local stack is running.")
+    """Stop the stack and every process that it started."""
+    print("The local stack is stopped." if stack.down(state) else "No local stack is running.")
     return 0
 
 
 def what_to_try(running: stack.Stack, state: Path) -> str:
-    """The lines that `make up` prints, to be copied."""
+    """Return the example commands that `make up` prints."""
     spec = {
         "name": "recommender",
         "image": running.sample_image,
@@ -33,8 +33,8 @@ def what_to_try(running: stack.Stack, state: Path) -> str:
         "smoke_test": {"path": f"/?uid={UID}", "json_has": ["recommendations"]},
     }
     return f"""
-The local stack is up; its values are in {_shown(state)}/stack.json, its logs beside it. Each `make up`
-makes a new URL, new tokens and new secrets. To try:
+The local stack is running. {_shown(state)} contains stack.json, which lists its values, and its logs.
+Each `make up` creates a new URL, new tokens and new secrets. Try:
 
   API={running.api_url}
   TOKEN={running.token}
@@ -50,12 +50,12 @@ makes a new URL, new tokens and new secrets. To try:
   call $API/chat/commands -d '{{"text": "status recommender", "user": "me"}}'
   call $API/deployments/recommender -X DELETE
 
-ADMIN is the token of an admin. Slack on this stack: docs/slack.md, webhooks: docs/webhooks.md.
-`make down` ends it."""  # noqa: E501 - lines to copy
+ADMIN is a token with the scope `admin`. For Slack see docs/slack.md, for webhooks docs/webhooks.md.
+Run `make down` to stop the stack."""  # noqa: E501 - lines to copy
 
 
 def _shown(state: Path) -> Path:
-    """The state folder as a person would name it."""
+    """Return the state folder relative to the current folder, if it is below it."""
     return state.relative_to(Path.cwd()) if state.is_relative_to(Path.cwd()) else state
 
 

@@ -1,4 +1,4 @@
-"""Loopback addresses for tasks: on AWS each task has an address of its own, so also here."""
+"""Gives each task its own loopback address, because on AWS each task has its own address."""
 
 import errno
 import random
@@ -11,11 +11,11 @@ HOST_ATTEMPTS = 32
 
 @dataclass(frozen=True)
 class Address:
-    """Where a task's process listens.
+    """The address on which a task's process listens.
 
     Attributes:
         host: the address to bind, e.g. "127.83.9.2".
-        port: the container's port, or a free high one where the process may not bind that.
+        port: the container's port, or a free high port if the process may not bind that one.
         target_id: the address as a target of the load balancer.
     """
 
@@ -25,10 +25,10 @@ class Address:
 
 
 class Addresses:
-    """Gives out addresses that nothing on this machine listens on."""
+    """Returns addresses on which no process of this machine listens."""
 
     def __init__(self) -> None:
-        # Agents of several stacks share 127/8; each takes a network of its own by chance.
+        # Agents of several stacks share 127/8, so each picks a random network.
         self._network = f"127.{random.randint(16, 254)}.{random.randint(0, 255)}"
         self._given = 0
         self._lock = threading.Lock()
@@ -41,9 +41,9 @@ class Addresses:
                 return Address(host, _bindable(host, port), host)
             except OSError as error:
                 if error.errno == errno.EADDRNOTAVAIL:
-                    break  # macOS answers on 127.0.0.1 only
-        # A target group holds an address once, whatever the port, and MiniStack compares text.
-        # Leading zeros make the same address look different.
+                    break  # macOS has only 127.0.0.1
+        # In MiniStack a target group accepts an address only once, whatever the port. MiniStack
+        # compares text, so leading zeros make the same address different.
         return Address("127.0.0.1", _free_port("127.0.0.1"), f"127.0.0.{'0' * self._next()}1")
 
     def _next(self) -> int:
@@ -53,7 +53,7 @@ class Addresses:
 
 
 def _bindable(host: str, port: int) -> int:
-    """Return `port`, or a free one when the process may not bind it; OSError when it is taken."""
+    """Return `port`, or a free port if the process may not bind it; OSError if it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

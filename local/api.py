@@ -1,4 +1,4 @@
-"""A small client of Slipway's API and of the deployed model, by the standard library alone."""
+"""A client of Slipway's API and of the deployed model that uses only the standard library."""
 
 import json
 import time
@@ -13,7 +13,7 @@ LOOK_SECONDS = 0.2
 
 
 class ApiError(Exception):
-    """An answer that is not a success; the message holds its status and body."""
+    """A call failed; the message contains the status and the body of the response."""
 
 
 class Api:
@@ -24,7 +24,7 @@ class Api:
         self._token = token
 
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """Return the JSON answer; raises ApiError for a status of 400 or more."""
+        """Return the JSON of the response; raise ApiError for a status of 400 or more."""
         request = urllib.request.Request(
             self._url + path,
             method=method,
@@ -50,11 +50,11 @@ class Api:
         """Poll a deployment until its operation has ended; return it.
 
         Args:
-            seconds: the longest to wait.
-            show: called with every answer.
+            seconds: the maximum time to wait.
+            show: is called with every response.
 
         Raises:
-            ApiError: an answer failed, or the operation still runs after so many seconds.
+            ApiError: a call failed, or the operation still runs after `seconds`.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -70,10 +70,10 @@ class Api:
 
 
 def predict(url: str) -> tuple[Any, str]:
-    """GET a prediction; return the JSON answer and the task that gave it.
+    """GET a prediction; return the JSON of the response and the task that served it.
 
     Raises:
-        ApiError: it answered with an error, or not with JSON.
+        ApiError: the response is an error or not JSON.
     """
     try:
         with open_url(url, timeout=30) as answer:

@@ -1,4 +1,4 @@
-"""Slack and webhooks on the local stack: their secrets, and settings that hold them to loopback."""
+"""Sets the secrets of Slack and webhooks on the local stack, and restricts both to loopback."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from chalicelib.platform import shared_secrets
 from infra.secrets import new_webhook_secret, put
 
-# "discard", where nobody listens: without a server that plays Slack, calls of it go nowhere.
-NOBODY = "http://127.0.0.1:9/api/"
-# Only where the environment sets them, for without that server there is nobody to call.
+# The discard port. Without a server that simulates Slack, every call to Slack fails at once.
+UNUSED = "http://127.0.0.1:9/api/"
+# Set only if the environment has them, because without that server no call can succeed.
 HANDED_OVER = {
     "LOCAL_SLACK_BOT_TOKEN": shared_secrets.SLACK_BOT_TOKEN,
     "LOCAL_SLACK_INCOMING_WEBHOOK": shared_secrets.SLACK_INCOMING_WEBHOOK,
@@ -19,10 +19,10 @@ HANDED_OVER = {
 
 
 def environment() -> dict[str, str]:
-    """The functions' variables, which a template cannot set."""
+    """Return the variables of the functions that the template does not set."""
     chosen = {
         "CALLBACKS_ON_LOOPBACK": "true",
-        "SLACK_API_URL": os.environ.get("SLACK_API_URL") or NOBODY,
+        "SLACK_API_URL": os.environ.get("SLACK_API_URL") or UNUSED,
     }
     if scale := os.environ.get("RETRY_TIME_SCALE"):
         chosen["RETRY_TIME_SCALE"] = scale
@@ -30,10 +30,10 @@ def environment() -> dict[str, str]:
 
 
 def put_secrets(ssm: Any, stack: str) -> tuple[str, str]:
-    """Sets the stack's secrets in the emulator.
+    """Set the stack's secrets in the emulator.
 
     Returns:
-        Slack's signing secret, and the webhooks' secret.
+        The signing secret of Slack, and the secret that signs webhooks.
     """
     signing, webhook = secrets.token_hex(16), new_webhook_secret()
     put(ssm, stack, shared_secrets.SLACK_SIGNING_SECRET, signing)

@@ -1,4 +1,4 @@
-"""`make demo`: the sample model from an image to a URL and back to nothing, nothing believed."""
+"""`make demo` deploys the sample model, calls it, scales it, deletes it, and checks every step."""
 
 import sys
 import tempfile
@@ -20,7 +20,7 @@ class Demo:
     """One walk through the life of a deployment.
 
     Attributes:
-        failures: what was not as it should be, one sentence each.
+        failures: one sentence for each check that failed.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -31,15 +31,16 @@ class Demo:
         self._id = ""
 
     def run(self) -> None:
-        """Deploy, predict, scale, delete, and look whether anything is left.
+        """Deploy, predict, scale and delete; check that no resource remains.
 
         Raises:
-            ApiError: a call failed, so that there is no point in going on.
+            ApiError: a call failed, so the demo cannot continue.
         """
         deployment = self._deploy()
         if deployment["status"] != "ACTIVE":
             self._expect(
-                False, f"the deployment is {deployment['status']}: {deployment['failure']}"
+                False,
+                f"the deployment is {deployment['status']}, not ACTIVE: {deployment['failure']}",
             )
         else:
             self._predict(deployment["url"])
@@ -56,7 +57,7 @@ class Demo:
         }
         accepted = self._api.call("POST", "/deployments", spec)
         self._id = accepted["id"]
-        print(f"\nPOST /deployments: {self._id} of {self._stack.sample_image}")
+        print(f"\nPOST /deployments creates {self._id} from {self._stack.sample_image}")
         return self._follow()
 
     def _predict(self, url: str) -> None:
@@ -65,71 +66,82 @@ class Demo:
         for place, movie in enumerate(answer["recommendations"], 1):
             year = f"({movie['year']})" if movie.get("year") else ""
             print(f"  {place:>2}  {movie['score']:4.2f}  {movie['title']} {year}".rstrip())
-        self._expect(bool(answer["recommendations"]), "the prediction is empty")
+        self._expect(bool(answer["recommendations"]), "the prediction has no recommendations")
 
     def _scale(self, url: str) -> None:
         self._api.call("PATCH", f"/deployments/{self._id}", {"count": 2})
-        print(f"\nPATCH /deployments/{self._id}: count 2")
+        print(f"\nPATCH /deployments/{self._id} sets count to 2")
         deployment = self._follow()
         self._expect(
             deployment["operation"]["status"] == "succeeded",
-            f"scaling to 2 ended as {deployment['operation']['status']}: {deployment['failure']}",
+            f"scaling to 2 tasks {deployment['operation']['status']}: {deployment['failure']}",
         )
         tasks = self._api.call("GET", f"/deployments/{self._id}/tasks")["tasks"]
         live = [task["id"] for task in tasks if task["status"] == "RUNNING"]
-        self._expect(len(live) == 2, f"/tasks tells of {len(live)} running tasks, not 2: {tasks}")
+        self._expect(
+            len(live) == 2, f"/tasks reports {len(live)} running tasks instead of 2: {tasks}"
+        )
         seen: set[str] = set()
         deadline = time.monotonic() + SEEN_SECONDS
         while len(seen) < 2 and time.monotonic() < deadline:
             seen.add(predict(f"{url}/?uid={UID}")[1])
-        self._expect(len(seen) == 2, f"answers came from {sorted(seen)}, not from two tasks")
-        print(f"  answers come from the tasks {', '.join(sorted(seen))}")
+        self._expect(len(seen) == 2, f"responses came from {sorted(seen)} instead of two tasks")
+        print(f"  Responses come from the tasks {', '.join(sorted(seen))}.")
 
     def _delete(self) -> None:
         self._api.call("DELETE", f"/deployments/{self._id}")
         print(f"\nDELETE /deployments/{self._id}")
         deployment = self._follow()
-        self._expect(deployment["status"] == "DELETED", f"it is {deployment['status']}")
-        print("\nThe receipt:")
+        self._expect(
+            deployment["status"] == "DELETED",
+            f"the deployment is {deployment['status']}, not DELETED",
+        )
+        print("\nTeardown receipt:")
         for resource in deployment["resources"]:
             gone = "gone" if resource["verified_gone"] else "NOT VERIFIED GONE"
             print(f"  {resource['kind']:<18} {resource['name']:<38} {gone}")
             self._expect(
-                resource["verified_gone"], f"{resource['kind']} {resource['name']} may be left"
+                resource["verified_gone"], f"{resource['kind']} {resource['name']} may still exist"
             )
-        self._expect(not deployment["leftovers"], f"leftovers: {deployment['leftovers']}")
-        left = leftovers(self._stack.aws_endpoint_url, self._id)
-        self._expect(not left, f"AWS itself still has {', '.join(left)}")
-        print(
-            f"  leftovers: {deployment['leftovers'] or 'none'}; asked AWS itself: {left or 'none'}"
+        self._expect(
+            not deployment["leftovers"], f"the receipt lists leftovers: {deployment['leftovers']}"
         )
+        remaining = leftovers(self._stack.aws_endpoint_url, self._id)
+        self._expect(not remaining, f"AWS still has {', '.join(remaining)}")
+        print(f"  Leftovers in the receipt: {deployment['leftovers'] or 'none'}.")
+        print(f"  Leftovers found by asking AWS: {', '.join(remaining) or 'none'}.")
 
     def _count_transitions(self) -> None:
         counted = transitions(self._stack.aws_endpoint_url, self._id)
-        self._expect(bool(counted), "there is no execution of the state machine")
-        print("\nState transitions:", ", ".join(f"{name} {n}" for name, n in counted.items()))
+        self._expect(bool(counted), "the state machine has no execution for this deployment")
+        print(
+            "\nState transitions per execution:",
+            ", ".join(f"{name} {n}" for name, n in counted.items()),
+        )
 
     def _follow(self) -> dict[str, Any]:
         self._progress.next()
         return self._api.follow(self._id, OPERATION_SECONDS, self._progress.show)
 
-    def _expect(self, seen: bool, otherwise: str) -> None:
-        if not seen:
-            self.failures.append(otherwise)
+    def _expect(self, condition: bool, failure: str) -> None:
+        if not condition:
+            self.failures.append(failure)
 
 
 def demo() -> int:
-    """Run the demo on a stack of its own; return 0 when everything was seen to be true."""
+    """Run the demo on its own stack; return 0 if every check passed."""
     started = time.monotonic()
     try:
         failures = _run(Path(tempfile.mkdtemp(prefix="slipway-demo-")))
     except KeyboardInterrupt:
-        print("\nInterrupted; everything is cleaned up.", file=sys.stderr)
+        print(
+            "\nInterrupted. The local stack is stopped and its files are removed.", file=sys.stderr
+        )
         return 130
-    print(f"Took {time.monotonic() - started:.1f} s, start and end of the stack included.")
+    print(f"Took {time.monotonic() - started:.1f} s, including starting and stopping the stack.")
     for failure in failures:
-        print(f"NOT TRUE: {failure}", file=sys.stderr)
-    print("The demo failed." if failures else "All of it was seen to be true.")
+        print(f"FAILED: {failure}", file=sys.stderr)
+    print("The demo failed." if failures else "The demo passed every check.")
     return 1 if failures else 0
 
 

@@ -1,4 +1,4 @@
-"""Deploying the packaged template to the emulator by CloudFormation, as on AWS."""
+"""Deploys the packaged template to the emulator with CloudFormation, as on AWS."""
 
 import json
 import time
@@ -12,12 +12,12 @@ from local.emulator import ACCOUNT_ID, REGION, client
 STACK_NAME = "slipway"
 BUCKET = "slipway-code"
 STACK_SECONDS = 120.0
-# What `aws secretsmanager create-secret --name slipway/...` makes, and `aws ssm put-parameter`.
+# Secrets and parameters whose name begins with slipway/ are allowed.
 ALLOWED_SECRETS = (
     f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:slipway/*",
     f"arn:aws:ssm:{REGION}:{ACCOUNT_ID}:parameter/slipway/*",
 )
-# All below the domain that is kept for examples: RFC 2606.
+# RFC 2606 reserves example.com for examples.
 ALLOWED_DOMAINS = "*.example.com"
 
 
@@ -40,13 +40,13 @@ def deploy(
     """Create the stack from `template` with the functions' code in `archive`.
 
     Args:
-        template: a SAM template; its functions' `CodeUri` is changed to the emulator's S3.
+        template: a SAM template; this function changes `CodeUri` to the emulator's S3.
         archive: the zip that all functions share.
         url: the emulator's endpoint.
-        environment: what the functions get beside the template's own variables.
+        environment: variables of the functions in addition to those of the template.
 
     Raises:
-        DeployError: a resource failed, or the outputs are not the expected ones.
+        DeployError: a resource failed, or an output is missing.
     """
     s3 = client("s3", url)
     s3.create_bucket(Bucket=BUCKET)
@@ -57,7 +57,7 @@ def deploy(
             properties["CodeUri"] = f"s3://{BUCKET}/{archive.name}"
             variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
             variables.update(environment)
-    # On AWS a load balancer answers under its DNS name, here under a path of the emulator.
+    # On AWS a load balancer has a DNS name; here its URL is a path of the emulator.
     parameters = {
         "LoadBalancerUrl": f"{url}/_alb/{{name}}",
         "AllowedSecrets": ",".join(ALLOWED_SECRETS),
@@ -73,12 +73,12 @@ def deploy(
             state_machine_arn=outputs["StateMachineArn"],
         )
     except KeyError as error:
-        raise DeployError(f"the stack has no output {error}, only {sorted(outputs)}") from error
+        raise DeployError(f"The stack has no output {error}, only {sorted(outputs)}") from error
 
 
 def _create_stack(template: dict[str, Any], parameters: dict[str, str], url: str) -> dict[str, str]:
     cloudformation = client("cloudformation", url)
-    # From S3, as `aws cloudformation deploy --s3-bucket` does: a body may have 51,200 bytes.
+    # Like `aws cloudformation deploy --s3-bucket`: TemplateBody accepts at most 51,200 bytes.
     client("s3", url).put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(template))
     declared = template.get("Parameters", {})
     cloudformation.create_stack(
@@ -110,13 +110,13 @@ def _failures(cloudformation: Any, stack: dict[str, Any]) -> str:
         if event["ResourceStatus"].endswith("_FAILED")
     ]
     reason = stack.get("StackStatusReason", "")
-    return "\n".join([f"CloudFormation says {stack['StackStatus']} {reason}".rstrip(), *failed])
+    return "\n".join([f"CloudFormation reports {stack['StackStatus']} {reason}".rstrip(), *failed])
 
 
 def _apply_gateway_responses(template: dict[str, Any], api_id: str, stage: str, url: str) -> None:
-    """Put the API's own error answers in place, and deploy the stage with them.
+    """Set the gateway responses of the API, and deploy the stage with them.
 
-    SAM writes them into the API's OpenAPI document, where the emulator does not look.
+    SAM writes them into the API's OpenAPI document, but the emulator does not read them there.
     """
     gateway = client("apigateway", url)
     for resource in template["Resources"].values():
@@ -135,8 +135,8 @@ def _apply_gateway_responses(template: dict[str, Any], api_id: str, stage: str, 
 
 
 def _stage_name(template: dict[str, Any]) -> str:
-    """Return the stage of the REST API, "api" unless .chalice/config.json says otherwise."""
+    """Return the stage of the REST API: "api", or the value of .chalice/config.json."""
     for resource in template["Resources"].values():
         if resource.get("Type") == "AWS::Serverless::Api":
             return str(resource["Properties"].get("StageName", "api"))
-    raise DeployError("the template has no AWS::Serverless::Api")
+    raise DeployError("The template has no AWS::Serverless::Api")

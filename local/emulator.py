@@ -1,4 +1,4 @@
-"""MiniStack, the AWS emulator, as a child process that keeps to its own folder and port."""
+"""Runs MiniStack, the AWS emulator, as a child process with its own folder and port."""
 
 import json
 import os
@@ -19,14 +19,14 @@ ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 START_SECONDS = 60.0
 PORT_ATTEMPTS = 5
-# Read by MiniStack itself, so handed through when a caller sets them.
+# MiniStack reads these variables, so the caller's values are passed on.
 HANDED_THROUGH = ("AUTH", "DOCKER_HOST", "LOG_LEVEL")
-# The caller's AWS set-up and Python path must not reach the functions, as they would not on AWS.
+# The functions must not see the caller's AWS settings and Python path, because on AWS they do not.
 NOT_INHERITED = ("AWS_", "LOCALSTACK_", "MINISTACK_", "PYTHON", "S3_", "SFN_")
 
 
 class EmulatorError(Exception):
-    """The emulator did not start; the message ends with its last words."""
+    """The emulator did not start; the message ends with the end of its log."""
 
 
 class Emulator:
@@ -38,12 +38,12 @@ class Emulator:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Start MiniStack with all its files below `folder`; return when it answers.
+        """Start MiniStack with all its files below `folder`; return when it responds.
 
-        Its port is a free one, or LOCAL_AWS_PORT from the environment.
+        It listens on a free port, or on LOCAL_AWS_PORT of the environment.
 
         Raises:
-            EmulatorError: it ended or stayed silent.
+            EmulatorError: MiniStack ended or did not respond.
         """
         self._folder = folder
         self._log = folder / "emulator.log"
@@ -55,7 +55,7 @@ class Emulator:
             if self._answers():
                 break
             processes.end(self._process, grace=1)
-            # Between choosing a free port and binding it, another process may have taken it.
+            # Another process may have bound the port since it was free.
             if chosen or attempt == PORT_ATTEMPTS - 1:
                 raise EmulatorError(
                     f"MiniStack did not start on port {port}:\n{processes.tail(self._log)}"
@@ -80,7 +80,7 @@ class Emulator:
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 with open_url(f"{self.url}/_ministack/health", timeout=2) as response:
-                    # Its edition is our mark: another emulator may answer on a port lost to it.
+                    # The edition is our mark, because another emulator may have taken the port.
                     if json.load(response)["edition"] == os.environ.get(processes.MARK, ""):
                         return True
             except (OSError, ValueError):
@@ -94,12 +94,12 @@ class Emulator:
         return self._process.poll() is not None
 
     def stop(self) -> None:
-        """End it; with a container engine it needs time to remove its containers."""
+        """Stop MiniStack; with a container engine it needs time to remove its containers."""
         processes.end(self._process, grace=30 if "DOCKER_HOST" in os.environ else 5)
 
 
 def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
-    """MiniStack's environment, which the functions inherit."""
+    """Return the environment of MiniStack, which the functions inherit."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -108,7 +108,7 @@ def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
         or not name.startswith(NOT_INHERITED)
     }
     environment.update(
-        # MiniStack binds all interfaces by default, and an MQTT listener beside its own port.
+        # By default MiniStack binds all interfaces and also starts an MQTT listener.
         BIND_HOST="127.0.0.1",
         GATEWAY_PORT=str(port),
         IOT_MTLS_ENABLED="0",
@@ -120,20 +120,20 @@ def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
         STATE_DIR=str(temporary / "state"),
         S3_DATA_DIR=str(temporary / "s3"),
         SFN_WAIT_SCALE=str(time_scale()),
-        # It hands this to the functions, after and above their own environment.
+        # MiniStack gives this to the functions; it overrides their own environment.
         AWS_ENDPOINT_URL=os.environ.get("AWS_ENDPOINT_URL_FOR_FUNCTIONS") or url,
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         NO_PROXY="127.0.0.1,localhost",
         no_proxy="127.0.0.1,localhost",
     )
-    # Without a DOCKER_HOST it would look for an engine by itself, and run tasks beside the agent.
+    # Without DOCKER_HOST, MiniStack would search for an engine and run tasks beside the agent.
     environment.setdefault("DOCKER_HOST", f"unix://{temporary}/no-container-engine.sock")
     return environment
 
 
 def time_scale() -> float:
-    """Return the factor on all that is waited for: in the state machine, and for ECS."""
+    """Return the factor on every wait of the state machine and of ECS."""
     return float(os.environ.get("SFN_WAIT_SCALE") or "0.1")
 
 
@@ -145,7 +145,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def client(service: str, url: str) -> Any:
-    """Return a boto3 client for the emulator at `url`, whatever the caller's AWS set-up."""
+    """Return a boto3 client for the emulator at `url`, independent of the caller's AWS settings."""
     session = boto3.session.Session(
         aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION
     )
@@ -156,6 +156,6 @@ def client(service: str, url: str) -> Any:
 
 
 def open_url(request: str | urllib.request.Request, timeout: float) -> Any:
-    """Open a URL on this machine past any proxy; raises as urllib.request.urlopen does."""
+    """Open a URL on this machine without a proxy; raises like urllib.request.urlopen."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     return opener.open(request, timeout=timeout)

@@ -1,10 +1,12 @@
-"""The local Fargate agent: makes the emulator's ECS tasks real, through the public API alone.
+"""The local Fargate agent runs the emulator's ECS tasks as processes. It uses only the public API.
 
-Without a container engine MiniStack calls a task RUNNING at once though nothing runs. The agent
-starts a process for each, registers it with the service's target groups when it passes their
-health checks, and plays the parts of ECS that MiniStack leaves out: it ends tasks that do not
-pass them within the grace period or take too much memory, replaces tasks that ended, with a
-growing delay, and keeps the old tasks of a rolling update alive until the new ones serve.
+Without a container engine, MiniStack reports a task as RUNNING although nothing runs. The agent
+starts a process for each task. When the process passes the health checks of the service's target
+groups, the agent registers it there. The agent also does what MiniStack leaves out of ECS:
+
+- It stops a task that fails its health checks after the grace period, or uses too much memory.
+- It replaces a task that ended, with an increasing delay.
+- It keeps the old tasks of a rolling update until the new tasks serve.
 """
 
 import logging
@@ -23,8 +25,9 @@ from local.task_tags import TaskTags
 LOOK_SECONDS = 0.1
 STOP_SECONDS = 3.0
 RESTART_SECONDS_MAX = 10.0
-# Why MiniStack stops a task when newer ones take its place. It does so at once; ECS waits until
-# the new ones are healthy. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html
+# MiniStack's reasons to stop a task that newer tasks replace. It stops the task at once, but ECS
+# waits until the new tasks are healthy.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html
 REPLACED = ("Task definition updated", "Deployment completed", "Deployment capacity limit")
 log = logging.getLogger("agent")
 ServiceKey = tuple[str, str]  # cluster ARN, service name
@@ -34,17 +37,19 @@ class Agent:
     """Runs in a thread of the supervisor until `stop`."""
 
     def __init__(self, url: str, model: Path, log_file: Path) -> None:
-        """Args: url: the emulator; model: the sample's trained model; log_file: for its own log."""
+        """Args: url: the emulator; model: the trained sample model; log_file: the agent's log."""
         self._time_scale = time_scale()
         self._ecs = client("ecs", url)
         self._elbv2 = client("elbv2", url)
         self._logs = client("logs", url)
         self._planner = Planner(url, model)
         self._tasks: dict[str, Task] = {}  # wanted by ECS, by ARN
-        self._replaced: list[Task] = []  # stopped by ECS, serving until the new ones do
+        self._replaced: list[Task] = []  # stopped by ECS, kept until the new tasks serve
         self._ending: list[Task] = []
-        self._failures: dict[ServiceKey, int] = {}  # tasks in a row that ended before they served
-        self._short: dict[ServiceKey, float] = {}  # when a service gets a task for one that ended
+        self._failures: dict[
+            ServiceKey, int
+        ] = {}  # consecutive tasks that ended before they served
+        self._short: dict[ServiceKey, float] = {}  # when a service may start a replacement
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         handler = logging.FileHandler(log_file)
@@ -53,11 +58,11 @@ class Agent:
         log.setLevel(logging.INFO)
 
     def start(self) -> None:
-        """Begin to watch ECS."""
+        """Start to watch ECS."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End every task's process; return when they are gone or were killed."""
+        """Stop the process of every task; return when all have exited or were killed."""
         self._stopping.set()
         self._thread.join(STOP_SECONDS)
         tasks = [*self._tasks.values(), *self._replaced, *self._ending]
@@ -71,9 +76,9 @@ class Agent:
             try:
                 self._look()
             except (ClientError, BotoCoreError) as error:
-                log.warning("a look failed: %s", error)
+                log.warning("reading the state of ECS failed: %s", error)
             except Exception:
-                log.exception("a look failed")
+                log.exception("watching ECS failed")
             self._stopping.wait(LOOK_SECONDS)
 
     def _look(self) -> None:
@@ -111,21 +116,21 @@ class Agent:
             self._give_up(arn, cluster, service, False, f"CannotStartContainerError: {error}")
 
     def _retire(self, task: Task) -> None:
-        """Look after a task that ECS has stopped."""
+        """Stop the process of a task that ECS has stopped, or keep it until it is replaced."""
         plan = task.plan
         answer = self._ecs.describe_tasks(cluster=plan.cluster, tasks=[plan.arn])
         reason = answer["tasks"][0].get("stoppedReason", "") if answer["tasks"] else ""
-        log.info("%s: ECS stops it: %s", plan.label, reason or "its cluster is gone")
+        log.info("%s: stopped by ECS: %s", plan.label, reason or "the cluster is deleted")
         if reason in REPLACED and task.serving:
             self._replaced.append(task)
             return
         task.stop()
         self._ending.append(task)
-        if plan.service:  # also after a StopTask by hand the service puts another in its place
+        if plan.service:  # the service also replaces a task after a manual StopTask
             self._short[plan.cluster, plan.service] = time.monotonic()
 
     def _is_replaced(self, task: Task) -> bool:
-        """Tell whether the service's new tasks serve, or it wants none any more."""
+        """Return whether the service's new tasks serve, or the service is no longer active."""
         plan = task.plan
         service = self._planner.service(plan.cluster, plan.service)
         if service is None or service["status"] != "ACTIVE":
@@ -138,7 +143,7 @@ class Agent:
         return len(serving) >= int(service["desiredCount"])
 
     def _give_up(self, arn: str, cluster: str, service: str, served: bool, reason: str) -> None:
-        """Tell ECS that a task has ended, and see to its replacement as ECS throttles restarts.
+        """Report to ECS that a task has ended; schedule its replacement with the throttling of ECS.
 
         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html
         """
@@ -152,7 +157,7 @@ class Agent:
             self._short[key] = time.monotonic() + delay
 
     def _fill_up_services(self) -> None:
-        """Have the services that are short of a task start one: StopTask alone does not."""
+        """Make services that lack a task start one, because StopTask alone does not."""
         for key in [key for key, due in self._short.items() if due <= time.monotonic()]:
             cluster, name = key
             del self._short[key]
@@ -160,6 +165,6 @@ class Agent:
             if service is None or service["status"] != "ACTIVE":
                 self._failures.pop(key, None)
             elif service["runningCount"] < service["desiredCount"]:
-                # Without a change it only makes MiniStack look again; a count given here could
-                # undo one that someone sets meanwhile.
+                # Without arguments, this call only makes MiniStack check the service. A count could
+                # overwrite one that another caller sets at the same time.
                 self._ecs.update_service(cluster=cluster, service=name)

@@ -1,4 +1,4 @@
-"""One ECS task as a local process: started, registered as a target, watched, stopped in order."""
+"""Runs one ECS task as a local process: starts it, registers its target, watches and stops it."""
 
 import contextlib
 import logging
@@ -20,19 +20,19 @@ from local.task_logs import TaskLog
 from local.task_tags import TaskTags
 
 LOOK_SECONDS = 0.05
-# A load balancer may have picked the target just before it was deregistered, and not yet connected.
+# A load balancer may have chosen the target just before its deregistration.
 DRAIN_SECONDS = 0.3
-STOP_TIMEOUT_SECONDS = 30  # of ECS, where the task definition names none
+STOP_TIMEOUT_SECONDS = 30  # the default of ECS
 log = logging.getLogger("agent")
 
 
 @dataclass(frozen=True)
 class Program:
-    """What a container runs here.
+    """The process that replaces a container.
 
     Attributes:
         arguments: the command line.
-        environment: all of the process's environment.
+        environment: the complete environment of the process.
         folder: its working directory.
     """
 
@@ -43,13 +43,13 @@ class Program:
 
 @dataclass(frozen=True)
 class Plan:
-    """An ECS task as the agent will run it.
+    """How the agent runs an ECS task.
 
     Attributes:
-        service: name of its ECS service, "" for a task of its own.
+        service: the name of its ECS service, "" for a task without a service.
         stop_timeout: seconds from SIGTERM to SIGKILL.
-        memory: MiB that the process may hold.
-        grace: seconds that the service gives a task before its health checks count.
+        memory: the maximum memory of the process in MiB.
+        grace: the health check grace period of the service in seconds.
     """
 
     arn: str
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def label(self) -> str:
-        """The task in log lines."""
+        """The name of the task in log lines."""
         return f"{self.service or 'task'}/{self.arn.rsplit('/', 1)[-1][:8]}"
 
 
@@ -72,18 +72,18 @@ class Task:
     """A running task.
 
     Attributes:
-        serving: whether it is (or was) registered with all of its target groups.
-        fault: why ECS has to stop it, in ECS's words; "" while there is no reason.
+        serving: whether the task is or was registered with all of its target groups.
+        fault: the reason for which ECS must stop the task, in the words of ECS, or "".
         ended: whether the process and the registration are gone.
     """
 
     def __init__(
         self, plan: Plan, elbv2: Any, task_log: TaskLog, tags: TaskTags, time_scale: float
     ) -> None:
-        """Start the process and look after it in a thread.
+        """Start the process and watch it in a thread.
 
         Args:
-            time_scale: the factor on ECS's waits.
+            time_scale: the factor on the waits of ECS.
 
         Raises:
             OSError: the program cannot be run.
@@ -104,11 +104,11 @@ class Task:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            process_group=0,  # a container's end takes along what it started
+            process_group=0,  # the end of a container ends all its processes
         )
         self._checks = HealthChecks(plan.address, plan.target_groups, plan.grace, time_scale)
-        # Where AWS would attach a network interface that tells the task's address.
-        tags.tell(address=plan.address.target_id, state="RUNNING")
+        # On AWS, the attached network interface would show the address of the task.
+        tags.set(address=plan.address.target_id, state="RUNNING")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -121,16 +121,16 @@ class Task:
         return not self._thread.is_alive()
 
     def stop(self) -> None:
-        """Begin the ordered end: deregister, SIGTERM, and after the stop timeout SIGKILL."""
+        """Start the ordered stop: deregister, SIGTERM, and SIGKILL after the stop timeout."""
         self._stop.set()
 
     def abandon(self) -> None:
-        """Begin the quick end, without a word to the load balancer: the whole stack goes."""
+        """Start the fast stop without deregistration, because the whole stack ends."""
         self._abandoned = True
         self._stop.set()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has ended, at most so many seconds."""
+        """Wait until the task has ended, at most `seconds`."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -145,7 +145,7 @@ class Task:
             self._stop.wait(LOOK_SECONDS)
         ended_by_itself = self._process.poll() is not None
         if not self._abandoned:
-            self._tags.tell(state="STOPPING")
+            self._tags.set(state="STOPPING")
             self._deregister()
         if not ended_by_itself:
             self._end_process()
@@ -153,17 +153,17 @@ class Task:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._reader.join(1)
         self._log.flush()
-        self._tell_end(ended_by_itself)
+        self._record_end(ended_by_itself)
 
-    def _tell_end(self, ended_by_itself: bool) -> None:
+    def _record_end(self, ended_by_itself: bool) -> None:
         code = self._process.returncode
-        exit_code = 128 - code if code < 0 else code  # as a shell counts it
+        exit_code = 128 - code if code < 0 else code  # as in a shell
         if ended_by_itself and not self.fault:
             self.fault = f"Essential container in task exited (exit code {exit_code})"
             if self._out_of_memory:
                 self.fault += ": OutOfMemoryError: Container killed due to memory usage"
         if not self._abandoned:
-            self._tags.tell(state="STOPPED", exit_code=str(exit_code))
+            self._tags.set(state="STOPPED", exit_code=str(exit_code))
         log.info("%s: ended with %s", self.plan.label, code)
 
     def _end_process(self) -> None:
@@ -186,11 +186,11 @@ class Task:
             self._log.write(line.decode(errors="replace").rstrip("\n"))
 
     def _try_to_serve(self) -> None:
-        before = self._checks.met
+        before = self._checks.result
         passed = self._checks.passed()
-        if self._checks.met != before:
-            self._tags.tell(health_check=self._checks.met)
-            log.info("%s: health check meets %s", self.plan.label, self._checks.met)
+        if self._checks.result != before:
+            self._tags.set(health_check=self._checks.result)
+            log.info("%s: health check returns %s", self.plan.label, self._checks.result)
         if self._checks.failed_in and not self.fault:
             self.fault = f"Task failed ELB health checks in (target-group {self._checks.failed_in})"
         if not passed:
@@ -209,7 +209,7 @@ class Task:
         try:
             call(TargetGroupArn=group_arn, Targets=[target])
         except (ClientError, BotoCoreError) as error:
-            # At a teardown the target group may be gone before its tasks.
+            # During a teardown the target group may be deleted before its tasks.
             log.info("%s: %s", self.plan.label, error)
             return False
         return True

@@ -1,4 +1,4 @@
-"""Health checks of one task, as its target groups ask for them and ECS acts on them."""
+"""Runs the health checks of one task, with the settings of its target groups."""
 
 import http.client
 import time
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from local.addresses import Address
 
 PROBE_SECONDS = 2.0
-# How often to look again: while nothing listens yet, and at least after an answer that was wrong.
-UNHEARD_SECONDS, HEARD_SECONDS = 0.05, 0.25
-# On a busy machine a model needs a moment to load, however short the scaled times are.
+# Seconds until the next check: after a refused connection, and at least after a wrong response.
+REFUSED_SECONDS, REPEAT_SECONDS = 0.05, 0.25
+# On a busy machine a model needs some time to load, even if the scaled times are short.
 GRACE_SECONDS_MIN = 5.0
 
 
@@ -18,7 +18,7 @@ class TargetGroup:
     """A target group that the task belongs to, with its health check.
 
     Attributes:
-        matcher: the statuses that AWS takes for healthy, e.g. "200" or "200-399,404".
+        matcher: the statuses that count as healthy, e.g. "200" or "200-399,404".
         interval: seconds between two checks.
         threshold: failed checks in a row that make a target unhealthy.
     """
@@ -31,22 +31,22 @@ class TargetGroup:
 
 
 class HealthChecks:
-    """The checks of a new task until all of its target groups take it for healthy.
+    """The checks of a new task until all of its target groups report it as healthy.
 
-    A new target is healthy after one passed check, whatever the threshold, and ECS ends a task
-    that is unhealthy when the service's grace period is over.
+    A new target is healthy after one passed check, whatever the threshold. ECS stops a task that
+    is unhealthy after the service's grace period.
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-healthcheck.html
 
     Attributes:
-        met: what the latest check met: a status such as "404", "refused" or "timeout".
-        failed_in: ARN of the target group that makes ECS end the task, None while there is none.
+        result: the result of the latest check: a status such as "404", "refused" or "timeout".
+        failed_in: the ARN of the target group for which ECS must stop the task, or None.
     """
 
     def __init__(
         self, address: Address, groups: tuple[TargetGroup, ...], grace: float, scale: float
     ) -> None:
-        """Args: grace: of the service, in seconds; scale: the factor on this and all times here."""
-        self.met = ""
+        """Args: grace: the service's grace period in seconds; scale: the factor on all times."""
+        self.result = ""
         self.failed_in: str | None = None
         self._address, self._groups, self._scale = address, groups, scale
         until_unhealthy = [group.interval * group.threshold for group in groups]
@@ -55,22 +55,22 @@ class HealthChecks:
         self._due = 0.0
 
     def passed(self) -> bool:
-        """Make the checks if they are due; tell whether all of them were passed now."""
+        """Run the checks if they are due; return whether all of them passed now."""
         if time.monotonic() < self._due:
             return False
         for group in self._groups:
-            self.met = probe(self._address, group.path)
-            if not (self.met.isdigit() and matches(int(self.met), group.matcher)):
+            self.result = probe(self._address, group.path)
+            if not (self.result.isdigit() and matches(int(self.result), group.matcher)):
                 now = time.monotonic()
-                heard = max(group.interval * self._scale, HEARD_SECONDS)
-                self._due = now + (UNHEARD_SECONDS if self.met == "refused" else heard)
+                repeat = max(group.interval * self._scale, REPEAT_SECONDS)
+                self._due = now + (REFUSED_SECONDS if self.result == "refused" else repeat)
                 self.failed_in = group.arn if now > self._deadline else None
                 return False
         return True
 
 
 def probe(address: Address, path: str) -> str:
-    """Return the status that the process answers, "refused" or "timeout"."""
+    """Return the status of the response, "refused" or "timeout"."""
     connection = http.client.HTTPConnection(address.host, address.port, timeout=PROBE_SECONDS)
     try:
         connection.request("GET", path, headers={"User-Agent": "ELB-HealthChecker/2.0"})
@@ -84,6 +84,6 @@ def probe(address: Address, path: str) -> str:
 
 
 def matches(status: int, matcher: str) -> bool:
-    """Tell whether `status` is among "200", "200,202" or "200-299", as the ELB API writes it."""
+    """Return whether `status` matches "200", "200,202" or "200-299", the syntax of the ELB API."""
     ranges = (part.partition("-") for part in matcher.split(","))
     return any(int(low) <= status <= int(high or low) for low, _, high in ranges)

@@ -1,4 +1,4 @@
-"""What the emulator itself says about a deployment, past Slipway: leftovers and transitions."""
+"""Asks the emulator directly about a deployment: leftovers and state transitions."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from typing import Any
 
 from local.emulator import client
 
-# In Step Functions' history an attempt of a Task is one of these.
+# Each of these events in the history of an execution is one attempt of a Task.
 ATTEMPTS = ("TaskScheduled", "LambdaFunctionScheduled", "ActivityScheduled")
 
 
 def leftovers(url: str, deployment_id: str) -> list[str]:
-    """Return what AWS still has of a deployment, e.g. "log group /slipway/recommender-7f3k2q"."""
+    """Return the resources that remain of a deployment, e.g. "log group /slipway/model-7f3k2q"."""
     return [
         f"{kind} {name}"
         for kind, names in _everything(url, deployment_id).items()
@@ -54,11 +54,11 @@ def _everything(url: str, deployment_id: str) -> dict[str, list[str]]:
 
 
 def _aliases(url: str) -> Iterator[str]:
-    """Every alias record, such as "recommend.example.com -> <load balancer's own name>"."""
+    """Yield every alias record, e.g. "recommend.example.com -> <DNS name of the load balancer>"."""
     route53 = client("route53", url)
     for zone in route53.list_hosted_zones()["HostedZones"]:
-        found = route53.list_resource_record_sets(HostedZoneId=zone["Id"])
-        for record in found["ResourceRecordSets"]:
+        answer = route53.list_resource_record_sets(HostedZoneId=zone["Id"])
+        for record in answer["ResourceRecordSets"]:
             if "AliasTarget" in record:
                 yield f"{record['Name']} -> {record['AliasTarget']['DNSName']}"
 
@@ -66,8 +66,8 @@ def _aliases(url: str) -> Iterator[str]:
 def transitions(url: str, deployment_id: str) -> dict[str, int]:
     """Return the billed state transitions of the deployment's executions, by execution name.
 
-    An attempt of a Task counts one, and so does every other state entered. MiniStack leaves the
-    states inside a Parallel out of the history, except the attempts of its Tasks.
+    Each attempt of a Task counts as one transition, and so does every other state entered. For the
+    states inside a Parallel, MiniStack's history contains only the attempts of Tasks.
     """
     stepfunctions = client("stepfunctions", url)
     counted = {}

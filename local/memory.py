@@ -1,4 +1,4 @@
-"""How much memory a process holds; no container engine is there to limit it."""
+"""Measures the memory of a process, because no container engine limits it here."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ MIB = 1024 * 1024
 
 
 def resident_mib(pid: int) -> float:
-    """Return the resident memory of a process in MiB; 0 where the system does not tell."""
+    """Return the resident memory of a process in MiB; 0 if the system does not report it."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, IndexError):
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

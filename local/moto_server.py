@@ -1,8 +1,8 @@
-"""moto's server beside MiniStack, for the AWS services that MiniStack has not.
+"""Runs moto's server beside MiniStack, for the AWS services that MiniStack lacks.
 
-`python -m local.moto_server HTTP UDP` serves on two open sockets, given as file descriptors: moto's
-API on the one, and on the other what AWS's X-Ray daemon does on Lambda. MiniStack's endpoint is
-read from standard input when it is first needed.
+`python -m local.moto_server HTTP UDP` serves on two open sockets, given as file descriptors. The
+first serves moto's API. The second replaces the X-Ray daemon that runs on Lambda. The server reads
+MiniStack's endpoint from standard input when it needs it for the first time.
 """
 
 import json
@@ -23,12 +23,12 @@ from local import processes
 from local.emulator import EmulatorError, client, open_url
 
 START_SECONDS = 60.0
-# The names that botocore gives these services in variables.
+# The names of the services in the environment variables of botocore.
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 SERVICES = ("APPLICATION_AUTO_SCALING", "SERVICE_QUOTAS", "XRAY")
 REGISTER = "AnyScaleFrontendService.RegisterScalableTarget"
 DATAGRAM = 65536
-# PutTraceSegments takes so many; what is traced until then goes along.
+# The maximum of PutTraceSegments, and the time to collect segments for one call.
 SEGMENTS, SEGMENT_SECONDS = 50, 0.5
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -39,11 +39,11 @@ class MotoServer:
     Attributes:
         url: its endpoint, e.g. "http://127.0.0.1:40124".
         pid: its process id.
-        environment: what leads the functions to it.
+        environment: the variables that make the functions use it.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Start it with its log in `folder`; it answers some moments later."""
+        """Start the server with its log in `folder`; it responds a few moments later."""
         self._log = folder / "moto.log"
         with (
             socket.create_server(("127.0.0.1", 0)) as api,
@@ -60,27 +60,27 @@ class MotoServer:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                # Its images of EC2 take half a second to load, and nobody asks for them.
+                # Loading moto's EC2 images takes half a second, and Slipway does not use them.
                 env=os.environ | {"MOTO_EC2_LOAD_DEFAULT_AMIS": "false"},
             )
         self.pid = self._process.pid
 
     @property
     def environment(self) -> dict[str, str]:
-        """The endpoints of its services, and where the X-Ray SDK sends its segments."""
+        """The endpoints of its services, and the address for the segments of the X-Ray SDK."""
         endpoints = {f"AWS_ENDPOINT_URL_{name}": self.url for name in SERVICES}
         return {**endpoints, "AWS_XRAY_DAEMON_ADDRESS": self._daemon}
 
     def connect(self, emulator_url: str) -> None:
-        """Tell it where the emulator is; return when it answers.
+        """Send the endpoint of the emulator to the server; return when it responds.
 
         Raises:
-            EmulatorError: it ended or stayed silent.
+            EmulatorError: the server ended or did not respond.
         """
         assert self._process.stdin
         try:
-            with self._process.stdin as words:
-                words.write(emulator_url.encode())
+            with self._process.stdin as standard_input:
+                standard_input.write(emulator_url.encode())
             with open_url(f"{self.url}/moto-api/data.json", timeout=START_SECONDS):
                 return
         except OSError as error:
@@ -93,32 +93,32 @@ class MotoServer:
         return self._process.poll() is not None
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
         processes.end(self._process, grace=1)
 
 
-# --- in its own process --------------------------------------------------------------------
+# --- code that runs in the process of the server -------------------------------------------
 
 
 class WithServices:
-    """moto's application, which learns of an ECS service when one is to be scaled.
+    """moto's application, which first creates the ECS service of a scalable target.
 
-    moto takes a scalable target only for a service that its own ECS has; the services are
-    MiniStack's. So each is made there, by name alone, just before its registration comes in.
+    moto accepts a scalable target only for a service of its own ECS, but the services are in
+    MiniStack. This class creates a service of the same name in moto before its registration.
     """
 
     def __init__(self, moto: Application, own_url: str) -> None:
         self._moto, self._own_url = moto, own_url
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """A request by WSGI (PEP 3333)."""
+        """Handle one WSGI request (PEP 3333)."""
         if environ.get("HTTP_X_AMZ_TARGET") == REGISTER:
             body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
             environ["wsgi.input"] = BytesIO(body)
-            self._learn(json.loads(body).get("ResourceId", ""))
+            self._copy_service(json.loads(body).get("ResourceId", ""))
         return self._moto(environ, start_response)
 
-    def _learn(self, resource_id: str) -> None:
+    def _copy_service(self, resource_id: str) -> None:
         kind, _, rest = resource_id.partition("/")
         cluster, _, service = rest.partition("/")
         if kind != "service":
@@ -132,10 +132,10 @@ class WithServices:
 def _is_active(cluster: str, service: str) -> bool:
     ecs = _ecs(_emulator_url())
     try:
-        found = ecs.describe_services(cluster=cluster, services=[service])["services"]
+        services = ecs.describe_services(cluster=cluster, services=[service])["services"]
     except ecs.exceptions.ClusterNotFoundException:
         return False
-    return any(item["status"] == "ACTIVE" for item in found)
+    return any(item["status"] == "ACTIVE" for item in services)
 
 
 @cache
@@ -149,7 +149,7 @@ def _emulator_url() -> str:
 
 
 def _receive(traces: socket.socket, received: "queue.SimpleQueue[str]") -> None:
-    """A datagram is a header, such as {"format": "json", "version": 1}, a line end, a segment.
+    """Read datagrams: a header such as {"format": "json", "version": 1}, a newline, a segment.
 
     https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html
     """

@@ -1,4 +1,4 @@
-"""The way to the internet that every AWS account's default VPC has, and emulators' lack."""
+"""Gives the emulator's default VPC the internet route that it has on AWS."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ DEFAULT_ROUTE = "0.0.0.0/0"
 
 
 def open_default_vpc(ec2: Any) -> None:
-    """Give the default VPC an internet gateway and a route to it, unless it has them.
+    """Create the default VPC's internet gateway and the route to it, if they are missing.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc-components.html
 

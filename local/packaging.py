@@ -1,8 +1,8 @@
-"""What differs between the package for AWS and the one for the local stack: the functions' runtime.
+"""Packages Slipway for the local stack, where the functions have another runtime.
 
 MiniStack's own Python worker reports every exception as `Runtime.HandlerError`, so the state
-machine's `ErrorEquals` would never match. With the `provided.al2023` runtime the zip's `bootstrap`
-runs AWS's own runtime client, and class names come through as on AWS.
+machine's `ErrorEquals` would never match. With the `provided.al2023` runtime, the zip's `bootstrap`
+runs the runtime client of AWS, which reports class names as on AWS.
 """
 
 import json
@@ -39,8 +39,8 @@ def package_locally(project: Path, stage: str, out: Path) -> dict[str, Any]:
 
 
 def _bootstrap() -> str:
-    # MiniStack does not tell the runtime of the template's log format, and without it a log line is
-    # its message alone: what `extra` says would be lost.
+    # MiniStack ignores the log format of the template. Without JSON, a log line contains only its
+    # message and loses the fields of `extra`.
     return (
         "#!/bin/sh\nexport AWS_LAMBDA_LOG_FORMAT=JSON\n"
         f'exec {shlex.quote(sys.executable)} -m awslambdaric "$_HANDLER"\n'
@@ -48,7 +48,7 @@ def _bootstrap() -> str:
 
 
 def _leave_out_native_packages(archive: Path) -> None:
-    """Drop the packages compiled for Lambda, so that this interpreter's own are imported."""
+    """Remove the packages compiled for Lambda, so that Python imports those of this machine."""
     with zipfile.ZipFile(archive) as source:
         content = {name: source.read(name) for name in source.namelist()}
     native = {name.split("/")[0] for name in content if name.endswith(".so")}

@@ -1,4 +1,4 @@
-"""The stack's own processes: found by a mark in their environment, ended without mistake."""
+"""Finds the processes of a stack by a mark in their environment, and ends only those."""
 
 import contextlib
 import os
@@ -9,27 +9,27 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-# Every process of a stack inherits this variable, with a value that no other stack has. So also
-# those whose parent was killed are found, and never a stranger that got a recorded process id.
+# Every process of a stack inherits this variable, with a value that no other stack has. The mark
+# finds processes whose parent was killed, and never a process that reuses a recorded process ID.
 MARK = "SLIPWAY_LOCAL_STACK"
 
 
 def marked(mark: str) -> set[int]:
-    """Return the ids of all live processes which carry `mark`, the caller left out."""
+    """Return the IDs of all live processes that have `mark`, without the caller."""
     sought = f"{MARK}={mark}"
-    found = _marked_on_linux(sought) if sys.platform == "linux" else _marked_elsewhere(sought)
-    return found - {os.getpid()}
+    pids = _marked_on_linux(sought) if sys.platform == "linux" else _marked_elsewhere(sought)
+    return pids - {os.getpid()}
 
 
 def _marked_on_linux(sought: str) -> set[int]:
-    found = set()
+    pids = set()
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
-            # Gone meanwhile, or another user's. A zombie's environment reads as empty.
+            # OSError: the process has exited or belongs to another user. A zombie reads as empty.
             with contextlib.suppress(OSError):
                 if sought.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    found.add(int(folder.name))
-    return found
+                    pids.add(int(folder.name))
+    return pids
 
 
 def _marked_elsewhere(sought: str) -> set[int]:
@@ -41,10 +41,10 @@ def _marked_elsewhere(sought: str) -> set[int]:
 
 
 def end_marked(mark: str, grace: float, spared: Iterable[int] = ()) -> None:
-    """End all processes which carry `mark`: SIGTERM, and after `grace` seconds SIGKILL.
+    """End all processes that have `mark`: SIGTERM, and after `grace` seconds SIGKILL.
 
     Raises:
-        TimeoutError: some are still there 5 s after SIGKILL.
+        TimeoutError: some processes still run 5 s after SIGKILL.
     """
     kept = set(spared)
 
@@ -58,11 +58,13 @@ def end_marked(mark: str, grace: float, spared: Iterable[int] = ()) -> None:
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: not rest(), seconds)
             return
-    raise TimeoutError(f"processes {sorted(rest())} of the local stack do not end")
+    raise TimeoutError(
+        f"The processes {sorted(rest())} of the local stack do not end after SIGKILL"
+    )
 
 
 def end(process: "subprocess.Popen[bytes]", grace: float) -> int:
-    """End one child: SIGTERM, and after `grace` seconds SIGKILL. Return its exit status."""
+    """End one child with SIGTERM, after `grace` seconds with SIGKILL; return its exit status."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
@@ -78,17 +80,17 @@ def wait_until(
     """Return as soon as `condition()` is true.
 
     Raises:
-        TimeoutError: it was not true within `seconds`; the message is `what`.
+        TimeoutError: the condition was false for `seconds`; the message is `what`.
     """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(what or f"not within {seconds:g} s")
+            raise TimeoutError(what or f"The condition was not true within {seconds:g} s")
         time.sleep(interval)
 
 
 def tail(path: Path, lines: int = 20) -> str:
-    """Return the last `lines` lines of a text file, "" when there is none."""
+    """Return the last `lines` lines of a text file, "" if the file does not exist."""
     try:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except OSError:

@@ -1,4 +1,4 @@
-"""The steps of an operation as a person watches them."""
+"""Prints the progress of an operation."""
 
 from datetime import datetime
 from typing import IO, Any
@@ -8,7 +8,7 @@ UP_AND_CLEAR = "\x1b[1A\x1b[2K"
 
 
 class Progress:
-    """Shows a deployment's operation: redrawn on a terminal, elsewhere a line for each change."""
+    """Prints an operation: redraws a table on a terminal, else prints a line for each change."""
 
     def __init__(self, output: IO[str]) -> None:
         self._output = output
@@ -16,7 +16,7 @@ class Progress:
         self._shown: dict[str, str] = {}
 
     def show(self, deployment: dict[str, Any]) -> None:
-        """Show the deployment's operation as it stands."""
+        """Print the current state of the deployment's operation."""
         rows = [_row(step) for step in deployment["operation"]["steps"]]
         if self._output.isatty():
             head = f"{deployment['status']} {deployment['operation']['percent']} %"
@@ -32,13 +32,13 @@ class Progress:
         self._output.flush()
 
     def next(self) -> None:
-        """Begin anew with another operation, below what is shown."""
+        """Start another operation below the current output."""
         self._drawn = 0
         self._shown = {}
 
 
 def _row(step: dict[str, Any]) -> tuple[str, str]:
-    """Return the step's name and its line; what only counts upwards is left out."""
+    """Return the step's name and its line, without a duration that would change at every poll."""
     took = _seconds(step)
     duration = f"{took:6.2f} s" if took is not None else " " * 8
     message = step.get("message") or ""

@@ -1,4 +1,4 @@
-"""The sample model: trained when needed, and its image in the emulator's registry."""
+"""Trains the sample model if necessary, and puts its image into the emulator's registry."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from local.emulator import ACCOUNT_ID, REGION, client
 ROOT = Path(__file__).resolve().parent.parent
 CONTAINER = ROOT / "container"
 REPOSITORY = "recommend"
-# The last two cannot serve: "crash" ends when it starts, "arm64" was built for that architecture.
+# The last two cannot serve: "crash" exits at its start, and "arm64" is built for that architecture.
 ARCHITECTURES = {"1": "amd64", "2": "amd64", "crash": "amd64", "arm64": "arm64"}
 TAGS = tuple(ARCHITECTURES)
 IMAGE = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:{TAGS[0]}"
@@ -24,37 +24,39 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 
 
 class TrainingError(Exception):
-    """The sample model could not be trained; the message ends with what train.py said."""
+    """The sample model could not be trained; the message ends with the output of train.py."""
 
 
 def train(cache: Path = ROOT / ".cache") -> Path:
-    """Return the trained model, made first when its inputs have changed or there is none.
+    """Return the trained model; train it first if no model for the current inputs exists.
 
     Raises:
         TrainingError: train.py failed.
     """
     key = hashlib.sha256()
     inputs = [*CONTAINER.glob("*.py"), *CONTAINER.glob("requirements*.txt")]
-    inputs.remove(CONTAINER / "recommend.py")  # it serves the model
+    inputs.remove(CONTAINER / "recommend.py")  # it only serves the model
     inputs += (path for path in (CONTAINER / "data").rglob("*") if path.is_file())
     for path in sorted(inputs):
         key.update(path.relative_to(CONTAINER).as_posix().encode() + b"\0" + path.read_bytes())
     model = cache / "models" / f"{key.hexdigest()[:20]}.npz"
     if not model.exists():
         model.parent.mkdir(parents=True, exist_ok=True)
-        # In a folder of its own, for two processes may find that there is none.
+        # Use a separate folder, because two processes may train the model at the same time.
         with tempfile.TemporaryDirectory(dir=model.parent) as folder:
             unfinished = Path(folder, model.name)
             command = [sys.executable, "train.py", "--out", str(unfinished)]
             done = subprocess.run(command, cwd=CONTAINER, capture_output=True, text=True)
             if done.returncode:
-                raise TrainingError(f"training failed:\n{done.stdout}{done.stderr}")
+                raise TrainingError(
+                    f"Training the sample model failed:\n{done.stdout}{done.stderr}"
+                )
             unfinished.replace(model)
     return model
 
 
 def push_images(url: str) -> None:
-    """Register the sample image's tags with the emulator's ECR: valid manifests without layers."""
+    """Push valid manifests without layers to the emulator's ECR, one for each tag."""
     ecr = client("ecr", url)
     try:
         ecr.create_repository(repositoryName=REPOSITORY)
@@ -77,7 +79,7 @@ def push_images(url: str) -> None:
 
 
 def tag_of(reference: str) -> str | None:
-    """Return the tag of a reference to the sample image by tag or digest; None for another one."""
+    """Return the tag of a reference to the sample image by tag or digest; None for other images."""
     name, _, digest = reference.partition("@")
     repository, _, tag = name.partition("/")[2].partition(":")
     if repository != REPOSITORY:

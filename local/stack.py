@@ -1,4 +1,4 @@
-"""Starting, finding and ending a local stack. `running()` is what tests and the demo use."""
+"""Starts, finds and stops a local stack. Tests and the demo use `running()`."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ OWN_FILES = {"mark", "supervisor.log", "emulator.log", "moto.log", "stack.json",
 
 
 class StackError(Exception):
-    """The stack did not start, or one runs already; the message is for a person to read."""
+    """The stack did not start, or another one is running; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Stack:
     """A running local stack: the content of its stack.json.
 
     Attributes:
-        api_url: Slipway's API, without a slash at the end.
-        token: a bearer token of owner `demo` with the scopes read and deploy.
-        admin_token: one of owner `admin` with all scopes.
-        aws_endpoint_url: the emulator, for all services and load balancers.
+        api_url: the URL of Slipway's API, without a trailing slash.
+        token: a bearer token of the owner `demo` with the scopes read and deploy.
+        admin_token: a bearer token of the owner `admin` with all scopes.
+        aws_endpoint_url: the emulator's endpoint for all services and load balancers.
         sample_image: the reference of the sample model's image.
-        slack_signing_secret: what requests that play Slack are signed with.
-        webhook_secret: what webhooks are signed with.
+        slack_signing_secret: the secret that signs requests in the name of Slack.
+        webhook_secret: the secret that signs webhooks.
         pids: process ids by name: supervisor, emulator and moto.
     """
 
@@ -53,7 +53,7 @@ class Stack:
 
 
 class Lifeline:
-    """Held by the owner of a stack: the stack ends when the owner lets go of it, or dies."""
+    """The owner of a stack holds this: the stack stops when the owner closes it or dies."""
 
     def __init__(self, state: Path, write_end: int, process: "subprocess.Popen[bytes]") -> None:
         self._state = state
@@ -61,12 +61,12 @@ class Lifeline:
         self._process = process
 
     def detach(self) -> None:
-        """Let the stack live on without an owner."""
+        """Keep the stack running without an owner."""
         os.write(self._write_end, DETACH)
         os.close(self._write_end)
 
     def end(self) -> None:
-        """End the stack; return when nothing of it is left."""
+        """Stop the stack; return when no process and no file of it remains."""
         os.close(self._write_end)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
@@ -77,18 +77,20 @@ class Lifeline:
 def start(
     state: Path, project: Path = ROOT, say: Callable[[str], None] = lambda line: None
 ) -> Lifeline:
-    """Start a stack with all its files in the folder `state`; return when its API answers.
+    """Start a stack with all its files in the folder `state`; return when its API responds.
 
     Args:
-        state: must not exist, be empty, or hold the leftovers of a stack that is dead.
+        state: a folder that does not exist, is empty, or contains the files of a dead stack.
         project: the Chalice project to run.
-        say: called with one line for each phase.
+        say: is called with one line for each phase.
 
     Raises:
-        StackError: it did not start, and nothing of it is left; or another one runs in `state`.
+        StackError: the stack did not start and is removed, or another one runs in `state`.
     """
     if _alive(state):
-        raise StackError(f"a local stack is already running ({state}); end it with `make down`")
+        raise StackError(
+            f"A local stack is already running in {state}. Run `make down` to stop it."
+        )
     down(state)
     state.mkdir(parents=True, mode=0o700)
     mark = uuid.uuid4().hex
@@ -115,7 +117,7 @@ def _spawn(state: Path, project: Path, mark: str, report: int) -> Lifeline:
             stdout=log,
             stderr=log,
             pass_fds=(read_end, report),
-            start_new_session=True,  # Ctrl-C is for the owner, who then ends the stack in order
+            start_new_session=True,  # Ctrl-C reaches only the owner, which stops the stack
         )
     os.close(read_end)
     return Lifeline(state, write_end, process)
@@ -130,27 +132,32 @@ def _await_ready(report_read: int, say: Callable[[str], None], state: Path) -> N
             if kind == "failed":
                 raise StackError(text)
             say(text)
-    raise StackError(f"the supervisor died:\n{processes.tail(state / 'supervisor.log')}")
+    raise StackError(
+        "The supervisor of the local stack died. The end of its log:\n"
+        f"{processes.tail(state / 'supervisor.log')}"
+    )
 
 
 def load(state: Path) -> Stack:
-    """Return the stack that runs in `state`; FileNotFoundError when there is none."""
+    """Return the stack that runs in `state`; raise FileNotFoundError if none does."""
     return Stack(**json.loads((state / "stack.json").read_text()))
 
 
 def down(state: Path) -> bool:
-    """End everything that the stack in `state` started, and remove the folder.
+    """Stop every process that the stack in `state` started, and remove the folder.
 
-    Works too when its supervisor was killed. Returns False when there was nothing.
+    This also works if the supervisor was killed. Returns False if the folder does not exist.
 
     Raises:
-        StackError: the folder holds something else than a stack.
+        StackError: the folder contains something other than a stack.
     """
     if not state.exists():
         return False
     content = {path.name for path in state.iterdir()}
     if content and not content & OWN_FILES:
-        raise StackError(f"{state} is not the folder of a local stack: it is left as it is")
+        raise StackError(
+            f"{state} is not the folder of a local stack, so it is kept. Name another folder."
+        )
     if mark := _mark(state):
         _end_supervisor(mark)
         processes.end_marked(mark, grace=10)
@@ -159,9 +166,9 @@ def down(state: Path) -> bool:
 
 
 def _end_supervisor(mark: str) -> None:
-    """End the supervisor, which ends the others in order; return when it is gone."""
+    """Stop the supervisor, which stops the others in order; return when it has exited."""
 
-    def supervisor() -> list[int]:  # it alone leads a session
+    def supervisor() -> list[int]:  # only the supervisor is a session leader
         return [pid for pid in processes.marked(mark) if os.getsid(pid) == pid]
 
     with contextlib.suppress(ProcessLookupError, TimeoutError):
@@ -186,10 +193,10 @@ def _alive(state: Path) -> bool:
 def running(
     state: Path, project: Path = ROOT, say: Callable[[str], None] = lambda line: None
 ) -> Iterator[Stack]:
-    """Run a stack for the length of a `with` block; it also ends when this process dies.
+    """Run a stack during a `with` block; it also stops if this process dies.
 
     Raises:
-        StackError: as `start`.
+        StackError: see `start`.
     """
     lifeline = start(state, project, say)
     try:

@@ -1,7 +1,7 @@
-"""`python -m local.supervisor STATE LIFELINE REPORT`: owns all processes of one local stack.
+"""`python -m local.supervisor STATE LIFELINE REPORT` owns all processes of one local stack.
 
-LIFELINE is the read end of a pipe: its end without a word means that the owner died. REPORT is the
-write end of another one: JSON lines [kind, text] with the kinds "phase", "ready" and "failed".
+LIFELINE is the read end of a pipe: if it closes without `DETACH`, the owner died. REPORT is the
+write end of another pipe, for JSON lines [kind, text] of the kinds "phase", "ready" and "failed".
 """
 
 import contextlib
@@ -31,16 +31,16 @@ from local.stack import DETACH
 
 STAGE = "dev"
 HEALTH_SECONDS = 60.0
-READABLE_LENGTH = 1000  # an AWS error can quote the whole template
+READABLE_LENGTH = 1000  # an AWS error can contain the whole template
 READABLE = (DeployError, EmulatorError, PackagingError, sample.TrainingError)
 
 
 class Stopped(BaseException):
-    """SIGTERM came, or the owner died."""
+    """SIGTERM arrived, or the owner died."""
 
 
 class Supervisor:
-    """One stack, from the first process to the last file."""
+    """Starts and stops one stack: all its processes and files."""
 
     def __init__(self, state: Path, report: IO[str]) -> None:
         self._state = state
@@ -50,9 +50,12 @@ class Supervisor:
         self._agent: Agent | None = None
 
     def run(self) -> None:
-        """Start everything, say so, and hold until the emulator ends or `Stopped` is raised."""
+        """Start everything, report it, and wait until an emulator ends or `Stopped` is raised."""
         with ThreadPoolExecutor() as pool:
-            self._say("phase", "starting the emulators, packaging, training the sample model")
+            self._say(
+                "phase",
+                "Starting the emulators, packaging Slipway and training the sample model ...",
+            )
             self._moto = MotoServer(self._state)
             emulator = pool.submit(Emulator, self._state)
             packaged = pool.submit(package_locally, Path.cwd(), STAGE, self._state / "package")
@@ -62,26 +65,30 @@ class Supervisor:
             connected = pool.submit(self._moto.connect, self._emulator.url)
             opened = pool.submit(open_default_vpc, client("ec2", self._emulator.url))
             template = packaged.result()
-            self._say("phase", "creating the CloudFormation stack")
+            self._say("phase", "Creating the CloudFormation stack ...")
             archive = self._state / "package" / "deployment.zip"
-            # Before the functions are, for they keep for a while what they have read.
+            # Write the secrets before the functions exist, because functions cache what they read.
             shared = callbacks.put_secrets(client("ssm", self._emulator.url), STACK_NAME)
             environment = {**self._moto.environment, **callbacks.environment()}
             deployed = deploy(template, archive, self._emulator.url, environment)
             pushed.result()
             connected.result()
             opened.result()
-            if "DOCKER_HOST" not in os.environ:  # with an engine MiniStack runs the real images
+            if (
+                "DOCKER_HOST" not in os.environ
+            ):  # with a container engine, MiniStack runs the real images
                 self._agent = Agent(self._emulator.url, model.result(), self._state / "agent.log")
                 self._agent.start()
-        self._say("phase", "waiting for the API")
+        self._say("phase", "Waiting for the API ...")
         self._await_api(deployed)
         self._write_stack_file(deployed, *shared)
         self._say("ready", "")
         while not self._emulator.ended and not self._moto.ended:
             time.sleep(0.5)
         name = "emulator" if self._emulator.ended else "moto"
-        print(f"{name} ended by itself", processes.tail(self._state / f"{name}.log"))
+        print(
+            f"The process {name} ended unexpectedly:", processes.tail(self._state / f"{name}.log")
+        )
 
     def _await_api(self, deployed: Deployed) -> None:
         deadline = time.monotonic() + HEALTH_SECONDS
@@ -89,9 +96,9 @@ class Supervisor:
             try:
                 with open_url(f"{deployed.api_url}/health", timeout=30):
                     return
-            except OSError as error:  # an answer of 4xx or 5xx is one too
+            except OSError as error:  # a 4xx or 5xx response raises HTTPError, an OSError
                 body = getattr(error, "read", lambda: b"")().decode(errors="replace")
-                failure = f"GET /health: {error} {body}"
+                failure = f"GET /health failed for {HEALTH_SECONDS:g} s: {error} {body}"
             if time.monotonic() > deadline:
                 raise DeployError(f"{failure}\n{processes.tail(self._state / 'emulator.log')}")
             time.sleep(0.2)
@@ -125,20 +132,20 @@ class Supervisor:
             },
         }
         unfinished = self._state / "stack.json.unfinished"
-        unfinished.touch(mode=0o600)  # it holds tokens
+        unfinished.touch(mode=0o600)  # it contains tokens
         unfinished.write_text(json.dumps(content, indent=2) + "\n")
         unfinished.replace(self._state / "stack.json")
 
     def fail(self, message: str) -> None:
-        """Tell the owner why the stack does not start."""
+        """Report to the owner why the stack does not start."""
         self._say("failed", message)
 
     def _say(self, kind: str, text: str) -> None:
-        with contextlib.suppress(OSError):  # the owner may have stopped listening
+        with contextlib.suppress(OSError):  # the owner may have closed the pipe
             print(json.dumps([kind, text]), file=self._report, flush=True)
 
     def close(self) -> None:
-        """End all processes of the stack and remove its files."""
+        """Stop all processes of the stack and remove its files."""
         if self._agent:
             self._agent.stop()
         if self._emulator:
@@ -150,7 +157,7 @@ class Supervisor:
 
 
 def _watch(lifeline: int) -> None:
-    """Wait for the owner's word or end; without a word stop this process as SIGTERM does."""
+    """Wait until the owner detaches or dies; if it dies, send SIGTERM to this process."""
     with contextlib.suppress(OSError):
         if os.read(lifeline, len(DETACH)) == DETACH:
             return
@@ -158,12 +165,14 @@ def _watch(lifeline: int) -> None:
 
 
 def _stop(*_: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the end must not be cut short
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # a second SIGTERM must not interrupt the shutdown
     raise Stopped
 
 
 def main() -> None:
-    """Run the supervisor as the command line says."""
+    """Run the supervisor with the arguments of the command line."""
     state, lifeline, report = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     with open(report, "w") as reports:
         supervisor = Supervisor(state, reports)

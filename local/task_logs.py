@@ -1,4 +1,4 @@
-"""CloudWatch Logs of tasks, as the awslogs driver writes them: batched, off the task's own path."""
+"""Writes the logs of tasks to CloudWatch Logs in batches, as the awslogs driver does."""
 
 import contextlib
 import logging
@@ -13,10 +13,10 @@ log = logging.getLogger("agent")
 
 
 class TaskLog:
-    """One task's log stream. Lines go to CloudWatch a few times a second, and at `flush`."""
+    """The log stream of one task. It sends lines a few times a second, and at `flush`."""
 
     def __init__(self, logs: Any, container: dict[str, Any], task_id: str) -> None:
-        """Open the stream that the container's `logConfiguration` names; without one, drop lines.
+        """Open the stream that `logConfiguration` names; if there is none, drop all lines.
 
         Args:
             logs: a boto3 CloudWatch Logs client.
@@ -37,29 +37,31 @@ class TaskLog:
         try:
             self._logs.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
         except (ClientError, BotoCoreError) as error:
-            log.warning("no log stream %s in %s: %s", self._stream, self._group, error)
+            log.warning(
+                "cannot create the log stream %s in %s: %s", self._stream, self._group, error
+            )
             return False
         return True
 
     def write(self, line: str) -> None:
-        """Add one line; it is sent with the next batch."""
+        """Add one line to the next batch."""
         if self._open:
             event = {"timestamp": int(time.time() * 1000), "message": line or " "}
             with self._lock:
                 self._events.append(event)
 
     def flush_when_due(self) -> None:
-        """Send what has gathered, if the last batch is long enough ago."""
+        """Send the waiting lines if `FLUSH_SECONDS` have passed since the last batch."""
         if self._events and time.monotonic() >= self._due:
             self.flush()
             self._due = time.monotonic() + FLUSH_SECONDS
 
     def flush(self) -> None:
-        """Send what has gathered."""
+        """Send the waiting lines."""
         with self._lock:
             events, self._events = self._events, []
         if events:
-            # The group may be gone: a teardown deletes it while the last lines are on their way.
+            # A teardown may delete the log group before the last lines arrive.
             with contextlib.suppress(ClientError, BotoCoreError):
                 self._logs.put_log_events(
                     logGroupName=self._group, logStreamName=self._stream, logEvents=events

@@ -1,4 +1,4 @@
-"""From an ECS task to what the agent runs for it: program, environment, address, target groups."""
+"""Determines how to run an ECS task: program, environment, address and target groups."""
 
 import os
 import sys
@@ -16,19 +16,19 @@ from local.health_checks import TargetGroup
 SHORT_ID = 8
 RECOMMEND = (sys.executable, "-u", str(sample.CONTAINER / "recommend.py"))
 CRASH = "import sys; print('cannot load the model: weights.npz is not there'); sys.exit(1)"
-# What stands in for the sample's images, by tag.
+# The programs that replace the sample's images, by tag.
 PROGRAMS = {"crash": (sys.executable, "-u", "-c", CRASH)}
 PLATFORMS = {"X86_64": "amd64", "ARM64": "arm64"}
-# The rest of the caller's environment is not the container's business.
+# A container must not see the rest of the caller's environment.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "OPENBLAS_NUM_THREADS", processes.MARK)
 
 
 class CannotStart(Exception):
-    """A task cannot be started; the message is its stopped reason, as ECS words it."""
+    """A task cannot start; the message is its stopped reason in the words of ECS."""
 
 
 def arns_of_running_tasks(ecs: Any) -> dict[str, str]:
-    """Return the ARNs of all tasks that ECS wants to run, with their clusters' ARNs."""
+    """Return the ARNs of all tasks that ECS wants to run, with the ARNs of their clusters."""
     return {
         arn: cluster
         for cluster in ecs.list_clusters()["clusterArns"]
@@ -38,7 +38,7 @@ def arns_of_running_tasks(ecs: Any) -> dict[str, str]:
 
 
 class Planner:
-    """Reads what ECS, the load balancer and the secret stores say about a task."""
+    """Reads the data of a task from ECS, the load balancer and the secret stores."""
 
     def __init__(self, url: str, model: Path) -> None:
         """Args: url: the emulator; model: the sample's trained model."""
@@ -48,7 +48,7 @@ class Planner:
         self._addresses = Addresses()
 
     def service(self, cluster: str, name: str) -> dict[str, Any] | None:
-        """Return the service as ECS describes it, None when there is none."""
+        """Return the service as ECS describes it; None if it does not exist."""
         try:
             answer = self._ecs.describe_services(cluster=cluster, services=[name])
         except self._ecs.exceptions.ClusterNotFoundException:
@@ -67,10 +67,10 @@ class Planner:
         return definition
 
     def plan(self, task: dict[str, Any], service: str) -> Plan:
-        """Return what to run for `task`, which belongs to the ECS service named `service` if any.
+        """Return how to run `task` of the ECS service `service`, "" if it has no service.
 
         Raises:
-            CannotStart: there is no program for the image, or a secret is not to be had.
+            CannotStart: the image has no program, or a secret cannot be read.
         """
         definition = self._definition(task)
         container = definition["containerDefinitions"][0]
@@ -78,7 +78,7 @@ class Planner:
         arguments = _arguments(container, PLATFORMS[platform])
         ports = [mapping["containerPort"] for mapping in container.get("portMappings", [])]
         address = self._addresses.take(ports[0] if ports else 80)
-        found = self.service(task["clusterArn"], service) if service else None
+        described = (self.service(task["clusterArn"], service) if service else None) or {}
         return Plan(
             arn=task["taskArn"],
             cluster=task["clusterArn"],
@@ -87,10 +87,10 @@ class Planner:
                 tuple(arguments), self._environment(task, container, address), sample.CONTAINER
             ),
             address=address,
-            target_groups=self._target_groups(found or {}),
+            target_groups=self._target_groups(described),
             stop_timeout=container.get("stopTimeout", STOP_TIMEOUT_SECONDS),
             memory=float(task["memory"]),
-            grace=(found or {}).get("healthCheckGracePeriodSeconds", 0),
+            grace=described.get("healthCheckGracePeriodSeconds", 0),
         )
 
     def _environment(
@@ -101,7 +101,9 @@ class Planner:
         environment |= {item["name"]: item["value"] for item in container.get("environment", [])}
         environment |= self._secret_values(container)
         ports = [str(mapping["containerPort"]) for mapping in container.get("portMappings", [])]
-        if environment["PORT"] in ports:  # this process may not bind it; another is its own affair
+        if (
+            environment["PORT"] in ports
+        ):  # the process may not bind it; other values stay as they are
             environment["PORT"] = str(address.port)
         return environment | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}",
@@ -146,9 +148,9 @@ class Planner:
 
 
 def _arguments(container: dict[str, Any], architecture: str) -> list[str]:
-    """The command line that stands in for the container's image.
+    """Return the command line that replaces the container's image.
 
-    Raises `CannotStart` in the words of
+    Raises `CannotStart` with the text of
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_cannot_pull_image.html
     """
     image = container["image"]

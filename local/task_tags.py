@@ -1,15 +1,15 @@
-"""What the agent knows of a task and ECS's API has no call to tell it: kept in the task's tags."""
+"""Keeps in a task's tags what the agent knows and the ECS API cannot set."""
 
 import contextlib
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-# As chalicelib/domain/naming.py has it; the agent knows nothing else of the application.
+# The same value as in chalicelib/domain/naming.py; the agent shares nothing else with Slipway.
 TAG_ADDRESS = "slipway:address"
-# RUNNING from the process's start, STOPPING when it is asked to end, STOPPED when it is gone.
+# RUNNING from the start of the process, STOPPING after SIGTERM, STOPPED after its exit.
 TAG_STATE = "local:state"
-# What its latest health check met: a status such as "404", "refused" or "timeout".
+# The result of the latest health check: a status such as "404", "refused" or "timeout".
 TAG_HEALTH_CHECK = "local:health-check"
 TAG_EXIT_CODE = "local:exit-code"
 
@@ -20,11 +20,11 @@ class TaskTags:
     def __init__(self, ecs: Any, arn: str) -> None:
         self._ecs, self._arn = ecs, arn
 
-    def tell(self, **values: str) -> None:
-        """Set tags; a task that ECS has forgotten meanwhile needs none.
+    def set(self, **values: str) -> None:
+        """Set tags; if ECS has already removed the task, do nothing.
 
         Args:
-            values: by the names of the constants above, without TAG_ and in small letters.
+            values: the values by the constants above, without TAG_ and in lower case.
         """
         names = {
             "address": TAG_ADDRESS,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 
 class Settings(BaseModel):
-    """Environment variables of the Lambda functions, set in `infra/resources.json`.
+    """Environment variables of the Lambda functions, set in `infra/template.yaml`.
 
     Only the functions that start executions have `state_machine_arn`. A step function cannot have
     it, because the state machine refers to the step function: the template would have a cycle.

@@ -15,7 +15,7 @@ it. Work may be done twice, so a worker's calls carry an ID.
 To request work again that may be leased, update its item with `due_now`. The holder of the lease
 cannot end the work then, and it is done once more.
 
-The filters of the stream are in `infra/resources.json`.
+The filters of the stream are in `infra/template.yaml`.
 """
 
 from __future__ import annotations

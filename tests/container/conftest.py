@@ -1,4 +1,4 @@
-"""The real model, trained once, and recommend.py serving it."""
+"""The real model, trained once, and recommend.py, which serves it."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from tests.container.service import CONTAINER, Service, running
 
 @dataclass(frozen=True)
 class Trained:
-    """What `python train.py` wrote and printed."""
+    """The file and the output of `python train.py`."""
 
     model: Path
     output: str
@@ -31,6 +31,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
-    """recommend.py with the trained model, which the local stacks of the tests serve, too."""
+    """recommend.py with the trained model, which the local stacks of the tests also serve."""
     with running(train(), TASK_ID="task-1") as started:
         yield started

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer with its JSON body; None without one."""
+    """One HTTP response with its JSON body, or None if it has no body."""
 
     status: int
     headers: dict[str, str]
@@ -31,7 +31,7 @@ class Answer:
 
 
 class Service:
-    """A running process; its log is read as it comes, so that a full pipe never stops it."""
+    """A running process; a thread reads its log, so that a full pipe never blocks it."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -41,7 +41,7 @@ class Service:
         self.port = 0
 
     def await_start(self) -> None:
-        """Learn the port from the first line of the log."""
+        """Read the port from the first line of the log."""
         self.port = int(self.wait_for("start")["message"].rsplit(":", 1)[1])
 
     def _read(self) -> None:
@@ -51,7 +51,7 @@ class Service:
         self._lines.put({"event": "end of log"})
 
     def wait_for(self, event: str) -> Json:
-        """The next log line of that event; those before it are dropped."""
+        """Return the next log line of an event; drop the lines before it."""
         while True:
             line = self._lines.get(timeout=PATIENCE)
             if line["event"] == event:
@@ -63,12 +63,12 @@ class Service:
         return http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
 
     def get(self, target: str) -> Answer:
-        """GET over a connection of its own."""
+        """GET over a separate connection."""
         with connection(self) as client:
             return ask(client, target)
 
     def close(self) -> None:
-        """Kill the process, and let the reader see the end of the log before its pipe is closed."""
+        """Kill the process; close the pipe after the reader has seen the end of the log."""
         self.process.kill()
         self._reader.join()
 
@@ -96,14 +96,14 @@ def ask(
 
 
 def read(response: http.client.HTTPResponse) -> Answer:
-    """The whole answer."""
+    """Return the complete response."""
     data = response.read()
     return Answer(response.status, dict(response.getheaders()), json.loads(data) if data else None)
 
 
 @contextmanager
 def running(model: Path, program: list[str] | None = None, **environment: str) -> Iterator[Service]:
-    """Start recommend.py, or another `program` in its folder, on a free port; killed at the end."""
+    """Start recommend.py, or another `program` in its folder, on a free port, and kill it."""
     process = subprocess.Popen(
         [sys.executable, *(program or ["recommend.py"])],
         cwd=CONTAINER,

@@ -1,4 +1,4 @@
-"""recommend.py over real HTTP, as its own process."""
+"""recommend.py as a separate process, over real HTTP."""
 
 import csv
 import gzip
@@ -27,7 +27,7 @@ from tests.container.service import (
     running,
 )
 
-# Holds a prediction until a line comes on standard input.
+# Delays a prediction until a line arrives on standard input.
 HOLD = """
 import sys
 import recommend
@@ -76,7 +76,7 @@ def test_answers_are_personal_and_repeatable(service: Service) -> None:
     assert first != second
 
 
-def test_fewer_are_the_first_of_more(service: Service) -> None:
+def test_a_shorter_list_is_the_start_of_a_longer_one(service: Service) -> None:
     few = service.get("/?uid=20&k=1").body["recommendations"]
     many = service.get("/?uid=20&k=100").body["recommendations"]
     assert few == many[:1]
@@ -153,7 +153,7 @@ def test_head_is_get_without_body(service: Service, target: str) -> None:
     with connection(service) as client:
         got = ask(client, target)
         head = ask(client, target, "HEAD")
-        assert ask(client, target).body == got.body  # the connection is still in step
+        assert ask(client, target).body == got.body  # the connection is still in sync
     assert head.status == got.status
     assert head.headers["Content-Length"] == got.headers["Content-Length"]
     assert head.body is None
@@ -167,7 +167,7 @@ def test_malformed_http_is_answered_in_json(service: Service) -> None:
     assert json.loads(body)["success"] is False
 
 
-def test_every_answer_says_which_task_gave_it(service: Service) -> None:
+def test_every_response_names_its_task(service: Service) -> None:
     for target in ("/?uid=20", "/?uid=x", "/health", "/nothing"):
         assert service.get(target).headers["X-Served-By"] == "task-1"
 
@@ -181,7 +181,7 @@ def test_without_task_id_the_process_names_itself(trained: Trained) -> None:
 def test_each_request_is_one_log_line(trained: Trained) -> None:
     with running(trained.model) as service:
         service.get("/?uid=20&k=5")
-        first = service.wait_for("request")  # written after the answer, by the connection's thread
+        first = service.wait_for("request")  # the connection's thread writes it after the response
         service.get("/?uid=%0Ax")
         second = service.wait_for("request")
     assert first["method"] == "GET"
@@ -191,7 +191,7 @@ def test_each_request_is_one_log_line(trained: Trained) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_idle_connections_and_exits_zero(
+def test_a_signal_closes_idle_connections_and_exits_zero(
     trained: Trained, number: signal.Signals
 ) -> None:
     with running(trained.model) as service, connection(service) as idle:
@@ -220,26 +220,26 @@ def test_sigterm_finishes_the_request_in_flight(trained: Trained) -> None:
 
 
 def ask_until_refused(service: Service, answers: list[Answer]) -> None:
-    """Ask without a pause over keep-alive connections until the service accepts no more."""
+    """Send requests over keep-alive connections until the service accepts no more."""
     while True:
         with connection(service) as client:
             try:
                 client.connect()
             except ConnectionError:
                 return
-            with suppress(ConnectionError):  # a connection ended between two requests
+            with suppress(ConnectionError):  # the connection was closed between two requests
                 while True:
                     answers.append(ask(client, "/?uid=20&k=100"))
 
 
-def test_sigterm_under_load_cuts_no_answer_short(trained: Trained) -> None:
+def test_sigterm_under_load_cuts_no_response(trained: Trained) -> None:
     answers: list[Answer] = []
     with running(trained.model) as service, ThreadPoolExecutor() as clients:
         running_clients = [clients.submit(ask_until_refused, service, answers) for _ in range(4)]
         service.wait_for("request")
         service.terminate()
         for client in running_clients:
-            client.result(PATIENCE)  # raises what a cut answer raised, e.g. IncompleteRead
+            client.result(PATIENCE)  # raises the error of a cut response, e.g. IncompleteRead
         assert service.wait_for("stop")["connections_cut"] == 0
         assert service.process.wait(PATIENCE) == 0
     assert {answer.status for answer in answers} == {200}
@@ -255,7 +255,7 @@ def test_sigterm_under_load_cuts_no_answer_short(trained: Trained) -> None:
         ("HOST", "192.0.2.1", "cannot listen on 192.0.2.1"),  # a documentation address
     ],
 )
-def test_a_wrong_setting_ends_the_start_with_the_reason(
+def test_a_wrong_setting_is_reported_at_the_start(
     trained: Trained, tmp_path: Path, name: str, value: str, reason: str
 ) -> None:
     settings = {"MODEL": str(trained.model), "HOST": HOST, "PORT": "0"} | {name: value}

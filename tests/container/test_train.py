@@ -1,4 +1,4 @@
-"""train.py: how good the model is, that it is reproducible, and what it says of bad data."""
+"""train.py: quality of the model, reproducibility, and the errors for invalid data."""
 
 import gzip
 import re
@@ -27,7 +27,7 @@ def write_data(folder: Path, ratings: list[str], movies: list[str]) -> list[str]
 
 @pytest.fixture
 def few_ratings() -> list[str]:
-    """Eight users who each rate six of seven movies; movie 1 of them has no title."""
+    """Eight users who each rate six of seven movies; movie 1 has no title."""
     generator = np.random.default_rng(0)
     return [RATINGS_HEADER] + [
         f"{user},{movie},{generator.integers(1, 11) / 2},0"
@@ -39,7 +39,7 @@ def few_ratings() -> list[str]:
 
 @pytest.fixture
 def few_movies() -> list[str]:
-    """Seven movies, the first without title and year, the second without a line of its own."""
+    """Seven movies; the first has no title and year, the second has no line."""
     return [MOVIES_HEADER, "1,,,Drama"] + [f"{n},Movie {n},200{n},Drama" for n in range(3, 8)]
 
 
@@ -59,14 +59,14 @@ def test_artifact_is_compact(trained: Trained) -> None:
     assert trained.model.stat().st_size < 2_000_000
 
 
-def test_bias_baseline_recovers_biases_it_was_given() -> None:
+def test_the_baseline_recovers_known_biases() -> None:
     users, movies = np.divmod(np.arange(2000), 40)
     stars = 3 + np.linspace(-1, 1, 50)[users] + np.linspace(-0.5, 0.5, 40)[movies]
     ratings = train.Ratings(users, movies, stars, np.arange(50), np.arange(40))
-    assert train.rmse(train.fit_bias(ratings), ratings) < 0.06  # what the shrinkage costs
+    assert train.rmse(train.fit_bias(ratings), ratings) < 0.06  # the cost of the shrinkage
 
 
-def test_split_is_seeded_and_loses_nothing() -> None:
+def test_the_split_is_seeded_and_loses_no_rating() -> None:
     ratings = train.read_ratings(CONTAINER / "data" / "ratings.csv.gz")
     learned_from, held_out = train.split(ratings, 7)
     again, _ = train.split(ratings, 7)
@@ -87,7 +87,7 @@ def test_same_seed_writes_the_same_bytes(
     assert written[0] == written[1]
 
 
-def test_movies_without_title_or_year_are_recommended_as_such(
+def test_movies_without_title_or_year_are_recommended(
     tmp_path: Path, few_ratings: list[str], few_movies: list[str]
 ) -> None:
     assert train.main(write_data(tmp_path, few_ratings, few_movies)) == 0
@@ -115,7 +115,7 @@ def test_movies_with_too_few_ratings_are_not_recommended(
     [
         (["user,movie,stars,when"], "header"),
         ([], "header"),
-        ([RATINGS_HEADER, "1,1,4.0"], ":2: expected 4 cells"),
+        ([RATINGS_HEADER, "1,1,4.0"], ":2: 3 cells, must be 4"),
         ([RATINGS_HEADER, "1,one,4.0,0"], ":2: .*'one'"),
         ([RATINGS_HEADER, "1,1,4.0,0", "1,2,5.5,0"], ":3: rating 5.5"),
         ([RATINGS_HEADER, "1,1,nan,0"], ":2: rating nan"),

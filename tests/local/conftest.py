@@ -1,4 +1,4 @@
-"""Real parts, hand-made: MiniStack, the agent, and an ECS service behind a load balancer."""
+"""MiniStack, the agent, and an ECS service behind a load balancer, without Slipway."""
 
 import os
 import uuid
@@ -25,13 +25,13 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def agent_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The agent's own log file."""
+    """The log file of the agent."""
     return tmp_path_factory.mktemp("agent") / "agent.log"
 
 
 @pytest.fixture(scope="session")
 def agent(emulator: Emulator, agent_log: Path) -> Iterator[Agent]:
-    """An agent that looks after all tasks of the emulator."""
+    """An agent that runs all tasks of the emulator."""
     running = Agent(emulator.url, sample.train(), agent_log)
     running.start()
     yield running

@@ -1,8 +1,10 @@
-"""A Chalice project as small as the local stack takes one."""
+"""The smallest Chalice project that the local stack can run."""
 
 import json
 import shutil
 from pathlib import Path
+
+import yaml
 
 from local.stack import ROOT
 
@@ -41,10 +43,11 @@ CONFIG = {
     "version": "2.0",
     "app_name": "small",
     "autogen_policy": False,
-    "iam_policy_file": "policies/all.json",
-    "stages": {"dev": {"api_gateway_stage": "api"}},
+    "lambda_functions": {"api_handler": {}, "step": {}},
 }
-POLICY = {"Version": "2012-10-17", "Statement": []}
+SHARED_STATEMENTS = {
+    "Traces": {"Effect": "Allow", "Action": ["xray:PutTraceSegments"], "Resource": "*"}
+}
 DEFINITION = {
     "StartAt": "Step",
     "States": {"Step": {"Type": "Task", "Resource": "${StepArn}", "End": True}},
@@ -58,6 +61,7 @@ TABLE = {
     },
 }
 RESOURCES = {
+    "Parameters": {"LogRetentionDays": {"Type": "Number", "Default": 1}},
     "Resources": {
         "Table": TABLE,
         "StateMachine": {
@@ -85,9 +89,11 @@ def write_project(folder: Path) -> Path:
         "chalicelib/platform/__init__.py": "",
         "chalicelib/platform/shared_secrets.py": SHARED_SECRETS,
         ".chalice/config.json": json.dumps(CONFIG),
-        ".chalice/policies/all.json": json.dumps(POLICY),
         "statemachine/definition.py": f"print({json.dumps(DEFINITION)!r})\n",
-        "infra/resources.json": json.dumps(RESOURCES),
+        "infra/template.yaml": yaml.safe_dump(RESOURCES, sort_keys=False),
+        "infra/policies/shared.yaml": yaml.safe_dump(SHARED_STATEMENTS),
+        "infra/policies/api_handler.yaml": "[]",
+        "infra/policies/step.yaml": "[]",
     }
     for name, content in files.items():
         path = folder / name

@@ -1,4 +1,4 @@
-"""An ECS service behind a load balancer, made by hand as Slipway's steps make it."""
+"""An ECS service behind a load balancer, created with the same calls as Slipway's steps."""
 
 import contextlib
 import json
@@ -52,7 +52,7 @@ class Service:
         return str(group["TargetGroupArn"])
 
     def register_task_definition(self, image: str = sample.IMAGE, **container: Any) -> str:
-        """Register a revision whose container has these further fields; return its ARN."""
+        """Register a revision whose container has these additional fields; return its ARN."""
         container = {
             "name": "model",
             "image": image,
@@ -95,7 +95,7 @@ class Service:
         self.ecs.update_service(cluster=self.name, service=self.name, **changes)
 
     def delete(self) -> None:
-        """Delete the service and its cluster; what follows may be told when it is gone."""
+        """Delete the service and its cluster; dependent resources may be deleted afterwards."""
         self.ecs.delete_service(cluster=self.name, service=self.name, force=True)
         self.wait_for_targets(0)
         self.ecs.delete_cluster(cluster=self.name)
@@ -116,7 +116,7 @@ class Service:
         return [arn.rsplit("/", 1)[-1] for arn in answer["taskArns"]]
 
     def stopped_reasons(self) -> list[str]:
-        """Return why the stopped tasks stopped."""
+        """Return the reasons of the stopped tasks."""
         return [task["stoppedReason"] for task in self.tasks("STOPPED")]
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ class Service:
         return list(answer["tasks"])
 
     def get(self, path: str = "/?uid=20") -> tuple[int, str, Any]:
-        """GET through the load balancer: (status, who served it, the JSON answer)."""
+        """GET through the load balancer; return (status, ID of the task, JSON of the response)."""
         try:
             with open_url(self.url + path, timeout=10) as answer:
                 return answer.status, answer.headers.get("X-Served-By", ""), json.load(answer)
@@ -136,7 +136,7 @@ class Service:
             return error.code, "", None
 
     def kill_process(self, task_id: str) -> None:
-        """SIGKILL the process of a task, found by the id that it was given."""
+        """Send SIGKILL to the process of a task; its environment contains the ID."""
         sought = f"TASK_ID={task_id[:8]}".encode()
         for folder in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
@@ -144,11 +144,11 @@ class Service:
                     os.kill(int(folder.name), signal.SIGKILL)
 
     def wait_for_process_end(self, address: str) -> None:
-        """Return once nothing accepts connections on a former target's address."""
+        """Wait until no process accepts connections on the address of a former target."""
         wait_until(lambda: not _accepts(address), SECONDS, f"{address} still answers")
 
     def log_lines(self, task_id: str) -> list[str]:
-        """Return what a task has written to CloudWatch Logs."""
+        """Return the lines of a task in CloudWatch Logs."""
         answer = self.logs.filter_log_events(
             logGroupName=self.name, logStreamNames=[f"task/model/{task_id}"]
         )

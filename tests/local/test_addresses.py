@@ -23,14 +23,14 @@ class Refusing(socket.socket):
         super().bind(address)
 
 
-def test_each_task_has_an_address_of_its_own_and_the_containers_port() -> None:
+def test_each_task_has_its_own_address_and_the_containers_port() -> None:
     given, port = Addresses(), free_port()
     one, other = given.take(port), given.take(port)
     assert one.host != other.host
     assert one.port == other.port == port
 
 
-def test_a_port_below_1024_without_the_right_to_it_becomes_a_high_one(
+def test_a_port_that_the_process_may_not_bind_becomes_a_high_port(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(addresses.socket, "socket", Refusing)
@@ -39,7 +39,7 @@ def test_a_port_below_1024_without_the_right_to_it_becomes_a_high_one(
     assert address.port >= 1024
 
 
-def test_where_only_127_0_0_1_exists_targets_still_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_differ_even_if_only_127_0_0_1_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Refusing, "error", errno.EADDRNOTAVAIL)
     monkeypatch.setattr(addresses.socket, "socket", Refusing)
     given = Addresses()

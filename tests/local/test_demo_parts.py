@@ -1,4 +1,4 @@
-"""What the demo draws and counts, and what `make up` prints."""
+"""The output and the counts of the demo, and the output of `make up`."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ from local.stack import Stack
 
 
 class Terminal(io.StringIO):
-    """Output that says it is a terminal."""
+    """Output that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -33,7 +33,7 @@ SUCCEEDED = deployment(
 )
 
 
-def test_off_a_terminal_each_change_is_one_line() -> None:
+def test_without_a_terminal_each_change_is_one_line() -> None:
     output = io.StringIO()
     progress = Progress(output)
     for seen in (RUNNING, RUNNING, SUCCEEDED, SUCCEEDED):

@@ -1,4 +1,4 @@
-"""The agent with real parts: MiniStack, an ECS service, real task processes."""
+"""The agent with MiniStack, an ECS service and real task processes."""
 
 import threading
 
@@ -8,7 +8,7 @@ from local.task_tags import TAG_HEALTH_CHECK
 from tests.local.service import SECONDS, Service
 
 
-def test_a_task_answers_through_the_load_balancer_and_says_who_it_is(service: Service) -> None:
+def test_a_task_responds_through_the_load_balancer_with_its_id(service: Service) -> None:
     service.wait_for_targets(1)
     status, served_by, answer = service.get()
     (task_id,) = service.task_ids()
@@ -17,12 +17,12 @@ def test_a_task_answers_through_the_load_balancer_and_says_who_it_is(service: Se
     assert answer["recommendations"]
 
 
-def test_what_a_task_prints_is_in_its_log_stream(service: Service) -> None:
+def test_the_output_of_a_task_is_in_its_log_stream(service: Service) -> None:
     (task_id,) = service.task_ids()
     wait_until(lambda: any("listening on" in line for line in service.log_lines(task_id)), SECONDS)
 
 
-def test_a_task_whose_process_is_killed_is_told_to_ecs_and_replaced(service: Service) -> None:
+def test_a_killed_task_is_reported_to_ecs_and_replaced(service: Service) -> None:
     (address,) = service.wait_for_targets(1)
     (task_id,) = service.task_ids()
     service.kill_process(task_id)
@@ -32,7 +32,7 @@ def test_a_task_whose_process_is_killed_is_told_to_ecs_and_replaced(service: Ser
     assert service.task_ids() != [task_id]
 
 
-def test_a_task_stopped_by_hand_is_replaced(service: Service) -> None:
+def test_a_manually_stopped_task_is_replaced(service: Service) -> None:
     (address,) = service.wait_for_targets(1)
     service.ecs.stop_task(cluster=service.name, task=service.task_ids()[0])
     wait_until(lambda: service.targets() not in ([], [address]), SECONDS)
@@ -79,7 +79,7 @@ def test_an_unknown_image_cannot_be_pulled(service: Service) -> None:
     )
 
 
-def test_a_crash_loop_is_tried_again_and_again(service: Service) -> None:
+def test_a_task_in_a_crash_loop_is_restarted_again_and_again(service: Service) -> None:
     service.wait_for_targets(1)
     crash = service.register_task_definition(command=["python", "-c", "raise SystemExit(3)"])
     service.update(taskDefinition=crash)
@@ -87,7 +87,7 @@ def test_a_crash_loop_is_tried_again_and_again(service: Service) -> None:
     wait_until(lambda: service.stopped_reasons().count(reason) >= 3, SECONDS)
 
 
-def test_a_task_that_takes_too_much_memory_is_killed_for_it(service: Service) -> None:
+def test_a_task_with_too_much_memory_is_killed(service: Service) -> None:
     service.wait_for_targets(1)
     greedy = "data = b'x' * (600 << 20); import time; time.sleep(60)"
     greedy_task = service.register_task_definition(command=["python", "-c", greedy])
@@ -107,7 +107,7 @@ def test_an_image_for_another_architecture_cannot_be_pulled(service: Service) ->
     wait_until(lambda: any(platform in r for r in service.stopped_reasons()), SECONDS)
 
 
-def test_a_missing_secret_is_told_before_the_task_starts(service: Service) -> None:
+def test_a_missing_secret_is_reported_before_the_task_starts(service: Service) -> None:
     service.wait_for_targets(1)
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:nowhere-AbCdEf"
     secret = {"name": "KEY", "valueFrom": arn}
@@ -116,7 +116,7 @@ def test_a_missing_secret_is_told_before_the_task_starts(service: Service) -> No
     wait_until(lambda: any(r.startswith(told) for r in service.stopped_reasons()), SECONDS)
 
 
-def test_a_task_that_fails_its_health_check_never_serves_and_is_ended(service: Service) -> None:
+def test_a_task_that_fails_its_health_check_never_serves_and_is_stopped(service: Service) -> None:
     (good,) = service.wait_for_targets(1)
     service.elbv2.modify_target_group(
         TargetGroupArn=service.target_group, Matcher={"HttpCode": "204"}
@@ -131,7 +131,7 @@ def test_a_task_that_fails_its_health_check_never_serves_and_is_ended(service: S
     assert tags[TAG_HEALTH_CHECK] == "200"
 
 
-def test_a_task_that_listens_on_another_port_is_ended(service: Service) -> None:
+def test_a_task_that_listens_on_another_port_is_stopped(service: Service) -> None:
     service.wait_for_targets(1)
     elsewhere = service.register_task_definition(environment=[{"name": "PORT", "value": "8123"}])
     service.update(taskDefinition=elsewhere)
@@ -140,7 +140,7 @@ def test_a_task_that_listens_on_another_port_is_ended(service: Service) -> None:
     )
 
 
-def test_after_deletion_neither_target_nor_process_is_left(service: Service) -> None:
+def test_after_deletion_no_target_and_no_process_remains(service: Service) -> None:
     (address,) = service.wait_for_targets(1)
     service.ecs.delete_service(cluster=service.name, service=service.name, force=True)
     service.wait_for_targets(0)

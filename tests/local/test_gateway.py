@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself are problems too, and what it hands on beyond the routes."""
+"""The responses of API Gateway itself, and the methods and paths that it forwards."""
 
 import json
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from chalicelib.api import problems
-from infra.gateway import METHODS, OPEN_PATH, hand_on_everything
+from infra.gateway import METHODS, OPEN_PATH, forward_everything
 from infra.package import ROOT
+from infra.template import resources
 
-# Every type that there is, with its status here.
+# Every type of gateway response, with Slipway's status and code.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 TYPES = {
     "ACCESS_DENIED": (403, "FORBIDDEN"),
@@ -34,18 +35,18 @@ TYPES = {
     "UNSUPPORTED_MEDIA_TYPE": (415, "UNSUPPORTED_MEDIA_TYPE"),
     "WAF_FILTERED": (403, "FORBIDDEN"),
 }
-# These alone may be left to the default, whose status becomes theirs.
+# Only these may use the default response and its status.
 SERVER_ERRORS = {name for name, (status, _) in TYPES.items() if status >= 500}
 HEADERS = {401: ("WWW-Authenticate", "'Bearer'"), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
 def responses() -> dict[str, Any]:
-    template = json.loads((ROOT / "infra" / "resources.json").read_text())
-    found: dict[str, Any] = template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
-    return found
+    template = resources(ROOT)
+    declared: dict[str, Any] = template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+    return declared
 
 
-def test_every_type_has_an_answer() -> None:
+def test_every_type_has_a_response() -> None:
     known = set(responses())
     assert known <= set(TYPES)
     assert set(TYPES) - known <= SERVER_ERRORS
@@ -67,12 +68,12 @@ def test_each_is_a_problem(name: str) -> None:
         assert headers[header].strip("'")
 
 
-def test_every_method_and_path_is_handed_on_with_the_authorizer_of_its_path() -> None:
+def test_every_method_and_path_is_forwarded_with_the_authorizer_of_its_path() -> None:
     public, private = {"parameters": [], "x": 1}, {"security": [{"authorizer": []}], "x": 2}
     paths: dict[str, Any] = {OPEN_PATH: {"get": public}, "/deployments": {"post": private}}
     template = {"Resources": {"RestAPI": {"Properties": {"DefinitionBody": {"paths": paths}}}}}
 
-    hand_on_everything(template)
+    forward_everything(template)
 
     assert set(paths) == {OPEN_PATH, "/deployments", "/", "/{proxy+}"}
     assert all(set(methods) == set(METHODS) for methods in paths.values())

@@ -1,4 +1,4 @@
-"""moto's server beside MiniStack: it scales the services of the other, and keeps traces."""
+"""moto's server beside MiniStack: it scales MiniStack's services and stores traces."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ SECONDS = 20.0
 
 @pytest.fixture(scope="module")
 def moto(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
-    """A moto server that knows where the emulator is."""
+    """A moto server that is connected to the emulator."""
     running = MotoServer(tmp_path_factory.mktemp("moto"))
     running.connect(emulator.url)
     yield running
@@ -28,7 +28,7 @@ def moto(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def service(emulator: Emulator) -> str:
-    """An ECS service in MiniStack, without tasks; its name and its cluster's."""
+    """An ECS service without tasks in MiniStack; service and cluster have this name."""
     ecs, name = client("ecs", emulator.url), "scaled"
     ecs.create_cluster(clusterName=name)
     ecs.register_task_definition(
@@ -52,14 +52,14 @@ def test_a_service_of_the_emulator_can_be_scaled(moto: MotoServer, service: str)
     assert register(moto, service)["ScalableTargetARN"]
 
 
-def test_a_service_that_the_emulator_has_not_cannot(moto: MotoServer, service: str) -> None:
+def test_an_unknown_service_cannot_be_scaled(moto: MotoServer, service: str) -> None:
     for name in ("missing", f"{service}-not"):
         with pytest.raises(ClientError):
             register(moto, name)
 
 
-def test_what_the_functions_trace_is_kept(moto: MotoServer) -> None:
-    """A datagram as the X-Ray SDK sends it."""
+def test_the_traces_of_the_functions_are_stored(moto: MotoServer) -> None:
+    """A datagram of the X-Ray SDK."""
     host, port = moto.environment["AWS_XRAY_DAEMON_ADDRESS"].split(":")
     moment = datetime.now(UTC)
     segment = {
@@ -81,7 +81,7 @@ def test_what_the_functions_trace_is_kept(moto: MotoServer) -> None:
     wait_until(lambda: kept() == [segment["trace_id"]], SECONDS, "no trace")
 
 
-def test_one_that_has_ended_is_told(tmp_path: Path) -> None:
+def test_a_server_that_has_ended_is_reported(tmp_path: Path) -> None:
     dead = MotoServer(tmp_path)
     dead.stop()
     with pytest.raises(EmulatorError, match="moto server does not answer"):

@@ -16,7 +16,7 @@ from local.packaging import package_locally
 from tests.local.project import DEFINITION, write_project
 
 CACHE = ROOT / ".cache"
-# Run with nothing but the unzipped package: every client that Slipway makes, and pydantic.
+# Runs with only the unzipped package: imports pydantic and creates every client that Slipway uses.
 IMPORTS = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -33,7 +33,7 @@ def project(tmp_path: Path) -> Path:
     return write_project(tmp_path / "project")
 
 
-def test_packaging_twice_gives_the_same_bytes(project: Path, tmp_path: Path) -> None:
+def test_packaging_is_reproducible(project: Path, tmp_path: Path) -> None:
     first = package("dev", tmp_path / "first", project, CACHE)
     second = package("dev", tmp_path / "second", project, CACHE)
     assert digest(first) == digest(second)
@@ -41,16 +41,50 @@ def test_packaging_twice_gives_the_same_bytes(project: Path, tmp_path: Path) -> 
     assert archives[0] == archives[1]
 
 
-def test_on_the_local_stack_too_a_log_line_says_all_of_it(project: Path, tmp_path: Path) -> None:
-    """What `extra` says is lost where the runtime is not told of JSON."""
+def test_the_local_runtime_logs_json_too(project: Path, tmp_path: Path) -> None:
+    """Without this setting the runtime drops the fields of `extra`."""
     package_locally(project, "dev", tmp_path)
     with zipfile.ZipFile(tmp_path / "deployment.zip") as archive:
         assert b"export AWS_LAMBDA_LOG_FORMAT=JSON\n" in archive.read("bootstrap")
 
 
 def digest(archive: Path) -> str:
-    """Of a file's content; pytest would show the difference of two zips for minutes."""
+    """Hash a file, because pytest takes minutes to show the difference of two zips."""
     return hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("stage", ["staging", "prod-2"])
+def test_any_stage_is_packaged(project: Path, tmp_path: Path, stage: str) -> None:
+    text = package(stage, tmp_path / stage, project, CACHE).read_text()
+    expected = package("dev", tmp_path / "dev", project, CACHE).read_text()
+    assert text.replace(f"stage={stage}", "stage=dev") == expected != text
+
+
+@pytest.mark.parametrize("stage", ["", "Prod", "2nd", "a_b", "prod-", "-a", "a" * 33, "../dev"])
+def test_an_invalid_stage_is_one_sentence_with_the_rule(tmp_path: Path, stage: str) -> None:
+    with pytest.raises(PackagingError, match=r"is not a valid stage name\. Use 1 to 32 lower-case"):
+        package(stage, tmp_path)
+
+
+def test_the_settings_of_the_aws_cli_do_not_matter(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = package("dev", tmp_path / "out", project, CACHE).read_bytes()
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "")
+    assert package("dev", tmp_path / "out", project, CACHE).read_bytes() == expected
+
+
+def test_a_failure_of_pip_is_one_sentence(project: Path, tmp_path: Path) -> None:
+    (project / "requirements.txt").write_text("no-such-package @ file:///no/such/package.whl")
+    with pytest.raises(PackagingError, match=r"pip could not install .* requirements\.txt"):
+        package("dev", tmp_path / "out", project, tmp_path / "cache")
+
+
+def test_an_invalid_source_is_one_sentence(project: Path, tmp_path: Path) -> None:
+    (project / "infra/policies/step.yaml").unlink()
+    with pytest.raises(PackagingError, match=r"step\.yaml does not exist"):
+        package("dev", tmp_path / "out", project, CACHE)
 
 
 def test_a_changed_app_is_packaged(project: Path, tmp_path: Path) -> None:
@@ -68,7 +102,7 @@ def test_changed_requirements_are_another_bundle(tmp_path: Path) -> None:
     requirements.write_text("\n".join(reversed(requirements.read_text().splitlines())))
     second = dependencies.bundle(requirements, tmp_path)
     assert first.name != second.name
-    assert digest(first) == digest(second)  # built apart from the same versions
+    assert digest(first) == digest(second)  # built separately from the same versions
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the package's wheels are Linux ones")
@@ -89,13 +123,16 @@ def test_the_definition_is_inlined(project: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "deployment.asl.json").read_text()) == DEFINITION
 
 
-def test_an_app_that_does_not_import_is_told(project: Path, tmp_path: Path) -> None:
+def test_an_app_that_does_not_import_is_reported(project: Path, tmp_path: Path) -> None:
     (project / "app.py").write_text("import no_such_module\n")
-    with pytest.raises(PackagingError, match="no_such_module"):
+    with pytest.raises(
+        PackagingError, match=r"could not package the app: .*no_such_module"
+    ) as raised:
         package("dev", tmp_path / "out", project, CACHE)
+    assert "\n" not in str(raised.value)
 
 
-def test_lint_tells_placeholders_that_do_not_match() -> None:
+def test_lint_reports_placeholders_that_do_not_match() -> None:
     properties = {"Definition": DEFINITION, "DefinitionSubstitutions": {"OtherArn": "x"}}
     assert unmatched(properties) == [
         "${StepArn} has no substitution",

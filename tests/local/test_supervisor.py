@@ -1,4 +1,4 @@
-"""A whole stack around a small app: it starts, and nothing of it survives its end."""
+"""A complete stack with a small app: it starts, and nothing remains after its end."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from standardwebhooks import Webhook
 
 from local import callbacks, processes, sample, stack
@@ -19,7 +20,7 @@ from local.processes import wait_until
 from tests.local.project import write_project
 
 SECONDS = 60.0
-# An owner: starts a stack, says so, and holds it until it is killed.
+# An owner that starts a stack, reports it, and keeps it until the owner is killed.
 OWNER = """
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a stack, which is down at the end whatever the test did."""
+    """The folder of a stack, which is stopped at the end of every test."""
     yield tmp_path / "stack"
     stack.down(tmp_path / "stack")
 
@@ -48,20 +49,20 @@ def mark_of(state: Path) -> str:
 
 
 def settings(running: stack.Stack) -> dict[str, str | None]:
-    """What the functions are told of Slack and webhooks."""
+    """The settings of the functions for Slack and webhooks."""
     with open_url(f"{running.api_url}/settings", timeout=10) as answer:
         return dict(json.load(answer))
 
 
 def shared(running: stack.Stack) -> dict[str, str]:
-    """The SecureString parameters of the small project's stack, by their last part."""
+    """Return the SecureString parameters of the small project's stack, by the end of their name."""
     ssm = client("ssm", running.aws_endpoint_url)
     found = ssm.get_parameters_by_path(Path="/of/slipway", WithDecryption=True)["Parameters"]
     assert {parameter["Type"] for parameter in found} == {"SecureString"}
     return {parameter["Name"].rpartition("/")[2]: parameter["Value"] for parameter in found}
 
 
-def test_a_stack_answers_and_leaves_nothing(
+def test_a_stack_responds_and_leaves_nothing(
     state: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("SLACK_API_URL", "RETRY_TIME_SCALE", *callbacks.HANDED_OVER):
@@ -76,7 +77,7 @@ def test_a_stack_answers_and_leaves_nothing(
         assert set(running.pids.values()) <= processes.marked(mark)
         assert settings(running) == {
             "CALLBACKS_ON_LOOPBACK": "true",
-            "SLACK_API_URL": callbacks.NOBODY,
+            "SLACK_API_URL": callbacks.UNUSED,
             "RETRY_TIME_SCALE": None,
         }
         assert shared(running) == {
@@ -108,7 +109,7 @@ def test_the_state_machine_runs_and_the_sample_image_is_there(state: Path, proje
         assert tags == set(sample.TAGS)
 
 
-def test_port_endpoint_and_a_server_that_plays_slack_can_be_chosen(
+def test_the_environment_sets_port_endpoint_and_slack_server(
     state: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
@@ -134,14 +135,14 @@ def test_port_endpoint_and_a_server_that_plays_slack_can_be_chosen(
             assert json.load(answer) == {"endpoint": endpoint}
 
 
-def test_two_stacks_stand_side_by_side(state: Path, project: Path, tmp_path: Path) -> None:
+def test_two_stacks_run_side_by_side(state: Path, project: Path, tmp_path: Path) -> None:
     with stack.running(state, project) as one, stack.running(tmp_path / "b", project) as other:
         assert one.aws_endpoint_url != other.aws_endpoint_url
         with open_url(f"{other.api_url}/health", timeout=10) as answer:
             assert answer.status == 200
 
 
-def test_a_second_up_says_that_one_is_running(state: Path, project: Path) -> None:
+def test_a_second_up_reports_the_running_stack(state: Path, project: Path) -> None:
     with (
         stack.running(state, project),
         pytest.raises(stack.StackError, match="already running"),
@@ -149,7 +150,7 @@ def test_a_second_up_says_that_one_is_running(state: Path, project: Path) -> Non
         stack.start(state, project)
 
 
-def test_the_owners_death_ends_the_stack(state: Path, project: Path) -> None:
+def test_the_stack_stops_when_its_owner_dies(state: Path, project: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, str(state), str(project)],
         cwd=stack.ROOT,
@@ -164,7 +165,7 @@ def test_the_owners_death_ends_the_stack(state: Path, project: Path) -> None:
     assert not state.exists()
 
 
-def test_down_ends_a_stack_whose_supervisor_was_killed(state: Path, project: Path) -> None:
+def test_down_stops_a_stack_whose_supervisor_was_killed(state: Path, project: Path) -> None:
     stack.start(state, project).detach()
     mark, running = mark_of(state), stack.load(state)
     os.kill(running.pids["supervisor"], signal.SIGKILL)
@@ -173,7 +174,7 @@ def test_down_ends_a_stack_whose_supervisor_was_killed(state: Path, project: Pat
     assert not state.exists()
 
 
-def test_a_new_stack_replaces_what_a_dead_one_left(state: Path, project: Path) -> None:
+def test_a_new_stack_replaces_the_files_of_a_dead_one(state: Path, project: Path) -> None:
     state.mkdir()
     (state / "mark").write_text("of-a-dead-stack")
     (state / "stack.json").write_text("{}")
@@ -181,13 +182,14 @@ def test_a_new_stack_replaces_what_a_dead_one_left(state: Path, project: Path) -
         assert running.pids["emulator"]
 
 
-def test_a_stack_that_fails_to_deploy_says_why_and_leaves_nothing(
+def test_a_stack_that_fails_to_deploy_reports_the_reason_and_leaves_nothing(
     state: Path, tmp_path: Path
 ) -> None:
     broken = write_project(tmp_path / "broken")
-    resources = json.loads((broken / "infra/resources.json").read_text())
+    template = broken / "infra/template.yaml"
+    resources = yaml.safe_load(template.read_text())
     del resources["Outputs"]["TableName"]
-    (broken / "infra/resources.json").write_text(json.dumps(resources))
+    template.write_text(yaml.safe_dump(resources))
     with pytest.raises(stack.StackError, match="TableName"):
         stack.start(state, broken)
     assert not state.exists()
@@ -197,7 +199,7 @@ def test_down_without_a_stack_does_nothing(state: Path) -> None:
     assert stack.down(state) is False
 
 
-def test_down_leaves_a_strangers_folder_alone(tmp_path: Path) -> None:
+def test_down_keeps_a_folder_that_is_not_a_stack(tmp_path: Path) -> None:
     (tmp_path / "precious").touch()
     with pytest.raises(stack.StackError):
         stack.down(tmp_path)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from infra.template import resources
 from tests.support.project import ROOT
 
 REGION = "us-east-1"
@@ -26,11 +26,10 @@ ENVIRONMENT = {
     "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/execution",
     "ALLOWED_REGISTRIES": REGISTRY,
 }
-TEMPLATE = ROOT / "infra" / "resources.json"
+TABLE_RESOURCE = resources(ROOT)["Resources"]["Table"]["Properties"]
 SHAPE = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
 
 
 def make_table(dynamodb: Any, name: str = TABLE) -> None:
     """The table as the template says it, so that template and code cannot drift apart."""
-    properties = json.loads(TEMPLATE.read_text())["Resources"]["Table"]["Properties"]
-    dynamodb.create_table(TableName=name, **{key: properties[key] for key in SHAPE})
+    dynamodb.create_table(TableName=name, **{key: TABLE_RESOURCE[key] for key in SHAPE})

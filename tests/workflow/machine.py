@@ -11,6 +11,7 @@ from typing import Any
 from chalice.utils import to_cfn_resource_name
 
 import app
+from infra.template import resources
 from statemachine.definition import definition
 from tests.support.project import ROOT
 from tests.support.simulated_aws.asl import first_for
@@ -20,7 +21,7 @@ from tests.support.simulated_aws.schedule import Schedule
 from tests.support.simulated_aws.states import StepFunctions
 
 DEFINITION: dict[str, Any] = definition()
-TEMPLATE: dict[str, Any] = json.loads((ROOT / "infra/resources.json").read_text())
+TEMPLATE: dict[str, Any] = resources(ROOT)
 SUBSTITUTIONS: dict[str, Any] = TEMPLATE["Resources"]["StateMachine"]["Properties"][
     "DefinitionSubstitutions"
 ]

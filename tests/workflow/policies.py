@@ -1,15 +1,14 @@
-"""What each function's policy allows, and which actions the calls of a function take."""
+"""The actions that each function's policy allows, and those that its calls need."""
 
-import json
-
-from tests.workflow.machine import ROOT
+from infra.template import config, policy
+from tests.support.project import ROOT
 from tests.workflow.world import World
 
-POLICIES = {path.stem: path for path in (ROOT / ".chalice/policies").glob("*.json")}
-# Where the name of the API and the name of the action are not the same.
+POLICIES = {name: policy(ROOT, name)["Statement"] for name in config(ROOT)["lambda_functions"]}
+# The services whose actions have another prefix than their API.
 SERVICES = {"monitoring": "cloudwatch", "tagging": "tag"}
 ACTIONS: dict[str, set[str]] = {
-    # AWS holds these against what its own service-linked role then does.
+    # AWS checks that the caller may do what the service-linked role then does.
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/auto-scaling-IAM.html
     "application-autoscaling:RegisterScalableTarget": {
         "application-autoscaling:RegisterScalableTarget",
@@ -56,13 +55,12 @@ ACTIONS: dict[str, set[str]] = {
 
 
 def allowed(function: str) -> set[str]:
-    """The actions that a function's policy file allows."""
-    statements = json.loads(POLICIES[function].read_text())["Statement"]
-    return {action for s in statements if s["Effect"] == "Allow" for action in s["Action"]}
+    """The actions that a function's policy allows."""
+    return {action for s in POLICIES[function] if s["Effect"] == "Allow" for action in s["Action"]}
 
 
 def needed(calls: set[tuple[str, str]]) -> set[str]:
-    """The actions that these calls take."""
+    """The actions that these calls need."""
     names = {f"{SERVICES.get(service, service)}:{operation}" for service, operation in calls}
     return {action for name in names for action in ACTIONS.get(name, {name})}
 

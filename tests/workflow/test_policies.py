@@ -1,6 +1,6 @@
-"""Each function's policy allows what the function calls, and names what it allows.
+"""Each function's policy allows the calls of the function, and names every action.
 
-For the courier, the chat worker and what chats ask of the API: test_policies_of_callbacks.py.
+test_policies_of_callbacks.py covers the courier, the chat worker and the chat endpoints of the API.
 """
 
 import contextlib
@@ -29,20 +29,16 @@ from tests.workflow.machine import ROOT, functions_by_logical_id
 from tests.workflow.policies import POLICIES, allowed, check, needed
 from tests.workflow.world import OWNER, World
 
-STAGES: dict[str, Any] = json.loads((ROOT / ".chalice/config.json").read_text())["stages"]
 
-
-def test_every_function_has_a_policy_of_its_own() -> None:
+def test_every_function_has_its_own_policy() -> None:
     functions = {f.name for f in app.app.pure_lambda_functions} | {
         "api_handler",
         "authorizer",
         "reconciler",
     }
 
-    assert set(POLICIES) == functions
-    for stage in STAGES.values():
-        files = {name: f["iam_policy_file"] for name, f in stage["lambda_functions"].items()}
-        assert files == {name: f"policies/{name}.json" for name in functions}
+    files = {path.stem for path in (ROOT / "infra/policies").iterdir()}
+    assert set(POLICIES) == functions == files - {"shared"}
 
 
 @pytest.mark.parametrize("function", POLICIES)
@@ -52,22 +48,22 @@ def test_a_policy_names_its_actions(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", POLICIES)
-def test_a_policy_changes_nothing_without_naming_it(function: str) -> None:
-    """`Resource: *` only for reading, for creates bound by a tag, and where AWS has no better."""
+def test_a_policy_changes_only_named_resources(function: str) -> None:
+    """`Resource: "*"` is only for reads, tagged creates and actions without an alternative."""
     without_resource = {
         "ecs:DeregisterTaskDefinition",  # supports no resource-level permissions
         "xray:PutTraceSegments",
         "xray:PutTelemetryRecords",
     }
     reading = ("Describe", "List", "Get")
-    for statement in json.loads(POLICIES[function].read_text())["Statement"]:
+    for statement in POLICIES[function]:
         if statement["Resource"] != "*" or "aws:RequestTag" in str(statement.get("Condition")):
             continue
         changing = {a for a in statement["Action"] if not a.split(":")[1].startswith(reading)}
         assert changing <= without_resource, statement["Sid"]
 
 
-def test_the_steps_may_do_what_they_do(world: World) -> None:
+def test_the_policies_allow_the_calls_of_the_steps(world: World) -> None:
     deployment = world.deploy()
     world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:2"))
     world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:none"))
@@ -87,7 +83,7 @@ def test_the_steps_may_do_what_they_do(world: World) -> None:
     check(world, *functions_by_logical_id().values())
 
 
-def test_the_steps_may_do_what_an_address_takes(world: World) -> None:
+def test_the_policies_allow_the_calls_of_a_custom_domain(world: World) -> None:
     world.make_zone()
     certificate = world.make_certificate()
     deployment = world.deploy(certificate_arn=certificate, domain="a.example.com")
@@ -99,7 +95,7 @@ def test_the_steps_may_do_what_an_address_takes(world: World) -> None:
     check(world, "network", "load_balancing", "verification")
 
 
-def test_a_deployment_that_scales_may_be_made_changed_and_removed(world: World) -> None:
+def test_the_policies_allow_the_calls_of_scaling(world: World) -> None:
     scaling = {"min": 1, "max": 3, "metric": "requests_per_target", "target": 600}
     deployment = world.deploy(name="scaled", scaling=scaling)
     world.execute(world.accept_update(deployment, scaling={**scaling, "max": 4}))
@@ -111,7 +107,7 @@ def test_a_deployment_that_scales_may_be_made_changed_and_removed(world: World) 
     check(world, "service", "verification", "lifecycle", "reconciler")
 
 
-def test_all_may_be_looked_at_before_anything_is_made(
+def test_the_policies_allow_the_calls_of_preflight(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = world.client("secretsmanager").create_secret(Name="hub", SecretString="x")["ARN"]
@@ -127,7 +123,7 @@ def test_all_may_be_looked_at_before_anything_is_made(
 
     with pytest.raises(DeploymentFailed):
         preflight.check(deployment)
-    # What moto's account does not lead to.
+    # The calls that do not occur with moto's account.
     quotas._used(quotas.FARGATE_USAGE)
     with contextlib.suppress(NotImplementedError):
         world.client("ecr").get_download_url_for_layer(
@@ -141,7 +137,9 @@ def test_all_may_be_looked_at_before_anything_is_made(
     check(world, "verification")
 
 
-def test_a_crash_loop_may_be_explained(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_policies_allow_the_diagnosis_of_a_crash_loop(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deployment = world.deploy()
     found = service.find(deployment.id)
     assert found
@@ -162,7 +160,7 @@ def test_a_crash_loop_may_be_explained(world: World, monkeypatch: pytest.MonkeyP
     check(world, "verification")
 
 
-def test_what_is_left_after_a_failed_teardown_may_be_looked_for(
+def test_the_policies_allow_the_search_for_leftovers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment = world.accept_delete(world.deploy())
@@ -180,7 +178,7 @@ def _refuse(deployment: Deployment) -> Any:
     raise RuntimeError(f"not today, {deployment.id}")
 
 
-def test_the_api_may_do_what_it_does(world: World) -> None:
+def test_the_policies_allow_the_calls_of_the_api(world: World) -> None:
     world.make_state_machine()
     spec = world.deploy(name="model").spec
     caller = Caller(OWNER, frozenset({"read", "deploy"}), "tok_1")
@@ -203,7 +201,7 @@ def test_the_api_may_do_what_it_does(world: World) -> None:
         send(handler, made["id"])
     for handler in (observation.logs, observation.metrics):
         send(handler, made["id"])
-    # With `task=`, and a log group that is not there.
+    # With `task=`, and with a log group that does not exist.
     log_lines.read(made["id"], Position.before(now()), task="01234567", limit=1, moment=now())
     send(deployments.list_all)
     send(deployments.delete, "api")
@@ -212,7 +210,7 @@ def test_the_api_may_do_what_it_does(world: World) -> None:
     check(world, "api_handler")
 
 
-def test_the_authorizer_may_read_tokens(world: World) -> None:
+def test_the_policies_allow_the_calls_of_the_authorizer(world: World) -> None:
     _, token = tokens.issue(
         table_name=TABLE, owner=OWNER, scopes=["read"], client=world.client("dynamodb")
     )
@@ -223,7 +221,7 @@ def test_the_authorizer_may_read_tokens(world: World) -> None:
     check(world, "authorizer")
 
 
-def test_the_reconciler_may_do_what_it_does(world: World) -> None:
+def test_the_policies_allow_the_calls_of_the_reconciler(world: World) -> None:
     world.make_state_machine()
     drifted = world.deploy(name="drifted")
     dead = world.accept(name="dead")

@@ -1,4 +1,4 @@
-"""The policies of those that hear from chats, and tell chats and subscribers."""
+"""The policies of the functions that receive from and send to chats and subscribers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture
 def played(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
-    """Slack on loopback, and everything set up that functions share with others."""
+    """A Slack server on loopback, and all shared secrets of the stack."""
     with FakeSlack() as running:
         monkeypatch.setenv("CALLBACKS_ON_LOOPBACK", "true")
         monkeypatch.setenv("SLACK_API_URL", running.api_url)
@@ -58,7 +58,7 @@ def subscriber() -> Iterator[Subscriber]:
 
 @pytest.fixture
 def send(world: World) -> Send:
-    """Asks a handler as an admin; the body of its answer."""
+    """Calls a handler as an admin; returns the body of its response."""
     scopes = ["read", "deploy", "admin"]
     token_id, _ = tokens.issue(
         table_name=TABLE, owner="platform", scopes=scopes, client=world.client("dynamodb")
@@ -74,7 +74,7 @@ def send(world: World) -> Send:
 
 
 def typed(played: FakeSlack, text: str) -> None:
-    """A command in the channel, as the API takes it in."""
+    """Send a command in the channel to the API."""
     form = {
         "user_id": "U0PERSON",
         "channel_id": CHANNEL,
@@ -97,14 +97,14 @@ def typed(played: FakeSlack, text: str) -> None:
 
 
 def sweep(world: World, function: str, run: Any) -> None:
-    """What a worker that has just started does once a minute, counted as its own calls."""
+    """Run the scheduled sweep of a worker that has just started, and record its calls."""
     shared_secrets.forget()
     world.record_as(function)
     run(SWEEP)
     world.record_as("")
 
 
-def test_the_courier_may_do_what_it_does(
+def test_the_policies_allow_the_calls_of_the_courier(
     world: World, played: FakeSlack, subscriber: Subscriber, send: Send
 ) -> None:
     send(slack_owners.put, CHANNEL, body={"owner": OWNER})
@@ -124,7 +124,9 @@ def test_the_courier_may_do_what_it_does(
     check(world, "courier")
 
 
-def test_the_chat_worker_may_do_what_it_does(world: World, played: FakeSlack, send: Send) -> None:
+def test_the_policies_allow_the_calls_of_the_chat_worker(
+    world: World, played: FakeSlack, send: Send
+) -> None:
     world.make_state_machine()
     send(slack_owners.put, CHANNEL, body={"owner": OWNER})
     spec = world.deploy(name="asked").spec
@@ -141,13 +143,13 @@ def test_the_chat_worker_may_do_what_it_does(world: World, played: FakeSlack, se
         sweep(world, "chat_worker", chat_worker.run)
 
     assert spec.count == 1
-    # One answer each but for the two that began an operation.
+    # One response for each command, except the two that started an operation.
     assert len(played.posts("response_url")) == 5
     assert "states:StartExecution" in needed(world.calls["chat_worker"])
     check(world, "chat_worker")
 
 
-def test_the_api_may_do_what_chats_and_admins_ask(
+def test_the_policies_allow_the_chat_and_admin_calls_of_the_api(
     world: World, played: FakeSlack, subscriber: Subscriber, send: Send
 ) -> None:
     world.make_state_machine()

@@ -1,5 +1,4 @@
 import json
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -19,12 +18,12 @@ from chalicelib.store import deployments as store
 from chalicelib.store.idempotency import CLAIMED
 from chalicelib.store.table import get_item
 from chalicelib.store.tokens import Caller
+from infra.template import function_config
 from tests.support.builders import MOMENT, Clock, body_of
 from tests.support.gateway import Answered, Gateway
 from tests.support.project import ROOT
 
 KEY = {"Idempotency-Key": "one"}
-CONFIG = ROOT / ".chalice" / "config.json"
 ANSWER = Answer(202, {"id": "x"}, {"Location": "/x", "ETag": '"1"', "Retry-After": "5"})
 
 
@@ -192,9 +191,7 @@ def test_the_claim_of_a_function_that_died_ends(clock: Clock) -> None:
 
 
 def test_a_claim_outlives_the_function_that_made_it() -> None:
-    text = CONFIG.read_text()
-    timeouts = re.findall(r'"api_handler": \{[^}]*"lambda_timeout": (\d+)', text)
-    assert timeouts and all(int(seconds) < CLAIMED.total_seconds() for seconds in timeouts)
+    assert function_config(ROOT, "api_handler")["lambda_timeout"] < CLAIMED.total_seconds()
 
 
 def test_who_lost_the_claim_does_not_overwrite_the_answer(clock: Clock) -> None:

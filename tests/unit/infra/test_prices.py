@@ -16,7 +16,7 @@ from infra import prices
 from infra.prices import PriceNotFound
 
 REGION = "eu-central-1"
-# (SKU, usage type, operation, USD): what the command looks for, and what is like it.
+# (SKU, usage type, operation, USD): the prices that the command needs, and similar ones.
 LISTED = {
     "AmazonECS": [
         ("C1", "EUC1-Fargate-vCPU-Hours:perCPU", "", "0.0466000000"),
@@ -66,7 +66,7 @@ def path_of(offer: str) -> str:
 
 @pytest.fixture
 def served() -> dict[str, Any]:
-    """Path -> document of the price list's host."""
+    """The documents of the price list's host, by path."""
     found: dict[str, Any] = {}
     for offer in LISTED:
         entry = {"regionCode": REGION, "currentVersionUrl": path_of(offer)}
@@ -78,7 +78,7 @@ def served() -> dict[str, Any]:
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the table, for the command to write to."""
+    """A copy of the table that the command writes."""
     copied = tmp_path / "prices.json"
     copied.write_text(pricing.TABLE.read_text())
     monkeypatch.setattr(prices, "TABLE", copied)
@@ -97,7 +97,7 @@ def run(served: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *regions: str) 
     return prices.main()
 
 
-def test_each_price_is_found_among_those_that_are_like_it(served: dict[str, Any]) -> None:
+def test_each_price_is_found_among_similar_ones(served: dict[str, Any]) -> None:
     found = prices.prices(REGION, "2026-11", served.__getitem__)
     assert found == Prices(
         month="2026-11",
@@ -117,7 +117,7 @@ def test_the_first_regions_usage_types_have_no_prefix(served: dict[str, Any]) ->
     assert found.load_balancer_hour == 0.027
 
 
-def test_the_command_writes_the_region_and_leaves_the_others(
+def test_the_command_writes_the_region_and_keeps_the_others(
     served: dict[str, Any], table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = json.loads(table.read_text())
@@ -148,7 +148,7 @@ def _unserved(served: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("broken", [_drop, _ambiguous, _free, _unserved])
-def test_a_price_that_is_not_sure_changes_nothing(
+def test_an_ambiguous_price_changes_nothing(
     broken: Any, served: dict[str, Any], table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken(served)

@@ -1,4 +1,4 @@
-"""`python -m infra.secrets`: what a stack shares with Slack and with those who receive webhooks."""
+"""`python -m infra.secrets`: the secrets that a stack shares with Slack and webhook receivers."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ GIVEN = {
 
 @pytest.fixture(autouse=True)
 def stack(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack with the output that Slipway's have, and an environment that gives no secret."""
+    """A stack with Slipway's output, and an environment without secrets."""
     boto3.client("cloudformation").create_stack(StackName=STACK, TemplateBody=TEMPLATE)
     for name in GIVEN:
         monkeypatch.delenv(name, raising=False)
 
 
 class Terminal(io.StringIO):
-    """A standard input where somebody sits."""
+    """A standard input that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -50,14 +50,14 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """The command line with this standard input; (status, standard output, standard error)."""
+    """Runs the command line; returns (status, standard output, standard error)."""
 
     def run(*arguments: str, stdin: str | Terminal = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["infra.secrets", *arguments])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
         status = secrets.main()
-        told = capsys.readouterr()
-        return status, told.out, told.err
+        output = capsys.readouterr()
+        return status, output.out, output.err
 
     return run
 
@@ -83,7 +83,7 @@ def test_slack_s_secrets_come_from_lines(run: Any) -> None:
     assert not [value for value in GIVEN.values() if value in out + err]
 
 
-def test_they_are_encrypted(run: Any) -> None:
+def test_the_secrets_are_encrypted(run: Any) -> None:
     run("--stack", STACK, "slack", stdin=f"SLACK_BOT_TOKEN={TOKEN}")
     run("--stack", STACK, "webhooks")
 
@@ -121,7 +121,7 @@ def test_slack_s_secrets_are_asked_for_without_echo(
     assert kept() == {"slack-signing-secret": SIGNING}
 
 
-def test_one_that_is_set_again_replaces_and_leaves_the_others(run: Any) -> None:
+def test_setting_one_secret_again_keeps_the_others(run: Any) -> None:
     run("--stack", STACK, "slack", stdin=f"SLACK_BOT_TOKEN={TOKEN}\nSLACK_SIGNING_SECRET={SIGNING}")
 
     assert run("--stack", STACK, "slack", stdin="SLACK_BOT_TOKEN=xoxb-new")[0] == 0
@@ -144,7 +144,7 @@ def test_one_that_is_set_again_replaces_and_leaves_the_others(run: Any) -> None:
         ("SLACK_INCOMING_WEBHOOK", f"{INCOMING}?a=b"),
     ],
 )
-def test_one_of_another_form_is_refused_and_nothing_is_set(
+def test_a_secret_in_the_wrong_format_is_rejected_and_nothing_is_set(
     run: Any, variable: str, value: str
 ) -> None:
     lines = "".join(f"{name}={text}\n" for name, text in {**GIVEN, variable: value}.items())
@@ -158,7 +158,7 @@ def test_one_of_another_form_is_refused_and_nothing_is_set(
 
 
 @pytest.mark.parametrize("stdin", ["", "SLACK_BOT_TOKEN=", TOKEN, f"BOT_TOKEN={TOKEN}"])
-def test_input_that_gives_none_is_told_and_not_shown(run: Any, stdin: str) -> None:
+def test_input_without_a_secret_is_reported_but_not_shown(run: Any, stdin: str) -> None:
     status, _, err = run("--stack", STACK, "slack", stdin=stdin)
 
     assert status == 1
@@ -167,7 +167,7 @@ def test_input_that_gives_none_is_told_and_not_shown(run: Any, stdin: str) -> No
 
 
 def signed_with(header: str, text: str) -> bool:
-    """Whether a receiver that has this secret takes a webhook that all of the kept ones sign."""
+    """Return whether a receiver with the first secret accepts a webhook that all secrets sign."""
     moment = datetime.now(UTC)
     signatures = [Webhook(s).sign("msg_1", moment, text) for s in header.split()]
     headers = {
@@ -178,7 +178,7 @@ def signed_with(header: str, text: str) -> bool:
     return bool(Webhook(header.split()[0]).verify(text, headers))
 
 
-def test_the_webhook_secret_is_made_rotated_and_the_old_one_retired(run: Any) -> None:
+def test_the_webhook_secret_is_created_rotated_and_retired(run: Any) -> None:
     status, first, told = run("--stack", STACK, "webhooks")
     assert (status, first) == (0, f"{kept()['webhook-secrets']}\n")
     assert first.startswith("whsec_") and signed_with(first, '{"a": 1}')
@@ -193,7 +193,7 @@ def test_the_webhook_secret_is_made_rotated_and_the_old_one_retired(run: Any) ->
     assert kept()["webhook-secrets"] == second.strip()
 
 
-def test_a_third_secret_would_drop_one_that_receivers_have(run: Any) -> None:
+def test_a_third_webhook_secret_is_rejected(run: Any) -> None:
     for _ in range(2):
         run("--stack", STACK, "webhooks")
     before = kept()
@@ -215,7 +215,7 @@ def test_the_only_secret_cannot_be_retired(run: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["slack", "webhooks"])
-def test_no_secret_is_set_for_a_stack_that_is_not_there(run: Any, kind: str) -> None:
+def test_no_secret_is_set_for_a_missing_stack(run: Any, kind: str) -> None:
     status, _, err = run("--stack", "slipway-tset", kind, stdin=f"SLACK_BOT_TOKEN={TOKEN}")
 
     assert status == 1
@@ -223,7 +223,7 @@ def test_no_secret_is_set_for_a_stack_that_is_not_there(run: Any, kind: str) -> 
     assert boto3.client("ssm").describe_parameters()["Parameters"] == []
 
 
-def test_no_secret_is_set_for_a_stack_of_something_else(run: Any) -> None:
+def test_no_secret_is_set_for_a_stack_that_is_not_slipway(run: Any) -> None:
     boto3.client("cloudformation").create_stack(
         StackName="other", TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
     )
@@ -237,7 +237,7 @@ def test_no_secret_is_set_for_a_stack_of_something_else(run: Any) -> None:
     [("AWS_DEFAULT_REGION", "export AWS_DEFAULT_REGION="), ("AWS_", "export AWS_PROFILE=")],
 )
 @pytest.mark.parametrize("kind", ["slack", "webhooks"])
-def test_what_aws_was_not_told_is_said_with_how_to(
+def test_a_missing_region_or_credential_is_reported_with_the_fix(
     run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, missing: str, said: str
 ) -> None:
     for name in [name for name in os.environ if name.startswith(missing)]:
@@ -247,7 +247,7 @@ def test_what_aws_was_not_told_is_said_with_how_to(
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # Else it is a session of an earlier test, which has read both.
+    # Otherwise boto3 reuses the session of an earlier test, which has a region and credentials.
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
     status, out, err = run("--stack", STACK, kind, stdin=f"SLACK_BOT_TOKEN={TOKEN}")

@@ -13,6 +13,7 @@ from chalicelib.platform import aws
 from chalicelib.store import deployments as store
 from chalicelib.store import table, work
 from chalicelib.workflow import aws_errors
+from infra.template import resources
 from tests.support import aws_says
 from tests.support.builders import DIGEST, ID, IMAGE, MOMENT, deployment_of, failure_of
 from tests.support.project import ROOT
@@ -390,7 +391,7 @@ def test_events_are_of_one_deployment() -> None:
 def test_the_record_of_a_deleted_deployment_is_purged_by_the_table() -> None:
     store.create(deployment_of())
     delete_fully(ID)
-    template = json.loads((ROOT / "infra/resources.json").read_text())
+    template = resources(ROOT)
     properties = template["Resources"]["Table"]["Properties"]
     attribute = properties["TimeToLiveSpecification"]["AttributeName"]
     item = next(item for item in items() if item["sk"]["S"] == "RECORD")

@@ -1,7 +1,6 @@
 """What was asked for in Slack, done by the API's own code and told to a server that plays Slack."""
 
 import html
-import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from chalicelib.slack.inbox import Asked
 from chalicelib.store import deployments as store
 from chalicelib.store import table, work
 from chalicelib.workers import chat_worker
+from infra.template import function_config
 from tests.support import slack_request
 from tests.support.builders import REGISTRY, Clock, active, failed
 from tests.support.gateway import Gateway
@@ -487,10 +487,8 @@ def test_a_poisoned_request_of_which_slack_hears_nothing_ends_too(
 
 
 def test_the_lease_outlives_the_function() -> None:
-    stages = json.loads((ROOT / ".chalice/config.json").read_text())["stages"]
-    for stage in stages.values():
-        lives = stage["lambda_functions"]["chat_worker"]["lambda_timeout"]
-        assert timedelta(seconds=lives) < chat_worker.LEASE
+    timeout = function_config(ROOT, "chat_worker")["lambda_timeout"]
+    assert timedelta(seconds=timeout) < chat_worker.LEASE
 
 
 def status(deployment_id: str) -> Status:

@@ -22,6 +22,7 @@ from chalicelib.store import deployments as store
 from chalicelib.store import table, work
 from chalicelib.webhooks import deliveries, dispatch, subscriptions
 from chalicelib.workers import courier
+from infra.template import function_config
 from tests.support import aws_says
 from tests.support.builders import ID, deployment_of
 from tests.support.project import ROOT
@@ -316,16 +317,10 @@ def test_a_sweep_does_all_that_is_due(
 
 
 def test_its_lease_outlives_the_function() -> None:
-    stages = json.loads((courier_config()).read_text())["stages"].values()
-    timeouts = {stage["lambda_functions"]["courier"]["lambda_timeout"] for stage in stages}
-    assert max(timeouts) < LEASE_SECONDS
+    timeout = function_config(ROOT, "courier")["lambda_timeout"]
+    assert timeout < LEASE_SECONDS
     longest = courier.LAST_START + dispatch.LONGEST_CALL
-    assert longest < timedelta(seconds=min(timeouts))
-
-
-def courier_config() -> Any:
-
-    return ROOT / ".chalice" / "config.json"
+    assert longest < timedelta(seconds=timeout)
 
 
 # --- Slack ---------------------------------------------------------------------------------

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +25,7 @@ from chalicelib.resources import dns_record
 from chalicelib.store import deployments as store
 from chalicelib.workflow import step, steps, teardown
 from chalicelib.workflow.step import Outcome
+from infra.template import function_config
 from tests.support import aws_says
 from tests.support.builders import ID, MOMENT, Clock, deployment_of, rolling_back
 from tests.support.project import ROOT
@@ -237,10 +237,8 @@ def test_a_teardown_does_not_wait_for_a_dead_function(clock: Clock) -> None:
 
 
 def test_an_invocation_is_taken_for_dead_only_after_its_function_must_have_ended() -> None:
-    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
-    functions = config["stages"]["dev"]["lambda_functions"]
     for name in plan.Function:
-        assert step.INVOCATION_LIMIT.total_seconds() > functions[name]["lambda_timeout"]
+        assert step.INVOCATION_LIMIT.total_seconds() > function_config(ROOT, name)["lambda_timeout"]
 
 
 # --- what goes wrong -----------------------------------------------------------------------

@@ -1,11 +1,11 @@
 """`certificate_arn`, `domain` and `ingress_cidrs`: every rule, and the fix that it tells."""
 
-import json
 import re
 
 import pytest
 
 from chalicelib.domain.spec import certificate_reference, domain_name, ingress
+from infra.template import resources
 from tests.support.builders import ACCOUNT, CERTIFICATE, REGION
 from tests.workflow.machine import ROOT
 
@@ -108,7 +108,7 @@ def test_a_star_of_a_certificate_is_one_label(name: str, domain: str, verdict: b
     ],
 )
 def test_the_template_takes_host_names_with_a_star_first_alone(value: str, verdict: bool) -> None:
-    template = json.loads((ROOT / "infra/resources.json").read_text())
+    template = resources(ROOT)
     pattern = template["Parameters"]["AllowedDomains"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, value)) is verdict
 

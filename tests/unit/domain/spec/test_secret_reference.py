@@ -1,9 +1,9 @@
-import json
 import re
 
 import pytest
 
 from chalicelib.domain.spec.secret_reference import is_allowed, parse
+from infra.template import resources
 from local.deploy import ALLOWED_SECRETS
 from tests.support.builders import ACCOUNT, PARAMETER, REGION, SECRET
 from tests.support.project import ROOT
@@ -104,6 +104,6 @@ def test_an_allowed_secret_is_named_whole_or_by_its_beginning(
     ],
 )
 def test_the_template_takes_arns_with_a_star_at_the_end_alone(value: str, verdict: bool) -> None:
-    template = json.loads((ROOT / "infra/resources.json").read_text())
+    template = resources(ROOT)
     pattern = template["Parameters"]["AllowedSecrets"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, value)) is verdict

@@ -1,4 +1,4 @@
-"""What the proxy makes of tasks that are processes: with the agent, MiniStack and boto3."""
+"""Tasks that are processes, read through the proxy: with the agent, MiniStack and boto3."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def proxy(emulator: Emulator) -> Iterator[Proxy]:
 
 @pytest.fixture
 def service(proxy: Proxy, emulator: Emulator, agent: object) -> Iterator[Service]:
-    """A service that is made and looked at through the proxy, without tasks yet."""
+    """A service that is created and read through the proxy, without tasks."""
     made = Service(proxy.url)
     made.url = f"{emulator.url}/_alb/{made.name}"
     yield made
-    # Asked of MiniStack itself: through the proxy a target that is up stays one.
+    # Ask MiniStack directly, because through the proxy a running target remains a target.
     made.ecs.delete_service(cluster=made.name, service=made.name, force=True)
     wait_until(lambda: status(made) == "INACTIVE", SECONDS)
     made.ecs.delete_cluster(cluster=made.name)
 
 
 def described(service: Service) -> dict[str, Any]:
-    """The service as DescribeServices tells it."""
+    """Return the service as DescribeServices describes it."""
     answer = service.ecs.describe_services(cluster=service.name, services=[service.name])
     return dict(answer["services"][0])
 
@@ -61,7 +61,7 @@ def status(service: Service) -> str:
 
 
 def stopped(service: Service, count: int) -> list[dict[str, Any]]:
-    """The tasks that have stopped, once there are so many."""
+    """Wait for `count` stopped tasks and return them."""
 
     def seen() -> list[dict[str, Any]]:
         return [task for task in service.tasks("STOPPED") if task["lastStatus"] == "STOPPED"]
@@ -70,7 +70,9 @@ def stopped(service: Service, count: int) -> list[dict[str, Any]]:
     return seen()
 
 
-def test_a_task_that_exits_says_so_as_on_aws_and_trips_the_breaker(service: Service) -> None:
+def test_a_task_that_exits_is_reported_as_on_aws_and_trips_the_circuit_breaker(
+    service: Service,
+) -> None:
     definition = service.register_task_definition(command=CRASH)
     service.create(definition)
     task = stopped(service, 3)[0]
@@ -83,11 +85,11 @@ def test_a_task_that_exits_says_so_as_on_aws_and_trips_the_breaker(service: Serv
     service.update(
         deploymentConfiguration={"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
     )
-    # The third of them trips it, and the agent starts a task again more slowly each time.
+    # The third failure trips the circuit breaker. The agent restarts a task with a growing delay.
     wait_until(lambda: described(service)["deployments"][0]["rolloutState"] == "FAILED", SECONDS)
 
 
-def test_a_task_that_does_not_pass_its_health_check_is_a_target_all_the_same(
+def test_a_task_that_fails_its_health_check_is_a_target_nevertheless(
     service: Service,
 ) -> None:
     service.elbv2.modify_target_group(
@@ -105,7 +107,7 @@ def test_a_task_that_does_not_pass_its_health_check_is_a_target_all_the_same(
     assert address.startswith("127.")
 
 
-def test_a_deleted_service_drains_as_long_as_a_process_is_there(service: Service) -> None:
+def test_a_deleted_service_drains_until_its_processes_have_ended(service: Service) -> None:
     code = f"{STUBBORN}{SERVE}.serve_forever()"
     service.create(service.register_task_definition(command=["python", "-c", code]))
     wait_until(lambda: described(service)["runningCount"] == 1, SECONDS)
@@ -120,7 +122,7 @@ def test_a_deleted_service_drains_as_long_as_a_process_is_there(service: Service
     assert [task["lastStatus"] for task in service.tasks("STOPPED")] == ["STOPPED"]
 
 
-def test_in_a_rollout_the_old_task_runs_until_the_new_one_serves(service: Service) -> None:
+def test_in_a_rollout_the_old_task_runs_until_the_new_task_serves(service: Service) -> None:
     old = service.register_task_definition()
     service.create(old)
     service.wait_for_targets(1)
