@@ -155,7 +155,7 @@ def test_a_create_that_was_overtaken_is_written_once_where_there_is_room(
 
 def test_each_owner_has_its_own() -> None:
     made(3)
-    with pytest.raises(QuotaExceeded, match="3 deployments: 3 used, 1 more"):
+    with pytest.raises(QuotaExceeded, match=r"3 deployments \(3 used, 1 more requested\)"):
         store.create(deployment_of())
     store.create(deployment_of(owner="team-b"))
 
@@ -196,7 +196,7 @@ def test_a_rollback_asks_as_well() -> None:
     store.update("da-abcdef", scaled(1))
     store.update("da-abcdef", lambda deployment: deployment.activate(MOMENT, 0.04))
     store.create(deployment_of(count=2))
-    with pytest.raises(QuotaExceeded, match="6 tasks: 3 used, 4 more"):
+    with pytest.raises(QuotaExceeded, match=r"6 tasks \(3 used, 4 more requested\)"):
         store.update("da-abcdef", lambda deployment: deployment.roll_back(MOMENT))
 
 

@@ -200,7 +200,7 @@ def test_a_token_that_is_written_meanwhile_is_revoked_by_asking_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(client, "transact_write_items", conflict)
-        with pytest.raises(Retryable, match="not revoked yet"):
+        with pytest.raises(Retryable, match="is not revoked, because it is being written"):
             tokens.revoke(token_id)
     tokens.revoke(token_id)
 
