@@ -131,9 +131,9 @@ def _deliver(claim: work.Claim) -> bool:
 
 
 def _tell(claim: work.Claim) -> None:
-    from chalicelib.slack import messages
+    from chalicelib.slack import notifier
 
-    messages.tell(claim)
+    notifier.notify(claim)
 
 
 def _messages_of(events: list[Key]) -> list[Key]:

@@ -101,7 +101,7 @@ def test_one_that_runs_shows_its_progress_its_steps_and_who_asked() -> None:
     assert "✓ *Image and checks*\n▸ *Load balancer*" in told
     assert "✓ security groups  ▸ load balancer _(provisioning)_" in told
     assert "· Service\n· First answer\n· Finish" in told
-    assert f"asked for by <@{USER}>" in told
+    assert f"requested by <@{USER}>" in told
     assert f"`{ID}`" in told
     assert "`recommend:1`" in told
 
@@ -111,11 +111,11 @@ def test_a_good_end_shows_url_prediction_price_and_expiry() -> None:
     told = said(message)
     assert message.text == "Deployed recommender"
     assert f"*<{URL}>*" in told
-    assert "`GET /?uid=20` answered 200 in 12 ms:" in told
+    assert "`GET /?uid=20` returned 200 in 12 ms:" in told
     assert '```\n{"titles": ["Heat"]}\n```' in told
     assert "$0.0400/h" in told
     assert re.search(
-        r"until <!date\^\d+\^\{date_short_pretty\} \{time\}\|2026-11-24 17:30 UTC>", told
+        r"expires <!date\^\d+\^\{date_short_pretty\} \{time\}\|2026-11-24 17:30 UTC>", told
     )
     assert buttons(message) == []
 
@@ -131,19 +131,21 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     assert "line 9\n" not in told
     status = said(blocks.reply(replied(verb="status", deployment=shown(deployment))))
     for each in (told, status):
-        assert "`/slipway retry recommender` tries the very same again." in each
-        assert "For another image or setting: `/slipway delete recommender`, then" in each
+        assert (
+            "To try again with the same image and settings: `/slipway retry recommender`." in each
+        )
+        assert "To change them: `/slipway delete recommender`, then deploy again." in each
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
 
 def test_a_hint_says_that_the_log_lines_are_below_wherever_they_are_shown() -> None:
     for deployment in (failed(), tearing_down_failed_create()):
         assert deployment.failure
-        deployment.failure.hint = f"The last log lines are {IN_EVIDENCE}; run it."
+        deployment.failure.hint = f"Read the last log lines {IN_EVIDENCE}. Run it."
         deployment.failure.evidence = {"log_lines": ["the last words"]}
         status = blocks.reply(replied(verb="status", deployment=shown(deployment)))
         for told in (said(of(deployment)), said(status)):
-            assert "The last log lines are below; run it." in told
+            assert "Read the last log lines below. Run it." in told
             assert told.index("below") < told.index("the last words")
 
 
@@ -168,13 +170,13 @@ def test_a_failure_is_told_while_it_is_cleaned_up_without_a_button() -> None:
 def test_a_rollback_never_reads_as_a_success() -> None:
     deployment = rolling_back(MOMENT)
     deployment.url = URL
-    assert of(deployment).text.startswith("Update failed: recommender, going back")
+    assert of(deployment).text.startswith("Update failed: recommender, rolling back")
     assert "· Back: Service" in said(of(deployment))
     deployment.activate(MOMENT, 0.04)
     message = of(deployment)
     assert message.text == "Update failed: recommender, rolled back"
     assert "it is not there" in said(message)
-    assert f"The version before serves: <{URL}>" in said(message)
+    assert f"The previous version serves at <{URL}>" in said(message)
     assert buttons(message) == []
 
 
@@ -188,7 +190,7 @@ def test_a_delete_ends_with_its_receipt() -> None:
     deployment.end_torn_down(MOMENT)
     told = said(of(deployment))
     assert "Deleted recommender" in told
-    assert "*4 resources verified gone.* It cost $0.00." in told
+    assert "*4 resources verified gone.* Total cost: $0.00." in told
     assert "load balancer, 2 security groups, cluster" in told
 
 
@@ -197,7 +199,7 @@ def test_a_delete_that_failed_names_what_is_left_and_can_be_retried() -> None:
     left = [Leftover(kind="security_group", name=f"sg-{n}", reason="in use") for n in range(9)]
     deployment.leftovers = left
     message = of(deployment)
-    assert "*9 resources left:*\n• `sg-0` (security group): in use" in said(message)
+    assert "*9 resources not deleted:*\n• `sg-0` (security group): in use" in said(message)
     assert "… and 3 more" in said(message)
     assert buttons(message) == [("retry", ID, "primary")]
 
@@ -205,7 +207,9 @@ def test_a_delete_that_failed_names_what_is_left_and_can_be_retried() -> None:
 def test_a_paused_one_says_what_its_url_does() -> None:
     deployment = in_status(Status.PAUSED)
     deployment.url = URL
-    assert f"No task runs; <{URL}> answers that it is paused" in said(of(deployment))
+    assert f"No tasks run. <{URL}> returns 503 with code `PAUSED` until you resume" in said(
+        of(deployment)
+    )
 
 
 def test_a_superseded_one_says_by_what() -> None:
@@ -259,10 +263,10 @@ def test_the_bar_is_full_at_a_hundred_only(percent: int, full: int) -> None:
 def test_a_delete_is_asked_back_with_what_goes_with_it() -> None:
     message = blocks.confirm_delete(shown(served()))
     assert message.text == "Delete recommender?"
-    assert f"<{URL}> answers no more then. It costs $0.0400 an hour" in said(message)
+    assert f"<{URL}> will stop working. Cost: $0.0400 per hour, $0.00 so far." in said(message)
     assert buttons(message) == [("delete", ID, "danger"), ("cancel", ID, None)]
     nothing = said(blocks.confirm_delete(shown(failed())))
-    assert "*Delete recommender?* It has cost $0.00 so far." in nothing
+    assert "*Delete recommender?* Cost: $0.00 so far." in nothing
 
 
 def test_one_that_expires_says_when_and_how_to_keep_it() -> None:

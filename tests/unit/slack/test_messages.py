@@ -19,7 +19,7 @@ from chalicelib.domain.parts import Leftover
 from chalicelib.platform import aws, shared_secrets
 from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.settings import settings
-from chalicelib.slack import messages, tell
+from chalicelib.slack import messages, notifier
 from chalicelib.store import deployments as store
 from chalicelib.store import table, work
 from tests.support.builders import ID, MOMENT, OWNER, Clock, deployment_of, failure_of
@@ -48,7 +48,7 @@ class Courier:
         for key in keys:
             claim = work.claim(*key, LEASE)
             if claim:
-                messages.tell(claim)
+                notifier.notify(claim)
 
     def sweeps_for(self, **duration: float) -> None:
         """A sweep each minute."""
@@ -73,7 +73,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def courier(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Courier:
     courier = Courier(clock)
-    monkeypatch.setattr(tell, "sleep", courier.nap)
+    monkeypatch.setattr(notifier, "sleep", courier.nap)
     return courier
 
 
@@ -244,7 +244,7 @@ def test_what_happened_during_the_gap_is_told_with_it(
         clock.advance(seconds=seconds)
         activate(clock)
 
-    monkeypatch.setattr(tell, "sleep", nap)
+    monkeypatch.setattr(notifier, "sleep", nap)
     courier.woken()
     assert standing(slack) == ["Deployed recommender"]
 
@@ -317,7 +317,7 @@ def test_two_couriers_at_once_leave_one_message(
     assert slow
     clock.advance(seconds=71)
     courier.sweep()  # another took it up, and has posted
-    messages.tell(slow)
+    notifier.notify(slow)
     assert len(slack.posts("chat.postMessage")) == 2
     assert len(slack.messages) == 1
     activate(clock)
@@ -456,7 +456,7 @@ def test_it_is_given_up_an_hour_after_the_end(
     assert "worker" in only_item()
     courier.sweeps_for(minutes=8)
     assert "worker" not in only_item()
-    assert "not told in time" in caplog.text
+    assert "Slack message is too late" in caplog.text
     told = len(slack.calls)
     courier.woken()
     courier.sweeps_for(minutes=10)
@@ -483,7 +483,7 @@ def test_a_bot_that_may_not_post_falls_back_to_start_and_end(
     told = [header(body) for body in slack.posts("response_url")]
     assert told == ["Deploying recommender", "Deployed recommender"]
     assert len([call for call in slack.calls if call.error == "not_in_channel"]) == 1
-    assert f"Slack refuses by bot for {PRIVATE_CHANNEL}: not_in_channel" in caplog.messages
+    assert f"Slack rejected a call (bot, {PRIVATE_CHANNEL}): not_in_channel" in caplog.messages
 
 
 @pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message", "token_revoked"])
@@ -579,7 +579,7 @@ def test_before_a_response_url_ends_it_gets_the_last_word(
     courier.sweeps_for(minutes=29)
     told = slack.posts("response_url")
     assert len(told) == 2
-    assert "Slack takes no more of it here" in said(told[-1])
+    assert "Slack accepts no more updates of this message." in said(told[-1])
     courier.sweeps_for(minutes=10)
     assert len(slack.calls) == 2
 
@@ -681,7 +681,7 @@ def test_an_item_that_is_written_by_another_just_then_keeps_who_asked(
     claim = work.claim(*key, LEASE)
     assert claim
     announce(clock, response_url=slack.response_url())
-    messages.tell(claim)  # as it read the item, without who asked
+    notifier.notify(claim)  # as it read the item, without who asked
     assert only_item()["asked_by"] == USER
     clock.advance(seconds=3)
     courier.woken()
@@ -725,7 +725,7 @@ def test_a_message_that_cannot_be_made_is_given_up_after_some_tries(
     courier.sweeps_for(minutes=60)
     assert "worker" not in only_item()
     faults = [each for each in caplog.records if each.levelname == "ERROR"]
-    assert len(faults) == tell.MOST_FAULTS
+    assert len(faults) == notifier.MOST_FAULTS
     assert not slack.calls
 
 
@@ -741,11 +741,11 @@ def test_one_that_aws_hinders_is_not(
     [key] = messages.keys_for({ID})
     with monkeypatch.context() as patched:
         patched.setattr("chalicelib.store.deployments.get", throttled)
-        for _ in range(tell.MOST_FAULTS + 1):
+        for _ in range(notifier.MOST_FAULTS + 1):
             claim = work.claim(*key, LEASE)
             assert claim
             with pytest.raises(errors.Throttled):
-                messages.tell(claim)
+                notifier.notify(claim)
             clock.advance(seconds=71)
     courier.sweep()
     assert standing(slack) == ["Deploying recommender"]
@@ -793,7 +793,9 @@ def test_one_that_could_not_be_started_does_not_stand_there_as_running(
     store.discard(made)  # as the API does where Step Functions starts no execution
     courier.sweeps_for(minutes=1)
     assert standing(slack) == ["Deploying recommender: cancelled"]
-    assert "it could not be started" in said(next(iter(slack.messages.values())))
+    assert "The operation did not start because AWS was not available." in said(
+        next(iter(slack.messages.values()))
+    )
     assert "worker" not in only_item()
 
 

@@ -119,7 +119,7 @@ def test_all_others_are_tried_again(subscriber: Subscriber, status: int) -> None
     begin(subscriber)
     delivery = only()
     assert delivery.status == "pending"
-    assert (delivery.tries[0].status, delivery.tries[0].error) == (status, f"answered {status}")
+    assert (delivery.tries[0].status, delivery.tries[0].error) == (status, f"returned {status}")
     assert delivery.next_try_at
 
 
@@ -128,7 +128,7 @@ def test_a_redirect_is_not_followed(subscriber: Subscriber, status: int) -> None
     subscriber.says(status, Location=subscriber.url("/elsewhere"))
     begin(subscriber)
     assert subscriber.paths == ["/hooks"]
-    assert only().tries[0].error == f"answered {status}: redirects are not followed"
+    assert only().tries[0].error == f"returned {status}; redirects are not followed"
 
 
 def test_a_redirect_is_not_even_read(subscriber: Subscriber) -> None:
@@ -137,14 +137,14 @@ def test_a_redirect_is_not_even_read(subscriber: Subscriber) -> None:
     with subscribers.Endless(head=head) as endless:
         begin(subscriber, callback_url=f"http://127.0.0.1:{endless.port}/")
         assert endless.left.wait(10)
-    assert only().tries[0].error == "answered 302: redirects are not followed"
+    assert only().tries[0].error == "returned 302; redirects are not followed"
 
 
 @pytest.mark.parametrize("where", ["http://[::1", "http://a:99999999/", "\xff\xfe", "//", ""])
 def test_a_redirect_to_what_is_no_url_is_a_try_in_vain(subscriber: Subscriber, where: str) -> None:
     subscriber.says(302, Location=where)
     begin(subscriber)
-    assert only().tries[0].error == "answered 302: redirects are not followed"
+    assert only().tries[0].error == "returned 302; redirects are not followed"
 
 
 def test_whatever_a_call_raises_is_a_try_in_vain(
@@ -157,7 +157,7 @@ def test_whatever_a_call_raises_is_a_try_in_vain(
 
     monkeypatch.setattr(requests.Session, "post", broken)
     begin(subscriber)
-    assert only().tries[0].error == "no answer: ValueError"
+    assert only().tries[0].error == "no response: ValueError"
 
 
 def test_410_ends_it(subscriber: Subscriber) -> None:
@@ -172,7 +172,7 @@ def test_410_disables_a_subscription(subscriber: Subscriber) -> None:
     subscriber.says(410)
     begin(subscriber, callback_url=None)
     [subscription] = subscriptions.list_all()
-    assert (subscription.id, subscription.disabled_reason) == (made.id, "answered 410 Gone")
+    assert (subscription.id, subscription.disabled_reason) == (made.id, "returned 410 Gone")
     assert only().status == "failed"
     store.update(ID, lambda deployment: deployment.activate(clock.now(), 0.04))
     wake()
@@ -215,7 +215,7 @@ def test_retry_after_is_honoured(
 
 def test_nobody_there_is_tried_again(subscriber: Subscriber) -> None:
     begin(subscriber, callback_url="http://127.0.0.1:1/hooks")
-    assert only().tries[0].error == "no answer: ConnectionError"
+    assert only().tries[0].error == "no response: ConnectionError"
     assert only().status == "pending"
 
 
@@ -226,7 +226,7 @@ def test_no_answer_in_time_is_tried_again(
     subscriber.answer = lambda received: None
     begin(subscriber)
     assert len(subscriber.received) == 1
-    assert str(only().tries[0].error).startswith("no answer within")
+    assert str(only().tries[0].error).startswith("no response within")
     assert only().status == "pending"
 
 
@@ -237,7 +237,7 @@ def test_an_answer_without_an_end_is_not_read_on(
     with subscribers.Endless() as endless:
         begin(subscriber, callback_url=f"http://127.0.0.1:{endless.port}/")
         assert endless.left.wait(10)
-    assert str(only().tries[0].error).startswith("no answer within")
+    assert str(only().tries[0].error).startswith("no response within")
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
@@ -250,7 +250,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     with subscribers.listening(*files) as secured:
         begin(subscriber, callback_url=secured.url().replace("http", "https"))
         assert secured.received == []
-    assert only().tries[0].error == "no answer: SSLError"
+    assert only().tries[0].error == "no response: SSLError"
 
 
 def test_an_address_that_has_become_private_fails_the_try_alone(

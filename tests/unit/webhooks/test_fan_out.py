@@ -54,7 +54,7 @@ def test_only_those_who_want_the_type_are_told() -> None:
         "https://b.example.com/", ("deployment.created", "deployment.failed")
     )
     disabled = subscriptions.create("https://c.example.com/", TYPES)
-    subscriptions.disable(disabled.id, "answered 410 Gone")
+    subscriptions.disable(disabled.id, "returned 410 Gone")
     fan_out(claimed())
     assert [each.subscription_id for each in made()] == [wanted.id]
 

@@ -5,14 +5,14 @@ import pytest
 
 from chalicelib.platform.settings import settings
 from chalicelib.webhooks import retry_schedule
-from chalicelib.webhooks.retry_schedule import DAY, GAPS, JITTER, next_try, retry_after
+from chalicelib.webhooks.retry_schedule import GAPS, JITTER, LONGEST, next_try, retry_after
 from tests.support.builders import MOMENT
 
 
 def test_the_gaps_grow_and_fill_a_day() -> None:
     assert list(GAPS) == sorted(GAPS)
     assert timedelta(hours=23) < sum(GAPS, timedelta()) < timedelta(hours=25)
-    assert sum(GAPS, timedelta()) * (1 + JITTER) < DAY
+    assert sum(GAPS, timedelta()) * (1 + JITTER) < LONGEST
 
 
 def test_a_gap_is_never_shorter_than_the_schedule_has_it_nor_much_longer() -> None:
@@ -31,15 +31,15 @@ def test_after_the_last_gap_there_is_no_try() -> None:
 
 
 def test_after_the_day_there_is_no_try() -> None:
-    assert next_try(2, MOMENT, MOMENT + DAY) is None
-    late = next_try(2, MOMENT, MOMENT + DAY - timedelta(seconds=1))
-    assert late == MOMENT + DAY
+    assert next_try(2, MOMENT, MOMENT + LONGEST) is None
+    late = next_try(2, MOMENT, MOMENT + LONGEST - timedelta(seconds=1))
+    assert late == MOMENT + LONGEST
 
 
 def test_who_asks_for_a_later_time_gets_it_within_the_day() -> None:
     wanted = MOMENT + timedelta(hours=3)
     assert next_try(1, MOMENT, MOMENT, wanted) == wanted
-    assert next_try(1, MOMENT, MOMENT, MOMENT + timedelta(days=9)) == MOMENT + DAY
+    assert next_try(1, MOMENT, MOMENT, MOMENT + timedelta(days=9)) == MOMENT + LONGEST
 
 
 def test_who_asks_for_an_earlier_time_does_not_get_it() -> None:
