@@ -1,4 +1,4 @@
-"""Messages as Block Kit: what they say, and that no deployment makes one that Slack refuses."""
+"""Messages as Block Kit: what they say, and that Slack accepts those of every deployment."""
 
 import json
 import re
@@ -57,12 +57,12 @@ def of(deployment: Deployment | dict[str, Any], seconds: int = 75, **more: Any) 
 
 
 def texts(message: Message) -> list[str]:
-    """Every text of the message, as Slack gets it."""
+    """Every text of the message, as sent to Slack."""
     return re.findall(r'"text": "((?:[^"\\]|\\.)*)"', json.dumps(message.blocks))
 
 
 def said(message: Message) -> str:
-    """All that it says, as people read it."""
+    """All texts of the message, as people read them."""
     return "\n".join(json.loads(f'"{text}"') for text in texts(message))
 
 
@@ -87,7 +87,7 @@ def buttons(message: Message) -> list[tuple[str, str, str | None]]:
 # --- an operation ------------------------------------------------------------------------------
 
 
-def test_one_that_runs_shows_its_progress_its_steps_and_who_asked() -> None:
+def test_a_running_operation_shows_progress_steps_and_user() -> None:
     deployment = deployment_of()
     for name in CONVERGE_STEPS[:4]:
         deployment.finish_step(name, MOMENT)
@@ -106,7 +106,7 @@ def test_one_that_runs_shows_its_progress_its_steps_and_who_asked() -> None:
     assert "`recommend:1`" in told
 
 
-def test_a_good_end_shows_url_prediction_price_and_expiry() -> None:
+def test_a_success_shows_url_prediction_price_and_expiry() -> None:
     message = of(served())
     told = said(message)
     assert message.text == "Deployed recommender"
@@ -138,7 +138,7 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
 
-def test_a_hint_says_that_the_log_lines_are_below_wherever_they_are_shown() -> None:
+def test_a_hint_says_below_if_the_log_lines_follow() -> None:
     for deployment in (failed(), tearing_down_failed_create()):
         assert deployment.failure
         deployment.failure.hint = f"Read the last log lines {IN_EVIDENCE}. Run it."
@@ -156,7 +156,7 @@ def test_a_sample_that_is_cut_says_so() -> None:
     assert "ä…\n```" in said(of(deployment))
 
 
-def test_a_failure_is_told_while_it_is_cleaned_up_without_a_button() -> None:
+def test_a_failure_without_a_button_during_the_cleanup() -> None:
     message = of(tearing_down_failed_create())
     assert message.text == "Deploy failed: recommender, cleaning up: 53 % of all steps"
     assert "*53 %* of all steps  1 min" in said(message)
@@ -167,7 +167,7 @@ def test_a_failure_is_told_while_it_is_cleaned_up_without_a_button() -> None:
     assert buttons(message) == []
 
 
-def test_a_rollback_never_reads_as_a_success() -> None:
+def test_a_rollback_does_not_look_like_a_success() -> None:
     deployment = rolling_back(MOMENT)
     deployment.url = URL
     assert of(deployment).text.startswith("Update failed: recommender, rolling back")
@@ -194,7 +194,7 @@ def test_a_delete_ends_with_its_receipt() -> None:
     assert "load balancer, 2 security groups, cluster" in told
 
 
-def test_a_delete_that_failed_names_what_is_left_and_can_be_retried() -> None:
+def test_a_failed_delete_lists_its_leftovers_and_can_be_retried() -> None:
     deployment = in_status(Status.DELETE_FAILED)
     left = [Leftover(kind="security_group", name=f"sg-{n}", reason="in use") for n in range(9)]
     deployment.leftovers = left
@@ -204,7 +204,7 @@ def test_a_delete_that_failed_names_what_is_left_and_can_be_retried() -> None:
     assert buttons(message) == [("retry", ID, "primary")]
 
 
-def test_a_paused_one_says_what_its_url_does() -> None:
+def test_a_pause_says_what_the_url_returns() -> None:
     deployment = in_status(Status.PAUSED)
     deployment.url = URL
     assert f"No tasks run. <{URL}> returns 503 with code `PAUSED` until you resume" in said(
@@ -212,7 +212,7 @@ def test_a_paused_one_says_what_its_url_does() -> None:
     )
 
 
-def test_a_superseded_one_says_by_what() -> None:
+def test_a_superseded_operation_names_the_newer_one() -> None:
     message = of(deployment_of(), superseded_by="delete")
     assert message.text == "Deploying recommender (superseded by delete)"
 
@@ -225,7 +225,7 @@ def test_steps_of_a_newer_version_are_shown_too() -> None:
     assert "▸ *Others*  ▸ polish" in said(of(document))
 
 
-def test_many_steps_that_all_wait_at_once_fit() -> None:
+def test_many_waiting_steps_fit() -> None:
     document = shown(deployment_of())
     document["operation"]["steps"] = [
         {"name": f"{name}_{n}", "status": "running", "message": "&" * 500}
@@ -260,7 +260,7 @@ def test_the_bar_is_full_at_a_hundred_only(percent: int, full: int) -> None:
 # --- the others --------------------------------------------------------------------------------
 
 
-def test_a_delete_is_asked_back_with_what_goes_with_it() -> None:
+def test_the_question_before_a_delete_shows_url_and_cost() -> None:
     message = blocks.confirm_delete(shown(served()))
     assert message.text == "Delete recommender?"
     assert f"<{URL}> will stop working. Cost: $0.0400 per hour, $0.00 so far." in said(message)
@@ -269,7 +269,7 @@ def test_a_delete_is_asked_back_with_what_goes_with_it() -> None:
     assert "*Delete recommender?* Cost: $0.00 so far." in nothing
 
 
-def test_one_that_expires_says_when_and_how_to_keep_it() -> None:
+def test_a_notice_of_an_expiry_says_when_and_how_to_keep_it() -> None:
     told = said(blocks.expiring(shown(served())))
     assert "recommender expires soon" in told
     assert "`/slipway extend recommender 8h`" in told
@@ -283,7 +283,7 @@ def test_a_status_shows_one_deployment() -> None:
     assert "*0 %*  Deploying recommender" in running
 
 
-def test_a_list_has_a_line_each() -> None:
+def test_a_list_has_a_line_for_each_deployment() -> None:
     some = [shown(served()), shown(failed()), shown(in_status(Status.PAUSED))]
     message = blocks.reply(replied(verb="list", deployments=some))
     assert message.text == "3 deployments"
@@ -297,7 +297,7 @@ def test_a_list_of_hundreds_stays_within_the_limits() -> None:
 
 
 @pytest.mark.parametrize("deployments", [[], None])
-def test_an_empty_list_says_the_text(deployments: list[dict[str, Any]] | None) -> None:
+def test_an_empty_list_shows_the_text(deployments: list[dict[str, Any]] | None) -> None:
     empty = replied(text="No deployments.", verb="list", deployments=deployments)
     assert said(blocks.reply(empty)) == "No deployments."
 
@@ -321,14 +321,14 @@ def test_one_endless_line_is_cut() -> None:
     assert "…\n```" in said(message)
 
 
-def test_a_refusal_is_its_text() -> None:
+def test_a_refusal_shows_its_text() -> None:
     reply = replied(
         text="No deployment <x>.", verb="status", refused=True, deployment=shown(failed())
     )
     assert said(blocks.reply(reply)) == "No deployment &lt;x&gt;."
 
 
-def test_a_long_text_is_told_in_whole_lines() -> None:
+def test_a_long_text_is_split_between_lines() -> None:
     text = "\n".join(f"{n} {'y' * 90}" for n in range(60))
     message = blocks.reply(replied(text=text))
     assert len(message.blocks) == 2
@@ -339,7 +339,7 @@ def test_a_long_text_is_told_in_whole_lines() -> None:
 
 
 def hostile() -> dict[str, Any]:
-    """A deployment whose every text from outside is hostile."""
+    """A deployment in which every text from outside is hostile."""
     deployment = served()
     deployment.image.reference = HOSTILE
     deployment.failure = Failure(
@@ -383,7 +383,7 @@ def test_a_url_that_could_leave_its_link_is_text() -> None:
         assert not mrkdwn.link(url).startswith("<")
 
 
-def test_a_cut_never_halves_an_entity() -> None:
+def test_a_cut_never_splits_an_entity() -> None:
     for most in range(1, 40):
         cut = mrkdwn.escaped("&<>" * 10, most)
         assert len(cut) <= most
@@ -407,7 +407,7 @@ NUMBER = st.integers(0, 10**6)
 
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """A deployment as the API may show it, with any text where text is from outside."""
+    """A document of the API, with arbitrary texts from outside."""
     document = shown(active(ttl="8h"))
     some = st.lists(
         st.fixed_dictionaries({"kind": TEXT, "name": TEXT, "reason": TEXT}), max_size=60
@@ -450,7 +450,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def check(message: Message) -> None:
-    """Slack would take it."""
+    """Slack would accept the message."""
     assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
     json.dumps(message.blocks, ensure_ascii=False).encode()
     for text in texts(message):
@@ -488,7 +488,7 @@ def test_any_text_and_any_log_give_valid_messages(text: str, logged: list[str]) 
     check(blocks.reply(replied(text=text, verb="logs", lines=lines)))
 
 
-def test_what_is_the_same_apart_from_the_time_is_told_apart_from_what_is_not() -> None:
+def test_the_content_does_not_depend_on_the_time() -> None:
     deployment = deployment_of()
     before = blocks.content(shown(deployment), USER)
     assert before == blocks.content(resource.render(deployment, MOMENT + timedelta(hours=1)), USER)
