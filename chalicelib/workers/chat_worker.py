@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.errors import AwsUnavailable, Retryable, Throttled
-from chalicelib.platform import aws, clock
+from chalicelib.platform import aws, backoff, clock
 from chalicelib.platform.observability import logger
 from chalicelib.slack import inbox, owners
 from chalicelib.slack.inbox import Asked
@@ -236,8 +236,8 @@ def _say_so(claim: work.Claim, words: str) -> None:
 def _gap(attempts: int, error: Exception) -> timedelta:
     """How long to wait: as Slack says, else twice as long each time."""
     asked_for = getattr(error, "retry_after", None)
-    grown = min(FIRST_GAP * 2 ** (attempts - 1), LONGEST_GAP)
-    return max(grown, asked_for) if isinstance(asked_for, timedelta) else grown
+    gap = backoff.gap(attempts, FIRST_GAP, LONGEST_GAP)
+    return max(gap, asked_for) if isinstance(asked_for, timedelta) else gap
 
 
 def _is_of_slack(error: Exception) -> bool:
