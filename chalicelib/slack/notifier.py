@@ -87,39 +87,49 @@ def _notify(claim: work.Claim) -> None:
 
 
 def _send(claim: work.Claim, subject: Subject, moment: datetime) -> None:
-    """Sends the message by the first open route that Slack accepts."""
+    """Sends the message by the first route that Slack accepts."""
     barred = list(claim.item.get("barred", []))
     for route in _routes(claim, moment):
         if route in barred:
             continue
-        is_last_post = _is_last_post(claim, route, moment)
-        if not _is_due(claim, subject, route, moment) and not is_last_post:
-            return _check_later(claim, moment, barred=barred or None)
-        posts = {"posts": _posts(claim) + 1} if route == RESPONSE_URL else {}
-        try:
-            is_ours = _call(claim, route, _last_post(subject) if is_last_post else subject.message)
-        except client.Rejected as error:
-            channel = claim.sk.rpartition("#")[2]
-            logger.warning(
-                f"Slack rejected a call ({route}, {channel}): {error.code}",
-                extra={"sk": claim.sk, "way": route, "why": error.code},
-            )
-            if error.code == client.MESSAGE_GONE and route == BOT:
-                _finish(claim)
-                return None
-            barred.append(route)
-            continue
-        except client.Throttled as error:
-            at = moment + error.retry_after
-            work.again(claim, at, not_before=rfc3339(at), barred=barred or None, **posts)
-            return None
-        except client.Unreachable as error:
-            logger.warning("Slack is unreachable", extra={"sk": claim.sk, "why": str(error)})
-            return _retry(claim, moment, barred=barred or None, **posts)
+        if _send_by(route, claim, subject, moment, barred):
+            return
+        barred.append(route)
+    _without_route(claim, subject, moment, barred)
+
+
+def _send_by(
+    route: str, claim: work.Claim, subject: Subject, moment: datetime, barred: list[str]
+) -> bool:
+    """Sends the message by one route, and records the result. False if Slack closes the route."""
+    change: dict[str, Any] = {"barred": barred or None}
+    is_last_post = _is_last_post(claim, route, moment)
+    if not _is_due(claim, subject, route, moment) and not is_last_post:
+        _check_later(claim, moment, **change)
+        return True
+    if route == RESPONSE_URL:
+        change["posts"] = _posts(claim) + 1
+    try:
+        is_ours = _call(claim, route, _last_post(subject) if is_last_post else subject.message)
+    except client.Rejected as error:
+        channel = claim.sk.rpartition("#")[2]
+        logger.warning(
+            f"Slack rejected a call ({route}, {channel}): {error.code}",
+            extra={"sk": claim.sk, "way": route, "why": error.code},
+        )
+        if error.code != client.MESSAGE_GONE or route != BOT:
+            return False
+        _finish(claim)
+    except client.Throttled as error:
+        at = moment + error.retry_after
+        work.again(claim, at, not_before=rfc3339(at), **change)
+    except client.Unreachable as error:
+        logger.warning("Slack is unreachable", extra={"sk": claim.sk, "why": str(error)})
+        _retry(claim, moment, **change)
+    else:
         if is_ours:
-            _record_sent(claim, subject, moment, is_last_post, barred=barred or None, **posts)
-        return None
-    return _without_route(claim, subject, moment, barred)
+            _record_sent(claim, subject, moment, is_last_post, **change)
+    return True
 
 
 def _routes(claim: work.Claim, moment: datetime) -> list[str]:
