@@ -38,7 +38,7 @@ DOING = {
 }
 FIXES: dict[type[RequestRefused], str] = {
     NotFound: "To see your deployments: `{prefix}list`",
-    NameTaken: "Choose another name with name=…. To see your deployments: `{prefix}list`",
+    NameTaken: "Choose another name with the option name=… To see your deployments: `{prefix}list`",
     OperationInProgress: "To see its progress: `{prefix}status {reference}`",
     InvalidState: "To see the details: `{prefix}status {reference}`",
     ValidationFailed: (

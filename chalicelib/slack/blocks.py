@@ -1,6 +1,6 @@
-"""The messages to Slack, as Block Kit: of an operation, and the answers to commands.
+"""The messages to Slack as Block Kit: about an operation, and replies to commands.
 
-Import it where a message is made: the models of Slack's SDK come with it.
+Import this module only where a message is created, because it imports the models of Slack's SDK.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from chalicelib.slack.operation_message import (
     RETRY,
     content,
     context,
-    counted,
     failure,
     leftovers,
+    next_steps,
     operation,
     price,
+    progress_bar,
     title,
-    way_on,
 )
 
 if TYPE_CHECKING:
     from chalicelib.chat.commands import Reply
 
-# Buttons: their action_id; the value is the deployment's id.
+# `action_id` of the buttons. Their value is the deployment's ID.
 DELETE, CANCEL = "delete", "cancel"
+# Deployments in a list, and in one block of it.
 LISTED, LISTED_A_BLOCK = 100, 5
 STATUS_MARKS = {
     "ACTIVE": "✓",
@@ -41,28 +42,27 @@ STATUS_MARKS = {
 
 
 def expiring(deployment: dict[str, Any]) -> Message:
-    """An hour before a deployment is torn down by itself: until when, and how to keep it."""
+    """The notice an hour before a deployment expires: when it expires, and how to keep it."""
     name = deployment["name"]
     at = mrkdwn.moment(layout.time(deployment["expires_at"]))
-    url = f" {mrkdwn.link(deployment['url'])}" if deployment["url"] else ""
+    url = f"\n{mrkdwn.link(deployment['url'])}" if deployment["url"] else ""
     return layout.message(
         f"{name} expires soon",
         [
             layout.header(f"{name} expires soon"),
-            layout.section(f"It is torn down by itself {at}.{url}"),
-            layout.section(f"To keep it for longer: {mrkdwn.code(f'/slipway extend {name} 8h')}"),
+            layout.section(f"Slipway deletes this deployment when it expires: {at}.{url}"),
+            layout.section(f"To keep it longer: {mrkdwn.code(f'/slipway extend {name} 8h')}"),
             context(deployment),
         ],
     )
 
 
 def confirm_delete(deployment: dict[str, Any]) -> Message:
-    """Asks whether to delete: what goes with it, and the buttons `delete` and `cancel`."""
+    """The question whether to delete: the consequences, and the buttons `delete` and `cancel`."""
     name, cost = deployment["name"], deployment["cost"]
-    url = f"{mrkdwn.link(deployment['url'])} answers no more then. " if deployment["url"] else ""
-    so_far = f"${cost['accrued_usd']:.2f} so far."
-    rate = cost["usd_per_hour"]
-    usd = f"It costs ${rate:.4f} an hour, {so_far}" if rate else f"It has cost {so_far}"
+    url = f"{mrkdwn.link(deployment['url'])} will stop working. " if deployment["url"] else ""
+    rate = f"${cost['usd_per_hour']:.4f} per hour, " if cost["usd_per_hour"] else ""
+    usd = f"Cost: {rate}${cost['accrued_usd']:.2f} so far."
     return layout.message(
         f"Delete {name}?",
         [
@@ -77,24 +77,22 @@ def confirm_delete(deployment: dict[str, Any]) -> Message:
 
 
 def reply(reply: Reply) -> Message:
-    """The answer to a command that began no operation, or was refused."""
+    """The reply to a command that started no operation, or that was refused."""
     if reply.refused:
-        return _told(reply.text)
-    if reply.lines is not None:
+        return _text(reply.text)
+    if reply.lines:
         lines = [f"{each['at'][11:19]} {each['message']}" for each in reply.lines]
-        if not lines:
-            return _told(reply.text)
-        named = f"Logs of {reply.deployment['name']}" if reply.deployment else "Logs"
-        shown = layout.section(mrkdwn.newest_lines(lines))
-        return layout.message(named, [layout.section(f"*{mrkdwn.line(named, 80)}*"), shown])
+        heading = f"Logs of {reply.deployment['name']}" if reply.deployment else "Logs"
+        newest = layout.section(mrkdwn.newest_lines(lines))
+        return layout.message(heading, [layout.section(f"*{mrkdwn.line(heading, 80)}*"), newest])
     if reply.deployments:
         return _list(reply.deployments)
     if reply.verb == "status" and reply.deployment:
         return _status(reply.deployment)
-    return _told(reply.text)
+    return _text(reply.text)
 
 
-def _told(text: str) -> Message:
+def _text(text: str) -> Message:
     pieces = mrkdwn.pieces(text.strip()) or ["Done."]
     return layout.message(text, [layout.section(each) for each in pieces])
 
@@ -105,42 +103,40 @@ def _list(deployments: Sequence[dict[str, Any]]) -> Message:
         layout.section("\n".join(lines[n : n + LISTED_A_BLOCK]))
         for n in range(0, len(lines), LISTED_A_BLOCK)
     ]
-    left = len(deployments) - LISTED
-    more = layout.small(f"… and {left} more") if left > 0 else None
+    others = len(deployments) - LISTED
+    more = layout.small(f"… and {others} more") if others > 0 else None
     return layout.message(layout.count(len(deployments), "deployment"), [*sections, more])
 
 
 def _status(deployment: dict[str, Any]) -> Message:
-    under_way = deployment["operation"]
-    percent = under_way["percent"]
+    current = deployment["operation"]
     running: list[Block | None] = []
-    if under_way["status"] == "running":
-        told = f"{progress.bar(percent)}  *{percent} %*{counted(deployment)}"
+    if current["status"] == "running":
         running = [
-            layout.section(f"{told}  {mrkdwn.line(title(deployment))}"),
-            layout.section(progress.steps(under_way["steps"])),
+            layout.section(f"{progress_bar(deployment)}  {mrkdwn.line(title(deployment))}"),
+            layout.section(progress.steps(current["steps"])),
         ]
     text = f"{deployment['name']} is {deployment['status']}"
-    shown = [
+    parts = [
         layout.section(_line(deployment)),
         *running,
         *failure(deployment),
         leftovers(deployment),
-        way_on(deployment),
+        next_steps(deployment),
     ]
-    return layout.message(text, [*shown, context(deployment)])
+    return layout.message(text, [*parts, context(deployment)])
 
 
 def _line(deployment: dict[str, Any]) -> str:
     mark = STATUS_MARKS.get(deployment["status"], "▸")
     url = mrkdwn.link(deployment["url"]) if deployment["url"] else ""
-    told = [
+    parts = [
         f"{mark} *{mrkdwn.line(deployment['name'], 60)}*",
         mrkdwn.code(deployment["status"]),
         url if len(url) < 350 else "",
         price(deployment),
     ]
-    return "  ".join(each for each in told if each)
+    return "  ".join(part for part in parts if part)
 
 
 __all__ = [

@@ -1,7 +1,8 @@
-"""The calls of Slack, and what can come of them.
+"""The calls to Slack, and their errors.
 
-One try each, three seconds at most: whoever calls knows when to try again. Slack's SDK follows a
-redirect of 301 to 303 with a GET; its answer is none that is known here, so nothing counts as told.
+Each call is one attempt of at most three seconds, because the caller knows when to retry. Slack's
+SDK follows a redirect of 301 to 303 with a GET. The response to that is not one of Slack's, so the
+call counts as failed.
 
 https://docs.slack.dev/reference/methods/chat.postMessage
 https://docs.slack.dev/reference/methods/chat.update
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from chalicelib.slack.blocks import Message
 
 TIMEOUT = 3  # seconds, for each of connecting and reading
-# Slack names the seconds; where it does not, or names a day, this.
+# The gap after a throttled call if Slack names none, and the longest that is accepted from Slack.
 RETRY_AFTER, LONGEST_RETRY_AFTER = timedelta(seconds=30), timedelta(minutes=10)
-# Slack's own troubles, which pass. Every other code says that the same call is refused again.
-PASSING = {
+# Transient errors of Slack. With any other code, Slack would reject the same call again.
+TRANSIENT = {
     "fatal_error",
     "internal_error",
     "request_timeout",
@@ -40,16 +41,16 @@ PASSING = {
     "team_added_to_org",
 }
 THROTTLED = {"rate_limited", "ratelimited", "message_limit_exceeded"}
-# The message is gone, and whoever deleted it wants no other.
+# Someone deleted the message, so no other is posted.
 MESSAGE_GONE = "message_not_found"
 BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "invalid_payload", "msg_blocks_too_long"}
-# The SDK logs URLs and bodies where the root logger's level is DEBUG; those of hooks are secrets.
+# If the root logger's level is DEBUG, the SDK logs bodies and URLs. A webhook's URL is secret.
 _silent = logging.getLogger("slipway.slack_sdk")
 _silent.setLevel(logging.CRITICAL)
 
 
 class Throttled(Exception):
-    """Slack takes no more for now; `retry_after`: for how long."""
+    """Slack throttles the calls. `retry_after` says for how long."""
 
     def __init__(self, retry_after: timedelta) -> None:
         super().__init__(f"Slack throttles for {retry_after.total_seconds():.0f} s")
@@ -57,20 +58,23 @@ class Throttled(Exception):
 
 
 class Unreachable(Exception):
-    """No answer, or one that says nothing of the call: it may have been carried out."""
+    """No response, or one that does not show the result. Slack may have carried out the call."""
 
 
 class Rejected(Exception):
-    """Slack refused the call, and would refuse it again; `code` is Slack's."""
+    """Slack rejected the call, and would reject it again. `code` is Slack's error code."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(f"Slack refused: {code}")
+        super().__init__(f"Slack rejected the call: {code}")
         self.code = code
 
 
 def post_message(channel: str, message: Message) -> str:
-    """Posts a new message; its `ts`, by which it is updated. Raises all three."""
-    answer = _call(
+    """Posts a new message and returns its `ts`, with which it can be updated.
+
+    Raises `Throttled`, `Unreachable` or `Rejected`.
+    """
+    response = _call(
         lambda api: (
             api.chat_postMessage(
                 channel=channel,
@@ -81,13 +85,13 @@ def post_message(channel: str, message: Message) -> str:
             ).data
         )
     )
-    if not isinstance(answer.get("ts"), str):
-        raise Unreachable("an answer without a ts")
-    return answer["ts"]
+    if not isinstance(response.get("ts"), str):
+        raise Unreachable("Slack's response has no ts")
+    return response["ts"]
 
 
 def update_message(channel: str, ts: str, message: Message) -> None:
-    """Puts `message` in the place of what was posted as `ts`. Raises all three."""
+    """Replaces the message that was posted as `ts`. Raises the same errors."""
     _call(
         lambda api: (
             api.chat_update(channel=channel, ts=ts, text=message.text, blocks=message.blocks).data
@@ -96,23 +100,24 @@ def update_message(channel: str, ts: str, message: Message) -> None:
 
 
 def delete_message(channel: str, ts: str) -> None:
-    """Takes a message of ours away. Raises all three."""
+    """Deletes a message of Slipway. Raises the same errors."""
     _call(lambda api: api.chat_delete(channel=channel, ts=ts).data)
 
 
 def post_to_url(url: str, message: Message, *, replace: bool, in_channel: bool) -> None:
-    """Posts to a `response_url` or an incoming webhook. Raises all three.
+    """Posts to a `response_url` or an incoming webhook. Raises the same errors.
 
     Args:
-        replace: in the place of the message that an interaction came from.
-        in_channel: for all to see, not only for who asked; an incoming webhook knows no other.
+        replace: whether to replace the message that an interaction came from.
+        in_channel: whether everyone in the channel sees the post, or only the user who sent the
+            command. A post to an incoming webhook is always visible to everyone.
     """
     from slack_sdk.webhook import WebhookClient
 
     hook = WebhookClient(url, timeout=TIMEOUT, logger=_silent, retry_handlers=[])
-    hook.proxy = None  # urllib's own rules of proxies hold, and those know exceptions
+    hook.proxy = None  # then urllib's own proxy rules apply, which know exceptions (`no_proxy`)
     try:
-        answer = hook.send(
+        response = hook.send(
             text=message.text,
             blocks=message.blocks,
             response_type="in_channel" if in_channel else "ephemeral",
@@ -122,18 +127,18 @@ def post_to_url(url: str, message: Message, *, replace: bool, in_channel: bool) 
         )
     except (OSError, HTTPException, ValueError) as error:
         raise Unreachable(type(error).__name__) from None
-    body = answer.body.strip()
-    if answer.status_code != 200:
-        raise _outcome(answer.status_code, body, answer.headers)
+    body = response.body.strip()
+    if response.status_code != 200:
+        raise _error(response.status_code, body, response.headers)
     if body != "ok" and _json(body).get("ok") is not True:
-        raise _outcome(200, str(_json(body).get("error", "")), answer.headers)
+        raise _error(200, str(_json(body).get("error", "")), response.headers)
 
 
 # --- inside --------------------------------------------------------------------------------
 
 
 def _call(do: Callable[[WebClient], Any]) -> dict[str, Any]:
-    """A call of Slack's API; the answer."""
+    """Calls Slack's API and returns its response."""
     from slack_sdk import WebClient
     from slack_sdk.errors import SlackApiError, SlackClientError
 
@@ -149,41 +154,42 @@ def _call(do: Callable[[WebClient], Any]) -> dict[str, Any]:
     )
     api.proxy = None
     try:
-        answer = do(api)
-        answer["ok"]
+        response = do(api)
+        response["ok"]
     except SlackApiError as error:
-        answered = error.response
-        data = answered.data if isinstance(answered.data, dict) else {}
-        raise _outcome(answered.status_code, str(data.get("error", "")), answered.headers) from None
+        failed = error.response
+        data = failed.data if isinstance(failed.data, dict) else {}
+        raise _error(failed.status_code, str(data.get("error", "")), failed.headers) from None
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
-        # The last three: of an answer that is no JSON object.
+        # The last three are raised for a response that is not a JSON object.
         raise Unreachable(type(error).__name__) from None
     except SlackClientError as error:
         raise Unreachable(type(error).__name__) from None
-    return dict(answer)
+    return dict(response)
 
 
-def _outcome(status: int, code: str, headers: Mapping[str, Any]) -> Exception:
-    """What an answer other than success comes to."""
+def _error(status: int, code: str, headers: Mapping[str, Any]) -> Exception:
+    """The error for an unsuccessful response."""
     if status == 429 or code in THROTTLED:
         return Throttled(_retry_after(headers))
-    named = re.fullmatch(r"[a-z][a-z_]{1,60}", code)
-    if code in PASSING or status >= 500 or (status < 400 and not named):
-        return Unreachable(code if named else f"HTTP status {status}")
-    return Rejected(code if named else f"http_{status}")
+    is_code = re.fullmatch(r"[a-z][a-z_]{1,60}", code)
+    if code in TRANSIENT or status >= 500 or (status < 400 and not is_code):
+        return Unreachable(code if is_code else f"HTTP status {status}")
+    return Rejected(code if is_code else f"http_{status}")
 
 
 def _retry_after(headers: Mapping[str, Any]) -> timedelta:
-    named = str(next((v for k, v in headers.items() if k.lower() == "retry-after"), "")).strip()
-    if not named.isdecimal() or not named.isascii():
+    value = str(next((v for k, v in headers.items() if k.lower() == "retry-after"), "")).strip()
+    if not value.isdecimal() or not value.isascii():
         return RETRY_AFTER
-    seconds = min(int(named[:9]), int(LONGEST_RETRY_AFTER.total_seconds()))
+    seconds = min(int(value[:9]), int(LONGEST_RETRY_AFTER.total_seconds()))
     return timedelta(seconds=max(1, seconds))
 
 
 def _json(text: str) -> dict[str, Any]:
+    """A JSON object; empty if the text is not one."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}

@@ -1,8 +1,8 @@
-"""What Slack has asked for and the chat worker is to do: an item of the table each.
+"""Requests of Slack that the chat worker has to carry out, each as an item of the table.
 
-It is written before the request is acknowledged, on condition that it is not there: so what is
-acknowledged gets done, and a request that is sent again is known as such. Slack itself sends none
-of these requests twice.
+The item is written before the request is acknowledged, on condition that it does not exist. So
+every acknowledged request is carried out, and a replayed request is recognized. Slack itself sends
+none of these requests twice.
 https://docs.slack.dev/interactivity/implementing-slash-commands/
 """
 
@@ -17,9 +17,9 @@ from chalicelib.platform import clock
 from chalicelib.platform.settings import settings
 from chalicelib.store import keys, table, work
 
-# Before each command in a text for Slack: typed without it, one is a word to the channel.
+# The start of every command in a text for Slack. Without it, Slack posts the text to the channel.
 PREFIX = "/slipway "
-# Past the five minutes within which the signature could be used again, by far.
+# Much longer than the five minutes within which a signature is valid.
 KEPT = timedelta(days=1)
 # https://docs.slack.dev/interactivity/handling-user-interaction/#message_responses
 RESPONSE_URL_LIVES = timedelta(minutes=30)
@@ -34,14 +34,15 @@ _ON_LOOPBACK = re.compile(
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody asked for: a command that was typed, or a button that was pressed.
+    """A request of a Slack user: a typed command, or a pressed button.
 
     Attributes:
-        user: the id of who asked; `channel` where.
-        text: the command as it was typed after `/slipway`; for a button the deployment's id.
-        button: its action_id, None for a command.
-        response_url: where an answer may be posted, for 30 minutes; None where there is none.
-        team: the workspace's id, for the log.
+        user: the user's ID.
+        channel: the ID of the channel in which the user typed or pressed.
+        text: the command as typed after `/slipway`; for a button, the deployment's ID.
+        button: the button's `action_id`; None for a command.
+        response_url: accepts replies for 30 minutes; None if there is none.
+        team: the workspace's ID, for the log.
     """
 
     user: str
@@ -53,7 +54,7 @@ class Asked:
 
 
 def accept(request_id: str, asked: Asked) -> bool:
-    """Leaves it to the chat worker; False where this request was accepted before."""
+    """Leaves the request to the chat worker. False if it was accepted before."""
     moment = clock.now()
     item = {
         **keys.slack_request(request_id).attributes,
@@ -70,18 +71,18 @@ def accept(request_id: str, asked: Asked) -> bool:
 
 
 def asked_by(item: dict[str, Any]) -> Asked:
-    """What an item of the inbox asks for."""
-    known: dict[str, Any] = {name: item.get(name) for name in Asked.__dataclass_fields__}
-    return Asked(**known)
+    """The request in an item."""
+    fields: dict[str, Any] = {name: item.get(name) for name in Asked.__dataclass_fields__}
+    return Asked(**fields)
 
 
 def answerable_until(item: dict[str, Any]) -> datetime:
-    """How long its `response_url` lives."""
+    """When the item's `response_url` expires."""
     return datetime.fromisoformat(item["asked_at"]) + RESPONSE_URL_LIVES
 
 
 def usable(response_url: str | None) -> str | None:
-    """A `response_url` that leads to Slack, or on a local stack to loopback; None for any other."""
+    """A `response_url` that points to Slack (on a local stack also to loopback), else None."""
     patterns = [_RESPONSE_URL, *([_ON_LOOPBACK] if settings().callbacks_on_loopback else [])]
-    sent = response_url or ""
-    return sent if any(pattern.fullmatch(sent) for pattern in patterns) else None
+    url = response_url or ""
+    return url if any(pattern.fullmatch(url) for pattern in patterns) else None

@@ -1,9 +1,9 @@
-"""The parts of a message: Block Kit's blocks by the models of Slack's SDK.
+"""The parts of a message: Block Kit's blocks, built with the models of Slack's SDK.
 
-The models' validators raise `SlackObjectFormationError` where a block would go beyond Block Kit's
-limits: 3,000 characters a text, and others. https://docs.slack.dev/reference/block-kit/blocks
+The models raise `SlackObjectFormationError` for a block beyond Block Kit's limits, such as 3,000
+characters per text. https://docs.slack.dev/reference/block-kit/blocks
 
-The SDK's models are imported with this module: import it where a message is made.
+Import this module only where a message is created, because it imports the SDK's models.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ MOST_BLOCKS, MOST_HEADER, MOST_FALLBACK = 50, 150, 300
 
 @dataclass(frozen=True)
 class Message:
-    """A message: `text` is what a notification and a screen reader have of it."""
+    """A message. Notifications and screen readers show its `text`."""
 
     text: str
     blocks: list[dict[str, Any]]
 
 
 def message(text: str, blocks: Sequence[Block | None]) -> Message:
-    """Raises `SlackObjectFormationError` where a block is beyond its limits."""
-    made = [block.to_dict() for block in blocks if block]
-    return Message(mrkdwn.escaped(text.strip(), MOST_FALLBACK) or "Done.", made[:MOST_BLOCKS])
+    """Raises `SlackObjectFormationError` for a block beyond its limits."""
+    documents = [block.to_dict() for block in blocks if block]
+    return Message(mrkdwn.escaped(text.strip(), MOST_FALLBACK) or "Done.", documents[:MOST_BLOCKS])
 
 
 def header(text: str) -> Block:
-    # Plain text: nothing in it is read as a mention or a link, nor are its entities needed.
+    # Slack reads no mentions or links in plain text, and it needs no escaping.
     return HeaderBlock(text=PlainTextObject(text=text[:MOST_HEADER], emoji=False))
 
 
 def section(text: str) -> Block | None:
-    """A paragraph; none where there is nothing to say, for Slack refuses an empty text."""
+    """A paragraph; None for a blank text, because Slack rejects it."""
     if not text.strip():
         return None
-    # verbatim: Slack makes links and mentions only of what is marked as such.
+    # verbatim: Slack creates links and mentions only from marked text.
     return SectionBlock(text=MarkdownTextObject(text=text, verbatim=True), expand=True)
 
 

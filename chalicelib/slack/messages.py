@@ -1,28 +1,29 @@
-"""The messages that Slack gets of operations: which there are, and how each is kept up to date.
+"""The Slack messages about deployments: their items, and which messages there are.
 
 | item | pk | sk |
 |---|---|---|
 | message of an operation | `DEPLOYMENT#<id>` | `MESSAGE#<operation.started_at>#<channel>` |
-| notice that one expires | `DEPLOYMENT#<id>` | `MESSAGE#expiry-<expires_at>#<channel>` |
+| notice of an expiry | `DEPLOYMENT#<id>` | `MESSAGE#expiry-<expires_at>#<channel>` |
 
-`<channel>` is Slack's id of one, or `webhook`: the channel of the stack's incoming webhook.
+`<channel>` is the ID of a Slack channel, or `webhook` for the channel of the stack's incoming
+webhook.
 
-| attribute | what |
+| attribute | content |
 |---|---|
-| `asked_by` | Slack's id of the user who asked; none where nobody of Slack's did |
-| `response_url`, `response_until` | of the command, and until when it takes posts |
-| `posts` | how many of its five posts were tried |
-| `ts` | of the message that chat.postMessage made: from then on it is updated |
-| `barred` | ways that Slack has closed for this message, as `tell.py` names them |
-| `digest`, `told_at` | of what was told last, and when |
-| `shown`, `sequence` | that itself, as JSON, and the deployment's last event by then |
-| `failures`, `not_before` | tries in vain since, and until when nobody is to try again |
-| `faults` | how many of those were a fault of our own |
+| `asked_by` | ID of the Slack user who started the operation; absent for any other start |
+| `response_url`, `response_until` | the command's `response_url`, and when it expires |
+| `posts` | how many of its five posts were attempted |
+| `ts` | of the message that `chat.postMessage` created; with it, the message is updated |
+| `barred` | routes that Slack has closed for this message (names in `notifier.py`) |
+| `digest`, `told_at` | digest of the content that was sent last, and when |
+| `shown`, `sequence` | that content as JSON, and the deployment's last event at that time |
+| `failures`, `not_before` | failed attempts since then, and when the next attempt is allowed |
+| `faults` | how many of them were caused by a bug in Slipway |
 
-An item is work (`work.py`) until the end of its operation is told, or an hour after that end.
-Telling goes by a bot token where there is one: one message, updated. Else by the command's
-`response_url`: a post at the start and one at the end. Where neither is open, the incoming webhook
-has them. This module has the items, `subject.py` what they tell, `tell.py` the ways.
+An item is work (`work.py`) until the end of its operation is sent, or until an hour after that end.
+With a bot token, there is one message that is updated. Otherwise the command's `response_url` gets
+a post at the start and one at the end. If neither is open, the incoming webhook gets these two
+posts. `subject.py` decides the content of a message, and `notifier.py` sends it.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ from chalicelib.store import deployments as store
 from chalicelib.store import keys, table, work
 
 WEBHOOK = "webhook"
-# After the end of an operation nobody waits for its message any more.
-TOLD_WITHIN = timedelta(hours=1)
+# A message is given up this long after its operation has ended.
+SENT_WITHIN = timedelta(hours=1)
 KEPT = timedelta(days=2)
 ATTEMPTS, PAUSE = 5, 0.05  # seconds, times the attempts before
 
@@ -55,14 +56,14 @@ def announce(
     response_url: str | None,
     response_until: datetime,
 ) -> None:
-    """Has the operation that a command began told in the channel that the command came from.
+    """Requests a message, in the command's channel, about the operation that a command started.
 
-    Safe to repeat, and where the courier has made the message's item already. Raises `Retryable`.
+    Safe to repeat, also if the courier has created the message's item first. Raises `Retryable`.
 
     Args:
-        deployment: as the API answered the command.
-        channel, user: Slack's ids.
-        response_url, response_until: of the command, and until when it takes posts.
+        deployment: the API's response to the command.
+        channel, user: IDs of Slack.
+        response_url, response_until: the command's `response_url`, and when it expires.
     """
     in_channel = shared_secrets.get(shared_secrets.SLACK_BOT_TOKEN) or response_url
     if not in_channel and not shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK):
@@ -79,46 +80,39 @@ def announce(
         sleep(PAUSE * attempt)
         if _is_written(table.put(item, "attribute_not_exists(pk)")):
             return
-        # The courier has made it: who asked is new to it. It stays as due as it is, for somebody
-        # may be at it.
+        # The courier has created the item, without the user. Its `due_at` stays, because a courier
+        # may be working on it.
         if _is_written(table.update(*key, "attribute_exists(pk)", change=known)):
             return
-    raise Retryable(f"the message of {deployment['id']} is written by too many at once")
+    raise Retryable(f"other requests keep writing the Slack message of {deployment['id']}")
 
 
 def keys_for(deployment_ids: set[str]) -> list[tuple[str, str]]:
-    """The messages (pk, sk) of these deployments that have something to tell now, to be claimed.
+    """The keys (pk, sk) of these deployments' messages that need an update now, to be claimed.
 
-    Makes those of operations that an owner's channels or the incoming webhook are to be told of.
-    Those that Slack has throttled, or did not answer, are left alone until their time.
+    Creates the items of messages for the owner's channels or the incoming webhook. Skips messages
+    that wait because Slack throttled them or did not respond.
     """
     if not _is_set_up():
         return []
-    found = []
+    message_keys = []
     for each in sorted(deployment_ids):
         try:
-            found += _keys_of(each)
+            message_keys += _keys_of(each)
         except ValueError:
-            # A record that cannot be read: the others' messages do not suffer for it.
+            # This record cannot be read. That must not affect the other deployments' messages.
             logger.exception("messages not found", extra={"deployment": each})
-    return found
+    return message_keys
 
 
 def hand_over(lease: work.Lease) -> bool:
-    """Has the stack's incoming webhook tell what a channel cannot be told; False without one."""
+    """Hands a message over to the stack's incoming webhook. False if there is none."""
     if not shared_secrets.get(shared_secrets.SLACK_INCOMING_WEBHOOK) or is_webhook(lease.sk):
         return False
     moment, key = clock.now(), keys.Key(lease.pk, f"{lease.sk.rpartition('#')[0]}#{WEBHOOK}")
     item = {**_item(key, moment), "asked_by": lease.item.get("asked_by")}
     _is_written(table.put(item | work.due_now(work.COURIER, moment), "attribute_not_exists(pk)"))
     return True
-
-
-def tell(lease: work.Lease) -> None:
-    """Brings one claimed message up to date. Of Slack's troubles none is raised."""
-    from chalicelib.slack import tell as telling
-
-    telling.tell(lease)
 
 
 def is_webhook(sk: str) -> bool:
@@ -130,7 +124,7 @@ def is_webhook(sk: str) -> bool:
 
 
 def _is_set_up() -> bool:
-    # Commands that came by a signature leave a `response_url`, without any other secret.
+    # The signing secret is enough, because each signed command has a `response_url`.
     return any(
         shared_secrets.get(name)
         for name in (
@@ -146,53 +140,53 @@ def _keys_of(deployment_id: str) -> list[tuple[str, str]]:
     if deployment is None:
         return []
     moment = clock.now()
-    found = table.query(
+    items = table.query(
         "pk = :pk AND begins_with(sk, :prefix)",
         {":pk": keys.deployment(deployment_id).pk, ":prefix": keys.MESSAGE},
         ConsistentRead=True,
     )
-    items = {item["sk"]: item for item in found}
-    made = [
+    existing = {item["sk"]: item for item in items}
+    created = [
         {**_item(key, moment), **work.due(work.COURIER, moment)}
         for key in _wanted(deployment, moment)
-        if key.sk not in items
+        if key.sk not in existing
     ]
-    for item in made:
-        # Another courier may be first, and that is as well.
+    for item in created:
+        # It does not matter if another courier is first.
         _is_written(table.put(item, "attribute_not_exists(pk)"))
-    open_ones = [item for item in items.values() if "worker" in item]
-    stirred = [item for item in open_ones if item.get("not_before", "") <= rfc3339(moment)]
-    for item in stirred:
+    unfinished = [item for item in existing.values() if "worker" in item]
+    ready = [item for item in unfinished if item.get("not_before", "") <= rfc3339(moment)]
+    for item in ready:
         _make_due(item, moment)
-    return [(item["pk"], item["sk"]) for item in (*made, *stirred)]
+    return [(item["pk"], item["sk"]) for item in (*created, *ready)]
 
 
 def _wanted(deployment: Deployment, moment: datetime) -> list[keys.Key]:
-    """The keys of the messages that the owner's channels, or the webhook, are to have."""
-    told = []
+    """The keys of the messages that the owner's channels or the incoming webhook should have."""
+    subjects = []
     operation = deployment.operation
-    if operation.finished_at is None or moment - operation.finished_at < TOLD_WITHIN:
-        told.append(rfc3339(operation.started_at))
+    if operation.finished_at is None or moment - operation.finished_at < SENT_WITHIN:
+        subjects.append(rfc3339(operation.started_at))
     if is_expiring(deployment, moment) and deployment.expires_at:
-        told.append(f"{keys.EXPIRY}{rfc3339(deployment.expires_at)}")
-    if not told:
+        subjects.append(f"{keys.EXPIRY}{rfc3339(deployment.expires_at)}")
+    if not subjects:
         return []
     return [
         keys.slack_message(deployment.id, subject, channel)
         for channel in _channels(deployment.owner)
-        for subject in told
+        for subject in subjects
     ]
 
 
 def is_expiring(deployment: Deployment, moment: datetime) -> bool:
-    """Whether its end is near and somebody could still put it off."""
+    """Whether the deployment expires soon, and can still be extended."""
     gone = deployment.status in (Status.DELETING, Status.DELETED)
     ends = deployment.expires_at
     return deployment.expiry_told and ends is not None and ends > moment and not gone
 
 
 def _channels(owner: str) -> list[str]:
-    """Where an owner's operations are told without being asked for from there."""
+    """The channels that get messages about all of an owner's operations."""
     from chalicelib.slack import owners
 
     if shared_secrets.get(shared_secrets.SLACK_BOT_TOKEN):
@@ -208,7 +202,7 @@ def _item(key: keys.Key, moment: datetime) -> dict[str, Any]:
 
 
 def _is_written(write: dict[str, Any]) -> bool:
-    """False where the condition does not hold, or another write met this one."""
+    """False if the condition does not hold, or if another write conflicts with this one."""
     try:
         table.transact([write])
     except table.Conflict:
@@ -217,8 +211,11 @@ def _is_written(write: dict[str, Any]) -> bool:
 
 
 def _make_due(item: dict[str, Any], moment: datetime) -> None:
-    """Lets it be claimed before its time. Who is at it already tells what is there to tell, or
-    leaves it to be found a minute later."""
+    """Makes an item claimable before its `due_at`.
+
+    A courier that already works on it sends the news itself, or leaves it to be found a minute
+    later.
+    """
     if item["due_at"] > rfc3339(moment):
         is_free = "attribute_exists(worker) AND attribute_not_exists(lease)"
         due = {"due_at": rfc3339(moment)}

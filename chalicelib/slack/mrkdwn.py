@@ -1,4 +1,4 @@
-"""Text from outside as Slack's mrkdwn takes it: it can neither mention, link, nor break out.
+"""Text from outside as Slack's mrkdwn: it can neither mention, link, nor leave its block.
 
 https://docs.slack.dev/messaging/formatting-message-text
 """
@@ -9,15 +9,18 @@ import re
 from datetime import datetime
 
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-# The most of a text object in a section. https://docs.slack.dev/reference/block-kit/blocks
+# The maximum for a text object in a section. https://docs.slack.dev/reference/block-kit/blocks
 MOST_TEXT = 3000
-# Ends a code block; a space of no width between lets it stand in one.
+# A fence ends a code block. With zero-width spaces in it, it does not.
 FENCE, BROKEN_FENCE = "```", "`\u200b`\u200b`"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def escaped(text: str, most: int = MOST_TEXT) -> str:
-    """`text` with Slack's three control characters as entities, cut to `most` characters."""
+    """`text` with Slack's three control characters as entities, cut to `most` characters.
+
+    A cut never splits an entity.
+    """
     clean = _CONTROL.sub("", text).replace(FENCE, BROKEN_FENCE)
     whole = "".join(ENTITIES.get(char, char) for char in clean)
     if len(whole) <= most:
@@ -38,18 +41,18 @@ def line(text: str, most: int = MOST_TEXT) -> str:
 
 
 def code(text: str, most: int = 500) -> str:
-    """`text` in the line, as code; never empty between its marks."""
+    """`text` as inline code, never empty."""
     return f"`{line(text.replace('`', chr(39)), most - 2) or ' '}`"
 
 
 def code_block(text: str, most: int = MOST_TEXT) -> str:
-    """`text` as a block of code, its beginning where it is too long."""
+    """`text` as a code block, cut at the end if it is too long."""
     inside = escaped(text, most - 2 * len(FENCE) - 2)
     return f"{FENCE}\n{inside}\n{FENCE}"
 
 
 def newest_lines(lines: list[str], most: int = MOST_TEXT) -> str:
-    """The last of `lines` that fit as a block of code, at least one."""
+    """The last of `lines` that fit into a code block, at least one."""
     room, kept = most - 2 * len(FENCE) - 2, list[str]()
     for each in reversed(lines):
         room -= len(escaped(each, 10**6)) + 1
@@ -60,16 +63,18 @@ def newest_lines(lines: list[str], most: int = MOST_TEXT) -> str:
 
 
 def pieces(text: str, most: int = MOST_TEXT) -> list[str]:
-    """`text`, escaped, in pieces of whole lines that fit; a line that does not fit is cut. None
-    where nothing is left of it."""
-    made = [""]
+    """`text`, escaped, in pieces of whole lines of at most `most` characters.
+
+    A longer line is cut. A blank text has no pieces.
+    """
+    result = [""]
     for each in text.splitlines():
         shown = escaped(each, most)
-        if made[-1] and len(made[-1]) + 1 + len(shown) > most:
-            made.append(shown)
+        if result[-1] and len(result[-1]) + 1 + len(shown) > most:
+            result.append(shown)
         else:
-            made[-1] = f"{made[-1]}\n{shown}" if made[-1] else shown
-    return [piece for piece in made if piece.strip()]
+            result[-1] = f"{result[-1]}\n{shown}" if result[-1] else shown
+    return [piece for piece in result if piece.strip()]
 
 
 def quoted(text: str, most: int = MOST_TEXT) -> str:
@@ -78,7 +83,7 @@ def quoted(text: str, most: int = MOST_TEXT) -> str:
 
 
 def link(url: str, text: str | None = None) -> str:
-    """A link, or plain text where the URL could not be one."""
+    """A link, or plain text if the URL is not valid in a link."""
     if not re.fullmatch(r"https?://[^\s<>|]{1,2000}", url):
         return line(text or url, 2000)
     address = escaped(url, 10**6)
@@ -86,12 +91,12 @@ def link(url: str, text: str | None = None) -> str:
 
 
 def mention(user: str) -> str:
-    """Of a user by Slack's id; any other name stays text."""
+    """A mention of a user by Slack's ID. Any other name stays text."""
     return f"<@{user}>" if re.fullmatch(r"[UW][A-Z0-9]{2,20}", user) else line(user, 100)
 
 
 def moment(at: datetime) -> str:
-    """In the reader's own time zone. Slack fills it in."""
+    """A moment that Slack shows in the reader's time zone."""
     fallback = at.strftime("%Y-%m-%d %H:%M UTC")
     return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{fallback}>"
 

@@ -1,10 +1,11 @@
-"""The message of an operation: how far it is, and what came of it.
+"""The message about an operation: its progress, and its result.
 
-Built from a deployment as the API shows it (`api/answers.py`).
+Built from the API's document of a deployment (`api/answers.py`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +16,9 @@ from chalicelib.slack import inbox, layout, mrkdwn, progress
 from chalicelib.slack.layout import Message
 
 RETRY = "retry"
-LOG_LINES = 10  # of a failure's evidence
+LOG_LINES = 10  # from the failure's evidence
 MOST_LEFTOVERS = 6
-# kind of operation -> while it runs, when it is done, when it failed
+# kind of operation -> title while it runs, when it has succeeded, when it has failed
 VERBS = {
     "create": ("Deploying", "Deployed", "Deploy failed:"),
     "update": ("Updating", "Updated", "Update failed:"),
@@ -37,47 +38,45 @@ def operation(
     superseded_by: str | None = None,
     withdrawn: bool = False,
 ) -> Message:
-    """The message of a deployment's operation, as it stands.
+    """The message about a deployment's operation at `now`.
 
     Args:
-        deployment: as the API shows it; `operation` says what to tell of.
-        asked_by: Slack's id of a user, or a name; None where nobody of Slack's did.
-        superseded_by: the kind of the operation that came after this one, where `deployment` is
-            what was last known of it.
-        withdrawn: it could not be started, and `deployment` is what was last known of it.
+        deployment: the API's document; the message is about its `operation`.
+        asked_by: the ID of a Slack user, or a name; None if the operation was not started in Slack.
+        superseded_by: the kind of the newer operation that replaced this one. `deployment` is then
+            the last known state of this one.
+        withdrawn: the operation could not start. `deployment` is then its last known state.
     """
-    under_way, named = deployment["operation"], title(deployment)
-    shown: list[Block | None]
+    current, heading = deployment["operation"], title(deployment)
+    parts: list[Block | None]
     if superseded_by:
-        named = f"{named} (superseded by {superseded_by})"
-        shown = [layout.section(progress.steps(under_way["steps"]))]
+        heading = f"{heading} (superseded by {superseded_by})"
+        parts = [layout.section(progress.steps(current["steps"]))]
     elif withdrawn:
-        shown = [layout.section("AWS was not available: it could not be started.")]
-    elif under_way["status"] == "running":
-        shown = [*_running(deployment, now), *failure(deployment)]
-    elif under_way["status"] == "succeeded":
-        is_delete = under_way["kind"] == "delete"
-        shown = _receipt(deployment) if is_delete else _serving(deployment)
+        parts = [layout.section("The operation did not start because AWS was not available.")]
+    elif current["status"] == "running":
+        parts = [*_running(deployment, now), *failure(deployment)]
+    elif current["status"] == "succeeded":
+        is_delete = current["kind"] == "delete"
+        parts = _receipt(deployment) if is_delete else _serving(deployment)
     else:
-        shown = _ended_badly(deployment)
-    is_running = under_way["status"] == "running" and not superseded_by
-    text = f"{named}: {under_way['percent']} %{counted(deployment)}" if is_running else named
-    asked = f"asked for by {mrkdwn.mention(asked_by)}" if asked_by else None
-    small = context(deployment, asked, _took(under_way))
-    return layout.message(text, [layout.header(named), *shown, small])
+        parts = _unsuccessful(deployment)
+    is_running = current["status"] == "running" and not superseded_by
+    text = f"{heading}: {current['percent']} %{_of_what(deployment)}" if is_running else heading
+    requested = f"requested by {mrkdwn.mention(asked_by)}" if asked_by else None
+    small = context(deployment, requested, _duration(current))
+    return layout.message(text, [layout.header(heading), *parts, small])
 
 
 def title(deployment: dict[str, Any]) -> str:
-    """What is being done to which deployment, or came of it."""
-    under_way = deployment["operation"]
-    running, done, failed = VERBS.get(
-        under_way["kind"], (under_way["kind"], f"{under_way['kind']} done:", "Failed:")
-    )
-    name = deployment["name"]
-    match under_way["status"]:
-        case "running" if deployment["failure"] and under_way["kind"] != "delete":
-            back = any(step["name"].startswith("rollback_") for step in under_way["steps"])
-            return f"{failed} {name}, {'going back' if back else 'cleaning up'}"
+    """What an operation does to which deployment, or its result."""
+    current, name = deployment["operation"], deployment["name"]
+    kind = current["kind"]
+    running, done, failed = VERBS.get(kind, (kind, f"{kind} done:", "Failed:"))
+    match current["status"]:
+        case "running" if _is_going_back(deployment):
+            is_rollback = any(step["name"].startswith("rollback_") for step in current["steps"])
+            return f"{failed} {name}, {'rolling back' if is_rollback else 'cleaning up'}"
         case "running":
             return f"{running} {name}"
         case "succeeded":
@@ -90,28 +89,36 @@ def title(deployment: dict[str, Any]) -> str:
             return f"{failed} {name}"
 
 
-def counted(deployment: dict[str, Any]) -> str:
-    """What the percent counts, where one could think that it is the way back alone."""
-    goes_back = deployment["failure"] and deployment["operation"]["kind"] != "delete"
-    return " of all steps" if goes_back else ""
+def progress_bar(deployment: dict[str, Any]) -> str:
+    """The bar and the percentage of a running operation."""
+    percent = deployment["operation"]["percent"]
+    return f"{progress.bar(percent)}  *{percent} %*{_of_what(deployment)}"
+
+
+def _of_what(deployment: dict[str, Any]) -> str:
+    # Without this, the percentage could look like that of the rollback or cleanup alone.
+    return " of all steps" if _is_going_back(deployment) else ""
+
+
+def _is_going_back(deployment: dict[str, Any]) -> bool:
+    """Whether a running operation has failed and is being rolled back or cleaned up."""
+    return bool(deployment["failure"]) and deployment["operation"]["kind"] != "delete"
 
 
 def _running(deployment: dict[str, Any], now: datetime) -> list[Block | None]:
-    under_way = deployment["operation"]
-    elapsed = (now - layout.time(under_way["started_at"])).total_seconds()
-    told = f"{progress.bar(under_way['percent'])}  *{under_way['percent']} %*{counted(deployment)}"
+    current = deployment["operation"]
+    elapsed = (now - layout.time(current["started_at"])).total_seconds()
     return [
-        layout.section(f"{told}  {mrkdwn.duration(elapsed)}"),
-        layout.section(progress.steps(under_way["steps"])),
+        layout.section(f"{progress_bar(deployment)}  {mrkdwn.duration(elapsed)}"),
+        layout.section(progress.steps(current["steps"])),
     ]
 
 
 def _serving(deployment: dict[str, Any]) -> list[Block | None]:
     if deployment["status"] == "PAUSED":
-        url = mrkdwn.link(deployment["url"]) if deployment["url"] else "its URL"
-        return [
-            layout.section(f"No task runs; {url} answers that it is paused until it is resumed.")
-        ]
+        url = mrkdwn.link(deployment["url"]) if deployment["url"] else "The URL"
+        pause = "returns 503 with code `PAUSED` until you resume the deployment"
+        return [layout.section(f"No tasks run. {url} {pause}.")]
     return [
         layout.section(f"*{mrkdwn.link(deployment['url'])}*") if deployment["url"] else None,
         *_prediction(deployment),
@@ -119,72 +126,70 @@ def _serving(deployment: dict[str, Any]) -> list[Block | None]:
 
 
 def _prediction(deployment: dict[str, Any]) -> list[Block | None]:
-    found = deployment["prediction"]
-    if not found:
+    prediction = deployment["prediction"]
+    if not prediction:
         return []
-    sample = found["sample"]
+    sample = prediction["sample"]
     cut = "…" if len(sample.encode(errors="replace")) >= SAMPLE_BYTES else ""
-    asked = mrkdwn.code(f"GET {found['path']}", 300)
+    request = mrkdwn.code(f"GET {prediction['path']}", 300)
+    result = f"{prediction['status']} in {prediction['latency_ms']} ms"
     return [
-        layout.section(f"{asked} answered {found['status']} in {found['latency_ms']} ms:"),
+        layout.section(f"{request} returned {result}:"),
         layout.section(mrkdwn.code_block(f"{sample}{cut}", 2000)) if sample else None,
     ]
 
 
 def _receipt(deployment: dict[str, Any]) -> list[Block | None]:
     gone = [each for each in deployment["resources"] if each["verified_gone"]]
-    kinds: dict[str, int] = {}
-    for each in gone:
-        kind = each["kind"].replace("_", " ")
-        kinds[kind] = kinds.get(kind, 0) + 1
-    named = ", ".join(layout.count(n, kind) if n > 1 else kind for kind, n in kinds.items())
-    cost = f"It cost ${deployment['cost']['accrued_usd']:.2f}."
+    kinds = Counter(each["kind"].replace("_", " ") for each in gone)
+    names = ", ".join(layout.count(n, kind) if n > 1 else kind for kind, n in kinds.items())
+    cost = f"Total cost: ${deployment['cost']['accrued_usd']:.2f}."
     return [
         layout.section(f"*{layout.count(len(gone), 'resource')} verified gone.* {cost}"),
-        layout.section(mrkdwn.line(named)) if named else None,
+        layout.section(mrkdwn.line(names)) if names else None,
         leftovers(deployment),
     ]
 
 
-def _ended_badly(deployment: dict[str, Any]) -> list[Block | None]:
-    under_way = deployment["operation"]
+def _unsuccessful(deployment: dict[str, Any]) -> list[Block | None]:
+    is_rolled_back = deployment["operation"]["status"] == "rolled_back"
+    version = "The previous version" if is_rolled_back else "The deployment"
     serves = deployment["status"] == "ACTIVE" and deployment["url"]
-    before = "The version before serves" if under_way["status"] == "rolled_back" else "It serves"
     can_retry = deployment["status"] in ("FAILED", "DELETE_FAILED")
     return [
         *failure(deployment),
         leftovers(deployment),
-        layout.section(f"{before}: {mrkdwn.link(deployment['url'])}") if serves else None,
-        way_on(deployment),
+        layout.section(f"{version} serves at {mrkdwn.link(deployment['url'])}") if serves else None,
+        next_steps(deployment),
         layout.buttons(layout.button("Retry", RETRY, deployment["id"], "primary"))
         if can_retry
         else None,
     ]
 
 
-def way_on(deployment: dict[str, Any]) -> Block | None:
-    """What else than `retry` there is for one that failed: no update can mend it."""
+def next_steps(deployment: dict[str, Any]) -> Block | None:
+    """The commands for a FAILED deployment, which an update cannot fix."""
     if deployment["status"] != "FAILED":
         return None
     retry, delete = (
         mrkdwn.code(f"{inbox.PREFIX}{verb} {deployment['name']}") for verb in ("retry", "delete")
     )
     return layout.section(
-        f"{retry} tries the very same again. For another image or setting: {delete}, then deploy "
-        "again."
+        f"To try again with the same image and settings: {retry}. To change them: {delete}, then "
+        "deploy again."
     )
 
 
 def failure(deployment: dict[str, Any]) -> list[Block | None]:
-    """Why the operation failed, what can be done about it, and the last log lines."""
-    found = deployment["failure"]
-    if not found:
+    """Why the operation failed, what to do about it, and the last log lines."""
+    fault = deployment["failure"]
+    if not fault:
         return []
-    code, step = mrkdwn.code(found["code"], 60), mrkdwn.code(found["step"], 60)
-    advice = found["hint"].replace(IN_EVIDENCE, "below")
-    hint = f"\n*What to do:* {mrkdwn.line(advice, 1000)}" if found["hint"] else ""
-    told = layout.section(f"{code} in {step}\n{mrkdwn.quoted(found['message'], 1500)}{hint}")
-    return [told, _log_lines(deployment)]
+    code, step = mrkdwn.code(fault["code"], 60), mrkdwn.code(fault["step"], 60)
+    advice = fault["hint"].replace(IN_EVIDENCE, "below")
+    hint = f"\n*What to do:* {mrkdwn.line(advice, 1000)}" if fault["hint"] else ""
+    reason = layout.section(f"{code} in {step}\n{mrkdwn.quoted(fault['message'], 1500)}{hint}")
+    return [reason, _log_lines(deployment)]
 
 
 def _log_lines(deployment: dict[str, Any]) -> Block | None:
@@ -196,60 +201,60 @@ def _log_lines(deployment: dict[str, Any]) -> Block | None:
 
 
 def leftovers(deployment: dict[str, Any]) -> Block | None:
-    """What a teardown could not remove, and why."""
+    """The resources that a teardown could not delete, and why."""
     left = deployment["leftovers"]
     if not left:
         return None
-    told = [
+    lines = [
         f"• {mrkdwn.code(each['name'], 100)} ({mrkdwn.line(each['kind'].replace('_', ' '), 60)}): "
         f"{mrkdwn.line(each['reason'], 200)}"
         for each in left[:MOST_LEFTOVERS]
     ]
     more = [f"… and {len(left) - MOST_LEFTOVERS} more"] if len(left) > MOST_LEFTOVERS else []
     return layout.section(
-        "\n".join([f"*{layout.count(len(left), 'resource')} left:*", *told, *more])
+        "\n".join([f"*{layout.count(len(left), 'resource')} not deleted:*", *lines, *more])
     )
 
 
 def context(deployment: dict[str, Any], *first: str | None) -> Block:
-    """Which one, of what, at which price and until when, in small letters; `first` before that."""
-    told = [
+    """The small print: `first`, then ID, image, price and expiry of the deployment."""
+    parts = [
         *first,
         mrkdwn.code(deployment["id"]),
         mrkdwn.code(_without_registry(deployment["image"]["reference"]), 400),
         price(deployment),
-        until(deployment),
+        _expiry(deployment),
     ]
-    return layout.small("  |  ".join(each for each in told if each))
+    return layout.small("  |  ".join(part for part in parts if part))
 
 
 def _without_registry(reference: str) -> str:
-    """`recommend:1` of `<registry>/recommend:1`: a registry's name is a line long."""
+    """`recommend:1` for `<registry>/recommend:1`, because a registry's name fills a line."""
     return reference.partition("/")[2] or reference
 
 
-def _took(under_way: dict[str, Any]) -> str:
-    if not under_way["finished_at"]:
+def _duration(operation: dict[str, Any]) -> str:
+    if not operation["finished_at"]:
         return ""
-    taken = layout.time(under_way["finished_at"]) - layout.time(under_way["started_at"])
-    return f"took {mrkdwn.duration(taken.total_seconds())}"
+    duration = layout.time(operation["finished_at"]) - layout.time(operation["started_at"])
+    return f"took {mrkdwn.duration(duration.total_seconds())}"
 
 
 def price(deployment: dict[str, Any]) -> str:
-    """Per hour; nothing where it costs nothing."""
+    """The price per hour; empty if the deployment costs nothing."""
     usd = deployment["cost"]["usd_per_hour"]
     return f"${usd:.4f}/h" if usd else ""
 
 
-def until(deployment: dict[str, Any]) -> str:
-    """When it is torn down by itself; nothing where it is going already, or gone."""
-    going = deployment["status"] in ("DELETING", "DELETED")
-    if not deployment["expires_at"] or not deployment["cost"]["usd_per_hour"] or going:
+def _expiry(deployment: dict[str, Any]) -> str:
+    """When the deployment expires; empty if it never does, or if nothing is left of it."""
+    is_deleted = deployment["status"] in ("DELETING", "DELETED")
+    if not deployment["expires_at"] or not deployment["cost"]["usd_per_hour"] or is_deleted:
         return ""
-    return f"until {mrkdwn.moment(layout.time(deployment['expires_at']))}"
+    return f"expires {mrkdwn.moment(layout.time(deployment['expires_at']))}"
 
 
 def content(deployment: dict[str, Any], asked_by: str | None, **more: Any) -> list[dict[str, Any]]:
-    """What the message of an operation says apart from how long it has taken."""
+    """The blocks of the operation's message, independent of the elapsed time."""
     started = layout.time(deployment["operation"]["started_at"])
     return operation(deployment, asked_by, started, **more).blocks

@@ -1,9 +1,9 @@
-"""For whom somebody in Slack acts: users and channels, each mapped to an owner by an admin.
+"""The owners for whom Slack users and channels act. An admin maps each of them to one owner.
 
-A channel's mapping counts before the user's: in a team's channel everybody acts for the team, and
-what is said there is about the team's deployments, whoever says it.
+A channel's mapping takes precedence over the user's. In a team's channel everyone acts for the
+team: a command there concerns the team's deployments, whoever sends it.
 
-All are items of one partition, `SLACK_OWNERS` / `<id of the user or channel>`: few, read together.
+All mappings are in one partition, because they are few and are read together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chalicelib.slack import inbox
 from chalicelib.store import keys, table
 from chalicelib.store.tokens import SCOPES, Caller
 
-# `admin` is never given to Slack: it would be every deployment's for whoever gets into a channel.
+# Slack never gets `admin`, because then every member of a channel would control all deployments.
 GRANTED = ("read", "deploy")
 ID_PATTERN = re.compile(r"[UWCGD][A-Z0-9]{1,20}", re.ASCII)
 ATTEMPTS = 3
@@ -28,7 +28,8 @@ ATTEMPTS = 3
 class Mapping:
     """A user (`U...`, `W...`) or a channel (`C...`, `G...`, `D...`) that acts for an owner.
 
-    `announce`: whether the owner's operations are told there, however they were started.
+    `announce`: whether the channel gets messages about all of the owner's operations, however they
+    were started.
     """
 
     id: str
@@ -39,12 +40,15 @@ class Mapping:
 
 
 def owner_of(user: str, channel: str) -> Caller | None:
-    """As whom a user acts in a channel; None where neither is mapped. One consistent read."""
-    found = {
+    """The caller as which a user acts in a channel; None if neither is mapped.
+
+    One consistent read.
+    """
+    items = {
         item["sk"]: item
         for item in table.get_items([keys.slack_owner(channel), keys.slack_owner(user)])
     }
-    item = found.get(channel) or found.get(user)
+    item = items.get(channel) or items.get(user)
     if item is None:
         return None
     mapping = _mapping(item)
@@ -53,17 +57,17 @@ def owner_of(user: str, channel: str) -> Caller | None:
 
 def channels_of(owner: str) -> list[str]:
     """The channels that announce an owner's operations. One query."""
-    # Users begin with U or W, so they are left out: only C, D and G are before H.
-    found = table.query(
+    # The IDs of channels start with C, D or G. The IDs of users start with U or W, after H.
+    items = table.query(
         "pk = :pk AND sk BETWEEN :first AND :last",
         {":pk": keys.SLACK_OWNERS, ":first": "C", ":last": "H", ":owner": owner, ":true": True},
         FilterExpression="slack_owner = :owner AND announce = :true",
     )
-    return [item["sk"] for item in found]
+    return [item["sk"] for item in items]
 
 
 def list_mappings() -> list[Mapping]:
-    """All of them, by id."""
+    """All mappings, ordered by ID."""
     return [
         _mapping(i)
         for i in table.query("pk = :pk", {":pk": keys.SLACK_OWNERS}, ConsistentRead=True)
@@ -71,19 +75,19 @@ def list_mappings() -> list[Mapping]:
 
 
 def put(slack_id: str, owner: str, scopes: list[str], announce: bool) -> tuple[Mapping, bool]:
-    """Maps a user or channel to an owner, in place of a mapping that is there.
+    """Maps a user or channel to an owner, and replaces an existing mapping.
 
     Returns:
-        The mapping, and whether it is a new one.
+        The mapping, and whether it is new.
 
     Raises:
-        Retryable: somebody else writes it at this moment.
+        Retryable: other requests keep writing the same mapping.
     """
     for _ in range(ATTEMPTS):
         known = table.get_item(*keys.slack_owner(slack_id))
         item = {
             **keys.slack_owner(slack_id).attributes,
-            # Not `owner`, which is the key of an index of deployments.
+            # Not `owner`, because that is the key of an index of deployments.
             "slack_owner": owner,
             "scopes": [scope for scope in SCOPES if scope in scopes],
             "announce": announce,
@@ -95,41 +99,41 @@ def put(slack_id: str, owner: str, scopes: list[str], announce: bool) -> tuple[M
         except table.Conflict:
             continue
         return _mapping(item), known is None
-    raise Retryable(f"the mapping of {slack_id} is being written by somebody else")
+    raise Retryable(f"another request is writing the mapping of {slack_id}")
 
 
 def delete(slack_id: str) -> None:
-    """Takes a mapping away. Raises `NotFound` where there is none, `Retryable` likewise."""
+    """Deletes a mapping. Raises `NotFound` if there is none, and `Retryable` as `put` does."""
     if table.get_item(*keys.slack_owner(slack_id)) is None:
         raise NotFound(f"{slack_id} is not mapped to an owner")
     try:
         table.delete_item(*keys.slack_owner(slack_id), "attribute_exists(pk)", {})
     except table.Conflict:
-        raise Retryable(f"the mapping of {slack_id} is being written by somebody else") from None
+        raise Retryable(f"another request is writing the mapping of {slack_id}") from None
 
 
 def is_channel(slack_id: str) -> bool:
-    """Whether it is a channel's id and not a user's."""
+    """Whether the ID is a channel's, not a user's."""
     return inbox.CHANNEL.fullmatch(slack_id) is not None
 
 
 def refusal(user: str, channel: str) -> str:
-    """What somebody is told who acts for no owner."""
+    """The reply to a user who acts for no owner."""
     return (
-        f"You ({user}) act for no owner in Slipway, and neither does this channel ({channel}), so "
-        "nothing was done. An admin of Slipway can change that, for you or for the whole channel: "
-        f'`PUT /slack/owners/{user}` or `PUT /slack/owners/{channel}` with {{"owner": "..."}}.'
+        f"Neither this channel ({channel}) nor you ({user}) are mapped to an owner in Slipway, so "
+        "nothing was done. Ask a Slipway admin to map the channel or you: "
+        f'`PUT /slack/owners/{channel}` or `PUT /slack/owners/{user}` with {{"owner": "..."}}.'
     )
 
 
 def out_of_scope(user: str, channel: str, scope: str) -> str:
-    """What somebody is told whose mapping does not let them do it."""
-    may_not = {"deploy": "change anything", "read": "look"}[scope]
+    """The reply to a user whose mapping lacks the scope of the command."""
+    action = {"deploy": "change deployments", "read": "see deployments"}[scope]
     return (
-        f"You ({user}) may not {may_not} from this channel ({channel}): it takes the scope "
-        f"{scope}, so nothing was done. An admin of Slipway can give it: "
-        f"`PUT /slack/owners/{channel}`, or `PUT /slack/owners/{user}` where the channel is "
-        'not mapped, with `"scopes": ["read", "deploy"]` beside the owner.'
+        f"You ({user}) are not allowed to {action} from this channel ({channel}) because the scope "
+        f"`{scope}` is missing. Nothing was done. Ask a Slipway admin to grant it: "
+        f"`PUT /slack/owners/{channel}`, or `PUT /slack/owners/{user}` if the channel is not "
+        'mapped, with {"owner": "...", "scopes": ["read", "deploy"]}.'
     )
 
 

@@ -1,5 +1,4 @@
-"""What a message has to tell: the record's operation as it stands, how an older one ended, or that
-a deployment expires."""
+"""What a Slack message says: the current operation, the end of an earlier one, or an expiry."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from chalicelib.slack.blocks import Message
 from chalicelib.store import deployments as store
 from chalicelib.store import keys, work
 
-# Events that end an operation, and what its status was then.
+# Events that end an operation -> the operation's status at its end.
 ENDS = {
     "deployment.active": "succeeded",
     "deployment.paused": "succeeded",
@@ -32,10 +31,13 @@ ENDS = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What a message is to say now.
+    """What a message should say now.
 
-    `digest`: of what it says apart from the time that passes. `is_last`: nothing comes after it.
-    `until`: when it is too late to tell. `known`: what the item keeps of it once it is told.
+    Attributes:
+        digest: of the content without the elapsed time.
+        is_last: no other content follows.
+        until: when it is too late to send it; None for no limit.
+        known: attributes that the item gets once the content is sent.
     """
 
     message: Message
@@ -46,19 +48,19 @@ class Subject:
 
 
 def subject_of(lease: work.Lease) -> Subject | None:
-    """What to tell by the record as it is now; None where there is nothing any more."""
+    """The content according to the current record; None if there is nothing to say any more."""
     deployment = store.get(keys.identifier(lease.pk))
     if deployment is None:
-        return _taken_back(lease)
+        return _withdrawn(lease)
     subject = lease.sk.split("#")[1]
     if subject.startswith(keys.EXPIRY):
         return _expiry(deployment, subject.removeprefix(keys.EXPIRY))
     if rfc3339(deployment.operation.started_at) == subject:
-        return _present(lease, deployment)
+        return _current(lease, deployment)
     return _superseded(lease, deployment)
 
 
-def _present(lease: work.Lease, deployment: Deployment) -> Subject:
+def _current(lease: work.Lease, deployment: Deployment) -> Subject:
     moment = clock.now()
     shown = resource.render(deployment, moment)
     asked_by, finished = lease.item.get("asked_by"), deployment.operation.finished_at
@@ -66,21 +68,21 @@ def _present(lease: work.Lease, deployment: Deployment) -> Subject:
         message=blocks.operation(shown, asked_by, moment),
         digest=_digest(blocks.content(shown, asked_by)),
         is_last=not deployment.is_running,
-        until=finished + messages.TOLD_WITHIN if finished else None,
+        until=finished + messages.SENT_WITHIN if finished else None,
         known={"shown": _brief(shown), "sequence": deployment.events_written},
     )
 
 
 def _superseded(lease: work.Lease, deployment: Deployment) -> Subject | None:
-    """The record tells of a newer operation: what was last shown of this one, and how it ended.
+    """The last sent content of an operation that a newer one replaced, with how it ended.
 
-    Nothing where nothing was shown: the newer operation has a message of its own.
+    None if nothing was sent, because the newer operation has its own message.
     """
     if "shown" not in lease.item:
         return None
     shown = json.loads(lease.item["shown"])
-    found, _ = store.list_events(deployment.id, limit=200, after=int(lease.item["sequence"]))
-    end = next((event for event in found if event.type in ENDS), None)
+    events, _ = store.list_events(deployment.id, limit=200, after=int(lease.item["sequence"]))
+    end = next((event for event in events if event.type in ENDS), None)
     newer = deployment.operation
     shown["operation"]["status"] = ENDS[end.type] if end else "cancelled"
     shown["operation"]["finished_at"] = rfc3339(end.at if end else newer.started_at)
@@ -90,25 +92,25 @@ def _superseded(lease: work.Lease, deployment: Deployment) -> Subject | None:
         message=message,
         digest=_digest(message.blocks),
         is_last=True,
-        until=newer.started_at + messages.TOLD_WITHIN,
+        until=newer.started_at + messages.SENT_WITHIN,
         known={},
     )
 
 
-def _taken_back(lease: work.Lease) -> Subject | None:
-    """There is no record any more: the API takes back a create that nobody could start."""
+def _withdrawn(lease: work.Lease) -> Subject | None:
+    """The content after the API has deleted the record, because the create could not start."""
     if "shown" not in lease.item:
         return None
     shown, moment = json.loads(lease.item["shown"]), clock.now()
     shown["operation"]["status"] = "cancelled"
-    shown["cost"]["usd_per_hour"] = 0  # nothing was made
+    shown["cost"]["usd_per_hour"] = 0  # nothing was created
     message = blocks.operation(shown, lease.item.get("asked_by"), moment, withdrawn=True)
-    until = datetime.fromisoformat(lease.item["told_at"]) + messages.TOLD_WITHIN
+    until = datetime.fromisoformat(lease.item["told_at"]) + messages.SENT_WITHIN
     return Subject(message, _digest(message.blocks), is_last=True, until=until, known={})
 
 
 def _expiry(deployment: Deployment, expires_at: str) -> Subject | None:
-    """Nothing where its time was extended meanwhile, or it is going already."""
+    """The notice of an expiry; None if the deployment was extended or is being deleted."""
     moment, ends = clock.now(), deployment.expires_at
     if not messages.is_expiring(deployment, moment) or not ends or rfc3339(ends) != expires_at:
         return None
@@ -117,11 +119,14 @@ def _expiry(deployment: Deployment, expires_at: str) -> Subject | None:
 
 
 def _brief(shown: dict[str, Any]) -> str:
-    """What a superseded message is finished from; the rest of a record may be large."""
+    """The parts of the document from which a superseded message is finished, as JSON.
+
+    The other parts can be large.
+    """
     failure = shown["failure"] and {**shown["failure"], "evidence": {}}
-    left_out: dict[str, Any] = {"spec": {}, "resources": [], "leftovers": [], "prediction": None}
-    return json.dumps({**shown, **left_out, "failure": failure})
+    omitted: dict[str, Any] = {"spec": {}, "resources": [], "leftovers": [], "prediction": None}
+    return json.dumps({**shown, **omitted, "failure": failure})
 
 
-def _digest(told: list[dict[str, Any]]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _digest(blocks: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(blocks, sort_keys=True).encode()).hexdigest()

@@ -1,17 +1,17 @@
-"""Deliveries: an event on its way to one receiver, and what came of each try.
+"""Deliveries: an event on its way to one receiver, with the result of each try.
 
 | item | pk | sk |
 |---|---|---|
 | delivery | `RECEIVER#<16 hex of its URL>` | `DELIVERY#<16 hex of event and receiver>` |
 
-Its id is made of both, so that the key tells whose it is: those of one receiver are brought one
-after another (`courier.py`). Derived from event and receiver, it is the same however often it is
-made.
+The ID of a delivery consists of both hashes. So its key shows the receiver, because the courier
+sends the deliveries of one receiver one after another (`courier.py`). The same event and receiver
+always give the same ID.
 
-The body is the event's own item (`published`), which stays. For the lists it stands in two indexes,
-beside the deployments and apart from them: `by_owner` under `DELIVERIES#<owner>` (an owner's name
-has no #; those of a subscription, which is an admin's, are not there), and `everything` under
-the type `delivery`.
+The body is in the event's item (`published`), which stays. For lists, a delivery is in two indexes
+that also hold deployments. `by_owner` has it under `DELIVERIES#<owner>`, which cannot be an owner's
+name because of the #. Deliveries of subscriptions are not there, because those belong to an admin.
+`everything` has it under the type `delivery`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from chalicelib.store import keys, table, work
 
 ID_PATTERN = re.compile(r"dlv_[0-9a-f]{32}", re.ASCII)
 KEPT = timedelta(days=30)
-# Those of a delivery that is sent again and again; the earliest go.
+# Of a delivery with more tries, the latest are kept.
 MOST_TRIES_KEPT = 20
 REDELIVER_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class Try:
-    """One call: `status` is the answer's, `error` None where that was a 2xx."""
+    """One call. `status` is the response's status; `error` is None if that was a 2xx."""
 
     at: str
     status: int | None
@@ -48,7 +48,7 @@ class Try:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What is known of one; `tried` counts since it was due first, or was sent again."""
+    """A delivery. `tried` counts its tries since its creation or the last `redeliver`."""
 
     id: str
     event_id: str
@@ -67,26 +67,26 @@ class Delivery:
 
 
 def event_id(pk: str, sk: str) -> str:
-    """The id that receivers see: the same in each try, and to each receiver."""
+    """The ID that receivers see. It is the same in every try and for every receiver."""
     return f"evt_{keys.identifier(pk)}_{keys.identifier(sk)}"
 
 
 def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> dict[str, Any]:
-    """The write of a delivery of an event's item that is due at once, for `table.transact`.
+    """The write of an event's delivery that is due at once, for `table.transact`.
 
-    It wakes nobody: whoever writes it also does it, and the sweep finds what is left.
+    It wakes no worker, because the courier that writes it also sends it. The sweep finds the rest.
     """
-    told, moment = json.loads(event["published"]), clock.now()
-    deployment, sequence = told["data"]["deployment"], told["data"]["sequence"]
-    made = _id(event_id(event["pk"], event["sk"]), url, subscription_id)
+    published, moment = json.loads(event["published"]), clock.now()
+    deployment, sequence = published["data"]["deployment"], published["data"]["sequence"]
+    delivery_id = _id(event_id(event["pk"], event["sk"]), url, subscription_id)
     item = {
-        **key(made).attributes,
-        # Since the event, so that a sweep finds them in the order of the events.
-        **work.due(work.COURIER, datetime.fromisoformat(told["timestamp"])),
-        "delivery_id": made,
+        **key(delivery_id).attributes,
+        # Due at the time of the event, so that a sweep finds deliveries in the order of the events.
+        **work.due(work.COURIER, datetime.fromisoformat(published["timestamp"])),
+        "delivery_id": delivery_id,
         "event_pk": event["pk"],
         "event_sk": event["sk"],
-        "type": told["type"],
+        "type": published["type"],
         "deployment_id": deployment["id"],
         "deployment_name": deployment["name"],
         "deployment_owner": deployment["owner"],
@@ -99,8 +99,8 @@ def put(event: dict[str, Any], url: str, subscription_id: str | None = None) -> 
         "created_at": rfc3339(moment),
         "record_type": keys.DELIVERIES,
         "owner": None if subscription_id else keys.deliveries_of(deployment["owner"]),
-        # In the order of the events.
-        "created_key": f"{told['timestamp']}#{sequence:08d}#{made}",
+        # Lists have the order of the events.
+        "created_key": f"{published['timestamp']}#{sequence:08d}#{delivery_id}",
         "purge_at": _purge_at(moment),
     }
     return table.put(item, "attribute_not_exists(pk)")
@@ -113,13 +113,13 @@ def key(delivery_id: str) -> keys.Key:
 
 
 def get(delivery_id: str) -> Delivery | None:
-    """A delivery, or None."""
+    """A delivery, or None if there is none."""
     item = table.get_item(*key(delivery_id)) if ID_PATTERN.fullmatch(delivery_id) else None
     return read(item) if item else None
 
 
 def read(item: dict[str, Any]) -> Delivery:
-    """A delivery's item, read."""
+    """The delivery in an item."""
     return Delivery(
         id=item["delivery_id"],
         event_id=event_id(item["event_pk"], item["event_sk"]),
@@ -139,25 +139,25 @@ def read(item: dict[str, Any]) -> Delivery:
 
 
 def body_of(item: dict[str, Any]) -> str | None:
-    """What is sent: the event's body; None where the event was taken back with its deployment."""
+    """The event's body; None if the event was deleted with a deployment that could not start."""
     event = table.get_item(item["event_pk"], item["event_sk"])
     return str(event["published"]) if event else None
 
 
 def end(lease: work.Lease, status: DeliveryStatus, attempt: Try) -> None:
-    """The delivery is `delivered` or `failed`."""
+    """Ends the delivery as `delivered` or `failed`."""
     work.done(lease, status=status, **_tried(lease, attempt), purge_at=_purge_at(clock.now()))
 
 
 def leave(lease: work.Lease, at: datetime, attempt: Try) -> None:
-    """The delivery is tried again at that time."""
+    """Leaves the delivery for another try at `at`."""
     work.again(lease, at, status=DeliveryStatus.PENDING, **_tried(lease, attempt))
 
 
 def redeliver(delivery_id: str) -> Delivery:
-    """Has a delivery sent now and from its first try on, whatever came of it. Raises `NotFound`.
+    """Sends a delivery again now, with all its tries, whatever its status. Raises `NotFound`.
 
-    A try that is being made at this moment is not noted: it counts no more.
+    The result of a try that runs at this moment is not recorded.
     """
     pk, sk = key(delivery_id)
     for _ in range(REDELIVER_ATTEMPTS):
@@ -173,14 +173,14 @@ def redeliver(delivery_id: str) -> Delivery:
         )
         try:
             table.transact([again])
-        except table.Conflict:  # a courier writes it at this moment, or it is gone
+        except table.Conflict:  # a courier writes it at this moment, or it no longer exists
             if get(delivery_id) is None:
                 raise NotFound(f"There is no delivery {delivery_id}") from None
             continue
-        found = get(delivery_id)
-        if found:
-            return found
-    raise Retryable(f"{delivery_id} is written by others")
+        delivery = get(delivery_id)
+        if delivery:
+            return delivery
+    raise Retryable(f"other requests keep writing the delivery {delivery_id}")
 
 
 def list_page(
@@ -191,9 +191,10 @@ def list_page(
     status: str | None = None,
     deployment: str | None = None,
 ) -> tuple[list[Delivery], str | None]:
-    """A page, newest first, and the position to go on from.
+    """A page, newest first, and the position of the next page.
 
-    `owner` None is everything, those of subscriptions too. `deployment` is an id or a name.
+    Without an `owner`, the page has all deliveries, including those of subscriptions. `deployment`
+    is an ID or a name.
     """
     filters: list[str] = []
     names: dict[str, str] = {}
@@ -221,8 +222,8 @@ def list_page(
 
 def _id(event: str, url: str, subscription_id: str | None) -> str:
     receiver = hashlib.sha256(url.encode()).hexdigest()[:16]
-    told = hashlib.sha256(f"{event} {subscription_id or 'callback'}".encode()).hexdigest()[:16]
-    return f"dlv_{receiver}{told}"
+    what = hashlib.sha256(f"{event} {subscription_id or 'callback'}".encode()).hexdigest()[:16]
+    return f"dlv_{receiver}{what}"
 
 
 def _purge_at(moment: datetime) -> int:
@@ -230,9 +231,9 @@ def _purge_at(moment: datetime) -> int:
 
 
 def _tried(lease: work.Lease, attempt: Try) -> dict[str, Any]:
-    known = [*json.loads(lease.item["tries"]), attempt.__dict__]
+    tries = [*json.loads(lease.item["tries"]), attempt.__dict__]
     return {
-        "tries": json.dumps(known[-MOST_TRIES_KEPT:]),
+        "tries": json.dumps(tries[-MOST_TRIES_KEPT:]),
         "tried": int(lease.item["tried"]) + 1,
         "first_try_at": lease.item.get("first_try_at") or attempt.at,
     }

@@ -1,4 +1,4 @@
-"""An event that is published becomes a delivery to each who asked for it."""
+"""Create the deliveries of a published event, one for each receiver."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from chalicelib.webhooks import deliveries, subscriptions
 
 
 def fan_out(lease: work.Lease) -> list[tuple[str, str]]:
-    """Makes the deliveries of an event's item, and ends the item's work with that; their keys.
+    """Creates the deliveries of an event's item, ends the item's work, and returns their keys.
 
-    In one transaction: a function that dies before it leaves the event due, and one that dies after
-    it leaves the deliveries due. Raises `table.Conflict` where the lease was lost.
+    All in one transaction. If the function dies before it, the event stays due. If it dies after
+    it, the deliveries are due. Raises `table.Conflict` if the lease was lost.
     """
     event = lease.item
     kind = json.loads(event["published"])["type"]

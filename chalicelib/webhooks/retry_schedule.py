@@ -1,6 +1,6 @@
-"""When a delivery that failed is tried again: with growing gaps, over a day.
+"""When a failed delivery is tried again: after growing gaps, for about a day.
 
-As Standard Webhooks advises: https://github.com/standard-webhooks/standard-webhooks
+Standard Webhooks recommends this schedule: https://github.com/standard-webhooks/standard-webhooks
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ GAPS = (
     timedelta(hours=7),
     timedelta(hours=10),
 )
-# So many tries are not all at one moment when a receiver comes back. A gap is never shorter.
+# Spreads the tries to a receiver that is available again. A gap is never shortened.
 JITTER = 0.05
-# No try is later than that after the first, whatever a receiver asks for.
-DAY = timedelta(hours=25)
+# No try is made later than this after the first, whatever `Retry-After` says.
+LONGEST = timedelta(hours=25)
 
 
 def next_try(
     tried: int, first: datetime, moment: datetime, wanted: datetime | None = None
 ) -> datetime | None:
-    """When to try again after try `tried` (1 is the first), or None where that was the last.
+    """When to try again after try number `tried` (the first is 1); None if that was the last.
 
     Args:
-        first: when the first try was.
+        first: when the first try was made.
         moment: now.
-        wanted: when the receiver asked for it. Never sooner than the schedule has it.
+        wanted: the time in the receiver's `Retry-After`, used if it is later than the schedule's.
     """
-    end = first + DAY * settings().retry_time_scale
+    end = first + LONGEST * settings().retry_time_scale
     if tried > len(GAPS) or moment >= end:
         return None
     gap = GAPS[tried - 1] * settings().retry_time_scale * random.uniform(1, 1 + JITTER)
@@ -45,7 +45,7 @@ def next_try(
 
 
 def retry_after(value: str | None, moment: datetime) -> datetime | None:
-    """The moment that a `Retry-After` header names, by seconds or by a date; None for no such.
+    """The moment in a `Retry-After` header (seconds or a date); None if it has no valid value.
 
     https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     """

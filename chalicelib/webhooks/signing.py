@@ -1,4 +1,4 @@
-"""The signature of an event, by the Standard Webhooks scheme.
+"""The signature of an event, as Standard Webhooks specifies it.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -11,14 +11,14 @@ from chalicelib.platform import shared_secrets
 
 
 class NotSetUp(Exception):
-    """The stack has no secret to sign with, or one that is none."""
+    """The stack has no secret for signatures, or an invalid one."""
 
 
 def headers(message_id: str, moment: datetime, body: str) -> dict[str, str]:
-    """The three headers that a receiver verifies; a signature for each secret of a rotation.
+    """The three headers that a receiver verifies. During a rotation, each secret signs.
 
-    `moment` is in UTC and that of the try, for receivers refuse what is older than five minutes.
-    Raises `NotSetUp`.
+    `moment` is the time of the try in UTC, because receivers reject messages that are older than
+    five minutes. Raises `NotSetUp`.
     """
     from standardwebhooks import Webhook
 
@@ -28,8 +28,8 @@ def headers(message_id: str, moment: datetime, body: str) -> dict[str, str]:
     try:
         signatures = [Webhook(each).sign(message_id, moment, body) for each in secrets]
     except Exception:
-        # Not the library's own words: they may hold a part of the secret.
-        raise NotSetUp("the stack's webhook secret is not of the form whsec_<base64>") from None
+        # Not the library's message, because it may contain a part of the secret.
+        raise NotSetUp("the stack's webhook secret must have the form whsec_<base64>") from None
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(moment.timestamp())),

@@ -1,4 +1,4 @@
-"""Subscriptions of the whole stack: URLs that are told of every owner's events.
+"""Subscriptions of the whole stack: URLs that get the events of all owners.
 
 | item | pk | sk |
 |---|---|---|
@@ -19,13 +19,13 @@ from chalicelib.platform.observability import logger
 from chalicelib.store import keys, table
 
 ID_PATTERN = re.compile(r"sub_[0-9a-f]{16}", re.ASCII)
-# An event makes a delivery to each in one transaction, which holds 100 items.
+# An event's deliveries to all of them are created in one transaction, which holds 100 items.
 MOST = 20
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """A URL that is told of the events of `types`, until it is disabled."""
+    """A URL that gets the events of `types` until it is disabled."""
 
     id: str
     url: str
@@ -36,59 +36,61 @@ class Subscription:
 
 
 def create(url: str, types: tuple[str, ...]) -> Subscription:
-    """Makes one, of a URL that was checked. Raises `QuotaExceeded` where there are MOST.
+    """Creates a subscription for a validated URL. Raises `QuotaExceeded` if there are MOST.
 
-    A URL has one: that of a URL which has one already is given these types, and enabled again. Two
-    at the same moment may both find room for the last one: one too many does no harm.
+    A URL has at most one subscription. If it has one already, that one gets these types and is
+    enabled again. Two requests at the same moment may both create the last allowed subscription.
+    One too many does no harm.
     """
-    known = list_all()
-    found = next((each for each in known if each.url == url), None)
-    if found:
-        return _renewed(found, types)
-    if len(known) >= MOST:
+    existing = list_all()
+    same_url = next((each for each in existing if each.url == url), None)
+    if same_url:
+        return _renewed(same_url, types)
+    if len(existing) >= MOST:
         raise QuotaExceeded(
-            f"There are {MOST} subscriptions, and no more are allowed: delete one first",
+            f"There are already {MOST} subscriptions, the maximum. Delete one first",
             headers={"Retry-After": "60"},
         )
-    made = Subscription(f"sub_{secrets.token_hex(8)}", url, types, rfc3339(clock.now()))
+    created = Subscription(f"sub_{secrets.token_hex(8)}", url, types, rfc3339(clock.now()))
     item = {
-        **keys.subscription(made.id).attributes,
+        **keys.subscription(created.id).attributes,
         "url": url,
         "types": list(types),
-        "created_at": made.created_at,
+        "created_at": created.created_at,
     }
     table.put_item(item, "attribute_not_exists(pk)", {})
-    return made
+    return created
 
 
-def _renewed(found: Subscription, types: tuple[str, ...]) -> Subscription:
-    renewed = table.update(
-        *keys.subscription(found.id),
+def _renewed(subscription: Subscription, types: tuple[str, ...]) -> Subscription:
+    """The subscription with other types, and enabled."""
+    write = table.update(
+        *keys.subscription(subscription.id),
         "attribute_exists(pk)",
         change={"types": list(types)},
         remove=("disabled_at", "disabled_reason"),
     )
     try:
-        table.transact([renewed])
+        table.transact([write])
     except table.Conflict:
-        raise Retryable(f"subscription {found.id} is being deleted: try again") from None
-    return replace(found, types=types, disabled_at=None, disabled_reason=None)
+        raise Retryable(f"the subscription {subscription.id} is being deleted") from None
+    return replace(subscription, types=types, disabled_at=None, disabled_reason=None)
 
 
 def list_all() -> list[Subscription]:
-    """All of them, newest first, also the disabled ones."""
-    found = table.query("pk = :pk", {":pk": keys.SUBSCRIPTIONS}, ConsistentRead=True)
-    return sorted(map(_subscription, found), key=lambda s: (s.created_at, s.id), reverse=True)
+    """All subscriptions, newest first, including the disabled ones."""
+    items = table.query("pk = :pk", {":pk": keys.SUBSCRIPTIONS}, ConsistentRead=True)
+    return sorted(map(_subscription, items), key=lambda s: (s.created_at, s.id), reverse=True)
 
 
 def find(subscription_id: str) -> Subscription | None:
-    """One, or None where it was deleted."""
+    """A subscription, or None if there is none."""
     item = table.get_item(*keys.subscription(subscription_id))
     return _subscription(item) if item else None
 
 
 def delete(subscription_id: str) -> None:
-    """Deletes one: what it has not taken yet it is not sent any more. Raises `NotFound`."""
+    """Deletes a subscription. Its pending deliveries are not sent. Raises `NotFound`."""
     missing = NotFound(f"There is no subscription {subscription_id}")
     if not ID_PATTERN.fullmatch(subscription_id):
         raise missing
@@ -99,7 +101,10 @@ def delete(subscription_id: str) -> None:
 
 
 def disable(subscription_id: str, reason: str) -> None:
-    """Sends it nothing any more; the first reason stays. Does nothing where it was deleted."""
+    """Disables a subscription, so that nothing is sent to it.
+
+    Keeps the reason of an earlier call. Does nothing if the subscription was deleted.
+    """
     change = {"disabled_at": rfc3339(clock.now()), "disabled_reason": reason}
     condition = "attribute_exists(pk) AND attribute_not_exists(disabled_at)"
     try:

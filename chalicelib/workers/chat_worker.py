@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.errors import AwsUnavailable
-from chalicelib.platform import clock
+from chalicelib.platform import backoff, clock
 from chalicelib.platform.observability import logger
 from chalicelib.slack import inbox, owners
 from chalicelib.slack.inbox import Asked
@@ -245,10 +245,10 @@ def _report(lease: work.Lease, words: str) -> None:
 
 
 def _gap(attempts: int, error: Exception) -> timedelta:
-    """How long to wait: twice as long each time, and at least as long as Slack says."""
-    retry_after = getattr(error, "retry_after", None)
-    gap = min(FIRST_GAP * 2 ** (attempts - 1), LONGEST_GAP)
-    return max(gap, retry_after) if isinstance(retry_after, timedelta) else gap
+    """How long to wait: as Slack says, else twice as long each time."""
+    asked_for = getattr(error, "retry_after", None)
+    gap = backoff.gap(attempts, FIRST_GAP, LONGEST_GAP)
+    return max(gap, asked_for) if isinstance(asked_for, timedelta) else gap
 
 
 def _is_slack_transient(error: Exception) -> bool:

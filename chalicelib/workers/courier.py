@@ -137,9 +137,9 @@ def _deliver(lease: work.Lease) -> bool:
 
 
 def _refresh(lease: work.Lease) -> None:
-    from chalicelib.slack import messages
+    from chalicelib.slack import notifier
 
-    messages.tell(lease)
+    notifier.notify(lease)
 
 
 def _messages_of(events: list[Key]) -> list[Key]:

@@ -18,16 +18,16 @@ def create_listener(deployment: Deployment) -> Outcome:
 
     The step that stops the tasks comes after this one.
     """
-    made = listener.ensure(deployment)
+    created = listener.ensure(deployment)
     # If HTTPS was turned off, the listener on 443 is gone, and the record shows that.
-    names = {resource.name for resource in made}
+    names = {resource.name for resource in created}
 
     def change(record: Deployment) -> None:
         record.keep_only(listener.KIND, names, clock.now())
 
     if deployment.paused:
-        made = [*made, pause_rule.ensure(deployment)]
-    return Outcome(resources=made, change=change)
+        created = [*created, pause_rule.ensure(deployment)]
+    return Outcome(resources=created, change=change)
 
 
 def route_traffic(deployment: Deployment) -> Outcome:

@@ -1,6 +1,6 @@
-"""Screens of Slack from deployments on the simulated AWS, for docs/slack-messages.md.
+"""Slack screens of deployments on the simulated AWS, for docs/slack-messages.md.
 
-`python -m tests.support.slack_screens` writes the page; docs/render makes the pictures from it.
+`python -m tests.support.slack_screens` writes the page. docs/render makes the pictures from it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tests.support.simulated_aws.account import REPOSITORY
 PAGE = ROOT / "docs" / "slack-messages.md"
 MARK = "<!-- made by: python -m tests.support.slack_screens -->\n"
 USER = "U0ANNA"
-# What the simulated load balancer's name would be resolved by on AWS.
+# On AWS, the DNS name of a load balancer ends like this.
 DNS_SUFFIX = "-1234567890.us-east-1.elb.amazonaws.com"
 HALF_OF_DEPLOY, HALF_OF_DELETE = 70, 15  # seconds
 
 
 @dataclass(frozen=True)
 class Screen:
-    """One message: what it shows, and the name of its picture."""
+    """A message, with the title of its section and the name of its picture."""
 
     name: str
     title: str
@@ -42,30 +42,30 @@ class Screen:
 
 
 def screens() -> list[Screen]:
-    """A deploy, a failure and a delete, each as it went on the simulated AWS."""
+    """The screens of a deploy, a delete and a failure on the simulated AWS."""
     return [*_deploy_and_delete(), *_failure()]
 
 
 def _deploy_and_delete() -> Iterator[Screen]:
     with opened() as world:
         made = _create(world)
-        yield Screen("deploy-start", "A deploy begins", _operation(made))
+        yield Screen("deploy-start", "A deploy starts", _operation(made))
         _run(world, made, lambda d: world.clock.seconds() > HALF_OF_DEPLOY)
-        yield Screen("deploy-half", "It goes on: the same message, updated", _operation(made))
+        yield Screen("deploy-half", "The same message is updated", _operation(made))
         _run(world, made, lambda d: not d.is_running)
-        yield Screen("deploy-done", "It is done", _operation(made))
+        yield Screen("deploy-done", "The deploy is done", _operation(made))
         world.clock.advance_to(world.clock.seconds() + 3600)
         yield Screen(
             "delete-question",
-            "`/slipway delete recommender` asks back",
+            "`/slipway delete recommender` asks for confirmation",
             blocks.confirm_delete(_shown(made)),
         )
         world.delete(made)
         begun = world.clock.seconds()
         _run(world, made, lambda d: world.clock.seconds() > begun + HALF_OF_DELETE)
-        yield Screen("delete-half", "A delete goes on", _operation(made))
+        yield Screen("delete-half", "A delete runs", _operation(made))
         _run(world, made, lambda d: not d.is_running)
-        yield Screen("delete-done", "It ends with the receipt", _operation(made))
+        yield Screen("delete-done", "The delete ends with a receipt", _operation(made))
 
 
 def _failure() -> Iterator[Screen]:
@@ -77,11 +77,9 @@ def _failure() -> Iterator[Screen]:
         world.account.containers.set(digest, containers.exits(1.0, 1, TRACEBACK))
         made = _create(world)
         _run(world, made, lambda d: d.failure is not None)
-        yield Screen(
-            "failure-told", "A deploy fails: told at once, while it is cleaned up", _operation(made)
-        )
+        yield Screen("failure-told", "A deploy fails and is cleaned up", _operation(made))
         _run(world, made, lambda d: not d.is_running)
-        yield Screen("failure-done", "It has failed", _operation(made))
+        yield Screen("failure-done", "The deploy has failed", _operation(made))
 
 
 def _create(world: World) -> str:
@@ -111,12 +109,12 @@ def _shown(made: str) -> dict[str, Any]:
     if shown["url"]:
         shown["url"] += DNS_SUFFIX
     if shown["prediction"]:
-        shown["prediction"]["latency_ms"] = 12  # of this machine's, and never the same
+        shown["prediction"]["latency_ms"] = 12  # the real latency differs in every run
     return shown
 
 
 def page(shown: list[Screen]) -> str:
-    """What follows the mark in docs/slack-messages.md."""
+    """The part of docs/slack-messages.md after the mark."""
     return "\n".join(_part(screen) for screen in shown)
 
 
@@ -129,7 +127,7 @@ def _part(screen: Screen) -> str:
 
 
 def main() -> int:
-    """Writes the page below the mark."""
+    """Writes the part of the page after the mark."""
     head = PAGE.read_text().partition(MARK)[0]
     PAGE.write_text(f"{head}{MARK}\n{page(screens())}")
     return 0

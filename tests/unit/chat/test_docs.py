@@ -1,4 +1,4 @@
-"""docs/chat.md says what the grammar does, and its bot works."""
+"""docs/chat.md describes the grammar correctly, and its bot works."""
 
 import html
 import json
@@ -20,20 +20,20 @@ PAGE = (ROOT / "docs" / "chat.md").read_text()
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The table below a heading, without its head."""
+    """The rows of the table below a heading."""
     below = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in below.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_its_table_is_that_of_the_commands() -> None:
+def test_its_table_lists_the_commands() -> None:
     assert rows("The commands") == [
         [f"`{verb.usage}`", verb.help, f"`{verb.example}`"] for verb in VERBS.values()
     ]
 
 
-def test_each_deploy_that_is_shown_passes_with_the_sample_model() -> None:
-    """It answers `GET /` with 400, and `/health` and `/?uid=20` with 200."""
+def test_each_deploy_example_works_with_the_sample_model() -> None:
+    """The model returns 400 for `GET /`, and 200 for `/health` and `/?uid=20`."""
     readme = (ROOT / "README.md").read_text()
     shown = re.findall(r"(?<=[ `\"])deploy [^`\"\n]*/recommend:[^`\"\n]*", PAGE + readme)
     assert len(shown) >= 3
@@ -45,7 +45,7 @@ def test_each_deploy_that_is_shown_passes_with_the_sample_model() -> None:
 
 
 @pytest.mark.parametrize(("typed", "answered"), rows("Mistyped"))
-def test_what_it_says_of_mistyped_ones_is_so(typed: str, answered: str) -> None:
+def test_its_replies_to_mistyped_commands_are_correct(typed: str, answered: str) -> None:
     found = parse(typed.strip("`"))
     assert isinstance(found, Misunderstanding)
     assert found.text.replace("\n", " ") == html.unescape(answered)
@@ -53,7 +53,7 @@ def test_what_it_says_of_mistyped_ones_is_so(typed: str, answered: str) -> None:
 
 @pytest.fixture
 def api(gateway: Gateway) -> Iterator[str]:
-    """The API over HTTP on loopback, for one caller; its URL."""
+    """The URL of the API over HTTP on loopback, for one caller."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -79,7 +79,7 @@ def api(gateway: Gateway) -> Iterator[str]:
 
 @pytest.fixture
 def pass_on() -> Any:
-    """The page's bot."""
+    """The function of the page's bot."""
     found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert found
     names: dict[str, Any] = {}
@@ -96,14 +96,14 @@ def test_its_bot_works(api: str, gateway: Gateway, pass_on: Any) -> None:
     assert first.startswith("Deploying rec (rec-")
     assert say(f"deploy {IMAGE} name=rec", "m1") == first
     assert "Did you mean `scale rec 3`?" in say("scal rec 3", "m2")
-    assert "used for another request" in say("list", "m1")  # a problem: its detail is shown
+    assert "used for another request" in say("list", "m1")  # the detail of a problem
     assert len(json.loads(gateway.get("/deployments").text)["deployments"]) == 1
-    # What is wrong with the text, not that there is a fault in it.
+    # The fault itself, not only that there is one.
     assert re.fullmatch(r"text: .*\b1 character", say("", "m3"))
     assert re.fullmatch(r"text: .*\b4000 characters", say("x" * 4001, "m4"))
 
 
-def test_its_bot_outlives_what_is_no_answer(
+def test_its_bot_handles_missing_and_malformed_responses(
     pass_on: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Other(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What is typed, and what it is taken for; what is mistyped, and the hint that it gets."""
+"""Typed lines and their commands; mistyped lines and their hints."""
 
 import json
 import re
@@ -126,12 +126,12 @@ UNDERSTOOD = [
 
 
 @pytest.mark.parametrize(("text", "command"), UNDERSTOOD, ids=[text for text, _ in UNDERSTOOD])
-def test_it_is_understood(text: str, command: Command) -> None:
+def test_a_valid_line_is_parsed(text: str, command: Command) -> None:
     assert parse(text) == command
 
 
 def test_a_whole_spec_can_be_typed() -> None:
-    """Each field with a value of its type; the API takes it as it is."""
+    """Each field has a value of its type, and the API accepts the body."""
     typed = (
         f"deploy {IMAGE} name=rec port=80 cpu=512 memory=1024 architecture=ARM64 scaling.min=1 "
         "scaling.max=3 scaling.metric=cpu scaling.target=60 command=a,b environment.MODE=x "
@@ -292,7 +292,7 @@ MISTYPED = [
 
 
 def hinted(found: Misunderstanding) -> str:
-    """The command that a hint ends with."""
+    """The command at the end of a hint."""
     last = re.search(r"`([^`]*)`\??$", found.text)
     assert last, found.text
     return last[1]
@@ -301,7 +301,7 @@ def hinted(found: Misunderstanding) -> str:
 @pytest.mark.parametrize(
     ("text", "fault", "hint"), MISTYPED, ids=[text[:60] for text, *_ in MISTYPED]
 )
-def test_it_is_mistyped(text: str, fault: str, hint: str) -> None:
+def test_a_mistyped_line_gets_a_hint(text: str, fault: str, hint: str) -> None:
     found = parse(text)
     assert isinstance(found, Misunderstanding), found
     assert fault in found.text
@@ -309,21 +309,21 @@ def test_it_is_mistyped(text: str, fault: str, hint: str) -> None:
     assert isinstance(parse(hint), Command)
 
 
-def test_made_up_is_told_apart_from_meant() -> None:
+def test_a_hint_with_made_up_words_is_an_example() -> None:
     typed, made_up = parse("scal rec 3"), parse("scale rec")
     assert isinstance(typed, Misunderstanding) and "Did you mean" in typed.text
     assert isinstance(made_up, Misunderstanding) and "For example" in made_up.text
 
 
 @pytest.mark.parametrize("text", [text for text, *_ in MISTYPED], ids=lambda text: text[:60])
-def test_a_chats_prefix_stands_before_the_hints_command(text: str) -> None:
+def test_the_prefix_is_before_the_hints_command(text: str) -> None:
     bare, prefixed = parse(text), parse(text, "/slipway ")
     assert isinstance(bare, Misunderstanding) and isinstance(prefixed, Misunderstanding)
     assert hinted(prefixed) == f"/slipway {hinted(bare)}"
     assert isinstance(parse(hinted(prefixed)), Command)
 
 
-def test_a_chats_prefix_stands_before_usage_and_help() -> None:
+def test_the_prefix_is_before_usage_and_help() -> None:
     found = parse("scale rec", "/slipway ")
     assert isinstance(found, Misunderstanding)
     assert "`scale` needs <n>. Usage: `/slipway scale <name> <n>`." in found.text
@@ -393,8 +393,8 @@ def test_any_text_is_a_command_or_a_hint_to_a_valid_one(text: str) -> None:
 @given(
     st.dictionaries(st.from_regex(r"[A-Z]{1,5}", fullmatch=True), st.text(max_size=20), max_size=3)
 )
-def test_a_quoted_value_comes_through_whole(values: dict[str, str]) -> None:
-    """As a shell would quote it; but for what chat programs make of text."""
+def test_a_quoted_value_is_kept_unchanged(values: dict[str, str]) -> None:
+    """Quoted as in a shell, without the characters that chat programs change."""
     made = str.maketrans("", "", "<>&`\u200b\ufeff\u2018\u2019\u201a\u201c\u201d\u201e")
     wanted = {key: value.translate(made) for key, value in values.items()}
     quoted = [shlex.quote(f"environment.{key}={value}") for key, value in wanted.items()]
@@ -413,7 +413,7 @@ def test_each_example_is_valid(verb: Any) -> None:
     assert command.verb == verb.name
 
 
-def test_nothing_that_is_meant_is_a_command_too() -> None:
+def test_no_synonym_is_a_command() -> None:
     assert not set(BY_SYNONYM) & set(VERBS)
 
 

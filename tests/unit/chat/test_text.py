@@ -1,4 +1,4 @@
-"""What a person reads, of documents as the API renders them."""
+"""The replies in plain text, made from the API's documents."""
 
 import re
 from datetime import timedelta
@@ -31,7 +31,7 @@ def told(deployment: Deployment) -> list[str]:
     return text.status(resource.render(deployment, MOMENT)).splitlines()
 
 
-def test_a_running_operation_is_told_with_its_percent_and_step() -> None:
+def test_a_running_operation_shows_percent_and_step() -> None:
     deployment = deployment_of()
     deployment.finish_step("resolve_image", MOMENT)
     deployment.begin_step("create_load_balancer", "x", MOMENT, MOMENT)
@@ -41,11 +41,11 @@ def test_a_running_operation_is_told_with_its_percent_and_step() -> None:
     assert cost.startswith("Cost: ")
 
 
-def test_before_its_first_step_it_has_none() -> None:
+def test_before_the_first_step_none_is_shown() -> None:
     assert told(deployment_of())[0] == f"recommender ({ID}) is CREATING: 0 %"
 
 
-def test_an_active_one_is_told_with_url_sample_cost_and_end() -> None:
+def test_an_active_deployment_shows_url_sample_cost_and_expiry() -> None:
     deployment = active(ttl="8h")
     deployment.url = "http://recommender.example"
     deployment.prediction = Prediction(
@@ -60,7 +60,7 @@ def test_an_active_one_is_told_with_url_sample_cost_and_end() -> None:
     ]
 
 
-def test_a_failed_one_is_told_with_reason_hint_and_way_on() -> None:
+def test_a_failed_deployment_shows_reason_hint_and_commands() -> None:
     assert told(failed())[:4] == [
         f"recommender ({ID}) is FAILED.",
         "IMAGE_NOT_FOUND in step resolve_image: it is not there",
@@ -70,7 +70,7 @@ def test_a_failed_one_is_told_with_reason_hint_and_way_on() -> None:
     ]
 
 
-def test_of_a_failed_one_that_is_gone_there_is_no_end_and_no_rate() -> None:
+def test_a_failed_deployment_that_is_gone_has_no_expiry_and_no_rate() -> None:
     deployment = failed()
     deployment.set_expiry("8h", MOMENT)
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
@@ -79,7 +79,7 @@ def test_of_a_failed_one_that_is_gone_there_is_no_end_and_no_rate() -> None:
     assert told(deployment)[-1].startswith("Expires: ")
 
 
-def test_a_failed_update_does_not_read_as_a_success() -> None:
+def test_a_failed_update_does_not_look_like_a_success() -> None:
     deployment = active()
     deployment.update(deployment.spec, MOMENT, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), MOMENT)
@@ -90,7 +90,7 @@ def test_a_failed_update_does_not_read_as_a_success() -> None:
     assert not any("retry" in line for line in told(deployment))
 
 
-def test_a_deleted_one_is_told_with_its_receipt() -> None:
+def test_a_deleted_deployment_shows_its_receipt() -> None:
     deployment = in_status(Status.DELETED)
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
     assert told(deployment)[0] == (
@@ -99,7 +99,7 @@ def test_a_deleted_one_is_told_with_its_receipt() -> None:
     )
 
 
-def test_what_a_delete_left_is_named() -> None:
+def test_leftovers_of_a_delete_are_listed() -> None:
     deployment = in_status(Status.DELETE_FAILED)
     deployment.failure = failed().failure
     deployment.leftovers = [Leftover(kind="load_balancer", name=ID, reason="in use")]
@@ -109,7 +109,7 @@ def test_what_a_delete_left_is_named() -> None:
 
 
 @pytest.mark.parametrize("verb", sorted(set(CHANGES) - {"extend"}))
-def test_each_change_says_what_is_done_and_how_to_see_it(verb: str) -> None:
+def test_each_accepted_change_says_how_to_see_the_progress(verb: str) -> None:
     serving = active()
     serving.resources = [Resource(kind="cluster", name=ID)]
     said = text.accepted(verb, resource.render(serving, MOMENT))
@@ -118,33 +118,33 @@ def test_each_change_says_what_is_done_and_how_to_see_it(verb: str) -> None:
     assert said.endswith(f"To see the progress: `status {ask}`")
 
 
-def test_a_deploy_is_told_in_one_line() -> None:
+def test_an_accepted_deploy_has_one_line() -> None:
     assert text.accepted("deploy", resource.render(deployment_of(), MOMENT)) == (
         f"Deploying recommender ({ID}). This takes about 3 minutes. "
         "To see the progress: `status recommender`"
     )
 
 
-def test_a_delete_of_what_is_gone_already_names_no_minutes() -> None:
+def test_a_delete_of_a_deployment_without_resources_names_no_minutes() -> None:
     deployment = failed()
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
     said = text.accepted("delete", resource.render(deployment, MOMENT))
     assert said == f"Deleting recommender ({ID}). To see the progress: `status {ID}`"
 
 
-def test_an_extension_is_told_with_the_new_end() -> None:
+def test_an_extension_shows_the_new_expiry() -> None:
     deployment = active()
     deployment.extend("8h", MOMENT)
     said = text.accepted("extend", resource.render(deployment, MOMENT))
     assert said == f"recommender ({ID}) now expires at 2026-11-24 17:30 UTC."
 
 
-def test_a_delete_of_what_is_deleted_says_so() -> None:
+def test_a_repeated_delete_says_so() -> None:
     said = text.accepted("delete", resource.render(in_status(Status.DELETED), MOMENT))
     assert said.startswith(f"recommender ({ID}) is already deleted.")
 
 
-def test_a_list_has_a_line_each() -> None:
+def test_a_list_has_a_line_for_each_deployment() -> None:
     serving = active("first-abcdef")
     serving.url = "http://first.example"
     documents = [resource.render(each, MOMENT) for each in (serving, deployment_of())]
@@ -157,7 +157,7 @@ def test_a_list_has_a_line_each() -> None:
     assert for_admin[-1] == "Older deployments are not shown."
 
 
-def test_an_empty_list_says_how_to_begin() -> None:
+def test_an_empty_list_shows_how_to_deploy() -> None:
     assert (
         text.listed([], more=False) == "There are no deployments. To create one: `deploy <image>`"
     )
@@ -189,7 +189,7 @@ def test_a_refusal_has_each_fault_and_the_fix() -> None:
     ]
 
 
-def test_scaling_is_named_only_where_it_is_in_the_way() -> None:
+def test_autoscaling_is_mentioned_only_if_it_is_the_cause() -> None:
     def told(message: str) -> str:
         refusal = ValidationFailed("1 fault", errors=[{"field": "count", "message": message}])
         return text.refused(refusal, "scale", "x", [])
@@ -198,7 +198,7 @@ def test_scaling_is_named_only_where_it_is_in_the_way() -> None:
     assert "scaling" not in told("must be at most 10")
 
 
-def test_other_refusals_have_the_apis_words() -> None:
+def test_other_refusals_have_the_apis_detail() -> None:
     said = text.refused(InvalidState("x is FAILED"), "pause", "x", [])
     assert said == "x is FAILED\nTo see the details: `status x`"
     said = text.refused(NotFound("There is no x"), "pause", "x", ["xy"])
@@ -207,7 +207,7 @@ def test_other_refusals_have_the_apis_words() -> None:
     assert said == "too many. Delete one."
 
 
-def test_a_chats_prefix_stands_before_every_command() -> None:
+def test_the_prefix_is_before_every_command() -> None:
     document = resource.render(failed(), MOMENT)
     lost, taken = NotFound("no x"), NameTaken("x is taken")
     unfit = ValidationFailed("1 fault", errors=[{"field": "count", "message": "must be 1"}])
@@ -226,7 +226,7 @@ def test_a_chats_prefix_stands_before_every_command() -> None:
         assert commands and all(found.startswith("/slipway ") for found in commands), each
 
 
-def test_a_moment_is_read_in_utc() -> None:
+def test_moments_are_in_utc() -> None:
     deployment = active()
     deployment.expires_at = MOMENT + timedelta(days=40)
     assert told(deployment)[-1] == "Expires: 2027-01-03 09:30 UTC"

@@ -1,4 +1,4 @@
-"""Messages as Block Kit: what they say, and that no deployment makes one that Slack refuses."""
+"""Messages as Block Kit: what they say, and that Slack accepts those of every deployment."""
 
 import json
 import re
@@ -57,12 +57,12 @@ def of(deployment: Deployment | dict[str, Any], seconds: int = 75, **more: Any) 
 
 
 def texts(message: Message) -> list[str]:
-    """Every text of the message, as Slack gets it."""
+    """Every text of the message, as sent to Slack."""
     return re.findall(r'"text": "((?:[^"\\]|\\.)*)"', json.dumps(message.blocks))
 
 
 def said(message: Message) -> str:
-    """All that it says, as people read it."""
+    """All texts of the message, as people read them."""
     return "\n".join(json.loads(f'"{text}"') for text in texts(message))
 
 
@@ -87,7 +87,7 @@ def buttons(message: Message) -> list[tuple[str, str, str | None]]:
 # --- an operation ------------------------------------------------------------------------------
 
 
-def test_one_that_runs_shows_its_progress_its_steps_and_who_asked() -> None:
+def test_a_running_operation_shows_progress_steps_and_user() -> None:
     deployment = deployment_of()
     for name in CONVERGE_STEPS[:4]:
         deployment.finish_step(name, MOMENT)
@@ -101,21 +101,21 @@ def test_one_that_runs_shows_its_progress_its_steps_and_who_asked() -> None:
     assert "✓ *Image and checks*\n▸ *Load balancer*" in told
     assert "✓ security groups  ▸ load balancer _(provisioning)_" in told
     assert "· Service\n· First answer\n· Finish" in told
-    assert f"asked for by <@{USER}>" in told
+    assert f"requested by <@{USER}>" in told
     assert f"`{ID}`" in told
     assert "`recommend:1`" in told
 
 
-def test_a_good_end_shows_url_prediction_price_and_expiry() -> None:
+def test_a_success_shows_url_prediction_price_and_expiry() -> None:
     message = of(served())
     told = said(message)
     assert message.text == "Deployed recommender"
     assert f"*<{URL}>*" in told
-    assert "`GET /?uid=20` answered 200 in 12 ms:" in told
+    assert "`GET /?uid=20` returned 200 in 12 ms:" in told
     assert '```\n{"titles": ["Heat"]}\n```' in told
     assert "$0.0400/h" in told
     assert re.search(
-        r"until <!date\^\d+\^\{date_short_pretty\} \{time\}\|2026-11-24 17:30 UTC>", told
+        r"expires <!date\^\d+\^\{date_short_pretty\} \{time\}\|2026-11-24 17:30 UTC>", told
     )
     assert buttons(message) == []
 
@@ -131,19 +131,21 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     assert "line 9\n" not in told
     status = said(blocks.reply(replied(verb="status", deployment=shown(deployment))))
     for each in (told, status):
-        assert "`/slipway retry recommender` tries the very same again." in each
-        assert "For another image or setting: `/slipway delete recommender`, then" in each
+        assert (
+            "To try again with the same image and settings: `/slipway retry recommender`." in each
+        )
+        assert "To change them: `/slipway delete recommender`, then deploy again." in each
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
 
-def test_a_hint_says_that_the_log_lines_are_below_wherever_they_are_shown() -> None:
+def test_a_hint_says_below_if_the_log_lines_follow() -> None:
     for deployment in (failed(), tearing_down_failed_create()):
         assert deployment.failure
-        deployment.failure.hint = f"The last log lines are {IN_EVIDENCE}; run it."
+        deployment.failure.hint = f"Read the last log lines {IN_EVIDENCE}. Run it."
         deployment.failure.evidence = {"log_lines": ["the last words"]}
         status = blocks.reply(replied(verb="status", deployment=shown(deployment)))
         for told in (said(of(deployment)), said(status)):
-            assert "The last log lines are below; run it." in told
+            assert "Read the last log lines below. Run it." in told
             assert told.index("below") < told.index("the last words")
 
 
@@ -154,7 +156,7 @@ def test_a_sample_that_is_cut_says_so() -> None:
     assert "ä…\n```" in said(of(deployment))
 
 
-def test_a_failure_is_told_while_it_is_cleaned_up_without_a_button() -> None:
+def test_a_failure_without_a_button_during_the_cleanup() -> None:
     message = of(tearing_down_failed_create())
     assert message.text == "Deploy failed: recommender, cleaning up: 53 % of all steps"
     assert "*53 %* of all steps  1 min" in said(message)
@@ -165,16 +167,16 @@ def test_a_failure_is_told_while_it_is_cleaned_up_without_a_button() -> None:
     assert buttons(message) == []
 
 
-def test_a_rollback_never_reads_as_a_success() -> None:
+def test_a_rollback_does_not_look_like_a_success() -> None:
     deployment = rolling_back(MOMENT)
     deployment.url = URL
-    assert of(deployment).text.startswith("Update failed: recommender, going back")
+    assert of(deployment).text.startswith("Update failed: recommender, rolling back")
     assert "· Back: Service" in said(of(deployment))
     deployment.activate(MOMENT, 0.04)
     message = of(deployment)
     assert message.text == "Update failed: recommender, rolled back"
     assert "it is not there" in said(message)
-    assert f"The version before serves: <{URL}>" in said(message)
+    assert f"The previous version serves at <{URL}>" in said(message)
     assert buttons(message) == []
 
 
@@ -188,27 +190,29 @@ def test_a_delete_ends_with_its_receipt() -> None:
     deployment.end_torn_down(MOMENT)
     told = said(of(deployment))
     assert "Deleted recommender" in told
-    assert "*4 resources verified gone.* It cost $0.00." in told
+    assert "*4 resources verified gone.* Total cost: $0.00." in told
     assert "load balancer, 2 security groups, cluster" in told
 
 
-def test_a_delete_that_failed_names_what_is_left_and_can_be_retried() -> None:
+def test_a_failed_delete_lists_its_leftovers_and_can_be_retried() -> None:
     deployment = in_status(Status.DELETE_FAILED)
     left = [Leftover(kind="security_group", name=f"sg-{n}", reason="in use") for n in range(9)]
     deployment.leftovers = left
     message = of(deployment)
-    assert "*9 resources left:*\n• `sg-0` (security group): in use" in said(message)
+    assert "*9 resources not deleted:*\n• `sg-0` (security group): in use" in said(message)
     assert "… and 3 more" in said(message)
     assert buttons(message) == [("retry", ID, "primary")]
 
 
-def test_a_paused_one_says_what_its_url_does() -> None:
+def test_a_pause_says_what_the_url_returns() -> None:
     deployment = in_status(Status.PAUSED)
     deployment.url = URL
-    assert f"No task runs; <{URL}> answers that it is paused" in said(of(deployment))
+    assert f"No tasks run. <{URL}> returns 503 with code `PAUSED` until you resume" in said(
+        of(deployment)
+    )
 
 
-def test_a_superseded_one_says_by_what() -> None:
+def test_a_superseded_operation_names_the_newer_one() -> None:
     message = of(deployment_of(), superseded_by="delete")
     assert message.text == "Deploying recommender (superseded by delete)"
 
@@ -221,7 +225,7 @@ def test_steps_of_a_newer_version_are_shown_too() -> None:
     assert "▸ *Others*  ▸ polish" in said(of(document))
 
 
-def test_many_steps_that_all_wait_at_once_fit() -> None:
+def test_many_waiting_steps_fit() -> None:
     document = shown(deployment_of())
     document["operation"]["steps"] = [
         {"name": f"{name}_{n}", "status": "running", "message": "&" * 500}
@@ -251,16 +255,16 @@ def test_the_bar_is_full_at_a_hundred_only(percent: int, full: int) -> None:
 # --- the others --------------------------------------------------------------------------------
 
 
-def test_a_delete_is_asked_back_with_what_goes_with_it() -> None:
+def test_the_question_before_a_delete_shows_url_and_cost() -> None:
     message = blocks.confirm_delete(shown(served()))
     assert message.text == "Delete recommender?"
-    assert f"<{URL}> answers no more then. It costs $0.0400 an hour" in said(message)
+    assert f"<{URL}> will stop working. Cost: $0.0400 per hour, $0.00 so far." in said(message)
     assert buttons(message) == [("delete", ID, "danger"), ("cancel", ID, None)]
     nothing = said(blocks.confirm_delete(shown(failed())))
-    assert "*Delete recommender?* It has cost $0.00 so far." in nothing
+    assert "*Delete recommender?* Cost: $0.00 so far." in nothing
 
 
-def test_one_that_expires_says_when_and_how_to_keep_it() -> None:
+def test_a_notice_of_an_expiry_says_when_and_how_to_keep_it() -> None:
     told = said(blocks.expiring(shown(served())))
     assert "recommender expires soon" in told
     assert "`/slipway extend recommender 8h`" in told
@@ -274,7 +278,7 @@ def test_a_status_shows_one_deployment() -> None:
     assert "*0 %*  Deploying recommender" in running
 
 
-def test_a_list_has_a_line_each() -> None:
+def test_a_list_has_a_line_for_each_deployment() -> None:
     some = [shown(served()), shown(failed()), shown(in_status(Status.PAUSED))]
     message = blocks.reply(replied(verb="list", deployments=some))
     assert message.text == "3 deployments"
@@ -288,7 +292,7 @@ def test_a_list_of_hundreds_stays_within_the_limits() -> None:
 
 
 @pytest.mark.parametrize("deployments", [[], None])
-def test_an_empty_list_says_the_text(deployments: list[dict[str, Any]] | None) -> None:
+def test_an_empty_list_shows_the_text(deployments: list[dict[str, Any]] | None) -> None:
     empty = replied(text="No deployments.", verb="list", deployments=deployments)
     assert said(blocks.reply(empty)) == "No deployments."
 
@@ -312,14 +316,14 @@ def test_one_endless_line_is_cut() -> None:
     assert "…\n```" in said(message)
 
 
-def test_a_refusal_is_its_text() -> None:
+def test_a_refusal_shows_its_text() -> None:
     reply = replied(
         text="No deployment <x>.", verb="status", refused=True, deployment=shown(failed())
     )
     assert said(blocks.reply(reply)) == "No deployment &lt;x&gt;."
 
 
-def test_a_long_text_is_told_in_whole_lines() -> None:
+def test_a_long_text_is_split_between_lines() -> None:
     text = "\n".join(f"{n} {'y' * 90}" for n in range(60))
     message = blocks.reply(replied(text=text))
     assert len(message.blocks) == 2
@@ -330,7 +334,7 @@ def test_a_long_text_is_told_in_whole_lines() -> None:
 
 
 def hostile() -> dict[str, Any]:
-    """A deployment whose every text from outside is hostile."""
+    """A deployment in which every text from outside is hostile."""
     deployment = served()
     deployment.image.reference = HOSTILE
     deployment.failure = Failure(
@@ -374,7 +378,7 @@ def test_a_url_that_could_leave_its_link_is_text() -> None:
         assert not mrkdwn.link(url).startswith("<")
 
 
-def test_a_cut_never_halves_an_entity() -> None:
+def test_a_cut_never_splits_an_entity() -> None:
     for most in range(1, 40):
         cut = mrkdwn.escaped("&<>" * 10, most)
         assert len(cut) <= most
@@ -398,7 +402,7 @@ NUMBER = st.integers(0, 10**6)
 
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """A deployment as the API may show it, with any text where text is from outside."""
+    """A document of the API, with arbitrary texts from outside."""
     document = shown(active(ttl="8h"))
     some = st.lists(
         st.fixed_dictionaries({"kind": TEXT, "name": TEXT, "reason": TEXT}), max_size=60
@@ -441,7 +445,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def check(message: Message) -> None:
-    """Slack would take it."""
+    """Slack would accept the message."""
     assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
     json.dumps(message.blocks, ensure_ascii=False).encode()
     for text in texts(message):
@@ -479,7 +483,7 @@ def test_any_text_and_any_log_give_valid_messages(text: str, logged: list[str]) 
     check(blocks.reply(replied(text=text, verb="logs", lines=lines)))
 
 
-def test_what_is_the_same_apart_from_the_time_is_told_apart_from_what_is_not() -> None:
+def test_the_content_does_not_depend_on_the_time() -> None:
     deployment = deployment_of()
     before = blocks.content(shown(deployment), USER)
     assert before == blocks.content(resource.render(deployment, MOMENT + timedelta(hours=1)), USER)

@@ -60,7 +60,7 @@ def test_a_message_is_posted_updated_and_deleted(slack: FakeSlack) -> None:
     assert not slack.messages
 
 
-def test_a_hook_gets_the_message_for_all_or_for_one(slack: FakeSlack) -> None:
+def test_a_webhook_post_is_visible_to_all_or_to_one(slack: FakeSlack) -> None:
     hook(slack)
     client.post_to_url(slack.response_url(), MESSAGE, replace=True, in_channel=False)
     [to_all] = slack.posts("incoming_webhook")
@@ -70,7 +70,7 @@ def test_a_hook_gets_the_message_for_all_or_for_one(slack: FakeSlack) -> None:
 
 
 @WAYS
-def test_a_throttled_call_tells_for_how_long(slack: FakeSlack, do: Do) -> None:
+def test_a_throttled_call_says_for_how_long(slack: FakeSlack, do: Do) -> None:
     slack.throttle(17)
     with pytest.raises(Throttled) as raised:
         do(slack)
@@ -81,14 +81,14 @@ def test_a_throttled_call_tells_for_how_long(slack: FakeSlack, do: Do) -> None:
     ("named", "seconds"),
     [(None, 30), ("soon", 30), ("-1", 30), ("²", 30), ("0", 1), ("9" * 400, 600), ("86400", 600)],
 )
-def test_an_odd_retry_after_is_bounded(named: str | None, seconds: int) -> None:
+def test_an_invalid_retry_after_is_bounded(named: str | None, seconds: int) -> None:
     headers = {} if named is None else {"Retry-After": named}
     assert client._retry_after(headers) == timedelta(seconds=seconds)
 
 
 @WAYS
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_a_failing_slack_is_worth_another_try(slack: FakeSlack, do: Do, status: int) -> None:
+def test_a_server_error_is_transient(slack: FakeSlack, do: Do, status: int) -> None:
     slack.fail(status)
     with pytest.raises(Unreachable):
         do(slack)
@@ -96,27 +96,27 @@ def test_a_failing_slack_is_worth_another_try(slack: FakeSlack, do: Do, status: 
 
 @WAYS
 @pytest.mark.parametrize("code", ["internal_error", "fatal_error", "service_unavailable"])
-def test_so_are_its_own_troubles(slack: FakeSlack, do: Do, code: str) -> None:
+def test_slacks_transient_error_codes_are_transient(slack: FakeSlack, do: Do, code: str) -> None:
     slack.refuse(code)
     with pytest.raises(Unreachable):
         do(slack)
 
 
 @WAYS
-def test_a_closed_connection_is_worth_another_try(slack: FakeSlack, do: Do) -> None:
+def test_a_closed_connection_is_transient(slack: FakeSlack, do: Do) -> None:
     slack.drop()
     with pytest.raises(Unreachable):
         do(slack)
 
 
-def test_nobody_listening_is_worth_another_try(slack: FakeSlack) -> None:
+def test_a_refused_connection_is_transient(slack: FakeSlack) -> None:
     slack._server.server_close()
     with pytest.raises(Unreachable):
         client.post_to_url("http://127.0.0.1:9/x", MESSAGE, replace=False, in_channel=True)
 
 
 @WAYS
-def test_a_call_without_an_answer_ends_by_itself(slack: FakeSlack, do: Do) -> None:
+def test_a_call_without_a_response_times_out(slack: FakeSlack, do: Do) -> None:
     slack.hang()
     with pytest.raises(Unreachable):
         do(slack)
@@ -124,14 +124,14 @@ def test_a_call_without_an_answer_ends_by_itself(slack: FakeSlack, do: Do) -> No
 
 @WAYS
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_never_taken_for_success(slack: FakeSlack, do: Do, status: int) -> None:
+def test_a_redirect_is_no_success(slack: FakeSlack, do: Do, status: int) -> None:
     slack.trouble(Trouble(status, "moved", location=f"{slack.url}/_calls"))
     with pytest.raises((Unreachable, Rejected)):
         do(slack)
 
 
 @pytest.mark.parametrize("answer", ["[]", '"ok"', "null", "<html>", '{"ok": 1}', "", "{}"])
-def test_no_odd_answer_breaks_it(slack: FakeSlack, answer: str) -> None:
+def test_a_malformed_response_is_unreachable(slack: FakeSlack, answer: str) -> None:
     slack.trouble(Trouble(text=answer))
     with pytest.raises(Unreachable):
         post(slack)
@@ -154,14 +154,14 @@ def test_no_odd_answer_breaks_it(slack: FakeSlack, answer: str) -> None:
         "no_service",
     ],
 )
-def test_a_refusal_is_final_and_named(slack: FakeSlack, code: str) -> None:
+def test_a_rejection_is_final_and_has_its_code(slack: FakeSlack, code: str) -> None:
     slack.refuse(code)
     with pytest.raises(Rejected) as raised:
         post(slack)
     assert raised.value.code == code
 
 
-def test_what_slack_itself_enforces_is_a_refusal(slack: FakeSlack, clock: Clock) -> None:
+def test_slacks_own_rules_lead_to_rejections(slack: FakeSlack, clock: Clock) -> None:
     def code(do: Callable[[], object]) -> str:
         with pytest.raises(Rejected) as raised:
             do()

@@ -1,4 +1,4 @@
-"""The script of docs/slack.md does to the app what Slack does."""
+"""The script of docs/slack.md calls the app as Slack does."""
 
 import json
 import re
@@ -26,7 +26,7 @@ ID = "recommender-abcdef"
 
 @pytest.fixture
 def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The app over HTTP on loopback, as on the local stack; its URL."""
+    """The URL of the app over HTTP on loopback, as on the local stack."""
     monkeypatch.setenv("CALLBACKS_ON_LOOPBACK", "true")
     slack_request.set_up()
     owners.put(CHANNEL, "demo", ["read", "deploy"], False)
@@ -54,7 +54,7 @@ def api(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def say(api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """The script run as `python say.py ...`, beside a server that plays Slack."""
+    """Runs the script as `python say.py ...`, with a fake Slack."""
     found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert found
     (tmp_path / ".local").mkdir()
@@ -72,14 +72,16 @@ def say(api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
 
 def asked() -> inbox.Asked:
-    """The only request that was taken in."""
+    """The only accepted request."""
     [key] = work.list_due(work.CHAT_WORKER)
     item = table.get_item(*key)
     assert item
     return inbox.asked_by(item)
 
 
-def test_its_command_is_taken(say: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_command_is_accepted(
+    say: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
     typed = re.search(r"python3 say.py (deploy .*?)\n\{", PAGE, re.DOTALL)
     assert typed
     arguments = shlex.split(typed[1])
@@ -91,13 +93,13 @@ def test_its_command_is_taken(say: Callable[..., None], capsys: pytest.CaptureFi
     assert taken.response_url and (taken.channel, taken.button) == (CHANNEL, None)
 
 
-def test_its_button_is_taken(say: Callable[..., None]) -> None:
+def test_its_button_is_accepted(say: Callable[..., None]) -> None:
     say("press", "delete", ID)
     taken = asked()
     assert (taken.button, taken.text, taken.channel) == ("delete", ID, CHANNEL)
     assert taken.response_url
 
 
-def test_it_names_what_the_played_slack_has() -> None:
+def test_it_names_the_channel_and_token_of_the_fake_slack() -> None:
     assert f"LOCAL_SLACK_BOT_TOKEN={TOKEN} " in PAGE
     assert f"$API/slack/owners/{CHANNEL}\n" in PAGE

@@ -28,7 +28,7 @@ def kept() -> dict[str, Any]:
     return item
 
 
-def test_what_is_accepted_wakes_the_worker_and_is_found_again() -> None:
+def test_an_accepted_request_wakes_the_worker() -> None:
     assert inbox.accept(REQUEST, ASKED)
     item = kept()
     assert inbox.asked_by(item) == ASKED
@@ -36,13 +36,13 @@ def test_what_is_accepted_wakes_the_worker_and_is_found_again() -> None:
     assert work.list_due(work.CHAT_WORKER) == [(item["pk"], item["sk"])]
 
 
-def test_a_button_is_kept_likewise() -> None:
+def test_a_button_is_accepted_too() -> None:
     pressed = Asked(user="W0BOB", channel="D0BOB", text="model-abcdef", button="delete")
     assert inbox.accept(REQUEST, pressed)
     assert inbox.asked_by(kept()) == pressed
 
 
-def test_the_same_request_is_accepted_once_also_when_it_has_been_done() -> None:
+def test_the_same_request_is_accepted_once_even_after_it_is_done() -> None:
     assert inbox.accept(REQUEST, ASKED)
     assert not inbox.accept(REQUEST, ASKED)
     lease = work.acquire(f"SLACK#{REQUEST}", "REQUEST", timedelta(seconds=70))
@@ -52,12 +52,12 @@ def test_the_same_request_is_accepted_once_also_when_it_has_been_done() -> None:
     assert work.list_due(work.CHAT_WORKER) == []
 
 
-def test_it_is_kept_past_the_time_in_which_it_could_be_sent_again() -> None:
+def test_it_is_kept_longer_than_its_signature_is_valid() -> None:
     inbox.accept(REQUEST, ASKED)
     assert kept()["purge_at"] == int((MOMENT + timedelta(days=1)).timestamp())
 
 
-def test_it_can_be_answered_for_thirty_minutes() -> None:
+def test_it_accepts_replies_for_thirty_minutes() -> None:
     inbox.accept(REQUEST, ASKED)
     assert inbox.answerable_until(kept()) == MOMENT + timedelta(minutes=30)
 
@@ -89,15 +89,15 @@ def test_accepting_is_one_call(aws_calls: list[str]) -> None:
         "https://hooks.slack.com/" + "a" * 600,
     ],
 )
-def test_a_response_url_leads_to_slack_alone(url: str | None) -> None:
+def test_a_response_url_must_point_to_slack(url: str | None) -> None:
     assert inbox.usable(url) is None
 
 
-def test_slacks_own_is_used() -> None:
+def test_slacks_response_url_is_used() -> None:
     assert inbox.usable(URL) == URL
 
 
-def test_a_local_stack_is_answered_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_stack_may_use_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLBACKS_ON_LOOPBACK", "true")
     settings.cache_clear()
     for url in ("http://127.0.0.1:8080/commands/T/1", "https://localhost/x", URL):

@@ -1,4 +1,4 @@
-"""Messages of operations: moto's table, and a Slack that is played on loopback."""
+"""Messages about operations, with moto's table and a fake Slack on loopback."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ from chalicelib.domain.parts import Leftover
 from chalicelib.platform import aws, shared_secrets
 from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.settings import settings
-from chalicelib.slack import messages, tell
+from chalicelib.slack import messages, notifier
 from chalicelib.store import deployments as store
 from chalicelib.store import table, work
 from tests.support.builders import ID, MOMENT, OWNER, Clock, deployment_of, failure_of
@@ -32,13 +32,13 @@ USER = "U0ANNA"
 
 @dataclass
 class Courier:
-    """Does what the courier does, as far as messages go, on a clock of its own."""
+    """The part of the courier that sends messages, with its own clock."""
 
     clock: Clock
     naps: list[float] = field(default_factory=list)
 
     def woken(self) -> None:
-        """By an event of the deployment."""
+        """Wakes it by an event of the deployment."""
         self.work_on(messages.keys_for({ID}))
 
     def sweep(self) -> None:
@@ -48,10 +48,10 @@ class Courier:
         for key in keys:
             lease = work.acquire(*key, LEASE)
             if lease:
-                messages.tell(lease)
+                notifier.notify(lease)
 
     def sweeps_for(self, **duration: float) -> None:
-        """A sweep each minute."""
+        """Sweeps every minute."""
         for _ in range(int(timedelta(**duration) / timedelta(minutes=1))):
             self.clock.advance(minutes=1)
             self.sweep()
@@ -72,7 +72,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def courier(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Courier:
     courier = Courier(clock)
-    monkeypatch.setattr(tell, "sleep", courier.nap)
+    monkeypatch.setattr(notifier, "sleep", courier.nap)
     return courier
 
 
@@ -112,7 +112,7 @@ def webhook(slack: FakeSlack, announcing: list[str]) -> None:
 
 @pytest.fixture
 def commands_only(slack: FakeSlack, announcing: list[str]) -> None:
-    """Neither a bot token nor an incoming webhook: a command's `response_url` is all."""
+    """No bot token and no incoming webhook: only a command's `response_url`."""
     share(shared_secrets.SLACK_SIGNING_SECRET, "signed")
 
 
@@ -175,7 +175,7 @@ def header(message: dict[str, Any]) -> str:
 
 
 def standing(slack: FakeSlack) -> list[str]:
-    """The headers of what stands in the channels."""
+    """The headers of the messages in the channels."""
     return [header(message) for message in slack.messages.values()]
 
 
@@ -227,7 +227,7 @@ def test_a_message_is_updated_every_two_seconds_at_most_and_the_last_time_at_onc
     assert standing(slack) == ["Deployed recommender"]
 
 
-def test_what_happened_during_the_gap_is_told_with_it(
+def test_news_during_the_gap_is_part_of_the_update(
     bot: None,
     slack: FakeSlack,
     courier: Courier,
@@ -243,12 +243,12 @@ def test_what_happened_during_the_gap_is_told_with_it(
         clock.advance(seconds=seconds)
         activate(clock)
 
-    monkeypatch.setattr(tell, "sleep", nap)
+    monkeypatch.setattr(notifier, "sleep", nap)
     courier.woken()
     assert standing(slack) == ["Deployed recommender"]
 
 
-def test_the_same_is_not_told_twice_and_the_time_alone_each_fifteen_seconds(
+def test_unchanged_content_is_updated_every_fifteen_seconds_at_most(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -260,7 +260,7 @@ def test_the_same_is_not_told_twice_and_the_time_alone_each_fifteen_seconds(
     assert len(slack.calls) == 3  # at 0, 16 and 32 s
 
 
-def test_an_unseen_end_is_told_within_a_minute(
+def test_a_missed_end_is_sent_within_a_minute(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -272,7 +272,7 @@ def test_an_unseen_end_is_told_within_a_minute(
     assert standing(slack) == ["Deployed recommender"]
 
 
-def test_a_courier_that_died_costs_no_more_than_its_lease(
+def test_a_dead_courier_delays_a_message_by_its_lease_only(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -286,7 +286,7 @@ def test_a_courier_that_died_costs_no_more_than_its_lease(
     assert standing(slack) == ["Deploying recommender"]
 
 
-def test_a_failure_is_told_with_a_button_to_retry(
+def test_a_failure_has_a_retry_button(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -316,7 +316,7 @@ def test_two_couriers_at_once_leave_one_message(
     assert slow
     clock.advance(seconds=71)
     courier.sweep()  # another took it up, and has posted
-    messages.tell(slow)
+    notifier.notify(slow)
     assert len(slack.posts("chat.postMessage")) == 2
     assert len(slack.messages) == 1
     activate(clock)
@@ -325,7 +325,7 @@ def test_two_couriers_at_once_leave_one_message(
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_a_write_that_meets_another_loses_no_message(
+def test_a_write_conflict_loses_no_message(
     bot: None,
     slack: FakeSlack,
     courier: Courier,
@@ -338,7 +338,7 @@ def test_a_write_that_meets_another_loses_no_message(
     transact, met = table.transact, list[str]()
 
     def meeting(items: list[dict[str, Any]]) -> None:
-        """The first write of `ts` is answered by a conflict, though it may have been written."""
+        """The first write of `ts` returns a conflict, although it may have succeeded."""
         if not met and "ts" in str(items[0]) and slack.messages:
             met.append("conflict")
             if written:
@@ -354,7 +354,7 @@ def test_a_write_that_meets_another_loses_no_message(
     assert standing(slack) == ["Deployed recommender"]
 
 
-def test_a_lost_answer_costs_a_second_message_and_no_more(
+def test_a_lost_response_costs_one_duplicate_message(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     slack.drop(done=True)
@@ -366,7 +366,7 @@ def test_a_lost_answer_costs_a_second_message_and_no_more(
     assert standing(slack) == ["Deploying recommender", "Deployed recommender"]
 
 
-def test_where_slack_does_not_take_the_blocks_it_gets_the_text(
+def test_if_slack_rejects_the_blocks_it_gets_the_text(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     slack.refuse("invalid_blocks")
@@ -380,7 +380,7 @@ def test_where_slack_does_not_take_the_blocks_it_gets_the_text(
     assert standing(slack) == ["Deployed recommender"]
 
 
-def test_a_message_that_somebody_deleted_is_let_be(
+def test_a_deleted_message_is_not_posted_again(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -397,7 +397,7 @@ def test_a_message_that_somebody_deleted_is_let_be(
 # --- a Slack that throttles, fails, refuses ------------------------------------------------------
 
 
-def test_a_throttled_message_waits_and_events_leave_it_alone(
+def test_a_throttled_message_waits_also_when_events_arrive(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -416,7 +416,7 @@ def test_a_throttled_message_waits_and_events_leave_it_alone(
     assert "not_before" not in only_item()
 
 
-def test_an_unreachable_slack_is_asked_with_growing_gaps_and_told_in_the_end(
+def test_an_unreachable_slack_is_retried_with_growing_gaps(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     slack.fail(500, times=8)
@@ -433,7 +433,7 @@ def test_an_unreachable_slack_is_asked_with_growing_gaps_and_told_in_the_end(
 
 
 @pytest.mark.parametrize("trouble", ["throttle", "fail", "drop"])
-def test_it_is_given_up_an_hour_after_the_end(
+def test_a_message_is_given_up_an_hour_after_the_end(
     bot: None,
     slack: FakeSlack,
     courier: Courier,
@@ -455,14 +455,14 @@ def test_it_is_given_up_an_hour_after_the_end(
     assert "worker" in only_item()
     courier.sweeps_for(minutes=8)
     assert "worker" not in only_item()
-    assert "not told in time" in caplog.text
+    assert "Slack message is too late" in caplog.text
     told = len(slack.calls)
     courier.woken()
     courier.sweeps_for(minutes=10)
     assert len(slack.calls) == told
 
 
-def test_a_bot_that_may_not_post_falls_back_to_start_and_end(
+def test_a_bot_that_cannot_post_falls_back_to_the_response_url(
     bot: None,
     slack: FakeSlack,
     courier: Courier,
@@ -482,11 +482,11 @@ def test_a_bot_that_may_not_post_falls_back_to_start_and_end(
     told = [header(body) for body in slack.posts("response_url")]
     assert told == ["Deploying recommender", "Deployed recommender"]
     assert len([call for call in slack.calls if call.error == "not_in_channel"]) == 1
-    assert f"Slack refuses by bot for {PRIVATE_CHANNEL}: not_in_channel" in caplog.messages
+    assert f"Slack rejected a call (bot, {PRIVATE_CHANNEL}): not_in_channel" in caplog.messages
 
 
 @pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message", "token_revoked"])
-def test_a_message_that_can_be_updated_no_more_ends_with_a_post(
+def test_a_message_that_cannot_be_updated_ends_with_a_post(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock, code: str
 ) -> None:
     create()
@@ -501,7 +501,7 @@ def test_a_message_that_can_be_updated_no_more_ends_with_a_post(
 
 
 @pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
-def test_where_nobody_asked_it_ends_with_a_post_of_the_bots(
+def test_without_a_command_it_ends_with_a_post_of_the_bot(
     bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock, code: str
 ) -> None:
     announcing.append(CHANNEL)
@@ -518,7 +518,7 @@ def test_where_nobody_asked_it_ends_with_a_post_of_the_bots(
     assert "worker" not in only_item()
 
 
-def test_what_a_channel_cannot_be_told_the_incoming_webhook_is(
+def test_the_incoming_webhook_replaces_a_closed_channel(
     bot: None, webhook: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -554,7 +554,7 @@ def test_a_response_url_gets_the_start_and_the_end(
     assert len(slack.calls) == 2
 
 
-def test_of_its_five_posts_the_last_is_kept_for_the_end(
+def test_the_last_of_its_five_posts_is_reserved_for_the_end(
     commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     slack.drop(times=4, done=True)  # each was posted, and the answer was lost
@@ -569,7 +569,7 @@ def test_of_its_five_posts_the_last_is_kept_for_the_end(
     assert slack.calls[-1].status == 200
 
 
-def test_before_a_response_url_ends_it_gets_the_last_word(
+def test_before_a_response_url_expires_it_gets_a_last_post(
     commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -578,7 +578,7 @@ def test_before_a_response_url_ends_it_gets_the_last_word(
     courier.sweeps_for(minutes=29)
     told = slack.posts("response_url")
     assert len(told) == 2
-    assert "Slack takes no more of it here" in said(told[-1])
+    assert "Slack accepts no more updates of this message." in said(told[-1])
     courier.sweeps_for(minutes=10)
     assert len(slack.calls) == 2
 
@@ -598,7 +598,7 @@ def test_an_incoming_webhook_gets_the_start_and_the_end(
     assert [header(body) for body in told] == ["Deploying recommender", "Deployed recommender"]
 
 
-def test_where_nothing_is_set_up_no_call_is_made_and_no_item_is_written(
+def test_without_a_setup_there_is_no_call_and_no_item(
     slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock, aws_calls: list[str]
 ) -> None:
     create()
@@ -622,7 +622,7 @@ def test_commands_without_a_response_url_leave_no_item(
 # --- channels that announce ----------------------------------------------------------------------
 
 
-def test_an_owners_channels_are_told_of_what_was_not_asked_for_in_slack(
+def test_an_owners_channels_get_operations_started_elsewhere(
     bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
 ) -> None:
     slack.channels.add("C0ALERTS")
@@ -635,7 +635,7 @@ def test_an_owners_channels_are_told_of_what_was_not_asked_for_in_slack(
     assert {channel for channel, _ in slack.messages} == {CHANNEL, "C0ALERTS"}
 
 
-def test_one_that_was_asked_for_there_too_has_one_message_that_says_who_asked(
+def test_an_operation_started_there_has_one_message_with_its_user(
     bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
 ) -> None:
     announcing.append(CHANNEL)
@@ -649,7 +649,7 @@ def test_one_that_was_asked_for_there_too_has_one_message_that_says_who_asked(
     assert f"<@{USER}>" in said(message)
 
 
-def test_an_operation_that_ended_long_ago_is_not_told(
+def test_an_operation_that_ended_long_ago_gets_no_message(
     bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -671,7 +671,7 @@ def test_an_event_costs_a_read_and_two_queries_at_most(
     assert aws_calls == ["dynamodb.GetItem", "dynamodb.Query"]  # and that of the channels
 
 
-def test_an_item_that_is_written_by_another_just_then_keeps_who_asked(
+def test_a_concurrent_write_keeps_the_user(
     bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
 ) -> None:
     announcing.append(CHANNEL)
@@ -680,14 +680,14 @@ def test_an_item_that_is_written_by_another_just_then_keeps_who_asked(
     lease = work.acquire(*key, LEASE)
     assert lease
     announce(clock, response_url=slack.response_url())
-    messages.tell(lease)  # as it read the item, without who asked
+    notifier.notify(lease)  # as it read the item, without who asked
     assert only_item()["asked_by"] == USER
     clock.advance(seconds=3)
     courier.woken()
     assert f"<@{USER}>" in said(next(iter(slack.messages.values())))
 
 
-def test_what_only_served_to_tell_goes_with_the_end(
+def test_the_end_removes_the_attributes_for_updates(
     commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -698,7 +698,7 @@ def test_what_only_served_to_tell_goes_with_the_end(
     assert not {"response_url", "shown", "sequence", "lease", "worker"} & only_item().keys()
 
 
-def test_a_record_that_cannot_be_read_keeps_no_others_message_from_being_made(
+def test_an_unreadable_record_does_not_affect_other_messages(
     bot: None, slack: FakeSlack, announcing: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     announcing.append(CHANNEL)
@@ -710,7 +710,7 @@ def test_a_record_that_cannot_be_read_keeps_no_others_message_from_being_made(
     assert "aaa-bbbbbb" in str(caplog.records[0].__dict__)
 
 
-def test_a_message_that_cannot_be_made_is_given_up_after_some_tries(
+def test_a_message_that_fails_is_given_up_after_some_attempts(
     bot: None,
     slack: FakeSlack,
     courier: Courier,
@@ -724,11 +724,11 @@ def test_a_message_that_cannot_be_made_is_given_up_after_some_tries(
     courier.sweeps_for(minutes=60)
     assert "worker" not in only_item()
     faults = [each for each in caplog.records if each.levelname == "ERROR"]
-    assert len(faults) == tell.MOST_FAULTS
+    assert len(faults) == notifier.MOST_FAULTS
     assert not slack.calls
 
 
-def test_one_that_aws_hinders_is_not(
+def test_errors_of_aws_do_not_give_a_message_up(
     bot: None,
     slack: FakeSlack,
     courier: Courier,
@@ -740,11 +740,11 @@ def test_one_that_aws_hinders_is_not(
     [key] = messages.keys_for({ID})
     with monkeypatch.context() as patched:
         patched.setattr("chalicelib.store.deployments.get", throttled)
-        for _ in range(tell.MOST_FAULTS + 1):
+        for _ in range(notifier.MOST_FAULTS + 1):
             lease = work.acquire(*key, LEASE)
             assert lease
             with pytest.raises(errors.Throttled):
-                messages.tell(lease)
+                notifier.notify(lease)
             clock.advance(seconds=71)
     courier.sweep()
     assert standing(slack) == ["Deploying recommender"]
@@ -753,7 +753,7 @@ def test_one_that_aws_hinders_is_not(
 # --- a newer operation ---------------------------------------------------------------------------
 
 
-def test_a_cancelled_operation_says_what_came_instead(
+def test_a_cancelled_operation_names_the_newer_one(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -769,7 +769,7 @@ def test_a_cancelled_operation_says_what_came_instead(
     ]
 
 
-def test_one_that_had_succeeded_is_told_as_that(
+def test_a_superseded_success_is_shown_as_a_success(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -782,7 +782,7 @@ def test_one_that_had_succeeded_is_told_as_that(
     assert standing(slack) == ["Deployed recommender (superseded by pause)"]
 
 
-def test_one_that_could_not_be_started_does_not_stand_there_as_running(
+def test_an_operation_that_could_not_start_is_not_shown_as_running(
     bot: None, slack: FakeSlack, announcing: list[str], courier: Courier, clock: Clock
 ) -> None:
     announcing.append(CHANNEL)
@@ -792,11 +792,13 @@ def test_one_that_could_not_be_started_does_not_stand_there_as_running(
     store.discard(made)  # as the API does where Step Functions starts no execution
     courier.sweeps_for(minutes=1)
     assert standing(slack) == ["Deploying recommender: cancelled"]
-    assert "it could not be started" in said(next(iter(slack.messages.values())))
+    assert "The operation did not start because AWS was not available." in said(
+        next(iter(slack.messages.values()))
+    )
     assert "worker" not in only_item()
 
 
-def test_one_that_was_never_shown_is_not_told_after_the_fact(
+def test_a_superseded_operation_without_a_message_gets_none(
     bot: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
     create()
@@ -860,14 +862,14 @@ def test_a_purged_record_ends_its_messages(
 
 @pytest.fixture
 def expiring(clock: Clock) -> None:
-    """An hour before its end, told so by the reconciler."""
+    """An hour before the expiry, when the reconciler has recorded that."""
     store.create(deployment_of(ttl="8h"))
     activate(clock)
     clock.advance(hours=7)
     change(lambda d: d.announce_expiry(clock()))
 
 
-def test_that_one_expires_is_told_once_in_a_message_of_its_own(
+def test_an_expiry_gets_one_message_of_its_own(
     bot: None,
     expiring: None,
     slack: FakeSlack,
@@ -884,7 +886,7 @@ def test_that_one_expires_is_told_once_in_a_message_of_its_own(
     assert len(slack.calls) == 1
 
 
-def test_one_that_was_extended_meanwhile_is_not_told(
+def test_an_extended_deployment_gets_no_notice(
     bot: None,
     expiring: None,
     slack: FakeSlack,
@@ -899,14 +901,14 @@ def test_one_that_was_extended_meanwhile_is_not_told(
     courier.sweeps_for(minutes=3)
     assert not slack.messages
     assert "worker" not in only_item()
-    # It is told again when that time comes.
+    # It gets another notice at the new time.
     clock.advance(hours=7)
     change(lambda d: d.announce_expiry(clock()))
     courier.woken()
     assert standing(slack) == ["recommender expires soon"]
 
 
-def test_an_incoming_webhook_is_told_that_one_expires(
+def test_an_incoming_webhook_gets_the_notice_of_an_expiry(
     webhook: None, expiring: None, slack: FakeSlack, courier: Courier
 ) -> None:
     courier.woken()
@@ -914,7 +916,7 @@ def test_an_incoming_webhook_is_told_that_one_expires(
     assert header(told) == "recommender expires soon"
 
 
-def test_items_go_by_themselves(bot: None, clock: Clock, slack: FakeSlack) -> None:
+def test_items_are_purged_automatically(bot: None, clock: Clock, slack: FakeSlack) -> None:
     create()
     announce(clock)
     assert only_item()["purge_at"] == (MOMENT + messages.KEPT).timestamp()

@@ -12,7 +12,7 @@ def put(slack_id: str, owner: str, *scopes: str, announce: bool = True) -> None:
     owners.put(slack_id, owner, list(scopes or owners.GRANTED), announce)
 
 
-def test_nobody_is_mapped_at_first() -> None:
+def test_there_are_no_mappings_at_first() -> None:
     assert owners.owner_of(USER, CHANNEL) is None
     assert owners.list_mappings() == []
     assert owners.channels_of("team-a") == []
@@ -27,7 +27,7 @@ def test_a_user_acts_for_the_owner_in_any_channel() -> None:
     assert owners.owner_of("U0BOB", CHANNEL) is None
 
 
-def test_the_channels_mapping_counts_before_the_users() -> None:
+def test_the_channels_mapping_takes_precedence() -> None:
     put(USER, "team-a")
     put(CHANNEL, "team-b", "read")
     caller = owners.owner_of(USER, CHANNEL)
@@ -38,7 +38,7 @@ def test_the_channels_mapping_counts_before_the_users() -> None:
     assert elsewhere.owner == "team-a"
 
 
-def test_who_it_is_takes_one_consistent_read(aws_calls: list[str]) -> None:
+def test_finding_the_owner_takes_one_consistent_read(aws_calls: list[str]) -> None:
     owners.owner_of(USER, CHANNEL)
     assert aws_calls == ["dynamodb.BatchGetItem"]
 
@@ -65,7 +65,7 @@ def test_a_mapping_is_replaced_and_keeps_its_age() -> None:
     assert (second.owner, second.scopes, second.announce) == ("team-b", ("read", "deploy"), False)
 
 
-def test_a_deleted_mapping_counts_no_more() -> None:
+def test_a_deleted_mapping_does_not_apply() -> None:
     put(CHANNEL, "team-a")
     owners.delete(CHANNEL)
     assert owners.owner_of(USER, CHANNEL) is None
@@ -73,8 +73,8 @@ def test_a_deleted_mapping_counts_no_more() -> None:
         owners.delete(CHANNEL)
 
 
-def test_a_mapping_that_comes_or_goes_meanwhile_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else writes between the look and the write."""
+def test_concurrent_changes_of_a_mapping_are_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another request writes between the read and the write."""
     from chalicelib.store import table
 
     look, others = table.get_item, [lambda: put(CHANNEL, "team-b"), lambda: owners.delete(CHANNEL)]

@@ -17,7 +17,7 @@ def screens() -> list[slack_screens.Screen]:
 def test_the_page_shows_what_is_sent_today(screens: list[slack_screens.Screen]) -> None:
     shown = slack_screens.PAGE.read_text().partition(slack_screens.MARK)[2]
     assert shown.strip() == slack_screens.page(screens).strip(), (
-        "make it anew: python -m tests.support.slack_screens, then docs/render"
+        "update it with python -m tests.support.slack_screens, then docs/render"
     )
 
 

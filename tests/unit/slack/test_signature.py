@@ -10,7 +10,7 @@ from tests.support.slack_request import SECRET, SIGNATURE, TIMESTAMP, sign
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
-# The example of Slack's documentation, figure for figure.
+# The example of Slack's documentation.
 AT = datetime.fromtimestamp(1531420618, UTC)
 BODY = (
     b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow"
@@ -45,17 +45,17 @@ def test_names_of_headers_in_any_case(changed) -> None:  # type: ignore[no-untyp
 
 
 @pytest.mark.parametrize("off", [timedelta(seconds=300), timedelta(seconds=-300)])
-def test_it_is_good_for_five_minutes_by_either_clock(off: timedelta) -> None:
+def test_a_signature_is_valid_for_five_minutes(off: timedelta) -> None:
     signature.verify(HEADERS, BODY, AT + off)
 
 
 @pytest.mark.parametrize("off", [timedelta(seconds=301), timedelta(seconds=-301)])
-def test_and_no_longer(off: timedelta) -> None:
+def test_a_signature_is_invalid_after_five_minutes(off: timedelta) -> None:
     with pytest.raises(Unauthenticated):
         signature.verify(HEADERS, BODY, AT + off)
 
 
-def test_what_a_request_is_known_by() -> None:
+def test_a_repeated_request_has_the_same_id() -> None:
     known = signature.verify(headers(AT), BODY, AT)
     assert signature.verify(headers(AT), BODY, AT + timedelta(minutes=1)) == known
     later, other = AT + timedelta(seconds=1), BODY + b"&x=1"
@@ -68,7 +68,7 @@ def test_a_body_in_another_alphabet_is_signed_as_its_bytes() -> None:
     signature.verify(headers(AT, body), body, AT)
 
 
-def test_all_refusals_look_alike_and_the_log_has_the_reason(
+def test_all_refusals_are_equal_and_the_log_has_the_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told = set()
@@ -83,7 +83,7 @@ def test_all_refusals_look_alike_and_the_log_has_the_reason(
 
 @pytest.mark.parametrize("value", ["", " ", "\n"])
 def test_an_empty_secret_signs_nothing(value: str) -> None:
-    """HMAC takes an empty key: whoever knew that none is set could sign with it."""
+    """HMAC accepts an empty key, with which anyone could sign."""
     slack_request.set_up(value or " ")
     stamp = str(int(AT.timestamp()))
     sent = {TIMESTAMP: [stamp], SIGNATURE: [sign(BODY, stamp, value)]}
@@ -102,7 +102,7 @@ def test_without_a_secret_the_log_says_what_to_set(caplog: pytest.LogCaptureFixt
     assert "make slack STAGE=" in caplog.text
 
 
-def test_a_rotated_secret_takes_the_place_of_the_old_one() -> None:
+def test_a_rotated_secret_replaces_the_old_one() -> None:
     slack_request.set_up("0" * 32)
     with pytest.raises(Unauthenticated):
         signature.verify(HEADERS, BODY, AT)

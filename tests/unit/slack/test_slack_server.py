@@ -1,4 +1,4 @@
-"""The played Slack as a process of its own."""
+"""The fake Slack as its own process."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def order(played: dict[str, Any], method: str, path: str, **body: Any) -> dict[s
     return found
 
 
-def test_it_takes_calls_and_orders(played: dict[str, Any]) -> None:
+def test_it_accepts_calls_and_orders(played: dict[str, Any]) -> None:
     api = WebClient(played["token"], base_url=played["api_url"], retry_handlers=[])
     ts = api.chat_postMessage(channel=played["channel"], text="hi")["ts"]
     order(played, "POST", "/_trouble", status=429, error="ratelimited", retry_after=3)
@@ -56,7 +56,7 @@ def test_it_takes_calls_and_orders(played: dict[str, Any]) -> None:
     assert order(played, "GET", "/_calls") == {"calls": []}
 
 
-def test_it_keeps_to_block_kits_limits(played: dict[str, Any]) -> None:
+def test_it_enforces_block_kits_limits(played: dict[str, Any]) -> None:
     api = WebClient(played["token"], base_url=played["api_url"], retry_handlers=[])
     divider = {"type": "divider"}
     too_long = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}
@@ -65,7 +65,7 @@ def test_it_keeps_to_block_kits_limits(played: dict[str, Any]) -> None:
             api.chat_postMessage(channel=played["channel"], text="hi", blocks=blocks)
 
 
-def test_it_says_where_to_look(played: dict[str, Any]) -> None:
+def test_its_root_page_lists_its_endpoints(played: dict[str, Any]) -> None:
     assert "GET /_calls" in order(played, "GET", "/")
     with pytest.raises(urllib.error.HTTPError) as refused:
         order(played, "GET", "/messages")

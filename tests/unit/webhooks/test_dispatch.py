@@ -1,4 +1,4 @@
-"""One delivery after another, to a real server; the schedule as it is observed."""
+"""Deliveries to a real server, and the observed schedule of their tries."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("table", "webhook_secret", "one_call_at_a_t
 
 
 def begin(subscriber: Subscriber, **fields: Any) -> None:
-    """A deployment that tells the subscriber, and the courier woken by its first event."""
+    """Creates a deployment with a callback, and wakes the courier by its first event."""
     url = fields.pop("callback_url", subscriber.url())
     store.create(deployment_of(now=clock.now(), callback_url=url, **fields))
     wake()
@@ -53,7 +53,7 @@ def only() -> Delivery:
 
 
 def next_minute(time: SimulatedClock) -> None:
-    """To the sweep that finds the next one due."""
+    """Advances to the sweep that finds the next delivery due."""
     due = only().next_try_at
     assert due
     seconds = (datetime.fromisoformat(due) - START).total_seconds()
@@ -91,7 +91,7 @@ def test_during_a_rotation_both_secrets_verify(subscriber: Subscriber) -> None:
 
 
 @pytest.mark.parametrize("secrets", ["whsec_***", "whsec_", "  "])
-def test_a_secret_that_is_none_is_told_and_tried_again(
+def test_an_invalid_secret_is_recorded_and_retried(
     subscriber: Subscriber, secrets: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_webhook_secrets(secrets)
@@ -114,12 +114,12 @@ def test_each_2xx_is_a_success(subscriber: Subscriber, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 408, 429, 500, 502, 503])
-def test_all_others_are_tried_again(subscriber: Subscriber, status: int) -> None:
+def test_all_other_statuses_are_retried(subscriber: Subscriber, status: int) -> None:
     subscriber.says(status)
     begin(subscriber)
     delivery = only()
     assert delivery.status == "pending"
-    assert (delivery.tries[0].status, delivery.tries[0].error) == (status, f"answered {status}")
+    assert (delivery.tries[0].status, delivery.tries[0].error) == (status, f"returned {status}")
     assert delivery.next_try_at
 
 
@@ -128,39 +128,39 @@ def test_a_redirect_is_not_followed(subscriber: Subscriber, status: int) -> None
     subscriber.says(status, Location=subscriber.url("/elsewhere"))
     begin(subscriber)
     assert subscriber.paths == ["/hooks"]
-    assert only().tries[0].error == f"answered {status}: redirects are not followed"
+    assert only().tries[0].error == f"returned {status}; redirects are not followed"
 
 
-def test_a_redirect_is_not_even_read(subscriber: Subscriber) -> None:
-    """Its body may have no end, or unpack to all of a function's memory."""
+def test_the_body_of_a_redirect_is_not_read(subscriber: Subscriber) -> None:
+    """Its body may be endless, or decompress to more than a function's memory."""
     head = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n"
     with subscribers.Endless(head=head) as endless:
         begin(subscriber, callback_url=f"http://127.0.0.1:{endless.port}/")
         assert endless.left.wait(10)
-    assert only().tries[0].error == "answered 302: redirects are not followed"
+    assert only().tries[0].error == "returned 302; redirects are not followed"
 
 
 @pytest.mark.parametrize("where", ["http://[::1", "http://a:99999999/", "\xff\xfe", "//", ""])
-def test_a_redirect_to_what_is_no_url_is_a_try_in_vain(subscriber: Subscriber, where: str) -> None:
+def test_a_redirect_to_an_invalid_url_is_a_failed_try(subscriber: Subscriber, where: str) -> None:
     subscriber.says(302, Location=where)
     begin(subscriber)
-    assert only().tries[0].error == "answered 302: redirects are not followed"
+    assert only().tries[0].error == "returned 302; redirects are not followed"
 
 
-def test_whatever_a_call_raises_is_a_try_in_vain(
+def test_any_error_of_a_call_is_a_failed_try(
     subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would be made each minute, and never be given up."""
+    """Otherwise the try would be repeated every minute, forever."""
 
     def broken(*_: Any, **__: Any) -> Any:
         raise ValueError("an answer that the client has not met yet")
 
     monkeypatch.setattr(requests.Session, "post", broken)
     begin(subscriber)
-    assert only().tries[0].error == "no answer: ValueError"
+    assert only().tries[0].error == "no response: ValueError"
 
 
-def test_410_ends_it(subscriber: Subscriber) -> None:
+def test_410_ends_a_delivery(subscriber: Subscriber) -> None:
     subscriber.says(410)
     begin(subscriber)
     delivery = only()
@@ -172,14 +172,14 @@ def test_410_disables_a_subscription(subscriber: Subscriber) -> None:
     subscriber.says(410)
     begin(subscriber, callback_url=None)
     [subscription] = subscriptions.list_all()
-    assert (subscription.id, subscription.disabled_reason) == (made.id, "answered 410 Gone")
+    assert (subscription.id, subscription.disabled_reason) == (made.id, "returned 410 Gone")
     assert only().status == "failed"
     store.update(ID, lambda deployment: deployment.activate(clock.now(), 0.04))
     wake()
     assert subscriber.paths == ["/all"]
 
 
-def test_nothing_is_sent_again_to_a_subscription_that_is_disabled(subscriber: Subscriber) -> None:
+def test_nothing_is_sent_to_a_disabled_subscription(subscriber: Subscriber) -> None:
     subscriptions.create(subscriber.url("/all"), TYPES)
     subscriber.says(410)
     begin(subscriber, callback_url=None)
@@ -190,7 +190,7 @@ def test_nothing_is_sent_again_to_a_subscription_that_is_disabled(subscriber: Su
     assert (delivery.status, delivery.tries[-1].error) == ("failed", "the subscription is disabled")
 
 
-def test_what_a_deleted_subscription_has_not_taken_is_not_sent_any_more(
+def test_pending_deliveries_of_a_deleted_subscription_are_not_sent(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
     made = subscriptions.create(subscriber.url("/all"), TYPES)
@@ -213,36 +213,32 @@ def test_retry_after_is_honoured(
     assert (only().next_try_at == "2026-11-24T10:30:00.000Z") is is_heard
 
 
-def test_nobody_there_is_tried_again(subscriber: Subscriber) -> None:
+def test_a_refused_connection_is_retried(subscriber: Subscriber) -> None:
     begin(subscriber, callback_url="http://127.0.0.1:1/hooks")
-    assert only().tries[0].error == "no answer: ConnectionError"
+    assert only().tries[0].error == "no response: ConnectionError"
     assert only().status == "pending"
 
 
-def test_no_answer_in_time_is_tried_again(
-    subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_timeout_is_retried(subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(milliseconds=200))
     subscriber.answer = lambda received: None
     begin(subscriber)
     assert len(subscriber.received) == 1
-    assert str(only().tries[0].error).startswith("no answer within")
+    assert str(only().tries[0].error).startswith("no response within")
     assert only().status == "pending"
 
 
-def test_an_answer_without_an_end_is_not_read_on(
+def test_an_endless_response_is_not_read(
     subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(seconds=0.5))
     with subscribers.Endless() as endless:
         begin(subscriber, callback_url=f"http://127.0.0.1:{endless.port}/")
         assert endless.left.wait(10)
-    assert str(only().tries[0].error).startswith("no answer within")
+    assert str(only().tries[0].error).startswith("no response within")
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
-    subscriber: Subscriber, tmp_path: Any
-) -> None:
+def test_a_self_signed_certificate_is_not_trusted(subscriber: Subscriber, tmp_path: Any) -> None:
     files = []
     for name, pem in zip(("key", "certificate"), certificates.make("127.0.0.1"), strict=True):
         files.append(tmp_path / name)
@@ -250,13 +246,13 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     with subscribers.listening(*files) as secured:
         begin(subscriber, callback_url=secured.url().replace("http", "https"))
         assert secured.received == []
-    assert only().tries[0].error == "no answer: SSLError"
+    assert only().tries[0].error == "no response: SSLError"
 
 
-def test_an_address_that_has_become_private_fails_the_try_alone(
+def test_an_address_that_has_become_private_fails_one_try(
     monkeypatch: pytest.MonkeyPatch, resolver: Resolver, subscriber: Subscriber
 ) -> None:
-    """The second look-up decides; DNS may be mended, so it is tried again."""
+    """The second look-up decides. DNS may be fixed later, so there are more tries."""
     monkeypatch.delenv("CALLBACKS_ON_LOOPBACK")
     settings.cache_clear()
     resolver.names["example.com"] = ["10.0.0.1"]
@@ -266,7 +262,7 @@ def test_an_address_that_has_become_private_fails_the_try_alone(
     assert str(delivery.tries[0].error).startswith("not sent: the URL must point to a public")
 
 
-def test_an_event_that_was_taken_back_is_not_sent(
+def test_an_event_of_a_withdrawn_deployment_is_not_sent(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
     subscriber.says(500)
@@ -284,13 +280,13 @@ def test_an_event_that_was_taken_back_is_not_sent(
 
 
 def table_of(observed: list[tuple[timedelta, Received]]) -> str:
-    """The tries as they were observed, for the documentation."""
+    """The observed tries, for the documentation."""
     rows = [f"| {n} | {since} | {each.id} |" for n, (since, each) in enumerate(observed, 1)]
     return "\n".join(["| try | after the first | `webhook-id` |", "|---|---|---|", *rows])
 
 
 def test_the_schedule_as_observed(subscriber: Subscriber, simulated_time: SimulatedClock) -> None:
-    """With a sweep each minute, as in the template."""
+    """With a sweep every minute, as in the template."""
     subscriber.says(500)
     seen: list[float] = []
     begin(subscriber)
@@ -317,7 +313,7 @@ def test_the_schedule_as_observed(subscriber: Subscriber, simulated_time: Simula
     assert sweep()["done"] == 0
 
 
-def test_what_failed_is_sent_again_from_the_first_try_on(
+def test_a_redelivery_starts_with_the_first_try(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
     subscriber.says(410)
@@ -336,10 +332,10 @@ def test_what_failed_is_sent_again_from_the_first_try_on(
     assert len({each.id for each in subscriber.received}) == 1
 
 
-def test_one_that_is_on_its_way_can_be_sent_again(
+def test_a_delivery_can_be_redelivered_during_a_try(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
-    """The try that is being made does not end what was asked for meanwhile."""
+    """The end of the running try does not end the redelivery."""
 
     def ask(received: Received) -> tuple[int, dict[str, str]]:
         subscriber.says(200)
@@ -370,7 +366,7 @@ def test_only_the_latest_tries_are_kept(
 def test_the_log_has_no_url_and_no_body(
     subscriber: Subscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Either may hold a secret of the receiver's."""
+    """Both may contain a secret of the receiver."""
     with caplog.at_level(logging.INFO, "slipway"):
         begin(subscriber, callback_url=subscriber.url("/hooks?token=hunter2"))
     assert subscriber.paths == ["/hooks?token=hunter2"]

@@ -1,4 +1,4 @@
-"""The receiver of docs/webhooks.md takes what Slipway signs, and nothing else."""
+"""The receiver of docs/webhooks.md accepts only what Slipway has signed."""
 
 import json
 import re
@@ -22,7 +22,7 @@ EVENT = json.dumps({"type": "deployment.active", "data": {"deployment": {"id": "
 
 @pytest.fixture
 def receiver(table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """It, at work; its URL."""
+    """The URL of the running receiver."""
     set_webhook_secrets(WEBHOOK_SECRET)
     monkeypatch.setenv("WEBHOOK_SECRET", WEBHOOK_SECRET)
     found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -48,7 +48,7 @@ def post(url: str, body: str, headers: dict[str, str]) -> int:
             return error.code
 
 
-def test_it_takes_what_is_signed(receiver: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_accepts_signed_events(receiver: str, capsys: pytest.CaptureFixture[str]) -> None:
     signed = signing.headers("evt_1", datetime.now(UTC), EVENT)
     assert post(receiver, EVENT, signed) == 204
     assert capsys.readouterr().out == "deployment.active rec-7f3k2q\n"
@@ -64,7 +64,7 @@ def test_it_takes_what_is_signed(receiver: str, capsys: pytest.CaptureFixture[st
         {"webhook-signature": "v1,é"},
     ],
 )
-def test_it_refuses_all_else(
+def test_it_refuses_everything_else(
     receiver: str, change: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     signed = signing.headers("evt_1", datetime.now(UTC), EVENT)

@@ -5,24 +5,24 @@ import pytest
 
 from chalicelib.platform.settings import settings
 from chalicelib.webhooks import retry_schedule
-from chalicelib.webhooks.retry_schedule import DAY, GAPS, JITTER, next_try, retry_after
+from chalicelib.webhooks.retry_schedule import GAPS, JITTER, LONGEST, next_try, retry_after
 from tests.support.builders import MOMENT
 
 
 def test_the_gaps_grow_and_fill_a_day() -> None:
     assert list(GAPS) == sorted(GAPS)
     assert timedelta(hours=23) < sum(GAPS, timedelta()) < timedelta(hours=25)
-    assert sum(GAPS, timedelta()) * (1 + JITTER) < DAY
+    assert sum(GAPS, timedelta()) * (1 + JITTER) < LONGEST
 
 
-def test_a_gap_is_never_shorter_than_the_schedule_has_it_nor_much_longer() -> None:
+def test_a_gap_is_never_shorter_and_never_much_longer_than_scheduled() -> None:
     for tried, gap in enumerate(GAPS, 1):
         for _ in range(50):
             at = next_try(tried, MOMENT, MOMENT)
             assert at and gap <= at - MOMENT <= gap * (1 + JITTER)
 
 
-def test_those_that_failed_at_once_come_apart() -> None:
+def test_the_jitter_spreads_simultaneous_failures() -> None:
     assert len({next_try(4, MOMENT, MOMENT) for _ in range(20)}) > 10
 
 
@@ -30,24 +30,24 @@ def test_after_the_last_gap_there_is_no_try() -> None:
     assert next_try(len(GAPS) + 1, MOMENT, MOMENT) is None
 
 
-def test_after_the_day_there_is_no_try() -> None:
-    assert next_try(2, MOMENT, MOMENT + DAY) is None
-    late = next_try(2, MOMENT, MOMENT + DAY - timedelta(seconds=1))
-    assert late == MOMENT + DAY
+def test_after_the_longest_time_there_is_no_try() -> None:
+    assert next_try(2, MOMENT, MOMENT + LONGEST) is None
+    late = next_try(2, MOMENT, MOMENT + LONGEST - timedelta(seconds=1))
+    assert late == MOMENT + LONGEST
 
 
-def test_who_asks_for_a_later_time_gets_it_within_the_day() -> None:
+def test_a_later_retry_after_is_respected_within_the_longest_time() -> None:
     wanted = MOMENT + timedelta(hours=3)
     assert next_try(1, MOMENT, MOMENT, wanted) == wanted
-    assert next_try(1, MOMENT, MOMENT, MOMENT + timedelta(days=9)) == MOMENT + DAY
+    assert next_try(1, MOMENT, MOMENT, MOMENT + timedelta(days=9)) == MOMENT + LONGEST
 
 
-def test_who_asks_for_an_earlier_time_does_not_get_it() -> None:
+def test_an_earlier_retry_after_is_ignored() -> None:
     at = next_try(3, MOMENT, MOMENT, MOMENT + timedelta(seconds=1))
     assert at and at - MOMENT >= GAPS[2]
 
 
-def test_the_local_stack_has_a_day_in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_local_stack_scales_the_schedule_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRY_TIME_SCALE", "0.001")
     settings.cache_clear()
     at = next_try(7, MOMENT, MOMENT)
@@ -73,7 +73,7 @@ def test_the_local_stack_has_a_day_in_a_moment(monkeypatch: pytest.MonkeyPatch) 
         ("(", None),
     ],
 )
-def test_retry_after_is_read(value: str | None, seconds: int | None) -> None:
+def test_retry_after_is_parsed(value: str | None, seconds: int | None) -> None:
     moment = retry_after(value, MOMENT)
     assert moment == (None if seconds is None else MOMENT + timedelta(seconds=seconds))
 

@@ -275,7 +275,7 @@ def test_who_may_only_look_is_not_asked_but_refused(slack: FakeSlack) -> None:
     ask(slack, deployment.id, "delete")
     woken()
     assert all(f"`PUT /slack/owners/{CHANNEL}`" in text for text in said(slack))
-    assert all("takes the scope deploy" in text for text in said(slack))
+    assert all("the scope `deploy` is missing" in text for text in said(slack))
     assert not any("token" in text for text in said(slack))
     assert len(said(slack)) == 2
     assert status(deployment.id) is Status.ACTIVE
@@ -287,7 +287,7 @@ def test_who_may_only_change_is_told_so_and_may_ask_for_help(slack: FakeSlack) -
         ask(slack, text)
     woken()
     looked, deleted, helped = sorted(said(slack), key=lambda text: "scope" not in text)
-    assert "takes the scope read" in looked and "takes the scope read" in deleted
+    assert "the scope `read` is missing" in looked and "the scope `read` is missing" in deleted
     assert "`/slipway deploy" in helped
 
 

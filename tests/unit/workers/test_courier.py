@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.publication import TYPES
 from chalicelib.platform import aws, clock, shared_secrets
-from chalicelib.slack import messages
+from chalicelib.slack import messages, notifier
 from chalicelib.store import deployments as store
 from chalicelib.store import table, work
 from chalicelib.webhooks import deliveries, dispatch, subscriptions
@@ -351,7 +351,7 @@ def slack(monkeypatch: pytest.MonkeyPatch) -> Played:
     """In place of `slack.messages`, which has tests of its own."""
     played = Played()
     monkeypatch.setattr(messages, "keys_for", lambda ids: played.keys_for(ids))
-    monkeypatch.setattr(messages, "tell", lambda lease: played.tell(lease))
+    monkeypatch.setattr(notifier, "notify", lambda lease: played.tell(lease))
     return played
 
 

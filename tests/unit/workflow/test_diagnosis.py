@@ -67,20 +67,20 @@ def crashed(*numbers: int) -> list[dict[str, Any]]:
     return [stopped_task(n) for n in numbers]
 
 
-def test_the_third_crash_ends_the_waiting(world: World) -> None:
+def test_the_third_crash_is_a_failure(world: World) -> None:
     passes(world, *crashed(1, 2))
 
     assert failure(world, *crashed(1, 2, 3)).code == "CONTAINER_EXITED"
 
 
-def test_a_reason_that_any_task_would_meet_ends_it_at_once(world: World) -> None:
+def test_a_reason_that_affects_every_task_is_a_failure_at_once(world: World) -> None:
     reason = "CannotPullContainerError: ref x: x: not found"
     task = stopped_task(1, stopCode="TaskFailedToStart", stoppedReason=reason)
 
     assert failure(world, task).code == "IMAGE_NOT_FOUND"
 
 
-def test_an_unhealthy_task_ends_it_when_the_next_could_not_be_judged_in_time(
+def test_an_unhealthy_task_is_a_failure_if_the_next_comes_too_late(
     world: World, clock: Clock
 ) -> None:
     task = stopped_task(1, stoppedReason="Task failed ELB health checks in (target-group x)")
@@ -91,7 +91,7 @@ def test_an_unhealthy_task_ends_it_when_the_next_could_not_be_judged_in_time(
     assert failure(world, task).code == "HEALTH_CHECK_FAILED"
 
 
-def test_a_tripped_circuit_breaker_ends_it(world: World) -> None:
+def test_a_tripped_circuit_breaker_is_a_failure(world: World) -> None:
     tripped = service_of(rollout="FAILED")
 
     assert failure(world, found=tripped).message == "ECS stopped the rollout: tripped"
@@ -121,7 +121,7 @@ def test_a_tripped_circuit_breaker_ends_it(world: World) -> None:
         ),
     ],
 )
-def test_the_service_tells_why_no_task_is_made(
+def test_service_events_explain_why_no_task_starts(
     world: World, message: str, times: int, code: str
 ) -> None:
     if times > 1:
@@ -152,7 +152,7 @@ def test_the_evidence_is_what_aws_said(world: World) -> None:
     }
 
 
-def test_the_newest_task_speaks(world: World) -> None:
+def test_the_newest_task_gives_the_reason(world: World) -> None:
     before = MOMENT - timedelta(minutes=1)
     older = [
         stopped_task(n, stoppedAt=before, stoppedReason="OutOfMemoryError: killed") for n in (2, 3)
@@ -179,9 +179,7 @@ def test_the_evidence_fits_into_the_record(world: World) -> None:
         {"lastStatus": "DEPROVISIONING"},
     ],
 )
-def test_tasks_that_tell_nothing_of_this_rollout_do_not_count(
-    world: World, fields: dict[str, Any]
-) -> None:
+def test_tasks_of_another_rollout_do_not_count(world: World, fields: dict[str, Any]) -> None:
     passes(world, *(stopped_task(n, **fields) for n in (1, 2, 3)))
 
 

@@ -31,7 +31,7 @@ def zone(cloud: None) -> str:
 
 
 def bind(deployment: Deployment) -> Outcome:
-    """The step, with what it changes in the record."""
+    """Runs the step and applies its changes to the record."""
     outcome = domain_binding.bind(deployment)
     for resource in outcome.resources:
         deployment.record_resource(resource, MOMENT)
@@ -45,7 +45,9 @@ def lives(deployment: Deployment) -> list[str]:
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_domain_in_a_zone_of_this_account_leads_here(deployment: Deployment) -> None:
+def test_a_domain_in_a_zone_of_this_account_points_to_the_load_balancer(
+    deployment: Deployment,
+) -> None:
     outcome = bind(deployment)
     assert outcome.message == f"{DOMAIN} points to the load balancer"
     value = load_balancer.get(ID).dns_name
@@ -57,7 +59,9 @@ def test_a_domain_in_a_zone_of_this_account_leads_here(deployment: Deployment) -
     assert lives(deployment) == [DOMAIN]
 
 
-def test_elsewhere_the_record_to_set_is_told_and_nobody_waits(deployment: Deployment) -> None:
+def test_outside_this_account_the_record_to_set_is_shown_without_waiting(
+    deployment: Deployment,
+) -> None:
     outcome = bind(deployment)
     assert outcome.message.endswith("set the CNAME record shown in `dns`")
     value = load_balancer.get(ID).dns_name
@@ -66,7 +70,7 @@ def test_elsewhere_the_record_to_set_is_told_and_nobody_waits(deployment: Deploy
     assert deployment.url == f"https://{DOMAIN}"
 
 
-def test_without_a_domain_nothing_is_asked(cloud: None, aws_calls: list[str]) -> None:
+def test_without_a_domain_there_are_no_calls(cloud: None, aws_calls: list[str]) -> None:
     deployment = active()
     deployment.url = "http://lb.example"
     assert bind(deployment).message == "no domain"
@@ -76,7 +80,7 @@ def test_without_a_domain_nothing_is_asked(cloud: None, aws_calls: list[str]) ->
 
 
 @pytest.mark.usefixtures("zone")
-def test_it_is_waited_until_the_servers_know(deployment: Deployment) -> None:
+def test_the_step_waits_until_route_53_has_propagated_the_record(deployment: Deployment) -> None:
     answers: list[dict[str, Any]] = [PENDING, PENDING, INSYNC]
     asked: list[Any] = []
 
@@ -97,7 +101,7 @@ def test_it_is_waited_until_the_servers_know(deployment: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("zone")
-def test_the_old_one_goes_after_the_new_one_stands(deployment: Deployment) -> None:
+def test_the_old_record_is_deleted_after_the_new_one_exists(deployment: Deployment) -> None:
     bind(deployment)
     deployment.update(spec_of(domain=OTHER), MOMENT, new_image=False)
     aws_says.answer("route53", "GetChange", PENDING)
@@ -108,17 +112,17 @@ def test_the_old_one_goes_after_the_new_one_stands(deployment: Deployment) -> No
     bind(deployment)
     assert lives(deployment) == [OTHER]
     assert (deployment.domains, deployment.url) == ([DOMAIN, OTHER], f"http://{OTHER}")
-    deployment.activate(MOMENT, 0.03)  # until then the way back may need it
+    deployment.activate(MOMENT, 0.03)  # until then a rollback may need it
     assert deployment.domains == [OTHER]
     told = {r.name: r.verified_gone for r in deployment.resources if r.kind == dns_record.KIND}
     assert told == {DOMAIN: True, OTHER: False}
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_rollback_brings_the_old_one_back(deployment: Deployment) -> None:
+def test_a_rollback_restores_the_old_record(deployment: Deployment) -> None:
     bind(deployment)
     deployment.update(spec_of(domain=OTHER), MOMENT, new_image=False)
-    dns_record.ensure(ID, OTHER, _zone(), load_balancer.get(ID))  # and died before it told
+    dns_record.ensure(ID, OTHER, _zone(), load_balancer.get(ID))  # then the function died
     deployment.restore(active(domain=DOMAIN).last_active)  # type: ignore[arg-type]
     bind(deployment)
     deployment.activate(MOMENT, 0.03)
@@ -126,7 +130,7 @@ def test_a_rollback_brings_the_old_one_back(deployment: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_domain_that_is_dropped_is_let_go(deployment: Deployment) -> None:
+def test_a_removed_domain_is_released(deployment: Deployment) -> None:
     bind(deployment)
     deployment.update(spec_of(), MOMENT, new_image=False)
     bind(deployment)
@@ -136,7 +140,7 @@ def test_a_domain_that_is_dropped_is_let_go(deployment: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_teardown_deletes_all_and_proves_it(deployment: Deployment) -> None:
+def test_a_teardown_deletes_all_records_and_proves_it(deployment: Deployment) -> None:
     bind(deployment)
     deployment.update(spec_of(domain=OTHER), MOMENT, new_image=False)
     dns_record.ensure(ID, OTHER, _zone(), load_balancer.get(ID))
@@ -149,12 +153,12 @@ def test_a_teardown_deletes_all_and_proves_it(deployment: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_strangers_record_is_kept_and_told(deployment: Deployment, zone: str) -> None:
+def test_a_record_of_someone_else_is_kept_and_reported(deployment: Deployment, zone: str) -> None:
     record = {"Name": DOMAIN, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "a.b"}]}
     batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
     aws.client("route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
     kept = domain_binding.bind(deployment)
-    assert (kept.status, kept.change) == ("skipped", None)  # it served, and so it goes on
+    assert (kept.status, kept.change) == ("skipped", None)  # it served before, so it continues
     assert "of type CNAME" in kept.message
     deployment.last_active = None
     with pytest.raises(DeploymentFailed, match="of type CNAME"):

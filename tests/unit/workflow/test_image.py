@@ -35,7 +35,7 @@ def test_an_image_may_be_named_by_its_digest(image: str) -> None:
     assert resolved(wanting(f"{REGISTRY}/recommend@{image}")).digest == image
 
 
-def test_a_digest_that_is_known_is_kept(aws_calls: list[str]) -> None:
+def test_a_resolved_digest_is_kept(aws_calls: list[str]) -> None:
     deployment = deployment_of()
     deployment.image = Image(reference=IMAGE, digest=DIGEST)
     assert resolved(deployment).digest == DIGEST
@@ -47,7 +47,7 @@ def test_a_moved_tag_is_another_digest(image: str) -> None:
     assert resolved(wanting(f"{REGISTRY}/recommend:2")).digest == again != image
 
 
-def test_another_registry_is_not_asked(aws_calls: list[str]) -> None:
+def test_other_registries_are_not_called(aws_calls: list[str]) -> None:
     found = resolved(wanting("ghcr.io/team/recommend:1"))
     assert found == Image(reference="ghcr.io/team/recommend:1")
     assert aws_calls == []
@@ -62,7 +62,7 @@ def test_another_registry_is_not_asked(aws_calls: list[str]) -> None:
         f"{REGISTRY}/no-such-repository:1",
     ],
 )
-def test_an_image_that_is_not_there_is_told(reference: str) -> None:
+def test_a_missing_image_is_a_failure(reference: str) -> None:
     with pytest.raises(DeploymentFailed, match="does not exist") as raised:
         images.resolve(wanting(reference))
     assert raised.value.code is FailureCode.IMAGE_NOT_FOUND
@@ -70,7 +70,7 @@ def test_an_image_that_is_not_there_is_told(reference: str) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_an_image_that_may_not_be_read_is_told() -> None:
+def test_an_unreadable_image_is_a_failure() -> None:
     aws_says.refuse("ecr", "DescribeImages", "AccessDeniedException", "not authorized")
     with pytest.raises(DeploymentFailed) as raised:
         images.resolve(wanting(IMAGE))
@@ -79,7 +79,7 @@ def test_an_image_that_may_not_be_read_is_told() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_other_errors_are_for_the_frame() -> None:
+def test_other_errors_are_left_to_the_step_frame() -> None:
     aws_says.refuse("ecr", "DescribeImages", "ThrottlingException")
     with pytest.raises(ClientError):
         images.resolve(wanting(IMAGE))

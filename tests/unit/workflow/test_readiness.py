@@ -36,7 +36,7 @@ def test_no_wanted_tasks_are_ready_at_once(world: World) -> None:
     assert readiness.await_ready(waiting(count=0)).message == "0 task(s) healthy"
 
 
-def test_with_no_task_wanted_the_old_ones_have_to_be_gone(world: World) -> None:
+def test_with_no_wanted_tasks_the_old_ones_must_be_gone(world: World) -> None:
     world.service, world.targets = service(0, 0), []
     world.tasks = [{**running_task(), "desiredStatus": "STOPPED", "lastStatus": "DEACTIVATING"}]
     paused = waiting()
@@ -47,21 +47,21 @@ def test_with_no_task_wanted_the_old_ones_have_to_be_gone(world: World) -> None:
     assert readiness.await_ready(paused).message == "0 task(s) healthy"
 
 
-def test_a_young_load_balancer_is_looked_at_rarely(world: World, clock: Clock) -> None:
+def test_a_young_load_balancer_is_checked_rarely(world: World, clock: Clock) -> None:
     world.state = "provisioning"
     clock.advance(seconds=84)
     with pytest.raises(StillProvisioning, match="provisioning"):
         readiness.await_ready(waiting())
 
 
-def test_an_older_load_balancer_is_looked_at_often(world: World, clock: Clock) -> None:
+def test_an_older_load_balancer_is_checked_often(world: World, clock: Clock) -> None:
     world.state = "provisioning"
     clock.advance(seconds=85)
     with pytest.raises(NotReady, match="provisioning"):
         readiness.await_ready(waiting())
 
 
-def test_a_load_balancer_without_a_recorded_start_is_looked_at_often(world: World) -> None:
+def test_a_load_balancer_without_a_recorded_start_is_checked_often(world: World) -> None:
     world.state = "provisioning"
     with pytest.raises(NotReady):
         readiness.await_ready(deployment_of())
@@ -72,7 +72,7 @@ def test_an_impaired_load_balancer_serves(world: World) -> None:
     readiness.await_ready(waiting())
 
 
-def test_a_load_balancer_that_aws_gave_up_is_a_failure(world: World) -> None:
+def test_a_load_balancer_that_aws_cannot_provision_is_a_failure(world: World) -> None:
     world.state, world.reason = "failed", "no free addresses"
     with pytest.raises(DeploymentFailed, match="no free addresses") as raised:
         readiness.await_ready(waiting())
@@ -99,14 +99,14 @@ def service(primary: int, running: int, **fields: Any) -> dict[str, Any]:
         (None, [], "the service is not active yet"),
         (service(2, 2, status="DRAINING"), [], "the service is not active yet"),
         (service(0, 0), [], "0 of 2 tasks running"),
-        # Two tasks run, but of the version before.
+        # Two tasks run, but of the previous version.
         (service(0, 2), ["healthy"] * 2, "0 of 2 tasks running"),
         (service(2, 3), ["healthy"] * 2, "waiting for 1 task(s) to stop"),
         (service(2, 2), ["healthy", "initial"], "1 of 2 tasks healthy"),
         (service(2, 2), ["healthy"] * 3, "waiting for 1 target(s) to deregister"),
     ],
 )
-def test_what_is_waited_for_is_told(
+def test_the_message_says_what_the_step_waits_for(
     world: World, found: dict[str, Any] | None, targets: list[str], words: str
 ) -> None:
     world.service = found
@@ -117,13 +117,13 @@ def test_what_is_waited_for_is_told(
     assert words in str(raised.value)
 
 
-def test_draining_targets_of_the_version_before_do_not_count(world: World) -> None:
+def test_draining_targets_of_the_previous_version_do_not_count(world: World) -> None:
     leaving = target("draining", "Target.DeregistrationInProgress", n=2)
     world.targets = [target("healthy"), leaving]
     readiness.await_ready(waiting())
 
 
-def test_a_healthy_target_of_the_version_before_is_not_what_was_asked_for(world: World) -> None:
+def test_a_healthy_target_of_the_previous_version_does_not_count(world: World) -> None:
     world.service = service(1, 1, taskDefinition=f"arn:task-definition/{ID}:2")
     world.tasks = [running_task(1, revision=1), running_task(2, revision=2)]
     world.targets = [target("healthy", n=1), target("initial", "Elb.RegistrationInProgress", n=2)]
@@ -131,7 +131,7 @@ def test_a_healthy_target_of_the_version_before_is_not_what_was_asked_for(world:
         readiness.await_ready(waiting())
 
 
-def test_why_a_target_is_not_healthy_is_told(world: World) -> None:
+def test_the_message_says_why_a_target_is_unhealthy(world: World) -> None:
     world.targets = [target("unhealthy", "Target.ResponseCodeMismatch")]
     with pytest.raises(NotReady, match=r"0 of 1 tasks healthy \(Target.ResponseCodeMismatch\)"):
         readiness.await_ready(waiting())
@@ -148,16 +148,14 @@ def test_the_third_task_that_stops_by_itself_is_a_crash_loop(world: World) -> No
     assert raised.value.code is FailureCode.CONTAINER_EXITED
 
 
-def test_a_crash_loop_is_told_while_the_load_balancer_is_provisioned(world: World) -> None:
+def test_a_crash_loop_is_a_failure_during_provisioning(world: World) -> None:
     world.state = "provisioning"
     world.tasks = [stopped_task(n) for n in range(3)]
     with pytest.raises(DeploymentFailed):
         readiness.await_ready(waiting())
 
 
-def test_a_way_back_is_not_failed_by_the_tasks_that_made_it_needed(
-    world: World, clock: Clock
-) -> None:
+def test_tasks_of_the_failed_version_do_not_fail_the_rollback(world: World, clock: Clock) -> None:
     turned = MOMENT + timedelta(minutes=5)
     deployment = rolling_back(turned)
     clock.advance(minutes=6)
@@ -173,13 +171,13 @@ def test_a_way_back_is_not_failed_by_the_tasks_that_made_it_needed(
     assert readiness.await_ready(deployment).message == "1 task(s) healthy"
 
 
-# --- a service that scales by itself -------------------------------------------------------
+# --- a service with autoscaling ------------------------------------------------------------
 
 SCALING = {"min": 2, "max": 4, "metric": "cpu", "target": 60}
 
 
 def scaled_to(world: World, count: int) -> Deployment:
-    """A deployment of 2 to 4 tasks whose service runs `count` of them, all well."""
+    """A deployment of 2 to 4 tasks whose service runs `count` healthy tasks."""
     numbers = range(1, count + 1)
     world.service = service(count, count, desiredCount=count)
     world.targets = [target("healthy", n=n) for n in numbers]
@@ -188,11 +186,11 @@ def scaled_to(world: World, count: int) -> Deployment:
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_it_is_ready_with_whatever_runs_within_the_bounds(world: World, count: int) -> None:
+def test_any_number_of_tasks_within_the_bounds_is_ready(world: World, count: int) -> None:
     readiness.await_ready(scaled_to(world, count))
 
 
-def test_that_it_scales_out_meanwhile_makes_it_no_less_ready(world: World) -> None:
+def test_a_service_that_scales_out_is_ready(world: World) -> None:
     deployment = scaled_to(world, 3)
     assert world.service
     world.service["desiredCount"] = 4
@@ -203,12 +201,14 @@ def test_that_it_scales_out_meanwhile_makes_it_no_less_ready(world: World) -> No
 @pytest.mark.parametrize(
     ("count", "words"), [(1, "1 of 2 tasks running"), (5, r"waiting for 1 task\(s\) to stop")]
 )
-def test_out_of_the_bounds_it_is_not_ready(world: World, count: int, words: str) -> None:
+def test_a_number_of_tasks_outside_the_bounds_is_not_ready(
+    world: World, count: int, words: str
+) -> None:
     with pytest.raises(NotReady, match=words):
         readiness.await_ready(scaled_to(world, count))
 
 
-def test_the_version_before_must_have_gone_though_the_bounds_have_room(world: World) -> None:
+def test_the_previous_version_must_be_gone_even_within_the_bounds(world: World) -> None:
     deployment = scaled_to(world, 2)
     world.service = service(2, 3)
     with pytest.raises(NotReady, match=r"waiting for 1 task\(s\) to stop"):

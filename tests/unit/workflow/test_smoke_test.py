@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("world")
 
 @dataclass
 class Model:
-    """A container that answers what the test says: (status, body), the last one for ever."""
+    """A container that returns the given (status, body) pairs, and then the last one forever."""
 
     answers: list[tuple[int, bytes]] = field(default_factory=lambda: [(200, b'{"items": [1]}')])
     asked: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ def at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 
 
 def running(attempts: int = 1, **test: Any) -> Deployment:
-    """A deployment whose smoke test runs for the n-th time."""
+    """A deployment whose smoke test is at its n-th attempt."""
     deployment = deployment_of(smoke_test=test)
     for n in range(attempts):
         deployment.begin_step("smoke_test", f"1/converge/smoke_test/{n}", MOMENT, MOMENT)
@@ -75,7 +75,7 @@ def failure(deployment: Deployment) -> DeploymentFailed:
     return raised.value
 
 
-def test_a_good_answer_is_kept_as_the_prediction(model: Model) -> None:
+def test_a_good_response_is_kept_as_the_prediction(model: Model) -> None:
     outcome = smoke_test.run(running(path="/?uid=20", json_has=["items"]))
     assert outcome.prediction is not None
     assert (outcome.prediction.path, outcome.prediction.status) == ("/?uid=20", 200)
@@ -97,7 +97,7 @@ def test_the_sample_is_the_first_512_bytes_whatever_they_are(model: Model) -> No
     assert prediction.sample == "\N{REPLACEMENT CHARACTER}" + "a" * 511
 
 
-def test_another_status_fails_with_the_answer_as_evidence(model: Model) -> None:
+def test_another_status_fails_with_the_response_as_evidence(model: Model) -> None:
     model.answers = [(500, b"Traceback")]
     error = failure(running())
     assert "returned 500, expected 200" in error.message
@@ -109,7 +109,7 @@ def test_the_wanted_status_is_the_specs(model: Model) -> None:
     assert smoke_test.run(running(status=404)).prediction
 
 
-def test_a_wanted_503_is_no_trouble(model: Model) -> None:
+def test_an_expected_503_is_a_success(model: Model) -> None:
     model.answers = [(503, b"")]
     assert smoke_test.run(running(status=503)).prediction
 
@@ -121,7 +121,7 @@ def test_missing_keys_are_named() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"\xff", b'"items"', b"[" * 100])
-def test_an_answer_that_is_no_json_object_has_no_keys(model: Model, body: bytes) -> None:
+def test_a_response_that_is_no_json_object_has_no_keys(model: Model, body: bytes) -> None:
     model.answers = [(200, body)]
     assert (
         "returned a response without the JSON key(s) items."
@@ -130,7 +130,7 @@ def test_an_answer_that_is_no_json_object_has_no_keys(model: Model, body: bytes)
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_the_load_balancers_own_answers_are_asked_again(model: Model, status: int) -> None:
+def test_responses_of_the_load_balancer_itself_are_retried(model: Model, status: int) -> None:
     model.answers = [(status, b""), (200, b'{"items": []}')]
     with pytest.raises(NotReady, match=str(status)):
         smoke_test.run(running(attempts=1))
@@ -145,17 +145,17 @@ def test_a_503_that_stays_is_a_failure(model: Model) -> None:
 
 
 @pytest.mark.usefixtures("model")
-def test_a_slow_answer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_response_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([100.0, 100.25])
     monkeypatch.setattr(smoke_test.time, "monotonic", lambda: next(moments, 100.25))
     assert "took 250 ms (at most 200 ms allowed)" in failure(running(max_latency_ms=200)).message
 
 
-def test_a_refused_connection_is_asked_again_and_then_a_failure(
+def test_a_refused_connection_is_retried_and_then_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with socket.socket() as bound:
-        # Bound and not listening: whoever connects is refused.
+        # Bound and not listening, so connections are refused.
         bound.bind(("127.0.0.1", 0))
         at(monkeypatch, f"http://127.0.0.1:{bound.getsockname()[1]}")
         with pytest.raises(NotReady, match="ConnectionRefusedError"):
@@ -163,7 +163,7 @@ def test_a_refused_connection_is_asked_again_and_then_a_failure(
         assert "had no response" in failure(running(attempts=5)).message
 
 
-def test_a_connection_that_breaks_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         at(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
         thread = threading.Thread(target=lambda: server.accept()[0].close())
@@ -173,7 +173,7 @@ def test_a_connection_that_breaks_is_asked_again(monkeypatch: pytest.MonkeyPatch
         thread.join()
 
 
-def test_without_tasks_there_is_nothing_to_ask(aws_calls: list[str]) -> None:
+def test_without_tasks_the_test_is_skipped(aws_calls: list[str]) -> None:
     outcome = smoke_test.run(deployment_of(count=0))
     assert (outcome.status, aws_calls) == ("skipped", [])
 
@@ -204,7 +204,7 @@ def pausing(attempts: int = 1) -> Deployment:
     return deployment
 
 
-def test_a_pause_is_proven_and_is_no_prediction(model: Model) -> None:
+def test_a_pause_is_proven_without_a_prediction(model: Model) -> None:
     model.answers = [PAUSED]
     outcome = smoke_test.run(pausing())
     assert (outcome.status, outcome.prediction) == ("succeeded", None)
@@ -213,7 +213,7 @@ def test_a_pause_is_proven_and_is_no_prediction(model: Model) -> None:
 
 
 @pytest.mark.parametrize("answer", [(200, b'{"items": [1]}'), (503, b"<html>")])
-def test_another_answer_while_paused_is_asked_again_and_then_a_failure(
+def test_another_response_while_paused_is_retried_and_then_a_failure(
     model: Model, answer: tuple[int, bytes]
 ) -> None:
     model.answers = [answer]
@@ -224,8 +224,8 @@ def test_another_answer_while_paused_is_asked_again_and_then_a_failure(
     assert error.evidence["answer"]["status"] == answer[0]
 
 
-def test_after_a_resume_the_pauses_answer_is_asked_again(model: Model) -> None:
-    """Also where the model is to answer 503 itself."""
+def test_after_a_resume_the_pause_response_is_retried(model: Model) -> None:
+    """Also if the model is expected to return 503."""
     model.answers = [PAUSED, (503, b"mine")]
     with pytest.raises(NotReady):
         smoke_test.run(running(attempts=1, status=503))

@@ -1,4 +1,4 @@
-"""The smoke test through HTTPS, in the name of a domain, and where only some callers get in."""
+"""The smoke test with HTTPS, with a domain, and with restricted callers."""
 
 import ssl
 import threading
@@ -28,7 +28,7 @@ def running(**fields: Any) -> Deployment:
 
 @pytest.fixture
 def heard() -> dict[str, Any]:
-    """The name that the client asked a certificate of, and its Host."""
+    """The server name that the client requested, and its Host header."""
     return {}
 
 
@@ -36,7 +36,7 @@ def heard() -> dict[str, Any]:
 def serve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: dict[str, Any]
 ) -> Iterator[Serve]:
-    """Starts a load balancer on 443 whose certificate is for a name; trusted where it says so."""
+    """Starts an HTTPS load balancer with a certificate for `name`, trusted if `trusted`."""
     servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -74,7 +74,9 @@ def serve(
         server.server_close()
 
 
-def test_it_asks_the_load_balancer_in_the_domains_name(serve: Serve, heard: dict[str, Any]) -> None:
+def test_the_request_to_the_load_balancer_names_the_domain(
+    serve: Serve, heard: dict[str, Any]
+) -> None:
     serve(DOMAIN, trusted=True)
     outcome = smoke_test.run(running(certificate_arn=CERTIFICATE, domain=DOMAIN))
     assert outcome.prediction and outcome.prediction.status == 200
@@ -82,7 +84,7 @@ def test_it_asks_the_load_balancer_in_the_domains_name(serve: Serve, heard: dict
     assert "issuer" not in outcome.message
 
 
-def test_a_private_issuer_is_told_and_refused_nothing(serve: Serve) -> None:
+def test_a_private_issuer_is_noted_and_accepted(serve: Serve) -> None:
     serve(DOMAIN)
     outcome = smoke_test.run(running(certificate_arn=CERTIFICATE, domain=DOMAIN))
     assert outcome.prediction
@@ -91,13 +93,13 @@ def test_a_private_issuer_is_told_and_refused_nothing(serve: Serve) -> None:
     )
 
 
-def test_a_certificate_for_another_name_is_no_success(serve: Serve) -> None:
+def test_a_certificate_for_another_name_is_refused(serve: Serve) -> None:
     serve("other.example.com", trusted=True)
     with pytest.raises(NotReady, match="Hostname mismatch"):
         smoke_test.run(running(certificate_arn=CERTIFICATE, domain=DOMAIN))
 
 
-def test_without_a_domain_there_is_no_name_to_hold_it_against(
+def test_without_a_domain_the_certificates_name_is_not_verified(
     serve: Serve, heard: dict[str, Any]
 ) -> None:
     serve("other.example.com")
@@ -111,7 +113,7 @@ def test_an_old_protocol_is_refused() -> None:
     assert made._tls.minimum_version >= ssl.TLSVersion.TLSv1_2  # type: ignore[attr-defined]
 
 
-def test_where_only_some_callers_get_in_it_is_skipped_and_says_why(aws_calls: list[str]) -> None:
+def test_with_restricted_callers_the_test_is_skipped(aws_calls: list[str]) -> None:
     outcome = smoke_test.run(running(ingress_cidrs=["203.0.113.0/24"]))
     assert (outcome.status, outcome.prediction, aws_calls) == ("skipped", None, [])
     assert (

@@ -83,7 +83,7 @@ def code_of(task: dict[str, Any]) -> FailureCode:
         ("", "CONTAINER_EXITED"),
     ],
 )
-def test_the_stopped_reason_tells_the_code(reason: str, code: str) -> None:
+def test_the_stopped_reason_gives_the_code(reason: str, code: str) -> None:
     assert code_of(stopped_task(stoppedReason=reason)) == code
 
 
@@ -98,7 +98,7 @@ def test_the_stopped_reason_tells_the_code(reason: str, code: str) -> None:
         "Amazon ECR. Check your task network configuration.",
     ],
 )
-def test_a_registry_that_cannot_be_reached_is_the_networks_fault(reason: str) -> None:
+def test_an_unreachable_registry_is_a_network_failure(reason: str) -> None:
     assert code_of(stopped_task(stoppedReason=reason)) == FailureCode.NETWORK_MISCONFIGURED
 
 
@@ -113,7 +113,7 @@ def test_an_account_id_is_no_status_code(account: str) -> None:
     ("exit_code", "code"),
     [(137, "OUT_OF_MEMORY"), (1, "CONTAINER_EXITED"), (0, "CONTAINER_EXITED")],
 )
-def test_the_exit_code_tells_the_code(exit_code: int, code: str) -> None:
+def test_the_exit_code_gives_the_code(exit_code: int, code: str) -> None:
     assert code_of(stopped_task(containers=[{"name": "app", "exitCode": exit_code}])) == code
 
 
@@ -124,19 +124,19 @@ def test_the_reason_of_the_container_counts_too() -> None:
     assert '"memory": 1024' in verdict.hint
 
 
-def test_the_log_tells_a_wrong_architecture() -> None:
+def test_the_log_shows_a_wrong_architecture() -> None:
     verdict = verdict_of(stopped_task(), "exec /usr/local/bin/python: exec format error")
     assert verdict.code is FailureCode.ARCHITECTURE_MISMATCH
     assert verdict.final
     assert "--platform linux/amd64" in verdict.hint
 
 
-def test_words_in_the_log_tell_nothing_else() -> None:
+def test_the_log_gives_no_other_code() -> None:
     lines = ("OutOfMemory", "failed ELB health checks", "CannotPullContainerError")
     assert verdict_of(stopped_task(), *lines).code is FailureCode.CONTAINER_EXITED
 
 
-def test_the_last_words_of_the_container_are_in_the_message() -> None:
+def test_the_last_log_line_is_in_the_message() -> None:
     verdict = verdict_of(stopped_task(), "Traceback", "ModuleNotFoundError: No module named x", "")
 
     assert verdict.message.endswith("Last log line: ModuleNotFoundError: No module named x.")
@@ -145,7 +145,7 @@ def test_the_last_words_of_the_container_are_in_the_message() -> None:
     assert not verdict.final
 
 
-def test_where_it_wrote_nothing_no_lines_are_promised() -> None:
+def test_without_a_log_the_hint_promises_no_lines() -> None:
     assert verdict_of(stopped_task(), "").hint.startswith("Run the image on your own machine")
 
 
@@ -173,7 +173,7 @@ def test_where_it_wrote_nothing_no_lines_are_promised() -> None:
         ("", "", "does not pass the health check", "`health_check`"),
     ],
 )
-def test_what_the_load_balancer_said_makes_the_message(
+def test_the_target_health_gives_the_message(
     reason: str, description: str, message: str, hint: str
 ) -> None:
     task = stopped_task(stoppedReason="Task failed ELB health checks in (target-group arn:x)")
@@ -216,7 +216,7 @@ def test_who_stopped_a_task(fields: dict[str, str], by_itself: bool) -> None:
     )
 
 
-def test_a_task_that_aws_could_not_start_is_not_the_containers_fault() -> None:
+def test_a_task_that_aws_could_not_start_is_no_failure_of_the_container() -> None:
     reason = "Timeout waiting for network interface provisioning to complete."
     task = stopped_task(stopCode="TaskFailedToStart", stoppedReason=reason, containers=[])
 

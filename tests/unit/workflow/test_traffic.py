@@ -9,7 +9,7 @@ from tests.support.builders import MOMENT, active
 
 @pytest.fixture
 def deployment(cloud: None) -> Deployment:
-    """One that is about to be paused."""
+    """A deployment that is about to be paused."""
     deployment = active()
     for module in (security_groups, load_balancer, target_group, listener):
         module.ensure(deployment)
@@ -23,7 +23,7 @@ def rule_stands() -> bool:
 
 
 def told(deployment: Deployment, outcome: Outcome) -> None:
-    """What the frame writes to the record."""
+    """Applies the outcome to the record, as the step frame does."""
     for resource in outcome.resources:
         deployment.record_resource(resource, MOMENT)
     if outcome.change:
@@ -37,19 +37,19 @@ def test_a_listener_that_serves_has_no_rule(deployment: Deployment) -> None:
     assert not rule_stands()
 
 
-def test_the_rule_stands_before_the_service_is_touched(deployment: Deployment) -> None:
+def test_the_rule_exists_before_the_service_changes(deployment: Deployment) -> None:
     outcome = traffic.create_listener(deployment)
     assert [resource.kind for resource in outcome.resources] == ["listener", "listener_rule"]
     assert rule_stands()
 
 
-def test_it_stays_while_it_is_paused(deployment: Deployment) -> None:
+def test_the_rule_stays_during_a_pause(deployment: Deployment) -> None:
     traffic.create_listener(deployment)
     assert traffic.route_traffic(deployment).status == "skipped"
     assert rule_stands()
 
 
-def test_a_resume_takes_it_away_at_the_end_and_says_so(deployment: Deployment) -> None:
+def test_a_resume_deletes_the_rule_at_the_end(deployment: Deployment) -> None:
     told(deployment, traffic.create_listener(deployment))
     deployment.paused = False
     told(deployment, traffic.create_listener(deployment))
@@ -61,7 +61,7 @@ def test_a_resume_takes_it_away_at_the_end_and_says_so(deployment: Deployment) -
     assert not any(r.verified_gone for r in deployment.resources if r is not rule)
 
 
-def test_pauses_do_not_let_the_record_grow(deployment: Deployment) -> None:
+def test_repeated_pauses_do_not_grow_the_record(deployment: Deployment) -> None:
     for _ in range(2):
         deployment.paused = True
         told(deployment, traffic.create_listener(deployment))
