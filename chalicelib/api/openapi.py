@@ -20,6 +20,7 @@ from chalicelib.api.requests import MEDIA_TYPE
 from chalicelib.api.route import Operation
 from chalicelib.domain import naming
 from chalicelib.domain.errors import RequestRefused
+from chalicelib.domain.spec import spec_schema
 from chalicelib.domain.spec.spec import FIXED
 from chalicelib.slack import owners
 from chalicelib.store import tokens
@@ -216,7 +217,10 @@ def _schemas(models: list[type[BaseModel]], mode: JsonSchemaMode, suffix: str) -
     """The schemas of the models and of what is in them, by name."""
     wanted = [(model, mode) for model in dict.fromkeys(models)]
     _, made = models_json_schema(wanted, ref_template=f"{SCHEMAS}{{model}}{suffix}")
-    schemas = {f"{name}{suffix}": _untitled(schema) for name, schema in made["$defs"].items()}
+    schemas = {
+        f"{name}{suffix}": _untitled(spec_schema.described(name, schema))
+        for name, schema in made["$defs"].items()
+    }
     if mode == "serialization":
         for schema in schemas.values():
             if "properties" in schema:  # an answer leaves nothing out
