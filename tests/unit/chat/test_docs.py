@@ -99,8 +99,8 @@ def test_its_bot_works(api: str, gateway: Gateway, pass_on: Any) -> None:
     assert "used for another request" in say("list", "m1")  # a problem: its detail is shown
     assert len(json.loads(gateway.get("/deployments").text)["deployments"]) == 1
     # What is wrong with the text, not that there is a fault in it.
-    assert re.fullmatch(r"text: .*\b1 character", say("", "m3"))
-    assert re.fullmatch(r"text: .*\b4000 characters", say("x" * 4001, "m4"))
+    assert re.fullmatch(r"text: .*\b1 character, not 0", say("", "m3"))
+    assert re.fullmatch(r"text: .*\b4000 characters, not 4001", say("x" * 4001, "m4"))
 
 
 def test_its_bot_outlives_what_is_no_answer(

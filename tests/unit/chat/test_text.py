@@ -191,7 +191,7 @@ def test_scaling_is_named_only_where_it_is_in_the_way() -> None:
         refusal = ValidationFailed("1 fault", errors=[{"field": "count", "message": message}])
         return text.refused(refusal, "scale", "x", [])
 
-    assert "`update x scaling.max=5`" in told("is replaced by scaling")
+    assert "`update x scaling.max=5`" in told("cannot be combined with scaling")
     assert "scaling" not in told("must be at most 10")
 
 

@@ -54,7 +54,7 @@ def test_well_formed_references(reference: str) -> None:
     ],
 )
 def test_malformed_references(reference: str) -> None:
-    with pytest.raises(ValueError, match="image reference with a registry"):
+    with pytest.raises(ValueError, match="must be an image reference that starts with a registry"):
         image_reference.parse(reference)
 
 
