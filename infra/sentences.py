@@ -52,12 +52,18 @@ FIELDS = {
     "description": OPENAPI,
     "summary": OPENAPI,
 }
-FOLDERS = {
+# Folders and files: the kind of a text that nothing closer decides.
+PLACES = {
+    "routes.py": OPENAPI,
     "chat": CHAT,
+    "workers": CHAT,
     "slack": SLACK,
     "webhooks": WEBHOOKS,
-    "spec": DETAILS,
     "api": DETAILS,
+    "usecases": DETAILS,
+    "domain": DETAILS,
+    "store": DETAILS,
+    "platform": FAILURES,
     "resources": FAILURES,
     "workflow": FAILURES,
 }
@@ -116,8 +122,8 @@ class Text:
 
 def texts(source: str, path: str) -> list[Text]:
     """The texts in the source code of a file, in order."""
-    folder = next((FOLDERS[part] for part in reversed(Path(path).parts) if part in FOLDERS), OTHER)
-    return sorted(set(_in(ast.parse(source), folder, path)))
+    kind = next((PLACES[part] for part in reversed(Path(path).parts) if part in PLACES), OTHER)
+    return sorted(set(_in(ast.parse(source), kind, path)))
 
 
 def _in(node: ast.AST, kind: str, path: str, *, is_field: bool = False) -> Iterator[Text]:

@@ -57,7 +57,7 @@ def test_each_text_has_its_line_and_kind() -> None:
     ]
 
 
-def test_the_folder_gives_the_kind_of_other_texts() -> None:
+def test_the_place_gives_the_kind_of_other_texts() -> None:
     [text] = sentences.texts('say("No such command.")', "chalicelib/chat/grammar.py")
     assert (text.kind, str(text)) == (CHAT, "chalicelib/chat/grammar.py:1: No such command.")
 
@@ -101,4 +101,5 @@ def test_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_kind_has_texts_in_the_project() -> None:
-    assert {each.kind for each in sentences.collect(list(SOURCES))} == set(sentences.KINDS)
+    kinds = {each.kind for each in sentences.collect(list(SOURCES))}
+    assert kinds >= set(sentences.KINDS) - {OTHER}
