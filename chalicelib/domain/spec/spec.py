@@ -92,7 +92,7 @@ class SmokeTest(Strict):
 
 
 class Spec(Strict):
-    """The body of `POST /deployments`, with its defaults.
+    """The spec of a deployment: the body of `POST /deployments`, with its defaults.
 
     Call `parse` or `patched` to validate a body: they apply the stack's allow-lists and limits.
     """
