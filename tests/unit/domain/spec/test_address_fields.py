@@ -160,7 +160,7 @@ def test_a_range_is_an_ipv4_network_as_aws_writes_it(cidrs: list[str], words: st
         ingress.check(cidrs)
 
 
-def test_all_faults_of_the_ranges_are_told_at_once() -> None:
+def test_all_faults_of_the_ranges_are_reported_at_once() -> None:
     with pytest.raises(ValueError) as raised:
         ingress.check(["::/0", "10.0.0.1/8", "x"])
     assert len(str(raised.value).split("; ")) == 3

@@ -58,7 +58,7 @@ def test_malformed_references(reference: str) -> None:
         image_reference.parse(reference)
 
 
-def test_an_ecr_registry_tells_account_and_region() -> None:
+def test_an_ecr_registry_reports_account_and_region() -> None:
     assert image_reference.parse(IMAGE).ecr == ("123456789012", "us-east-1")
     china = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/recommend:1"
     assert image_reference.parse(china).ecr == ("123456789012", "cn-north-1")

@@ -78,7 +78,7 @@ def test_its_bounds_are_allowed(metric: str) -> None:
         assert spec.least_tasks == 1
 
 
-def test_all_its_faults_are_told_beside_others() -> None:
+def test_all_its_faults_are_reported_beside_others() -> None:
     messages = faults(body_of(scaling={"min": 3, "max": 2, "metric": "x"}, port=0))
     assert set(messages) == {"scaling.max", "scaling.metric", "scaling.target", "port"}
 

@@ -34,7 +34,7 @@ def patch_faults(body: Any, **fields: Any) -> dict[str, str]:
     return {error["field"]: error["message"] for error in raised.value.errors}
 
 
-def test_five_faults_are_told_at_once() -> None:
+def test_five_faults_are_reported_at_once() -> None:
     body = {
         "name": "-x",
         "image": "docker.io/library/nginx:1",
@@ -90,7 +90,7 @@ def test_five_faults_are_told_at_once() -> None:
         ),
     ],
 )
-def test_a_fault_is_told_in_the_contracts_words(
+def test_a_fault_is_reported_in_the_contracts_words(
     fields: dict[str, Any], field: str, message: str
 ) -> None:
     assert faults(body_of(**fields)) == {field: message}
@@ -360,7 +360,7 @@ def test_a_secrets_value_is_refused_and_never_repeated(value: str) -> None:
     assert "hush" not in str(raised.value)
 
 
-def test_faults_of_secrets_are_told_at_once() -> None:
+def test_faults_of_secrets_are_reported_at_once() -> None:
     elsewhere = SECRET.replace(REGION, "eu-west-1")
     messages = faults(
         body_of(environment={"A": "b"}, secrets={"A": SECRET, "B": "x", "C": elsewhere, "D-E": "x"})
@@ -391,7 +391,7 @@ def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
 
 
-def test_what_was_found_of_the_callback_url_is_told_beside_other_faults() -> None:
+def test_what_was_found_of_the_callback_url_is_reported_beside_other_faults() -> None:
     limits = {**LIMITS, "callback_fault": "must lead to a public address"}
     with pytest.raises(ValidationFailed) as raised:
         specs.parse(body_of(callback_url="https://10.0.0.1/", port=0), **limits)
@@ -407,7 +407,7 @@ def test_a_callback_url_stays_as_it_was_accepted() -> None:
     assert specs.patched(kept, {"count": 2}, **LIMITS).callback_url == kept.callback_url
 
 
-def test_a_nested_unknown_field_is_told_with_its_neighbour() -> None:
+def test_a_nested_unknown_field_is_reported_with_its_neighbour() -> None:
     messages = faults(body_of(health_check={"intervall": 5}))
     assert messages["health_check.intervall"] == 'Unknown field. Did you mean "interval"?'
 
@@ -490,7 +490,7 @@ def test_a_bad_extension_is_refused(body: Any) -> None:
         specs.parse_extension(body)
 
 
-def test_a_patch_tells_all_faults_at_once() -> None:
+def test_a_patch_reports_all_faults_at_once() -> None:
     messages = patch_faults(
         {"name": "y", "port": "x", "count": 11, "image": "x", "ttl": "8w", "zzz": 1}
     )
