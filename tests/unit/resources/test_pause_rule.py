@@ -78,7 +78,7 @@ def test_one_that_was_changed_by_hand_is_brought_back(
     assert pause_rule.is_in_force(rules()[0])
 
 
-def test_one_of_somebody_else_is_left_alone_and_reported(deployed: Deployment) -> None:
+def test_a_foreign_rule_is_kept_and_reported(deployed: Deployment) -> None:
     maintenance = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "back soon"}
     aws.client("elbv2").create_rule(
         ListenerArn=front()["ListenerArn"],
@@ -173,5 +173,5 @@ def test_one_that_does_not_go_is_waited_for(deployed: Deployment) -> None:
         (503, b"\xff", False),
     ],
 )
-def test_its_answer_is_reported_from_others(status: int, text: str | bytes, is_it: bool) -> None:
+def test_its_answer_is_recognized(status: int, text: str | bytes, is_it: bool) -> None:
     assert pause_rule.is_its_answer(status, text) is is_it
