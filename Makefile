@@ -14,7 +14,7 @@ DIST := dist/$(STAGE)
 SOURCES := app.py chalicelib statemachine infra local container tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check format package deploy token slack webhook-secret requirements clean
+.PHONY: help setup demo up down test check sentences format package deploy token slack webhook-secret requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,13 +42,17 @@ down: ## stop the local stack
 test: $(READY) ## run all tests, one process per core
 	@$(BIN)/python -m pytest -n auto --dist loadscope
 
-check: $(READY) ## check format, lint, types, imports, template and state machine
+check: $(READY) ## check format, lint, types, imports, template, state machine and texts
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/python -m infra.imports
 	@$(BIN)/python -m infra.package --stage $(STAGE) --out $(DIST)
 	@$(BIN)/python -m infra.lint $(DIST)/sam.json
+	@$(BIN)/python -m infra.sentences --check
+
+sentences: $(READY) ## list every text that a user can see, with file and line
+	@$(BIN)/python -m infra.sentences
 
 format: $(READY) ## format the code and sort the imports
 	@$(BIN)/ruff check --quiet --select I --fix $(SOURCES)

@@ -19,6 +19,7 @@ from chalicelib.api import answers, idempotency, problems
 from chalicelib.api.requests import MEDIA_TYPE
 from chalicelib.api.route import Route
 from chalicelib.domain.errors import RequestRefused
+from chalicelib.domain.spec import spec_schema
 from chalicelib.domain.spec.spec import FIXED
 from chalicelib.store import tokens
 
@@ -197,7 +198,10 @@ def _schemas(models: list[type[BaseModel]], mode: JsonSchemaMode, suffix: str) -
     """The schemas of the models and of the models inside them, by name."""
     wanted = [(model, mode) for model in dict.fromkeys(models)]
     _, made = models_json_schema(wanted, ref_template=f"{SCHEMAS}{{model}}{suffix}")
-    schemas = {f"{name}{suffix}": _untitled(schema) for name, schema in made["$defs"].items()}
+    schemas = {
+        f"{name}{suffix}": _untitled(spec_schema.described(name, schema))
+        for name, schema in made["$defs"].items()
+    }
     if mode == "serialization":
         for schema in schemas.values():
             if "properties" in schema:  # an answer always has every member

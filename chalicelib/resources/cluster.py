@@ -1,4 +1,4 @@
-"""The ECS cluster: one a deployment, so that a teardown touches nothing of another's."""
+"""The ECS cluster: one per deployment, so that a teardown affects no other deployment."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ KIND = ResourceKind.CLUSTER
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Creates the cluster; ECS answers the existing one when it is there.
+    """Creates the cluster. CreateCluster returns the existing cluster if there is one.
 
-    It does not say what becomes of other tags in that call, so they are changed apart from it.
+    AWS does not document what CreateCluster does to the tags of an existing cluster, so separate
+    calls change them.
     """
     arn = _live_arn(deployment.id) if deployment.retagged else None
     if arn:
@@ -35,7 +36,7 @@ def _live_arn(deployment_id: str) -> str | None:
 
 
 def exists(deployment_id: str) -> list[str]:
-    """The name of the cluster if it lives: AWS shows a deleted one as INACTIVE for a while."""
+    """The name of the cluster unless AWS deleted it: a deleted one is INACTIVE for a while."""
     answer = aws.client("ecs").describe_clusters(clusters=[deployment_id])
     return [
         cluster["clusterName"] for cluster in answer["clusters"] if cluster["status"] != "INACTIVE"
@@ -43,7 +44,10 @@ def exists(deployment_id: str) -> list[str]:
 
 
 def delete(deployment_id: str) -> None:
-    """Deletes it; raises `NotReady` while services drain or tasks stop (13 to 25 s after exit)."""
+    """Deletes the cluster. Raises `NotReady` while a service drains or a task stops.
+
+    A task takes 13 to 25 s to stop after its container exits.
+    """
     ecs = aws.client("ecs")
     try:
         ecs.delete_cluster(cluster=deployment_id)

@@ -1,9 +1,9 @@
-"""The DNS record by which a deployment's domain leads to its load balancer.
+"""The DNS record that points a deployment's domain to its load balancer.
 
-An alias record of type A in the public hosted zone of this account that is nearest to the domain;
-the load balancer has IPv4 addresses only. A record is the deployment's own where it leads to a load
-balancer that is named by the deployment's id: so the id tells it, whatever was recorded. No other
-record is ever changed or deleted.
+It is an alias record of type A, because the load balancer has IPv4 addresses only. It is in this
+account's most specific public hosted zone for the domain. A record belongs to a deployment if it
+points to a load balancer with the deployment's ID as its name, so the ID is enough to recognize it.
+Slipway never changes or deletes any other record.
 https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-to-elb-load-balancer.html
 """
 
@@ -21,64 +21,66 @@ from chalicelib.resources.load_balancer import LoadBalancer
 
 KIND = ResourceKind.DNS_RECORD
 ALIAS = "A"
-# What else at the name would answer in the record's place, or beside it. (`NS` below the zone's own
-# name hands the name to other servers.)
-IN_THE_WAY = {"A", "AAAA", "CNAME", "NS"}
+# Record types that conflict with the alias record. (Below the zone's own name, `NS` delegates the
+# domain to other servers.)
+CONFLICTING = {"A", "AAAA", "CNAME", "NS"}
 PENDING = "PENDING"
 
 
 @dataclass(frozen=True)
 class Zone:
-    """A public hosted zone; `name` without the dot that ends it."""
+    """A public hosted zone; `name` has no final dot."""
 
     id: str
     name: str
 
 
 def zone_of(domain: str) -> Zone | None:
-    """The zone that the domain's record belongs into; None where this account has none.
+    """The zone that holds the domain's record; None if this account has no such zone.
 
-    Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) where two have the same name: which of them
-    the world asks is not to be told from here.
+    Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) if two zones have the same name, because
+    Slipway cannot know which of them DNS delegates to.
     """
-    found = _zones_above(domain)
-    if len(found) > 1 and found[0].name == found[1].name:
+    zones = _zones_above(domain)
+    if len(zones) > 1 and zones[0].name == zones[1].name:
         raise DeploymentFailed(
             FailureCode.NETWORK_MISCONFIGURED,
-            f"Two public hosted zones are named {found[0].name}: {found[0].id} and {found[1].id}.",
-            hint="Ask the platform team to delete the one that the domain is not delegated to.",
+            f"Two public hosted zones have the name {zones[0].name}: {zones[0].id} and "
+            f"{zones[1].id}.",
+            hint="Ask your platform team to delete the hosted zone that the domain is not "
+            "delegated to.",
         )
-    return found[0] if found else None
+    return zones[0] if zones else None
 
 
 def check_free(deployment_id: str, domain: str, zone: Zone) -> list[dict[str, Any]]:
-    """The deployment's own records at the name: one, or none yet.
+    """The deployment's own records for the domain: one, or none yet.
 
-    Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) where another's record is in the way.
+    Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) if another record conflicts.
     """
-    found = [
+    records = [
         record
         for record in _records(zone, domain)
-        if record["Type"] in IN_THE_WAY and not (record["Type"] == "NS" and zone.name == domain)
+        if record["Type"] in CONFLICTING and not (record["Type"] == "NS" and zone.name == domain)
     ]
-    for record in found:
+    for record in records:
         if not _is_own(record, deployment_id):
             raise DeploymentFailed(
                 FailureCode.NETWORK_MISCONFIGURED,
-                f"{domain} has a record of type {record['Type']} already, {_told(record)}, and "
-                "Slipway overwrites none that is not the deployment's own.",
-                hint=f"Delete that record from the hosted zone {zone.name} ({zone.id}) if it is no "
-                "longer used, or choose another `domain`.",
+                f"{domain} already has a record of type {record['Type']} ({_value(record)}) that "
+                "does not belong to this deployment. Slipway does not overwrite it.",
+                hint=f"Delete the record from the hosted zone {zone.name} ({zone.id}) if it is "
+                "unused, or choose another `domain`.",
                 evidence={"record": record, "hosted_zone": zone.id},
             )
-    return found
+    return records
 
 
 def ensure(deployment_id: str, domain: str, zone: Zone, balancer: LoadBalancer) -> str | None:
-    """Brings the record to lead to the load balancer. Raises as `check_free` does.
+    """Points the record to the load balancer. Raises the same errors as `check_free`.
 
     Returns:
-        The id of the change, for `is_pending`; None where there was nothing to change.
+        The ID of the change, for `is_pending`; None if the record was already correct.
     """
     own = check_free(deployment_id, domain, zone)
     if any(_target(record) == balancer.dns_name.lower() for record in own):
@@ -92,13 +94,13 @@ def ensure(deployment_id: str, domain: str, zone: Zone, balancer: LoadBalancer) 
             "EvaluateTargetHealth": False,
         },
     }
-    # CREATE and the exact record to DELETE, never UPSERT: what somebody else wrote since is kept.
+    # DELETE names the exact record, and CREATE is not UPSERT: a concurrent change is never lost.
     changes = [{"Action": "DELETE", "ResourceRecordSet": record} for record in own]
     return _change(zone, [*changes, {"Action": "CREATE", "ResourceRecordSet": wanted}])
 
 
 def is_pending(change_id: str) -> bool:
-    """Whether some of Route 53's servers may not have heard of the change yet: about a minute.
+    """Whether some Route 53 servers may not have the change yet. It takes about a minute.
 
     https://docs.aws.amazon.com/Route53/latest/APIReference/API_GetChange.html
     """
@@ -110,10 +112,9 @@ def is_pending(change_id: str) -> bool:
 
 
 def delete(deployment_id: str, domains: Iterable[str]) -> None:
-    """Deletes the deployment's records; succeeds where there is none.
+    """Deletes the deployment's records. Succeeds if there are none.
 
-    They are looked for in every zone that the domain lies in: a nearer zone may have been made
-    since.
+    Looks in every zone that contains the domain, because a more specific zone may be new.
     """
     for domain in domains:
         for zone in _zones_above(domain):
@@ -123,7 +124,7 @@ def delete(deployment_id: str, domains: Iterable[str]) -> None:
 
 
 def exists(deployment_id: str, domains: Iterable[str]) -> list[str]:
-    """Those of the domains that lead to a load balancer of the deployment."""
+    """The domains that point to a load balancer of the deployment."""
     return [
         domain
         for domain in domains
@@ -136,20 +137,20 @@ def exists(deployment_id: str, domains: Iterable[str]) -> list[str]:
 
 
 def _zones_above(domain: str) -> list[Zone]:
-    """The public zones that the domain lies in, the nearest first."""
+    """The public zones that contain the domain, the most specific first."""
     pages = aws.client("route53").get_paginator("list_hosted_zones").paginate()
     zones = [
-        Zone(found["Id"].rpartition("/")[2], found["Name"].rstrip("."))
+        Zone(described["Id"].rpartition("/")[2], described["Name"].rstrip("."))
         for page in pages
-        for found in page["HostedZones"]
-        if not found.get("Config", {}).get("PrivateZone")
+        for described in page["HostedZones"]
+        if not described.get("Config", {}).get("PrivateZone")
     ]
     above = [zone for zone in zones if f".{domain}".endswith(f".{zone.name}")]
     return sorted(above, key=lambda zone: len(zone.name), reverse=True)
 
 
 def _records(zone: Zone, domain: str) -> list[dict[str, Any]]:
-    """The records of just this name; none where the zone has gone meanwhile."""
+    """The records of exactly this name; none if the zone no longer exists."""
     route53 = aws.client("route53")
     try:
         answer = route53.list_resource_record_sets(HostedZoneId=zone.id, StartRecordName=domain)
@@ -165,17 +166,19 @@ def _change(zone: Zone, changes: list[dict[str, Any]]) -> str:
             HostedZoneId=zone.id, ChangeBatch={"Changes": changes}
         )
     except (route53.exceptions.InvalidChangeBatch, route53.exceptions.NoSuchHostedZone) as error:
-        # Somebody changed it between our look and our call: the next look sees what is there.
-        raise NotReady(f"the record changed meanwhile: {aws.message_of(error)}") from None
+        # The record changed between the read and this call. The next attempt reads it again.
+        raise NotReady(
+            f"the DNS record changed during the update: {aws.message_of(error)}"
+        ) from None
     except route53.exceptions.PriorRequestNotComplete as error:
-        raise NotReady(f"Route 53 is at another change: {aws.message_of(error)}") from None
+        raise NotReady(f"Route 53 is processing another change: {aws.message_of(error)}") from None
     return str(answer["ChangeInfo"]["Id"]).rpartition("/")[2]
 
 
 def _is_own(record: dict[str, Any], deployment_id: str) -> bool:
-    """Whether it leads to a load balancer of the deployment, the present one or one before.
+    """Whether the record points to a load balancer of the deployment, current or former.
 
-    A load balancer's DNS name begins with its name, a hyphen, and letters or digits up to the dot.
+    The DNS name of a load balancer is its name, a hyphen, letters or digits, and a dot.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
     """
     form = rf"{re.escape(deployment_id)}-[0-9a-z]+\.[a-z0-9.-]+\.amazonaws\.com(\.cn)?"
@@ -183,7 +186,7 @@ def _is_own(record: dict[str, Any], deployment_id: str) -> bool:
 
 
 def _target(record: dict[str, Any]) -> str:
-    """Where an alias leads; the console puts `dualstack.` before it."""
+    """The target of an alias. The AWS console adds the prefix `dualstack.` to it."""
     name = str(record.get("AliasTarget", {}).get("DNSName", ""))
     return name.lower().rstrip(".").removeprefix("dualstack.")
 
@@ -192,7 +195,10 @@ def _name(record: dict[str, Any]) -> str:
     return str(record["Name"]).lower().rstrip(".")
 
 
-def _told(record: dict[str, Any]) -> str:
+def _value(record: dict[str, Any]) -> str:
     if "AliasTarget" in record:
         return f"an alias of {_target(record)}"
-    return ", ".join(entry["Value"] for entry in record.get("ResourceRecords", [])) or "by a policy"
+    return (
+        ", ".join(entry["Value"] for entry in record.get("ResourceRecords", []))
+        or "a traffic policy"
+    )

@@ -1,7 +1,8 @@
-"""The listeners: port 80, and 443 where the spec names a certificate.
+"""The listeners: port 80, and port 443 if the spec names a certificate.
 
-Without a certificate port 80 forwards to the target group. With one, port 443 does, and port 80
-redirects to it. They go with their load balancer, so they need no `delete` of their own.
+Without a certificate, port 80 forwards to the target group. With one, port 443 forwards to it, and
+port 80 redirects to port 443. AWS deletes listeners with their load balancer, so there is no
+`delete`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = ResourceKind.LISTENER
 HTTP, HTTPS = 80, 443
-# What AWS recommends: TLS 1.3 and 1.2, with forward secrecy, and post-quantum where a client can.
+# The policy that AWS recommends: TLS 1.3 and 1.2 with forward secrecy, and with post-quantum key
+# exchange if the client supports it.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
-# The second is not in the service's model, and is what it says of a key that it does not take.
+# `UnsupportedCertificate` is not in the service model. AWS returns it for an unsupported key type.
 REFUSED_CERTIFICATE = {"CertificateNotFound", "UnsupportedCertificate"}
-# 301, with the caller's own host, path and query.
+# 301 that keeps the host, path and query of the request.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RedirectActionConfig.html
 TO_HTTPS: dict[str, Any] = {
     "Type": "redirect",
@@ -44,25 +46,25 @@ def serving_port(spec: Spec) -> int:
 
 
 def serving(deployment: Deployment) -> dict[str, Any] | None:
-    """The listener that forwards to the tasks, as AWS describes it, or None."""
+    """AWS's description of the listener that forwards to the tasks, or None."""
     balancer = load_balancer.find(deployment.id)
     return _by_port(balancer.arn).get(serving_port(deployment.spec)) if balancer else None
 
 
 def arns(deployment_id: str) -> list[str]:
-    """Of every listener of the load balancer; none where that is not there."""
+    """The ARNs of the load balancer's listeners; none if there is no load balancer."""
     balancer = load_balancer.find(deployment_id)
-    found = _by_port(balancer.arn).values() if balancer else ()
-    return [listener["ListenerArn"] for listener in found]
+    listeners = _by_port(balancer.arn).values() if balancer else ()
+    return [listener["ListenerArn"] for listener in listeners]
 
 
 def ensure(deployment: Deployment) -> list[Resource]:
-    """Creates the listeners that the spec asks for, brings those that are there to it, and
-    deletes the one on 443 where no certificate is named any more.
+    """Creates or updates the listeners of the spec.
 
-    In this order no request is dropped: 443 answers before 80 redirects to it, and 80 forwards
-    before 443 goes. ECS refuses a service whose target group no listener uses, so this comes
-    before the service.
+    Deletes the listener on port 443 if the spec no longer names a certificate. The order drops no
+    request: port 443 forwards before port 80 redirects to it, and port 80 forwards before port 443
+    is deleted. ECS refuses a service whose target group has no listener, so this runs before the
+    service.
     """
     elbv2 = aws.client("elbv2")
     try:
@@ -72,16 +74,17 @@ def ensure(deployment: Deployment) -> list[Resource]:
         elbv2.exceptions.TargetGroupNotFoundException,
         elbv2.exceptions.ListenerNotFoundException,
     ) as error:
-        # Right after a create: https://github.com/hashicorp/terraform-provider-aws/issues/15214
-        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
+        # Eventual consistency right after a create:
+        # https://github.com/hashicorp/terraform-provider-aws/issues/15214
+        raise NotReady(f"a resource is not visible yet: {aws.message_of(error)}") from None
     except elbv2.exceptions.ClientError as error:
         if aws.code_of(error) not in REFUSED_CERTIFICATE:
             raise
         raise DeploymentFailed(
             FailureCode.NETWORK_MISCONFIGURED,
-            f"The load balancer did not take the certificate: {aws.message_of(error).rstrip('.')}.",
-            hint="Check `certificate_arn`: the certificate must be issued, in this region, and of "
-            "a key that load balancers take.",
+            f"The load balancer refused the certificate: {aws.message_of(error).rstrip('.')}.",
+            hint="Check `certificate_arn`. The certificate must be issued, be in this region, and "
+            "have a key type that load balancers support.",
             evidence={"certificate_arn": deployment.spec.certificate_arn},
         ) from None
 
@@ -89,25 +92,25 @@ def ensure(deployment: Deployment) -> list[Resource]:
 def _ensure(deployment: Deployment) -> list[Resource]:
     balancer = load_balancer.get(deployment.id)
     wanted = _wanted(deployment.spec, target_group.get_arn(deployment.id))
-    found = _by_port(balancer.arn)
+    existing = _by_port(balancer.arn)
     made = []
     for port, settings in wanted.items():
-        there = found.pop(port, None)
-        if there is None:
+        listener = existing.pop(port, None)
+        if listener is None:
             arn = _create(deployment, balancer.arn, port, settings)
         else:
-            arn = there["ListenerArn"]
-            if _differs(there, settings):
+            arn = listener["ListenerArn"]
+            if _differs(listener, settings):
                 aws.client("elbv2").modify_listener(ListenerArn=arn, **settings)
             retag_elbv2(deployment, arn)
         made.append(Resource(kind=KIND, name=f"{deployment.id}:{port}", arn=arn))
-    if HTTPS in found:
-        aws.client("elbv2").delete_listener(ListenerArn=found[HTTPS]["ListenerArn"])
+    if HTTPS in existing:
+        aws.client("elbv2").delete_listener(ListenerArn=existing[HTTPS]["ListenerArn"])
     return made
 
 
 def _wanted(spec: Spec, target_group_arn: str) -> dict[int, dict[str, Any]]:
-    """Port -> its listener's settings, in the order in which they are brought about."""
+    """Port -> settings of its listener, in the order in which `ensure` applies them."""
     forward = {"Type": "forward", "TargetGroupArn": target_group_arn}
     if not spec.certificate_arn:
         return {HTTP: {"Protocol": "HTTP", "DefaultActions": [forward]}}
@@ -137,35 +140,37 @@ def _create(
 
 
 def drift(deployment: Deployment, load_balancer_arn: str, target_group_arn: str) -> str:
-    """How the listeners differ from the spec, in words; empty where they do not."""
-    found = _by_port(load_balancer_arn)
+    """How the listeners differ from the spec, as text; empty if they do not differ."""
+    listeners = _by_port(load_balancer_arn)
     for port, settings in _wanted(deployment.spec, target_group_arn).items():
         name = "the listener" if port == HTTP else "the HTTPS listener"
-        if port not in found:
+        listener = listeners.get(port)
+        if listener is None:
             return f"{name} was deleted"
-        # Not of the policy: a version of Slipway with a newer one must not repair every listener.
-        if _differs(found[port], {**settings, "SslPolicy": found[port].get("SslPolicy")}):
-            moved = _action(found[port]) != _action(settings)
+        # Another TLS policy is no drift: a Slipway version with a newer policy must not repair
+        # every listener.
+        if _differs(listener, {**settings, "SslPolicy": listener.get("SslPolicy")}):
+            moved = _action(listener) != _action(settings)
             return f"{name} {'forwards elsewhere' if moved else 'has another certificate'}"
     return ""
 
 
 def _by_port(load_balancer_arn: str) -> dict[int, dict[str, Any]]:
     answer = aws.client("elbv2").describe_listeners(LoadBalancerArn=load_balancer_arn)
-    return {found["Port"]: found for found in answer["Listeners"]}
+    return {listener["Port"]: listener for listener in answer["Listeners"]}
 
 
-def _differs(found: dict[str, Any], settings: dict[str, Any]) -> bool:
-    if _action(found) != _action(settings):
+def _differs(listener: dict[str, Any], settings: dict[str, Any]) -> bool:
+    if _action(listener) != _action(settings):
         return True
     if settings["Protocol"] != "HTTPS":
         return False
-    arns = [entry["CertificateArn"] for entry in found.get("Certificates", [])]
+    arns = [entry["CertificateArn"] for entry in listener.get("Certificates", [])]
     wanted = [entry["CertificateArn"] for entry in settings["Certificates"]]
-    return found.get("SslPolicy") != settings["SslPolicy"] or arns != wanted
+    return listener.get("SslPolicy") != settings["SslPolicy"] or arns != wanted
 
 
 def _action(listener: dict[str, Any]) -> tuple[str | None, str | None]:
-    """What its default action comes to: the target group, or the port that is redirected to."""
+    """The target of the default action: (target group ARN, None) or (None, redirect port)."""
     action = listener["DefaultActions"][0]
     return action.get("TargetGroupArn"), action.get("RedirectConfig", {}).get("Port")

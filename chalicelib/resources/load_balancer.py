@@ -1,4 +1,4 @@
-"""The application load balancer: the deployment's address, and its largest cost."""
+"""The Application Load Balancer: it provides the deployment's URL, and is its largest cost."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ KIND = ResourceKind.LOAD_BALANCER
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """What AWS says of a load balancer; `state` is `provisioning`, `active`, ..."""
+    """AWS's description of a load balancer. `state` is `provisioning`, `active` and so on."""
 
     arn: str
     name: str
     dns_name: str
-    # Of Elastic Load Balancing itself, for an alias record.
+    # The hosted zone ID of Elastic Load Balancing, which an alias record needs.
     zone_id: str
     state: str
     reason: str
 
     def url(self, spec: Spec) -> str:
-        """Where callers reach it by its own name, without a slash at the end.
+        """The URL with the load balancer's own DNS name, without a slash at the end.
 
-        The template's `LoadBalancerUrl` says how a URL is made, for an emulator serves its load
-        balancers under a path of its own.
+        The template parameter `LoadBalancerUrl` sets the format, because an emulator serves its
+        load balancers under a path.
         """
         scheme = "https" if spec.certificate_arn else "http"
         return settings().load_balancer_url.format(
@@ -42,11 +42,11 @@ class LoadBalancer:
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Creates the load balancer, or adopts the one of this name; does not wait for it."""
-    found = find(deployment.id)
-    if found:
-        retag_elbv2(deployment, found.arn)
-    arn = found.arn if found else _create(deployment)
+    """Creates the load balancer, or adopts the existing one. Does not wait for it."""
+    existing = find(deployment.id)
+    if existing:
+        retag_elbv2(deployment, existing.arn)
+    arn = existing.arn if existing else _create(deployment)
     return Resource(kind=KIND, name=deployment.id, arn=arn)
 
 
@@ -74,26 +74,25 @@ def find(deployment_id: str) -> LoadBalancer | None:
     """The load balancer of the deployment, or None."""
     elbv2 = aws.client("elbv2")
     try:
-        found: list[dict[str, Any]] = elbv2.describe_load_balancers(Names=[deployment_id])[
-            "LoadBalancers"
-        ]
+        answer = elbv2.describe_load_balancers(Names=[deployment_id])
     except elbv2.exceptions.LoadBalancerNotFoundException:
         return None
-    if not found:
+    if not answer["LoadBalancers"]:
         return None
-    state = found[0].get("State", {})
+    described: dict[str, Any] = answer["LoadBalancers"][0]
+    state = described.get("State", {})
     return LoadBalancer(
-        arn=found[0]["LoadBalancerArn"],
-        name=found[0]["LoadBalancerName"],
-        dns_name=found[0]["DNSName"],
-        zone_id=found[0].get("CanonicalHostedZoneId", ""),
+        arn=described["LoadBalancerArn"],
+        name=described["LoadBalancerName"],
+        dns_name=described["DNSName"],
+        zone_id=described.get("CanonicalHostedZoneId", ""),
         state=state.get("Code", ""),
         reason=state.get("Reason", ""),
     )
 
 
 def get(deployment_id: str) -> LoadBalancer:
-    """The load balancer. Raises `NotReady` while AWS does not show it yet."""
+    """The load balancer. Raises `NotReady` if AWS does not show it yet."""
     load_balancer = find(deployment_id)
     if load_balancer is None:
         raise NotReady(f"load balancer {deployment_id} is not visible yet")
@@ -101,12 +100,12 @@ def get(deployment_id: str) -> LoadBalancer:
 
 
 def delete(deployment_id: str) -> None:
-    """Deletes it; its listeners go along. Succeeds where there is none."""
+    """Deletes the load balancer and its listeners. Succeeds if there is none."""
     load_balancer = find(deployment_id)
     if load_balancer:
         aws.client("elbv2").delete_load_balancer(LoadBalancerArn=load_balancer.arn)
 
 
 def exists(deployment_id: str) -> list[str]:
-    """The name of the load balancer if AWS still knows it."""
+    """The name of the load balancer if it still exists."""
     return [deployment_id] if find(deployment_id) else []

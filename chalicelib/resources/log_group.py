@@ -1,4 +1,4 @@
-"""The log group of the tasks, with a retention, for a log group without one is kept for ever."""
+"""The log group of the tasks. It has a retention, because logs are otherwise kept forever."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def name_of(deployment_id: str) -> str:
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Creates the log group, or adopts the one of this name."""
+    """Creates the log group, or adopts the existing one."""
     logs, name = aws.client("logs"), name_of(deployment.id)
     try:
         logs.create_log_group(logGroupName=name, tags=tags_of(deployment))
@@ -37,35 +37,34 @@ def ensure(deployment: Deployment) -> Resource:
 
 
 def _arn(name: str) -> str:
-    """Without the `:*` that stands for its streams, as the tagging calls want it."""
-    found = [group for group in _named(name) if group["logGroupName"] == name]
-    if not found:
+    """The ARN without `:*`, the suffix for its streams, as the tagging calls expect it."""
+    groups = [group for group in _with_prefix(name) if group["logGroupName"] == name]
+    if not groups:
         raise NotReady(f"log group {name} is not visible yet")
-    return str(found[0]["arn"]).removesuffix(":*")
+    return str(groups[0]["arn"]).removesuffix(":*")
 
 
-def _named(prefix: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = aws.client("logs").describe_log_groups(logGroupNamePrefix=prefix)[
-        "logGroups"
-    ]
-    return found
+def _with_prefix(prefix: str) -> list[dict[str, Any]]:
+    answer = aws.client("logs").describe_log_groups(logGroupNamePrefix=prefix)
+    groups: list[dict[str, Any]] = answer["logGroups"]
+    return groups
 
 
 def delete(deployment_id: str) -> None:
-    """Deletes it with its lines. Succeeds where there is none."""
+    """Deletes the log group and its lines. Succeeds if there is none."""
     logs = aws.client("logs")
     with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
         logs.delete_log_group(logGroupName=name_of(deployment_id))
 
 
 def exists(deployment_id: str) -> list[str]:
-    """The name of the log group if AWS still knows it."""
+    """The name of the log group if it still exists."""
     name = name_of(deployment_id)
-    return [group["logGroupName"] for group in _named(name) if group["logGroupName"] == name]
+    return [group["logGroupName"] for group in _with_prefix(name) if group["logGroupName"] == name]
 
 
 def last_lines(deployment_id: str, stream: str, count: int = 20) -> list[str]:
-    """The last lines that one task wrote, oldest first; none where it wrote nothing."""
+    """The last `count` lines of one task, oldest first; none if it wrote nothing."""
     logs = aws.client("logs")
     try:
         answer = logs.get_log_events(

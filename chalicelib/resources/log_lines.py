@@ -1,14 +1,15 @@
-"""The lines of all tasks of a deployment as one sequence, that can be read on from any position.
+"""The log lines of all tasks of a deployment, as one sequence that can be read from any position.
 
-FilterLogEvents selects by the time that a line carries, and sorts by that, then by the time it was
-taken in. So "after the last line" is no safe position: a task's log driver sends a batch every few
-seconds, and a line of one task may arrive when later ones of another have been read. Hence lines
-count as settled only after `SETTLE`, and a position is
+FilterLogEvents selects and sorts lines by their timestamp, then by their ingestion time. So "after
+the last line" is not a safe position. A log driver sends a batch every few seconds, so a line of
+one task can arrive after later lines of another task were read. Lines therefore count as settled
+only after `SETTLE`, and a position consists of
 
-- for settled lines a time, and how many of just that millisecond were given: their order stays;
-- beyond that, marks of the lines that were given, so that the next reading skips these alone.
+- for settled lines: a time, and the number of lines returned for that millisecond. Their order is
+  final.
+- for later lines: marks of the lines that were returned, so that the next read skips only these.
 
-A line that arrives later than `SETTLE` is seen by nobody who has read past it.
+A reader who is past the timestamp of a line never sees it if it arrives later than `SETTLE`.
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
 """
 
@@ -28,17 +29,17 @@ from chalicelib.platform import aws
 from chalicelib.resources.log_group import name_of
 from chalicelib.resources.task_definition import log_stream
 
-# The awslogs driver sends what it has at least every 5 s; the rest is for the way.
+# The awslogs driver sends its lines at least every 5 s. The other 10 s are for the transfer.
 # https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go
 SETTLE = timedelta(seconds=15)
-# A page may be empty and have a successor all the same: one request looks at so many of them.
+# A page can be empty and still have a next page. One request reads at most this many pages.
 MOST_CALLS = 10
-# FilterLogEvents gives no more in a page.
+# The most lines in a page of FilterLogEvents.
 MOST_EVENTS = 10_000
-# A line has at most 256 KB, and a Lambda function answers at most 6 MB of JSON within JSON.
+# A line has at most 256 KB. A Lambda response has at most 6 MB, and its body is JSON within JSON.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MOST_BYTES = 1_000_000
-# Marks travel in the cursor, and a URL has to stay below API Gateway's 10,240 bytes.
+# The cursor contains the marks, and API Gateway limits a URL to 10,240 bytes.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 MOST_MARKS = 200
 MARK_BYTES = 6
@@ -47,15 +48,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Position(BaseModel):
-    """Where a reading goes on.
+    """The position where the next read continues.
 
     Attributes:
-        at: every line before this time was given; milliseconds since 1970.
-        given: how many of the lines at `at` were.
-        seen: marks of later lines that were given before they had settled.
-        token: CloudWatch's own for the page that comes next, which expires after 24 hours.
-        token_start: the start time that the token belongs to.
-        token_skip: how many of the lines at `at` that were given its pages have still to come by.
+        at: every line before this time was returned; in milliseconds since 1970.
+        given: the number of lines at `at` that were returned.
+        seen: marks of later lines that were returned before they were settled.
+        token: CloudWatch's token for the next page. It expires after 24 hours.
+        token_start: the start time of the request that the token belongs to.
+        token_skip: the number of returned lines at `at` that the token's pages contain again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -75,7 +76,7 @@ class Position(BaseModel):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a task's log; `task` is the whole id."""
+    """One line of a task's log; `task` is the full task ID."""
 
     at: datetime
     task: str
@@ -87,8 +88,8 @@ def read(
 ) -> tuple[list[Line], Position] | None:
     """At most `limit` lines after `position`, oldest first, and the position after them.
 
-    `task` is a task id or how it begins. There may be more lines where fewer than `limit` came.
-    None where there is no log group.
+    `task` is a task ID or its first characters. More lines can follow even if fewer than `limit`
+    are returned. Returns None if there is no log group.
     """
     logs = aws.client("logs")
     try:
@@ -105,11 +106,11 @@ def read(
 
 
 def _streams(deployment_id: str, task: str) -> list[str]:
-    """Streams of the tasks whose id begins so: in practice one, or none."""
+    """The log streams of the tasks whose ID starts with `task`: in practice one, or none."""
     answer = aws.client("logs").describe_log_streams(
         logGroupName=name_of(deployment_id), logStreamNamePrefix=log_stream(task)
     )
-    # At most 50, and FilterLogEvents takes 100.
+    # DescribeLogStreams returns at most 50, and FilterLogEvents accepts 100.
     return [stream["logStreamName"] for stream in answer["logStreams"]]
 
 
@@ -125,9 +126,9 @@ def _read(
     request: dict[str, Any] = {
         "logGroupName": name_of(deployment_id),
         "startTime": start,
-        # One more than can be given: a page that is full never is the last one.
+        # One more than can be returned, so that a full page is never the last one.
         "limit": min(MOST_EVENTS, limit + position.given + len(position.seen) + 1),
-        # AWS does so always since 2019, and moto only when asked.
+        # The default in AWS since 2019; moto needs the parameter.
         "interleaved": True,
     }
     if streams is not None:
@@ -146,13 +147,13 @@ def _read(
 
 @dataclass
 class _Scan:
-    """Takes events in CloudWatch's order, and knows the position after each.
+    """Reads events in CloudWatch's order, and keeps the position after each.
 
     Attributes:
-        settled_before: milliseconds since 1970.
-        at, passed: the time of the last settled event, and how many of that time went by.
-        to_skip: how many events at the start's time were given before.
-        unsettled: marks of later events that were given, now or before.
+        settled_before: events before this time are settled; in milliseconds since 1970.
+        at, passed: the time of the last settled event, and the number of events read at that time.
+        to_skip: the number of events at the start time that an earlier read returned.
+        unsettled: marks of later events that this read or an earlier one returned.
     """
 
     start: Position
@@ -163,14 +164,17 @@ class _Scan:
 
     def __post_init__(self) -> None:
         self.at = self.start.at
-        # A scan from the start comes by all that was given at its time, a token's pages do not.
+        # A scan from the start reads all returned events of its time again; a token's pages do not.
         self.to_skip = self.start.token_skip if self.start.token else self.start.given
         self.passed = self.start.given - self.to_skip
         self.seen = set(self.start.seen)
         self.unsettled: set[str] = set()
 
     def take(self, event: dict[str, Any]) -> bool:
-        """Passes the event, giving its line unless that was given before; False if it must wait."""
+        """Reads the event, and adds its line unless an earlier read returned it.
+
+        Returns False if the event must wait for the next read.
+        """
         at, mark = event["timestamp"], _mark(event)
         if at == self.start.at and self.to_skip:
             self.to_skip -= 1
@@ -199,19 +203,19 @@ class _Scan:
         self.at, self.passed = at, self.passed + 1 if at == self.at else 1
 
     def ended(self) -> Position:
-        """The position where CloudWatch has no more events now."""
+        """The position if CloudWatch has no more events at the moment."""
         if self.at < self.settled_before:
-            # Not at the last line: the next scan would search all the time since again.
+            # Do not stay at the last line: the next scan would search the time since then again.
             self.at, self.passed = self.settled_before, 0
         return self.position()
 
     def unfinished(self, token: str, token_start: int) -> Position:
-        """The position where CloudWatch's next page, so far perhaps without an event, goes on."""
+        """The position if CloudWatch has a next page, even if no event was read so far."""
         going_on = {"token": token, "token_start": token_start, "token_skip": self.to_skip}
         return self.position().model_copy(update=going_on)
 
     def position(self) -> Position:
-        """The position after the last event that was taken."""
+        """The position after the last event that was read."""
         again = self.start.given if self.at == self.start.at else 0
         return Position(
             at=self.at,

@@ -1,4 +1,4 @@
-"""What CloudWatch measured of a deployment: its load balancer's requests, its service's load."""
+"""A deployment's CloudWatch metrics: the load balancer's requests and the service's utilization."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.platform import aws
 from chalicelib.resources import load_balancer
 
-# Name here -> CloudWatch's metric and statistic.
-# RequestCount leaves out what was refused before a target was chosen, and health checks.
+# Slipway's name -> CloudWatch metric and statistic.
+# RequestCount excludes health checks, and requests refused before the load balancer chose a target.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
 LOAD_BALANCER_METRICS = {
     "requests": ("RequestCount", "Sum"),
@@ -22,7 +22,7 @@ LOAD_BALANCER_METRICS = {
     "target_5xx": ("HTTPCode_Target_5XX_Count", "Sum"),
     "load_balancer_5xx": ("HTTPCode_ELB_5XX_Count", "Sum"),
 }
-# Percent of what the service's task definition reserves.
+# In percent of the resources that the task definition reserves.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html
 SERVICE_METRICS = {
     "cpu": ("CPUUtilization", "Average"),
@@ -32,7 +32,7 @@ SERVICE_METRICS = {
 
 @dataclass(frozen=True)
 class Point:
-    """One period, which begins at `at`; None is a figure that nothing was measured for."""
+    """One period that starts at `at`. A value is None if nothing was measured."""
 
     at: datetime
     requests: int
@@ -45,15 +45,14 @@ class Point:
 
 
 def read(deployment: Deployment, start: datetime, end: datetime, period: timedelta) -> list[Point]:
-    """A point for each period from `start` on and before `end`, which are multiples of it.
+    """One point for each period from `start` until before `end`; both are multiples of `period`.
 
-    Elastic Load Balancing and ECS report nothing where there is nothing to report, so a figure
-    that is not there is no request, and no latency. CloudWatch keeps figures when what they were
-    measured on is gone.
+    Elastic Load Balancing and ECS report nothing if there is no data. So a missing value means no
+    request, and no latency. CloudWatch keeps values after the resource is deleted.
     """
     queries = _queries(deployment, period)
     measured: dict[str, dict[datetime, float]] = {query["Id"]: {} for query in queries}
-    # One call: a week of minutes is 80,640 figures, and a page has up to 100,800.
+    # One call: a week of minutes has 80,640 values, and a page has up to 100,800.
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
     pages = (
         aws.client("cloudwatch")
@@ -62,8 +61,8 @@ def read(deployment: Deployment, start: datetime, end: datetime, period: timedel
     )
     for page in pages:
         for result in page["MetricDataResults"]:
-            figures = zip(result["Timestamps"], result["Values"], strict=True)
-            measured[result["Id"]].update(figures)
+            values = zip(result["Timestamps"], result["Values"], strict=True)
+            measured[result["Id"]].update(values)
     return [_point(moment, measured) for moment in _moments(start, end, period)]
 
 
@@ -90,18 +89,21 @@ def _query(
     period: timedelta,
 ) -> dict[str, Any]:
     name, statistic = metric
-    found = {
+    described = {
         "Namespace": namespace,
         "MetricName": name,
         "Dimensions": [{"Name": n, "Value": value} for n, value in dimensions.items()],
     }
-    stat = {"Metric": found, "Period": int(period.total_seconds()), "Stat": statistic}
+    stat = {"Metric": described, "Period": int(period.total_seconds()), "Stat": statistic}
     return {"Id": key, "MetricStat": stat}
 
 
 def _load_balancer_dimension(deployment: Deployment) -> str | None:
-    """`app/<name>/<id>`, the end of the ARN; from the record, for it outlives the load balancer."""
-    arns = [found.arn for found in deployment.resources if found.kind == load_balancer.KIND]
+    """`app/<name>/<id>`, the end of the ARN.
+
+    Read from the record, because the record outlives the load balancer.
+    """
+    arns = [each.arn for each in deployment.resources if each.kind == load_balancer.KIND]
     return arns[-1].partition(":loadbalancer/")[2] if arns and arns[-1] else None
 
 
@@ -112,20 +114,20 @@ def _moments(start: datetime, end: datetime, period: timedelta) -> Iterator[date
 
 
 def _point(at: datetime, measured: dict[str, dict[datetime, float]]) -> Point:
-    def figure(key: str) -> float | None:
+    def value(key: str) -> float | None:
         return measured.get(key, {}).get(at)
 
     def count(*keys: str) -> int:
-        return round(sum(figure(key) or 0 for key in keys))
+        return round(sum(value(key) or 0 for key in keys))
 
     def rounded(key: str, factor: int = 1) -> float | None:
-        found = figure(key)
-        return None if found is None else round(found * factor, 2)
+        measurement = value(key)
+        return None if measurement is None else round(measurement * factor, 2)
 
     return Point(
         at=at,
         requests=count("requests"),
-        # CloudWatch has seconds.
+        # CloudWatch reports seconds.
         latency_p50_ms=rounded("latency_p50", 1000),
         latency_p99_ms=rounded("latency_p99", 1000),
         http_4xx=count("target_4xx"),

@@ -1,4 +1,4 @@
-"""The VPC and subnets that deployments go into: given by the template, or the default VPC's."""
+"""The VPC and subnets of the deployments: template parameters, or the default VPC."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 
 LEAST_ZONES = 2
-# Where a route can lead to, as DescribeRouteTables names it.
+# The possible targets of a route, as DescribeRouteTables names them.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Route.html
 ROUTE_TARGETS = (
     "GatewayId",
@@ -27,7 +27,7 @@ ROUTE_TARGETS = (
 
 @dataclass(frozen=True)
 class Network:
-    """A VPC and one subnet in each of at least two zones."""
+    """A VPC and one subnet in each of at least two Availability Zones."""
 
     vpc_id: str
     subnet_ids: tuple[str, ...]
@@ -35,7 +35,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Route:
-    """An IPv4 route; `target` is an id such as `igw-1` or `nat-1`, or `local`."""
+    """An IPv4 route. `target` is `local` or an ID such as `igw-1` or `nat-1`."""
 
     destination: str
     target: str
@@ -44,7 +44,7 @@ class Route:
 
 @dataclass(frozen=True)
 class RouteTable:
-    """What decides where the packets of a subnet go."""
+    """A route table and its IPv4 routes."""
 
     id: str
     routes: tuple[Route, ...]
@@ -52,7 +52,7 @@ class RouteTable:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A VPC endpoint that is available; `service` is such as `ecr.api`."""
+    """An available VPC endpoint. `service` is the end of its service name, such as `ecr.api`."""
 
     service: str
     kind: str
@@ -66,23 +66,25 @@ def find() -> Network:
 
 
 def find_with_room() -> tuple[Network, dict[str, int]]:
-    """The network, and how many addresses are free in each of its subnets. Raises as `find`."""
+    """The network, and subnet ID -> number of free addresses. Raises the same error as `find`."""
     vpc_id = settings().vpc_id or _default_vpc()
     filters = [_of_vpc(vpc_id)]
     if settings().subnet_ids:
         filters.append({"Name": "subnet-id", "Values": list(settings().subnet_ids)})
     subnets = aws.client("ec2").describe_subnets(Filters=filters)["Subnets"]
-    # A load balancer takes one subnet a zone; sorted, so that every call chooses the same.
+    # A load balancer uses one subnet per zone. Sorted, so that every call chooses the same subnets.
     by_zone = {s["AvailabilityZone"]: s for s in sorted(subnets, key=lambda s: s["SubnetId"])}
     if len(by_zone) < LEAST_ZONES:
         raise DeploymentFailed(
             FailureCode.NETWORK_MISCONFIGURED,
-            f"{vpc_id} has subnets in {len(by_zone)} zone(s); a load balancer needs {LEAST_ZONES}.",
-            hint="Ask the platform team to deploy the stack with SubnetIds in two zones or more.",
+            f"{vpc_id} has subnets in {len(by_zone)} Availability Zone(s), but a load balancer "
+            f"needs {LEAST_ZONES}.",
+            hint="Ask your platform team to deploy the stack with SubnetIds in at least two "
+            "Availability Zones.",
             evidence={"vpc": vpc_id, "zones": sorted(by_zone)},
         )
-    # A load balancer has a public address in each zone, which cost money: no more than are needed
-    # unless the platform team named them.
+    # A load balancer has a public address in each zone, and each costs money. So use the minimum
+    # number of zones, unless the platform team chose the subnets.
     zones = sorted(by_zone) if settings().subnet_ids else sorted(by_zone)[:LEAST_ZONES]
     chosen = [by_zone[zone] for zone in zones]
     room = {subnet["SubnetId"]: int(subnet["AvailableIpAddressCount"]) for subnet in chosen}
@@ -96,14 +98,14 @@ def _default_vpc() -> str:
     if not vpcs:
         raise DeploymentFailed(
             FailureCode.NETWORK_MISCONFIGURED,
-            "This account has no default VPC in this region.",
-            hint="Ask the platform team to deploy the stack with VpcId and SubnetIds.",
+            f"This account has no default VPC in {settings().aws_region}.",
+            hint="Ask your platform team to deploy the stack with VpcId and SubnetIds.",
         )
     return str(vpcs[0]["VpcId"])
 
 
 def route_tables(network: Network) -> dict[str, RouteTable]:
-    """Subnet id -> the route table that it is associated with, or else the VPC's main one.
+    """Subnet ID -> its associated route table, or the main route table of the VPC.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/subnet-route-tables.html
     """
@@ -120,8 +122,8 @@ def route_tables(network: Network) -> dict[str, RouteTable]:
                 main = table
             elif "SubnetId" in association:
                 own[association["SubnetId"]] = table
-    found = {subnet_id: own.get(subnet_id, main) for subnet_id in network.subnet_ids}
-    return {subnet_id: table for subnet_id, table in found.items() if table}
+    by_subnet = {subnet_id: own.get(subnet_id, main) for subnet_id in network.subnet_ids}
+    return {subnet_id: table for subnet_id, table in by_subnet.items() if table}
 
 
 def _routes(described: dict[str, Any]) -> tuple[Route, ...]:
@@ -145,7 +147,7 @@ def endpoints(network: Network) -> list[Endpoint]:
     )
     return [
         Endpoint(
-            # `com.amazonaws.us-east-1.ecr.api`; China has `cn.` before it.
+            # `com.amazonaws.us-east-1.ecr.api`; in China with the prefix `cn.`.
             service=endpoint["ServiceName"].partition(f".{settings().aws_region}.")[2],
             kind=endpoint.get("VpcEndpointType", ""),
             route_tables=tuple(endpoint.get("RouteTableIds", [])),
@@ -153,7 +155,7 @@ def endpoints(network: Network) -> list[Endpoint]:
         )
         for page in pages
         for endpoint in page["VpcEndpoints"]
-        # The model writes `Available`, and AWS answers `available`.
+        # The service model defines `Available`, but AWS returns `available`.
         if endpoint.get("State", "").lower() == "available"
     ]
 

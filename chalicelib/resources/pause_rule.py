@@ -1,8 +1,8 @@
-"""The listener rule that answers in place of the tasks of a paused deployment.
+"""The listener rule that answers requests while a deployment is paused.
 
-The service must keep its target group behind a listener, so the listener goes on forwarding to it
-and this rule stands before that: https://github.com/aws/aws-cdk/issues/1160. A teardown takes it
-away with its load balancer.
+The target group of an ECS service needs a listener (https://github.com/aws/aws-cdk/issues/1160). So
+the listener keeps its forward action, and this rule takes precedence over it. AWS deletes the rule
+with the load balancer in a teardown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chalicelib.resources import listener
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = ResourceKind.LISTENER_RULE
-# Before every other.
+# The highest precedence.
 PRIORITY = 1
 EVERY_PATH = ["/*"]
 STATUS = 503
@@ -27,10 +27,10 @@ RETRY_AFTER_SECONDS = 60
 
 
 def body(deployment_id: str) -> str:
-    """What the URL answers, as JSON.
+    """The JSON that the URL returns.
 
-    A fixed response has a content type and at most 1024 bytes, and no header of ours, so
-    `retry_after` (seconds) stands in the body.
+    A fixed response has a content type and at most 1024 bytes, but no custom headers. So the body
+    contains `retry_after`, in seconds.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_FixedResponseActionConfig.html
     """
     return json.dumps(
@@ -38,7 +38,7 @@ def body(deployment_id: str) -> str:
             "status": STATUS,
             "code": CODE,
             "title": "Service Unavailable",
-            "detail": f"{deployment_id} is paused: it answers again when its owner resumes it, by "
+            "detail": f"{deployment_id} is paused. Its owner can resume it with "
             f"POST /deployments/{deployment_id}/resume.",
             "retry_after": RETRY_AFTER_SECONDS,
         }
@@ -46,7 +46,7 @@ def body(deployment_id: str) -> str:
 
 
 def is_its_answer(status: int, text: str | bytes) -> bool:
-    """Whether an answer of the URL is the one of this rule, and not of a task."""
+    """Whether this rule, and not a task, sent an answer of the URL."""
     if status != STATUS:
         return False
     try:
@@ -57,8 +57,11 @@ def is_its_answer(status: int, text: str | bytes) -> bool:
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Creates the rule, or brings the one at its place to its answer; it stands on the listener
-    that serves, and on no other."""
+    """Creates or updates the rule on the listener that forwards to the tasks.
+
+    Deletes the rule on any other listener. Raises `DeploymentFailed` (`INTERNAL`) if a foreign rule
+    has its priority.
+    """
     elbv2 = aws.client("elbv2")
     front = listener.serving(deployment)
     if front is None:
@@ -68,42 +71,44 @@ def ensure(deployment: Deployment) -> Resource:
         "Actions": [_action(deployment.id)],
     }
     try:
-        found = _at_its_place(front["ListenerArn"])
-        if found and not _is_own(found, deployment):
-            raise _in_the_way(found)
-        if found is None:
-            found = elbv2.create_rule(
+        rule = _with_priority(front["ListenerArn"])
+        if rule and not _is_own(rule, deployment):
+            raise _conflict(rule)
+        if rule is None:
+            rule = elbv2.create_rule(
                 ListenerArn=front["ListenerArn"],
                 Priority=PRIORITY,
                 Tags=upper(tags_of(deployment)),
                 **wanted,
             )["Rules"][0]
         else:
-            retag_elbv2(deployment, found["RuleArn"])
-            if not (_is_for_every_path(found) and _answer(found) == _answer(wanted)):
-                elbv2.modify_rule(RuleArn=found["RuleArn"], **wanted)
+            retag_elbv2(deployment, rule["RuleArn"])
+            if not (_is_for_every_path(rule) and _answer(rule) == _answer(wanted)):
+                elbv2.modify_rule(RuleArn=rule["RuleArn"], **wanted)
     except elbv2.exceptions.PriorityInUseException:
-        raise NotReady(f"the rule of {deployment.id} exists but is not visible yet") from None
+        raise NotReady(
+            f"the listener rule of {deployment.id} exists but is not visible yet"
+        ) from None
     except (
         elbv2.exceptions.ListenerNotFoundException,
         elbv2.exceptions.RuleNotFoundException,
     ) as error:
-        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
-    # HTTPS was turned on or off while it was paused.
-    _delete(_standing(deployment) - {found["RuleArn"]})
-    return Resource(kind=KIND, name=f"{deployment.id}:pause", arn=found["RuleArn"])
+        raise NotReady(f"a resource is not visible yet: {aws.message_of(error)}") from None
+    # A rule remains on the other listener if HTTPS was turned on or off during the pause.
+    _delete(_existing(deployment) - {rule["RuleArn"]})
+    return Resource(kind=KIND, name=f"{deployment.id}:pause", arn=rule["RuleArn"])
 
 
 def find(deployment: Deployment, listener_arn: str) -> dict[str, Any] | None:
     """The deployment's rule on a listener, or None.
 
-    One that somebody else has put at its place is none: it is neither changed nor deleted.
+    Ignores a foreign rule with the same priority, so that Slipway never changes or deletes it.
     """
-    found = _at_its_place(listener_arn)
-    return found if found and _is_own(found, deployment) else None
+    rule = _with_priority(listener_arn)
+    return rule if rule and _is_own(rule, deployment) else None
 
 
-def _at_its_place(listener_arn: str) -> dict[str, Any] | None:
+def _with_priority(listener_arn: str) -> dict[str, Any] | None:
     elbv2 = aws.client("elbv2")
     try:
         answer = elbv2.describe_rules(ListenerArn=listener_arn)
@@ -113,7 +118,7 @@ def _at_its_place(listener_arn: str) -> dict[str, Any] | None:
 
 
 def is_in_force(rule: dict[str, Any]) -> bool:
-    """Whether a rule answers every path that it is paused, if with the words of another version."""
+    """Whether a rule answers every path with the pause; another version's text also counts."""
     return _says_that_it_is_paused(rule) and _is_for_every_path(rule)
 
 
@@ -125,11 +130,11 @@ def _recorded(deployment: Deployment) -> set[str]:
     return {made.arn for made in deployment.live(KIND) if made.arn}
 
 
-def _in_the_way(rule: dict[str, Any]) -> DeploymentFailed:
+def _conflict(rule: dict[str, Any]) -> DeploymentFailed:
     return DeploymentFailed(
         FailureCode.INTERNAL,
-        f"The listener has a rule with priority {PRIORITY} that is not Slipway's.",
-        hint="Delete that rule or give it another priority, then pause again.",
+        f"The listener has a rule with priority {PRIORITY} that Slipway did not create.",
+        hint="Delete the rule or change its priority, then pause again.",
         evidence={"rule": rule["RuleArn"]},
     )
 
@@ -141,7 +146,7 @@ def _says_that_it_is_paused(rule: dict[str, Any]) -> bool:
 
 def _is_for_every_path(rule: dict[str, Any]) -> bool:
     (condition, *others) = rule["Conditions"] or [{}]
-    # AWS shows one of the two, or both.
+    # AWS returns one of the two, or both.
     values = condition.get("Values") or condition.get("PathPatternConfig", {}).get("Values")
     return not others and condition.get("Field") == "path-pattern" and values == EVERY_PATH
 
@@ -151,20 +156,20 @@ def _answer(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def delete(deployment: Deployment) -> None:
-    """Deletes the rule and asks AWS whether it is gone. Succeeds where there is none.
+    """Deletes the rule and checks that it is gone. Succeeds if there is none.
 
-    One that was made a moment ago may not be shown yet, so the record's is deleted by its ARN.
+    Also deletes the ARN in the record, because AWS may not show a new rule yet.
     """
-    known = _recorded(deployment) | _standing(deployment)
+    known = _recorded(deployment) | _existing(deployment)
     _delete(known)
-    if known and _standing(deployment):
-        raise NotReady(f"the rule of {deployment.id} is still there")
+    if known and _existing(deployment):
+        raise NotReady(f"the listener rule of {deployment.id} still exists")
 
 
-def _standing(deployment: Deployment) -> set[str]:
-    """ARNs of its rules, on any listener."""
-    found = (find(deployment, arn) for arn in listener.arns(deployment.id))
-    return {rule["RuleArn"] for rule in found if rule}
+def _existing(deployment: Deployment) -> set[str]:
+    """The ARNs of the deployment's rules, on any listener."""
+    rules = (find(deployment, arn) for arn in listener.arns(deployment.id))
+    return {rule["RuleArn"] for rule in rules if rule}
 
 
 def _delete(arns: set[str]) -> None:

@@ -1,8 +1,8 @@
-"""Application Auto Scaling: a scalable target says between which bounds the service may scale, a
-target tracking policy after which metric.
+"""Application Auto Scaling of the service.
 
-AWS makes the policy's CloudWatch alarms itself (`TargetTracking-service/...`) and deletes them with
-it. https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
+A scalable target sets the bounds, and a target tracking policy sets the metric. AWS creates the
+CloudWatch alarms of the policy (`TargetTracking-service/...`) and deletes them with the policy.
+https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ METRICS = {
     "requests_per_target": "ALBRequestCountPerTarget",
     "cpu": "ECSServiceAverageCPUUtilization",
 }
-# A task runs after half a minute and is a healthy target some seconds later: sooner than in a
-# minute the metric does not show what the last scale-out did.
+# A task runs after 30 s and is a healthy target some seconds later. Before a minute has passed, the
+# metric does not show the effect of the last scale-out.
 SCALE_OUT_COOLDOWN_SECONDS = 60
-# Tasks that go too soon are missed at the next peak, and a model is slow to load: AWS's default.
+# AWS's default. Tasks that stop too early are missing at the next peak, and a model loads slowly.
 SCALE_IN_COOLDOWN_SECONDS = 300
 SUSPENSIONS = (
     "DynamicScalingInSuspended",
     "DynamicScalingOutSuspended",
     "ScheduledScalingSuspended",
 )
-# What AWS says, in a ValidationException, of what is not there yet or was just made by another run.
+# Texts of a ValidationException about a resource that does not exist yet, or that a concurrent run
+# just created.
 _PASSING = ("service doesn't exist", "already exists")
 
 
 def ensure(deployment: Deployment) -> list[Resource]:
-    """Has the service scale as the deployment asks for; takes the scaling away where it does not.
+    """Creates or updates the scaling of the service, or deletes it if the spec has none.
 
-    The policy is named by the deployment's id whatever its metric, so another metric replaces it.
+    The policy is named after the deployment ID, so a policy with another metric replaces it.
     """
     scaling = deployment.scaling
     if scaling is None:
@@ -67,16 +68,16 @@ def ensure(deployment: Deployment) -> list[Resource]:
 
 
 def _register(deployment: Deployment, scaling: Scaling) -> str | None:
-    """Makes the scalable target with its tags, or changes the present one; its ARN.
+    """Creates the scalable target with its tags, or updates the existing one; returns its ARN.
 
-    AWS refuses tags for one that exists, though they be the same. So where they have changed it is
-    made anew: nothing scales for a moment, and the count stays.
+    AWS refuses tags for an existing target, even unchanged ones. If the tags have changed, Slipway
+    deletes and creates the target: scaling stops for a moment, and the task count stays.
     """
-    found = find_target(deployment.id)
-    if found and deployment.retagged:
+    existing = find_target(deployment.id)
+    if existing and deployment.retagged:
         delete(deployment.id)
-        found = None
-    tags = {} if found else {"Tags": tags_of(deployment)}
+        existing = None
+    tags = {} if existing else {"Tags": tags_of(deployment)}
     answer = aws.client("application-autoscaling").register_scalable_target(
         **_names(deployment.id),
         MinCapacity=scaling.min,
@@ -119,32 +120,32 @@ def _names(deployment_id: str) -> dict[str, str]:
 
 
 def find_target(deployment_id: str) -> dict[str, Any] | None:
-    """The scalable target as AWS describes it, or None."""
+    """AWS's description of the scalable target, or None."""
     names = _names(deployment_id)
-    found = aws.client("application-autoscaling").describe_scalable_targets(
+    targets = aws.client("application-autoscaling").describe_scalable_targets(
         ServiceNamespace=names["ServiceNamespace"],
         ResourceIds=[names["ResourceId"]],
         ScalableDimension=names["ScalableDimension"],
     )["ScalableTargets"]
-    return found[0] if found else None
+    return targets[0] if targets else None
 
 
 def find_policies(deployment_id: str) -> list[dict[str, Any]]:
-    """Every scaling policy of the service as AWS describes it, by hand or ours."""
-    found: list[dict[str, Any]] = aws.client("application-autoscaling").describe_scaling_policies(
-        **_names(deployment_id)
-    )["ScalingPolicies"]
-    return found
+    """AWS's description of every scaling policy of the service, created by Slipway or not."""
+    client = aws.client("application-autoscaling")
+    answer = client.describe_scaling_policies(**_names(deployment_id))
+    policies: list[dict[str, Any]] = answer["ScalingPolicies"]
+    return policies
 
 
 def release(deployment: Deployment) -> None:
-    """Takes away what would work against a rollout that is about to begin.
+    """Deletes scaling that would conflict with a rollout that is about to start.
 
-    A scalable target with other bounds would pull the service out of the new ones. One with the
-    same goes on: the service may scale while it is rolled.
+    A scalable target with other bounds would scale the service out of the new bounds. A target
+    with the same bounds stays, so the service can scale during the rollout.
     """
-    found = find_target(deployment.id)
-    if found and not _fits(found, deployment.scaling):
+    target = find_target(deployment.id)
+    if target and not _fits(target, deployment.scaling):
         _delete_own(deployment)
 
 
@@ -154,7 +155,7 @@ def _fits(target: dict[str, Any], scaling: Scaling | None) -> bool:
 
 
 def difference(deployment: Deployment) -> str:
-    """How AWS scales the service otherwise than the deployment asks for, in words; or empty."""
+    """How the scaling of the service differs from the spec, as text; empty if it does not."""
     scaling = deployment.scaling
     if scaling is None:
         return ""
@@ -171,17 +172,17 @@ def difference(deployment: Deployment) -> str:
         return "the scaling policy was deleted"
     if len(policies) > 1:
         return "the service has another scaling policy"
-    found = own.get("TargetTrackingScalingPolicyConfiguration", {})
-    metric = found.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
-    if (metric, found.get("TargetValue")) != (METRICS[scaling.metric], float(scaling.target)):
-        return f"the service scales by {metric} of {found.get('TargetValue')}"
+    tracking = own.get("TargetTrackingScalingPolicyConfiguration", {})
+    metric = tracking.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    if (metric, tracking.get("TargetValue")) != (METRICS[scaling.metric], float(scaling.target)):
+        return f"the service scales by {metric} of {tracking.get('TargetValue')}"
     return ""
 
 
 def delete(deployment_id: str) -> None:
-    """Deletes every policy of the service, then the scalable target. Succeeds where there is none.
+    """Deletes every policy of the service, then the scalable target. Succeeds if there is none.
 
-    AWS deletes the policies along with the target, but only those that it knows of by then.
+    AWS deletes policies with the target, but only those that are visible to it by then.
     """
     _delete_policies(deployment_id)
     if find_target(deployment_id) is None:
@@ -194,8 +195,10 @@ def delete(deployment_id: str) -> None:
 
 
 def _delete_own(deployment: Deployment) -> None:
-    """As `delete`; but where Slipway has made none and AWS refuses, the scalable target is somebody
-    else's, without the stack's tag: it stays, and holds up nothing."""
+    """Deletes the scaling like `delete`, but keeps a scalable target that Slipway did not create.
+
+    Such a target lacks the stack's tag, so AWS denies the call. It must not stop the deployment.
+    """
     from botocore.exceptions import ClientError
 
     try:
@@ -203,11 +206,14 @@ def _delete_own(deployment: Deployment) -> None:
     except ClientError as error:
         if deployment.scaling or deployment.live(KIND) or aws.code_of(error) not in aws.DENIED:
             raise
-        logger.warning("scaling of others left", extra={"deployment": deployment.id})
+        logger.warning("foreign scaling kept", extra={"deployment": deployment.id})
 
 
 def _delete_policies(deployment_id: str, but: str = "") -> None:
-    """Policies of other names were added by hand, and would scale the service as well."""
+    """Deletes every policy except `but`.
+
+    Policies with other names were created by hand, and would scale the service too.
+    """
     client = aws.client("application-autoscaling")
     names = [policy["PolicyName"] for policy in find_policies(deployment_id)]
     for name in (name for name in names if name != but):
@@ -218,6 +224,6 @@ def _delete_policies(deployment_id: str, but: str = "") -> None:
 
 
 def exists(deployment_id: str) -> list[str]:
-    """The deployment's id if AWS knows of a scalable target or a policy of its service."""
-    found = find_target(deployment_id) or find_policies(deployment_id)
-    return [deployment_id] if found else []
+    """The deployment ID if the service still has a scalable target or a scaling policy."""
+    remains = find_target(deployment_id) or find_policies(deployment_id)
+    return [deployment_id] if remains else []

@@ -1,4 +1,8 @@
-"""The two security groups: the load balancer's, open to the callers, and the tasks', open to it."""
+"""The two security groups.
+
+The load balancer's group accepts traffic from the callers. The tasks' group accepts traffic from
+the load balancer only.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,10 @@ Rule = dict[str, Any]
 
 
 def ensure(deployment: Deployment) -> list[Resource]:
-    """Both groups, with the rules that the spec asks for.
+    """Creates or updates both groups with the rules of the spec.
 
-    Of the load balancer's group what is no longer asked for is revoked, after what is has been
-    allowed: a caller who may come before and after is never shut out.
+    Adds new rules to the load balancer's group before it removes old ones. So a caller in both the
+    old and the new ranges always has access.
     """
     vpc_id = network.find().vpc_id
     front, back = _names(deployment.id)
@@ -39,10 +43,10 @@ def ensure(deployment: Deployment) -> list[Resource]:
 
 
 def _callers(deployment: Deployment) -> list[Rule]:
-    """Who may reach the load balancer, on which ports.
+    """The rules of the load balancer's group: one for each port and range.
 
-    Port 443 stays open through the update that turns HTTPS off, for the listener there goes later
-    than this; the next update closes it.
+    Port 443 stays open in the update that turns HTTPS off, because the listener on port 443 is
+    deleted later. The next update closes the port.
     """
     before = deployment.last_active
     secure = deployment.spec.certificate_arn or (before and before.spec.certificate_arn)
@@ -54,20 +58,20 @@ def _callers(deployment: Deployment) -> list[Rule]:
 
 
 def ids(deployment_id: str) -> tuple[str, str]:
-    """(load balancer's group id, tasks' group id). Raises `NotReady` right after a create."""
-    found = {group["GroupName"]: group["GroupId"] for group in _find(deployment_id)}
+    """(load balancer's group ID, tasks' group ID). Raises `NotReady` right after a create."""
+    group_ids = {group["GroupName"]: group["GroupId"] for group in _find(deployment_id)}
     try:
-        front, back = (found[name] for name in _names(deployment_id))
+        front, back = (group_ids[name] for name in _names(deployment_id))
     except KeyError as missing:
         raise NotReady(f"security group {missing} is not visible yet") from None
     return front, back
 
 
 def delete(deployment_id: str) -> None:
-    """Deletes both; raises `NotReady` while a network interface of the load balancer lingers.
+    """Deletes both groups. Raises `NotReady` while a network interface of the load balancer exists.
 
-    The tasks' group names the load balancer's in its rule, so it goes first; the rule is revoked
-    before, for a group that is named by another's rule cannot be deleted.
+    A rule of the tasks' group refers to the load balancer's group, and AWS cannot delete a group
+    that a rule refers to. So the rules are revoked and the tasks' group is deleted first.
     """
     ec2 = aws.client("ec2")
     held, refused = [], []
@@ -80,13 +84,11 @@ def delete(deployment_id: str) -> None:
             if code == "DependencyViolation":
                 held.append(group["GroupName"])
             elif code != "InvalidGroup.NotFound":
-                refused.append(error)  # the other one can go all the same
+                refused.append(error)  # still try to delete the other group
     if refused:
         raise refused[0]
     if held:
-        raise NotReady(
-            f"{' and '.join(held)} still held by network interfaces that AWS is removing"
-        )
+        raise NotReady(f"AWS is still removing network interfaces that use {' and '.join(held)}")
 
 
 def _revoke(group_id: str, rules: list[Rule]) -> None:
@@ -96,7 +98,7 @@ def _revoke(group_id: str, rules: list[Rule]) -> None:
     try:
         ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=rules)
     except ec2.exceptions.ClientError as error:
-        # Another run of this step revoked one meanwhile, and AWS refuses the whole call for it.
+        # A concurrent run of this step revoked a rule, and AWS then refuses the whole call.
         if aws.code_of(error) != "InvalidPermission.NotFound":
             raise
         for rule in rules if len(rules) > 1 else []:
@@ -104,7 +106,7 @@ def _revoke(group_id: str, rules: list[Rule]) -> None:
 
 
 def exists(deployment_id: str) -> list[str]:
-    """The names of the groups that AWS still knows."""
+    """The names of the groups that still exist."""
     return [group["GroupName"] for group in _find(deployment_id)]
 
 
@@ -116,7 +118,7 @@ def _names(deployment_id: str) -> tuple[str, str]:
 
 
 def _find(deployment_id: str) -> list[dict[str, Any]]:
-    # By the tag as well as the name: a group name is unique only within its VPC.
+    # Filters by the tag too, because a group name is unique only within its VPC.
     filters = [
         {"Name": "group-name", "Values": list(_names(deployment_id))},
         {"Name": f"tag:{naming.TAG_DEPLOYMENT}", "Values": [deployment_id]},
@@ -127,7 +129,7 @@ def _find(deployment_id: str) -> list[dict[str, Any]]:
 def _ensure_group(
     deployment: Deployment, name: str, description: str, vpc_id: str
 ) -> tuple[str, list[Rule]]:
-    """The group's id, and the rules that it had before this."""
+    """The group's ID, and the rules that it had before this call."""
     ec2 = aws.client("ec2")
     tags = [{"ResourceType": "security-group", "Tags": upper(tags_of(deployment, Name=name))}]
     try:
@@ -146,7 +148,10 @@ def _ensure_group(
 
 
 def _authorize(group_id: str, rules: list[Rule]) -> None:
-    """In one call; AWS refuses it whole for one rule that is there already, so then one by one."""
+    """Adds the rules in one call.
+
+    AWS refuses the whole call if one rule exists already. Then each rule is added separately.
+    """
     ec2 = aws.client("ec2")
     try:
         ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=rules)
@@ -165,7 +170,7 @@ def _rule(port: int, **who: Any) -> Rule:
 
 
 def _single(permissions: list[Rule]) -> list[Rule]:
-    """Rules of one source each, from those that EC2 shows together."""
+    """The rules with one source each; EC2 groups the sources of equal rules."""
     sources = ("IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs")
     return [
         {**{key: value for key, value in shown.items() if key not in sources}, source: [entry]}
@@ -176,6 +181,6 @@ def _single(permissions: list[Rule]) -> list[Rule]:
 
 
 def _key(rule: Rule) -> tuple[Any, ...]:
-    """What tells a rule from others, whatever is said about it."""
+    """The parts of a rule that identify it, without its description."""
     cidr = next((entry["CidrIp"] for entry in rule.get("IpRanges", [])), None)
     return rule["IpProtocol"], rule.get("FromPort"), rule.get("ToPort"), cidr

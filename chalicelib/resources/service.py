@@ -1,4 +1,4 @@
-"""The ECS service: it keeps the wanted number of tasks running behind the target group."""
+"""The ECS service: it keeps the desired number of tasks running behind the target group."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ BREAKER_FAILURES = 3
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Creates the service, or rolls the one of this name to the spec; does not wait for tasks."""
+    """Creates the service, or updates the existing one to the spec. Does not wait for tasks."""
     definition = task_definition.find(deployment)
     if definition is None:
         raise NotReady(f"task definition {deployment.id} is not visible yet")
-    found = find(deployment.id)
-    if found is None or found["status"] == "INACTIVE":
+    service = find(deployment.id)
+    if service is None or service["status"] == "INACTIVE":
         arn = _create(deployment, definition)
-    elif found["status"] == "DRAINING":
+    elif service["status"] == "DRAINING":
         raise NotReady(f"a service named {deployment.id} is still draining")
     else:
-        arn = _update(deployment, definition, found)
+        arn = _update(deployment, definition, service)
     return Resource(kind=KIND, name=deployment.id, arn=arn)
 
 
@@ -39,7 +39,8 @@ def _create(deployment: Deployment, definition: str) -> str:
         answer = ecs.create_service(
             cluster=deployment.id,
             serviceName=deployment.id,
-            # Another one after a service was deleted by hand: the old one stands for that.
+            # The token of an earlier generation still refers to the service of that time, which may
+            # have been deleted by hand.
             clientToken=naming.execution(deployment.id, deployment.generation),
             taskDefinition=definition,
             desiredCount=deployment.wanted_tasks,
@@ -51,7 +52,8 @@ def _create(deployment: Deployment, definition: str) -> str:
                 "awsvpcConfiguration": {
                     "subnets": list(network.find().subnet_ids),
                     "securityGroups": [group_id],
-                    # Without a NAT gateway a task in a public subnet pulls through its own address.
+                    # Without a NAT gateway, a task in a public subnet pulls its image through its
+                    # own public address.
                     "assignPublicIp": "ENABLED" if settings().assign_public_ip else "DISABLED",
                 }
             },
@@ -61,8 +63,8 @@ def _create(deployment: Deployment, definition: str) -> str:
     except ecs.exceptions.ClusterNotFoundException:
         raise NotReady(f"cluster {deployment.id} is not visible yet") from None
     except ecs.exceptions.InvalidParameterException as error:
-        # The service was created by a run of this step whose answer was lost, or the target
-        # group's listener is not visible to ECS yet: the next look finds out which.
+        # Either the response of an earlier CreateService call was lost, or ECS does not see the
+        # target group's listener yet. The next attempt resolves both.
         # https://github.com/aws/aws-cdk/issues/1160
         message = aws.message_of(error)
         passing = ("not idempotent", "associated load balancer", "still Draining")
@@ -72,36 +74,37 @@ def _create(deployment: Deployment, definition: str) -> str:
     return answer["service"]["serviceArn"]
 
 
-def _update(deployment: Deployment, definition: str, found: dict[str, Any]) -> str:
+def _update(deployment: Deployment, definition: str, service: dict[str, Any]) -> str:
     scaling.release(deployment)
     wanted = {
         "taskDefinition": definition,
-        "desiredCount": _count(deployment, found),
+        "desiredCount": _count(deployment, service),
         "healthCheckGracePeriodSeconds": deployment.spec.health_check.grace,
     }
-    changes: dict[str, Any] = {k: value for k, value in wanted.items() if found.get(k) != value}
+    changes: dict[str, Any] = {k: value for k, value in wanted.items() if service.get(k) != value}
     load_balancers = _load_balancers(deployment)
-    if _places(found.get("loadBalancers", [])) != _places(load_balancers):
-        changes["loadBalancers"] = load_balancers  # the group was made anew, or the port is another
-    given_up = any(r.get("rolloutState") == "FAILED" for r in found["deployments"][:1])
+    if _places(service.get("loadBalancers", [])) != _places(load_balancers):
+        changes["loadBalancers"] = load_balancers  # a new target group, or another port
+    given_up = any(r.get("rolloutState") == "FAILED" for r in service["deployments"][:1])
     if given_up and "taskDefinition" not in changes:
-        # The circuit breaker starts no more tasks until it is told to begin anew.
+        # The circuit breaker starts no more tasks until a new ECS deployment is forced.
         changes["forceNewDeployment"] = True
-    # First, for tasks take the service's tags when they start. Those that run keep theirs.
-    retag_ecs(deployment, found["serviceArn"])
+    # Before the update, because tasks copy the service's tags when they start. Running tasks keep
+    # their tags.
+    retag_ecs(deployment, service["serviceArn"])
     ecs = aws.client("ecs")
     try:
         if changes:
             ecs.update_service(cluster=deployment.id, service=deployment.id, **changes)
     except (ecs.exceptions.ServiceNotActiveException, ecs.exceptions.ServiceNotFoundException):
         raise NotReady(f"service {deployment.id} is being deleted") from None
-    return found["serviceArn"]
+    return service["serviceArn"]
 
 
-def _count(deployment: Deployment, found: dict[str, Any]) -> int:
-    """Where the service scales by itself, a rollout must not throw its live count back."""
+def _count(deployment: Deployment, service: dict[str, Any]) -> int:
+    """The desired count. If the service scales, a rollout must not reset its current count."""
     if deployment.scaling:
-        return deployment.scaling.hold(found["desiredCount"])
+        return deployment.scaling.hold(service["desiredCount"])
     return deployment.wanted_tasks
 
 
@@ -119,17 +122,17 @@ def _places(load_balancers: list[dict[str, Any]]) -> list[tuple[str | None, int 
     return [(entry.get("targetGroupArn"), entry.get("containerPort")) for entry in load_balancers]
 
 
-def target_groups(found: dict[str, Any]) -> list[str]:
-    """ARNs of the target groups in which a service registers its tasks."""
-    return [entry.get("targetGroupArn", "") for entry in found.get("loadBalancers", [])]
+def target_groups(service: dict[str, Any]) -> list[str]:
+    """The ARNs of the target groups in which a service registers its tasks."""
+    return [entry.get("targetGroupArn", "") for entry in service.get("loadBalancers", [])]
 
 
 def _deployment_configuration() -> dict[str, Any]:
     return {
-        # New tasks first, then the old ones go: no request is dropped, and one task is enough.
+        # ECS starts new tasks before it stops old ones: no request is dropped, even with one task.
         "maximumPercent": 200,
         "minimumHealthyPercent": 100,
-        # Rolling back is ours to do and to tell: ECS would report its own as a success.
+        # Slipway rolls back and reports it. ECS would report its own rollback as a success.
         "deploymentCircuitBreaker": {
             "enable": True,
             "rollback": False,
@@ -139,7 +142,10 @@ def _deployment_configuration() -> dict[str, Any]:
 
 
 def find(deployment_id: str) -> dict[str, Any] | None:
-    """The service as ECS describes it, or None: a missing one is told in `failures`, not raised."""
+    """ECS's description of the service, or None.
+
+    ECS reports a missing service in `failures`; it raises no error.
+    """
     ecs = aws.client("ecs")
     try:
         answer = ecs.describe_services(cluster=deployment_id, services=[deployment_id])
@@ -149,10 +155,10 @@ def find(deployment_id: str) -> dict[str, Any] | None:
 
 
 def delete(deployment_id: str) -> None:
-    """Deletes the service with its tasks; it drains by itself. Succeeds where there is none."""
+    """Deletes the service and its tasks. Does not wait for them. Succeeds if there is none."""
     ecs = aws.client("ecs")
-    found = find(deployment_id)
-    if found is None or found["status"] != "ACTIVE":
+    service = find(deployment_id)
+    if service is None or service["status"] != "ACTIVE":
         return
     try:
         ecs.delete_service(cluster=deployment_id, service=deployment_id, force=True)
@@ -161,6 +167,6 @@ def delete(deployment_id: str) -> None:
 
 
 def exists(deployment_id: str) -> list[str]:
-    """The name of the service if it lives: AWS shows a deleted one as INACTIVE for a while."""
-    found = find(deployment_id)
-    return [deployment_id] if found and found["status"] != "INACTIVE" else []
+    """The name of the service unless AWS deleted it: a deleted one is INACTIVE for a while."""
+    service = find(deployment_id)
+    return [deployment_id] if service and service["status"] != "INACTIVE" else []

@@ -1,9 +1,9 @@
-"""The tags of a deployment's resources, in the forms that AWS services want.
+"""The tags of a deployment's resources, in the forms that AWS services expect.
 
-A resource is made with all its tags. When a PATCH or a rollback changes the caller's own, each
-module's `ensure` brings the resource that it finds up to date, with its service's function here.
-Only keys that changed are put on or taken off (`Record.retagged`): tags of others stay, and where
-nothing changed no call is made.
+A resource is created with all its tags. When a PATCH or a rollback changes the caller's tags, the
+`ensure` of each module updates the existing resource with a function of this module. It adds or
+removes only changed keys (`Record.retagged`). So foreign tags stay, and no call is made if nothing
+changed.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from chalicelib.platform.settings import settings
 
 
 def tags_of(deployment: Deployment, **more: str) -> dict[str, str]:
-    """Every tag that a resource of the deployment carries."""
+    """All tags of a resource of the deployment."""
     own = naming.tags(deployment.id, deployment.owner, settings().stack_name, deployment.spec.tags)
     return {**own, **more}
 
 
 def upper(tags: dict[str, str]) -> list[dict[str, str]]:
-    """`[{"Key", "Value"}]`, as EC2 and Elastic Load Balancing want it."""
+    """`[{"Key", "Value"}]`, the form of EC2 and Elastic Load Balancing."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def lower(tags: dict[str, str]) -> list[dict[str, str]]:
-    """`[{"key", "value"}]`, as ECS wants it."""
+    """`[{"key", "value"}]`, the form of ECS."""
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
 def changes(
     deployment: Deployment, keys: list[str] | None = None, **more: str
 ) -> tuple[dict[str, str], list[str]]:
-    """(tags to put on, keys to take off), of `keys`, by default those that changed."""
+    """(tags to add, keys to remove) of `keys`; by default, of the keys that changed."""
     wanted = tags_of(deployment, **more)
     named = deployment.retagged if keys is None else keys
     put = {key: wanted[key] for key in named if key in wanted}
@@ -42,14 +42,14 @@ def changes(
 
 
 def retag_ec2(deployment: Deployment, resource_id: str, **more: str) -> None:
-    """Raises `NotReady` where EC2 does not know the resource."""
+    """Updates the tags. Raises `NotReady` if the resource is not visible yet."""
     put, gone = changes(deployment, None, **more)
     ec2 = aws.client("ec2")
     try:
         if put:
             ec2.create_tags(Resources=[resource_id], Tags=upper(put))
         if gone:
-            # Without a value: whatever it is.
+            # Without a value, EC2 deletes the tag whatever its value is.
             # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
             ec2.delete_tags(Resources=[resource_id], Tags=[{"Key": key} for key in gone])
     except ec2.exceptions.ClientError as error:
@@ -59,7 +59,7 @@ def retag_ec2(deployment: Deployment, resource_id: str, **more: str) -> None:
 
 
 def retag_elbv2(deployment: Deployment, arn: str) -> None:
-    """Raises `NotReady` where Elastic Load Balancing does not know the resource."""
+    """Updates the tags. Raises `NotReady` if the resource is not visible yet."""
     put, gone = changes(deployment)
     elbv2 = aws.client("elbv2")
     try:
@@ -72,11 +72,14 @@ def retag_elbv2(deployment: Deployment, arn: str) -> None:
         elbv2.exceptions.TargetGroupNotFoundException,
         elbv2.exceptions.ListenerNotFoundException,
     ) as error:
-        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
+        raise NotReady(f"a resource is not visible yet: {aws.message_of(error)}") from None
 
 
 def retag_ecs(deployment: Deployment, arn: str, keys: list[str] | None = None) -> None:
-    """Raises `NotReady` where ECS does not know the resource. `keys` as in `changes`."""
+    """Updates the tags. Raises `NotReady` if the resource is not visible yet.
+
+    `keys` as in `changes`.
+    """
     put, gone = changes(deployment, keys)
     ecs = aws.client("ecs")
     try:
@@ -88,11 +91,11 @@ def retag_ecs(deployment: Deployment, arn: str, keys: list[str] | None = None) -
         ecs.exceptions.ResourceNotFoundException,
         ecs.exceptions.ClusterNotFoundException,
     ) as error:
-        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
+        raise NotReady(f"a resource is not visible yet: {aws.message_of(error)}") from None
 
 
 def retag_logs(deployment: Deployment, arn: str) -> None:
-    """Raises `NotReady` where CloudWatch Logs does not know the resource."""
+    """Updates the tags. Raises `NotReady` if the resource is not visible yet."""
     put, gone = changes(deployment)
     logs = aws.client("logs")
     try:
@@ -101,4 +104,4 @@ def retag_logs(deployment: Deployment, arn: str) -> None:
         if gone:
             logs.untag_resource(resourceArn=arn, tagKeys=gone)
     except logs.exceptions.ResourceNotFoundException as error:
-        raise NotReady(f"not visible yet: {aws.message_of(error)}") from None
+        raise NotReady(f"a resource is not visible yet: {aws.message_of(error)}") from None

@@ -1,4 +1,4 @@
-"""The target group: where the load balancer finds the tasks, and how it asks after their health."""
+"""The target group: the tasks behind the load balancer, and their health check."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from chalicelib.resources import network
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = ResourceKind.TARGET_GROUP
-# The default of 300 s keeps every stop and every teardown waiting; predictions are short.
+# The default of 300 s delays every stop and every teardown. Predictions are short.
 DEREGISTRATION_DELAY_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class Target:
-    """A registered task: its address and health as the load balancer sees it."""
+    """A registered task: its address, and its health as the load balancer reports it."""
 
     address: str
     port: int
@@ -29,7 +29,7 @@ class Target:
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Creates the target group, or brings the one of this name to the spec."""
+    """Creates the target group, or updates the existing one to the spec."""
     elbv2 = aws.client("elbv2")
     arn = find_arn(deployment.id)
     try:
@@ -86,14 +86,14 @@ def find_arn(deployment_id: str) -> str | None:
     """The ARN of the deployment's target group, or None."""
     elbv2 = aws.client("elbv2")
     try:
-        found = elbv2.describe_target_groups(Names=[deployment_id])["TargetGroups"]
+        groups = elbv2.describe_target_groups(Names=[deployment_id])["TargetGroups"]
     except elbv2.exceptions.TargetGroupNotFoundException:
         return None
-    return found[0]["TargetGroupArn"] if found else None
+    return groups[0]["TargetGroupArn"] if groups else None
 
 
 def get_arn(deployment_id: str) -> str:
-    """The ARN. Raises `NotReady` while AWS does not show the target group yet."""
+    """The ARN. Raises `NotReady` if AWS does not show the target group yet."""
     arn = find_arn(deployment_id)
     if arn is None:
         raise NotReady(f"target group {deployment_id} is not visible yet")
@@ -101,7 +101,7 @@ def get_arn(deployment_id: str) -> str:
 
 
 def targets(deployment_id: str) -> list[Target]:
-    """Every registered target with its health; none where there is no target group."""
+    """Every registered target with its health; none if there is no target group."""
     arn = find_arn(deployment_id)
     if arn is None:
         return []
@@ -123,7 +123,7 @@ def targets(deployment_id: str) -> list[Target]:
 
 
 def delete(deployment_id: str) -> None:
-    """Deletes it; raises `NotReady` while a listener that is going still uses it."""
+    """Deletes the target group. Raises `NotReady` while AWS is deleting a listener that uses it."""
     elbv2 = aws.client("elbv2")
     arn = find_arn(deployment_id)
     if arn is None:
@@ -131,9 +131,9 @@ def delete(deployment_id: str) -> None:
     try:
         elbv2.delete_target_group(TargetGroupArn=arn)
     except elbv2.exceptions.ResourceInUseException:
-        raise NotReady(f"target group {deployment_id} is still used by a listener") from None
+        raise NotReady(f"a listener still uses target group {deployment_id}") from None
 
 
 def exists(deployment_id: str) -> list[str]:
-    """The name of the target group if AWS still knows it."""
+    """The name of the target group if it still exists."""
     return [deployment_id] if find_arn(deployment_id) else []

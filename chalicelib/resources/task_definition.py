@@ -1,4 +1,7 @@
-"""Task definitions: what a task runs. The family is the deployment's id, each change a revision."""
+"""Task definitions: they define what a task runs.
+
+The family is the deployment ID, and each change is a revision.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,18 @@ from chalicelib.resources import log_group
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 
 KIND = ResourceKind.TASK_DEFINITION
-# A prediction is short; ECS kills what has not stopped after this many seconds.
+# Predictions are short. ECS kills a container that has not stopped after this time.
 STOP_TIMEOUT_SECONDS = 10
 UNPRIVILEGED_PORTS_START = 1024
-# DeleteTaskDefinitions takes at most ten a call.
+# DeleteTaskDefinitions accepts at most ten per call.
 DELETE_BATCH = 10
 LOG_STREAM_PREFIX = "task"
-# A rollback goes one version back; older ones than these are registered anew.
+# A rollback goes back one version. If it needs an older revision, a new one is registered.
 REVISIONS_LOOKED_AT = 10
 
 
 def log_stream(task_id: str) -> str:
-    """The stream that the awslogs driver gives a task's container: prefix/container/task id.
+    """The log stream of a task's container in the awslogs driver: prefix/container/task ID.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html
     """
@@ -38,7 +41,7 @@ def log_stream(task_id: str) -> str:
 
 @dataclass(frozen=True)
 class Revision:
-    """A revision of a family, and the tags that it carries."""
+    """A revision of a family, and its tags."""
 
     arn: str
     tags: dict[str, str]
@@ -49,16 +52,17 @@ class Revision:
 
 
 def ensure(deployment: Deployment) -> Resource:
-    """Registers a revision for the spec, unless there is one that was registered for just that.
+    """Registers a revision for the spec, unless an active revision has the same content.
 
-    RegisterTaskDefinition adds a revision at every call, so a hash of what it says is tagged on: a
-    step that runs again finds its own, and a rollback the one whose tasks are still serving. Tags
-    are no part of the hash: they change on the revision that there is, and no task is restarted.
+    RegisterTaskDefinition adds a revision in every call, so a tag holds a hash of the content. A
+    step that runs again finds its own revision by it, and a rollback finds the one whose tasks
+    still run. The hash excludes the tags: they change on the existing revision, without a restart
+    of the tasks.
     """
-    found = _find(deployment)
-    if found:
-        retag_ecs(deployment, found.arn, _outdated(deployment, found.tags))
-        return Resource(kind=KIND, name=deployment.id, arn=found.arn)
+    existing = _find(deployment)
+    if existing:
+        retag_ecs(deployment, existing.arn, _outdated(deployment, existing.tags))
+        return Resource(kind=KIND, name=deployment.id, arn=existing.arn)
     wanted = _definition(deployment)
     tags = lower(tags_of(deployment, **{naming.TAG_SPEC: _hash(wanted)}))
     answer = aws.client("ecs").register_task_definition(**wanted, tags=tags)
@@ -66,21 +70,21 @@ def ensure(deployment: Deployment) -> Resource:
     return Resource(kind=KIND, name=deployment.id, arn=arn)
 
 
-def _outdated(deployment: Deployment, carried: dict[str, str]) -> list[str]:
-    """Keys of own tags that a revision carries otherwise than wanted.
+def _outdated(deployment: Deployment, present: dict[str, str]) -> list[str]:
+    """The keys of the caller's tags that differ between a revision and the spec.
 
-    More than those that changed just now: it may be of some versions ago.
+    These can be more than the keys that just changed, because the revision can be older.
     """
     own, snapshots = deployment.spec.tags, (deployment.last_active, deployment.active_before)
     earlier = (snapshot.spec.tags for snapshot in snapshots if snapshot)
     known = {*own, *deployment.retagged}.union(*earlier)
-    return sorted(key for key in known if carried.get(key) != own.get(key))
+    return sorted(key for key in known if present.get(key) != own.get(key))
 
 
 def find(deployment: Deployment) -> str | None:
-    """The ARN of the newest active revision that was registered for the spec, or None."""
-    found = _find(deployment)
-    return found.arn if found else None
+    """The ARN of the newest active revision with the content of the spec, or None."""
+    revision = _find(deployment)
+    return revision.arn if revision else None
 
 
 def _find(deployment: Deployment) -> Revision | None:
@@ -89,7 +93,7 @@ def _find(deployment: Deployment) -> Revision | None:
     if newest is None or newest.spec_hash == wanted:
         return newest
     older = (_describe(arn) for arn in _newest_revisions(deployment.id) if arn != newest.arn)
-    return next((found for found in older if found and found.spec_hash == wanted), None)
+    return next((each for each in older if each and each.spec_hash == wanted), None)
 
 
 def _hash(definition: dict[str, Any]) -> str:
@@ -111,7 +115,7 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
                 "awslogs-group": log_group.name_of(deployment.id),
                 "awslogs-region": settings().aws_region,
                 "awslogs-stream-prefix": LOG_STREAM_PREFIX,
-                # A burst of log lines must not block the predictions that write them.
+                # A burst of log lines must not block predictions.
                 "mode": "non-blocking",
             },
         },
@@ -123,7 +127,8 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
             {"name": name, "valueFrom": arn} for name, arn in sorted(spec.secrets.items())
         ]
     if spec.port < UNPRIVILEGED_PORTS_START:
-        # Fargate's kernel lets only root listen below 1024, and a container should not be root.
+        # On Fargate only root can listen on ports below 1024, and a container should not run as
+        # root.
         # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SystemControl.html
         sysctl = "net.ipv4.ip_unprivileged_port_start"
         container["systemControls"] = [{"namespace": sysctl, "value": "0"}]
@@ -142,7 +147,7 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
 
 def _environment(spec: Spec) -> list[dict[str, str]]:
     values = {"PORT": str(spec.port), **spec.environment}
-    # ECS refuses a name that is both a variable and a secret.
+    # ECS refuses a name in both `environment` and `secrets`.
     return [
         {"name": name, "value": value}
         for name, value in sorted(values.items())
@@ -151,18 +156,18 @@ def _environment(spec: Spec) -> list[dict[str, str]]:
 
 
 def _describe(name: str) -> Revision | None:
-    """A revision, or a family's newest active one."""
+    """The revision of an ARN, or the newest active revision of a family; None if there is none."""
     ecs = aws.client("ecs")
     try:
         answer = ecs.describe_task_definition(taskDefinition=name, include=["TAGS"])
     except ecs.exceptions.ClientException:
-        return None  # "Unable to describe task definition": there is no active revision
+        return None  # "Unable to describe task definition": no active revision exists
     tags = {tag["key"]: tag["value"] for tag in answer.get("tags", [])}
     return Revision(answer["taskDefinition"]["taskDefinitionArn"], tags)
 
 
 def _newest_revisions(deployment_id: str) -> list[str]:
-    """ARNs of the family's last active revisions, newest first."""
+    """The ARNs of the newest active revisions of the family, newest first."""
     answer = aws.client("ecs").list_task_definitions(
         familyPrefix=deployment_id, status="ACTIVE", sort="DESC", maxResults=REVISIONS_LOOKED_AT
     )
@@ -170,14 +175,14 @@ def _newest_revisions(deployment_id: str) -> list[str]:
 
 
 def revisions(deployment_id: str, status: str) -> list[str]:
-    """ARNs of the family's revisions of one status (`ACTIVE`, `INACTIVE`)."""
+    """The ARNs of the family's revisions with a status (`ACTIVE` or `INACTIVE`)."""
     pages = (
         aws.client("ecs")
         .get_paginator("list_task_definitions")
         .paginate(familyPrefix=deployment_id, status=status)
     )
     arns = [arn for page in pages for arn in page["taskDefinitionArns"]]
-    # A prefix is not a name: `a-bcdefg` is one of `a-bcdefg-hijklm`.
+    # A prefix also matches longer names: `a-bcdefg` matches `a-bcdefg-hijklm`.
     return [arn for arn in arns if _family(arn) == deployment_id]
 
 
@@ -186,20 +191,22 @@ def _family(arn: str) -> str:
 
 
 def delete(deployment_id: str) -> None:
-    """Deregisters every revision, then deletes them all; raises `NotReady` if one is refused."""
+    """Deregisters and deletes every revision. Raises `NotReady` if AWS refuses to delete one."""
     ecs = aws.client("ecs")
     active = revisions(deployment_id, "ACTIVE")
     for arn in active:
         ecs.deregister_task_definition(taskDefinition=arn)
-    # A list may lag: what was deregistered just now goes too, whether it is shown yet or not.
+    # The list of inactive revisions can lag, so add the ones that were just deregistered.
     arns = sorted({*active, *revisions(deployment_id, "INACTIVE")})
     for start in range(0, len(arns), DELETE_BATCH):
         batch = arns[start : start + DELETE_BATCH]
         failures = ecs.delete_task_definitions(taskDefinitions=batch).get("failures", [])
         if failures:
-            raise NotReady(f"{len(failures)} task definition(s) not deleted: {failures[0]}")
+            raise NotReady(
+                f"AWS did not delete {len(failures)} task definition revision(s): {failures[0]}"
+            )
 
 
 def exists(deployment_id: str) -> list[str]:
-    """Revisions that are not deleted; one that AWS is removing by itself counts as gone."""
+    """The ARNs of revisions that are not deleted. A revision with deletion in progress is gone."""
     return revisions(deployment_id, "ACTIVE") + revisions(deployment_id, "INACTIVE")

@@ -1,4 +1,4 @@
-"""The tasks of a deployment's service, live from ECS."""
+"""The tasks of a deployment's service, as ECS describes them now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DESCRIBE_BATCH = 100
 def describe(
     deployment_id: str, *, desired: tuple[str, ...] = ("RUNNING", "STOPPED")
 ) -> list[dict[str, Any]]:
-    """Tasks as ECS describes them; ECS forgets a stopped one after about an hour."""
+    """ECS's descriptions of the tasks. ECS drops a stopped task after about an hour."""
     ecs = aws.client("ecs")
     arns: list[str] = []
     try:
@@ -33,7 +33,7 @@ def describe(
 
 
 def unstopped(deployment_id: str) -> list[str]:
-    """Short ids of tasks that have not stopped yet."""
+    """The IDs of the tasks that have not stopped yet."""
     return [task_id(task) for task in describe(deployment_id) if task["lastStatus"] != "STOPPED"]
 
 
@@ -43,7 +43,7 @@ def task_id(task: dict[str, Any]) -> str:
 
 
 def attachment(task: dict[str, Any], name: str) -> str | None:
-    """A detail of the task's network interface, such as `privateIPv4Address`."""
+    """A detail of the task's network interface, such as `privateIPv4Address`; None if missing."""
     details = (
         detail
         for entry in task.get("attachments", [])
@@ -54,14 +54,15 @@ def attachment(task: dict[str, Any], name: str) -> str | None:
 
 
 def address(task: dict[str, Any]) -> str | None:
-    """The task's private address, under which it is a target of the load balancer."""
+    """The task's private address, which is its address in the target group."""
     tags = {tag["key"]: tag["value"] for tag in task.get("tags", [])}
     return attachment(task, "privateIPv4Address") or tags.get(naming.TAG_ADDRESS)
 
 
 def public_addresses(tasks: list[dict[str, Any]]) -> dict[str, str]:
-    """Network interface id -> public IPv4 address, by one call for all tasks."""
-    interfaces = [found for task in tasks if (found := attachment(task, "networkInterfaceId"))]
+    """Network interface ID -> public IPv4 address, with one call for all tasks."""
+    attached = (attachment(task, "networkInterfaceId") for task in tasks)
+    interfaces = [interface for interface in attached if interface]
     if not interfaces:
         return {}
     filters = [{"Name": "network-interface-id", "Values": interfaces}]

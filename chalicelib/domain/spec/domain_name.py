@@ -1,8 +1,10 @@
-"""DNS names that a deployment may be bound to: the rule for `domain`, and who allows which."""
+"""The rules for `domain`: the form of a DNS name, and which names the stack allows."""
 
 from __future__ import annotations
 
 import re
+
+from chalicelib.domain.spec.faults import shown
 
 MOST_CHARACTERS = 253
 # Letters, digits and hyphens, no hyphen at either end: RFC 1123, section 2.1.
@@ -11,22 +13,23 @@ _PUNYCODE = "xn--"
 
 
 def check(value: str, allowed: tuple[str, ...] | None) -> None:
-    """Raises `ValueError` for what is no full host name in its canonical form, or not allowed.
+    """Raises `ValueError` unless `value` is a full host name in canonical form and is allowed.
 
-    `allowed` None: not held against the stack's own (a record that is read again).
+    Every name is allowed if `allowed` is None: a stored record is read without the stack's limits.
     """
     _check_form(value)
     if allowed is not None and not is_allowed(value, allowed):
         raise ValueError(
-            f"must be an allowed domain: {', '.join(allowed) or 'none is set'}. The platform team "
-            "sets them as AllowedDomains"
+            f"must be an allowed domain ({', '.join(allowed) or 'none is set'}), not {value}: "
+            "your platform team sets AllowedDomains"
         )
 
 
 def is_allowed(domain: str, allowed: tuple[str, ...]) -> bool:
-    """Whether it is one of `allowed`, or below one of them that begins with `*.`, at any depth.
+    """Whether `allowed` contains the domain, or a parent of it that starts with `*.`.
 
-    As IAM reads the same list in the policy of the role that writes the records.
+    `*.` covers every depth, because IAM reads the same list in the policy of the role that writes
+    the DNS records.
     """
     return any(
         domain.endswith(entry[1:]) if entry.startswith("*.") else domain == entry
@@ -35,7 +38,7 @@ def is_allowed(domain: str, allowed: tuple[str, ...]) -> bool:
 
 
 def covers(pattern: str, domain: str) -> bool:
-    """Whether a certificate's name is for `domain`: `*` stands for just one label.
+    """Whether a certificate's name covers `domain`: `*` matches exactly one label.
 
     https://docs.aws.amazon.com/acm/latest/userguide/acm-concepts.html
     """
@@ -46,21 +49,23 @@ def covers(pattern: str, domain: str) -> bool:
 
 def _check_form(value: str) -> None:
     if len(value) > MOST_CHARACTERS:
-        raise ValueError(f"must be at most {MOST_CHARACTERS} characters")
+        raise ValueError(f"must have at most {MOST_CHARACTERS} characters, not {len(value)}")
     if not value.isascii():
-        raise ValueError("must be in ASCII: write other letters as punycode, which begins xn--")
+        raise ValueError(
+            f"must be ASCII, not {shown(value)}: write other letters as punycode (xn--...)"
+        )
     canonical = value.lower().removesuffix(".")
     if canonical != value:
-        raise ValueError(f"must be in lower case and without a dot last: {canonical}")
+        raise ValueError(f"must be lowercase and must not end with a dot: {canonical}")
     labels = value.split(".")
     if len(labels) < 2 or not all(map(LABEL.fullmatch, labels)) or labels[-1].isdigit():
         raise ValueError(
-            "must be a host name such as recommend.example.com: two labels or more of a-z, 0-9 and "
-            "hyphen, no hyphen at either end, 63 characters at most each"
+            f"must be a host name such as recommend.example.com, not {shown(value)}. Use at least "
+            "two labels of 1 to 63 characters: a-z, 0-9 and hyphen, no hyphen at either end"
         )
     for label in labels:
         if label.startswith(_PUNYCODE) and not _decodes(label):
-            raise ValueError(f"{label} is no valid punycode")
+            raise ValueError(f"has the label {label}, which is not valid punycode")
 
 
 def _decodes(label: str) -> bool:

@@ -1,9 +1,9 @@
-"""The sizes and architectures that Fargate offers, for Linux tasks.
+"""The task sizes and CPU architectures that Fargate offers for Linux.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
 """
 
-# Architectures, and their platforms in the words of the OCI image specification.
+# Architecture -> platform, as the OCI image specification spells it.
 # https://github.com/opencontainers/image-spec/blob/main/image-index.md
 PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
 
@@ -21,8 +21,9 @@ MEMORY_BY_CPU: dict[int, tuple[int, ...]] = {
 
 
 def memory_choices(cpu: int) -> str:
-    """The memory sizes in MiB that go with `cpu`, in words for an error message."""
+    """The memory sizes in MiB that Fargate offers with `cpu`, worded for an error message."""
     sizes = MEMORY_BY_CPU[cpu]
     if len(sizes) <= 4:
-        return " or ".join(map(str, sizes))
+        *first, last = map(str, sizes)
+        return f"{', '.join(first)} or {last}"
     return f"{sizes[0]} to {sizes[-1]} in steps of {sizes[1] - sizes[0]}"

@@ -1,4 +1,4 @@
-"""What is wrong with a request body, in the contract's words: every fault named, with its fix."""
+"""The faults of a request body: every fault at once, each with its field, its value and its fix."""
 
 from __future__ import annotations
 
@@ -11,35 +11,48 @@ from pydantic import BaseModel, ValidationError
 
 from chalicelib.domain.errors import ValidationFailed
 
-# By pydantic's kind of error. https://docs.pydantic.dev/latest/errors/validation_errors/
+# By pydantic's error type. https://docs.pydantic.dev/latest/errors/validation_errors/
 SENTENCES = {
     "missing": "is required",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-    "too_short": "must have at least {min_length} items",
-    "too_long": "must have at most {max_length} items",
-    "string_too_short": "must have at least {min_length} characters",
-    "string_too_long": "must have at most {max_length} characters",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "list_type": "must be a list",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
+    "greater_than_equal": "must be at least {ge}, not {value}",
+    "less_than_equal": "must be at most {le}, not {value}",
+    "too_short": "must have at least {min_length} items, not {length}",
+    "too_long": "must have at most {max_length} items, not {length}",
+    "string_too_short": "must have at least {min_length} characters, not {length}",
+    "string_too_long": "must have at most {max_length} characters, not {length}",
+    "int_type": "must be a whole number, not {kind}",
+    "int_parsing": "must be a whole number, not {kind}",
+    "int_from_float": "must be a whole number, not {value}",
+    "string_type": "must be a string, not {kind}",
+    "bool_type": "must be true or false, not {kind}",
+    "list_type": "must be a list, not {kind}",
+    "dict_type": "must be an object, not {kind}",
+    "model_type": "must be an object, not {kind}",
+    "literal_error": "must be {expected}, not {value}",
 }
+KINDS = {
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a decimal number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+MOST_SHOWN = 60
+# An unknown field lists the allowed ones only if a reader can take them in at a glance.
+MOST_LISTED = 8
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], body: Any) -> Model:
-    """A request body as `model`. Raises `ValidationFailed` naming every fault at once."""
+    """A request body as `model`. Raises `ValidationFailed` that lists every fault."""
     if not isinstance(body, dict):
-        raise refused([fault("", "the body must be a JSON object")])
+        raise refused([not_an_object(body)])
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise refused([from_pydantic(found, model) for found in error.errors()]) from None
+        raise refused([from_pydantic(each, model) for each in error.errors()]) from None
 
 
 def fault(field: str, message: str) -> dict[str, str]:
@@ -47,39 +60,78 @@ def fault(field: str, message: str) -> dict[str, str]:
     return {"field": field, "message": message}
 
 
+def not_an_object(body: Any) -> dict[str, str]:
+    """The fault of a body that is valid JSON but not an object."""
+    return fault("", f"The body must be a JSON object, not {_kind(body)}")
+
+
 def refused(faults: list[dict[str, str]]) -> ValidationFailed:
-    """The refusal that counts and names them."""
-    fields = ", ".join(f["field"] or "body" for f in faults)
+    """The error that counts the faults and names their fields."""
+    fields = ", ".join(each["field"] or "body" for each in faults)
     noun = "fault" if len(faults) == 1 else "faults"
     return ValidationFailed(f"The body has {len(faults)} {noun}: {fields}", errors=faults)
 
 
+def shown(value: str) -> str:
+    """A value that the caller sent, quoted for a message; only its start if it is long."""
+    return repr(value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}…")
+
+
 def from_pydantic(error: Any, model: type[BaseModel]) -> dict[str, str]:
-    """A pydantic error in the words of the contract, with the fix."""
+    """A pydantic error of `model` as a fault."""
     location = [str(part) for part in error["loc"]]
     field, kind, context = ".".join(location), error["type"], error.get("ctx", {})
     message = error["msg"]
     if kind == "value_error":
         message = str(context["error"])
     elif kind in SENTENCES:
-        message = _singular(SENTENCES[kind].format_map(context))
+        message = _singular(SENTENCES[kind].format_map({**context, **_sent(error["input"])}))
     elif kind == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _siblings(location, model), n=1)
-        message = "is not a field of the contract" + (f": did you mean {near[0]}?" if near else "")
+        message = _unknown(location[-1], _siblings(location, model))
     elif message.startswith("Input should be"):
         message = "must be" + message.removeprefix("Input should be")
     return fault(field, message)
+
+
+def _sent(value: Any) -> dict[str, Any]:
+    """What the sentences say about the value that the caller sent.
+
+    A value of the wrong type is described by its kind only, because it may be a secret.
+    """
+    return {
+        "value": shown(value) if isinstance(value, str) else _number(value),
+        "length": len(value) if isinstance(value, str | list | dict) else 0,
+        "kind": _kind(value),
+    }
+
+
+def _number(value: Any) -> str:
+    is_short = isinstance(value, int | float) and abs(value) < 10**MOST_SHOWN
+    return str(value) if is_short and not isinstance(value, bool) else _kind(value)
+
+
+def _kind(value: Any) -> str:
+    return KINDS.get(type(value), "another type")
 
 
 def _singular(sentence: str) -> str:
     return re.sub(r"\b1 (item|character)s\b", r"1 \1", sentence)
 
 
+def _unknown(name: str, allowed: list[str]) -> str:
+    near = difflib.get_close_matches(name, allowed, n=1)
+    if near:
+        return f'Unknown field. Did you mean "{near[0]}"?'
+    if len(allowed) <= MOST_LISTED:
+        return f"Unknown field. Allowed fields: {', '.join(allowed)}"
+    return "Unknown field. GET /openapi.json lists the allowed fields"
+
+
 def _siblings(location: list[str], model: type[BaseModel]) -> list[str]:
-    """The fields beside the one at `location`, in `model` or in the model of its field."""
+    """The names of the fields next to the one at `location`, in `model` or in a nested model."""
     field = model.model_fields.get(location[0])
     annotation = field.annotation if field else None
-    for inner in (annotation, *get_args(annotation)):  # as it is, or optional
+    for inner in (annotation, *get_args(annotation)):  # the model itself, or an optional one
         if inspect.isclass(inner) and issubclass(inner, BaseModel):
             model = inner
     return list(model.model_fields)

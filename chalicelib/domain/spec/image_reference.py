@@ -1,13 +1,15 @@
 """Container image references: `registry/repository[:tag][@digest]`.
 
-The grammar is that of https://github.com/distribution/reference, with the registry required, for
-an image without one would come from wherever the engine's default points.
+The grammar is https://github.com/distribution/reference, except that the registry is required:
+without it, the container engine's default decides where the image comes from.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from chalicelib.domain.spec.faults import shown
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST = rf"(?P<registry>(?:(?:{_LABEL}\.)+{_LABEL}|localhost)(?::\d{{1,5}})?)"
@@ -25,7 +27,7 @@ MAX_LENGTH = 512
 
 @dataclass(frozen=True)
 class ImageReference:
-    """The parts of a reference; `tag` is `latest` where neither tag nor digest was given."""
+    """The parts of a reference. `tag` is `latest` if the reference has no tag and no digest."""
 
     registry: str
     repository: str
@@ -34,28 +36,28 @@ class ImageReference:
 
     @property
     def ecr(self) -> tuple[str, str] | None:
-        """(account id, region) of an Amazon ECR private registry, else None."""
+        """(account ID, region) of a private Amazon ECR registry; None for any other registry."""
         match = _ECR.fullmatch(self.registry)
         return (match["account"], match["region"]) if match else None
 
     def pinned(self, digest: str) -> str:
-        """The reference by digest, so that a task started later runs the very same image."""
+        """The reference by digest, so that a task started later runs the same image."""
         return f"{self.registry}/{self.repository}@{digest}"
 
 
 def parse(reference: str) -> ImageReference:
-    """The parts of `reference`. Raises `ValueError` with the reason and the form it should have."""
+    """The parts of `reference`. Raises `ValueError` that states the expected form."""
     match = REFERENCE.fullmatch(reference) if len(reference) <= MAX_LENGTH else None
     if not match:
         raise ValueError(
-            "must be an image reference with a registry, such as "
-            "123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"
+            f"must be an image reference that starts with a registry, not {shown(reference)}. "
+            "Example: 123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"
         )
     tag = match["tag"] or (None if match["digest"] else "latest")
     return ImageReference(match["registry"], match["repository"], tag, match["digest"])
 
 
 def is_allowed(image: ImageReference, allowed_registries: tuple[str, ...]) -> bool:
-    """Whether the image comes from an allowed registry, or below an allowed `registry/path`."""
+    """Whether the image is in an allowed registry, or below an allowed `registry/path`."""
     full = f"{image.registry}/{image.repository}/"
     return any(full.startswith(entry.rstrip("/") + "/") for entry in allowed_registries)

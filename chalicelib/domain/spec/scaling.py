@@ -1,4 +1,4 @@
-"""How many tasks serve where the load decides: between which bounds, and after which metric."""
+"""The rules for `scaling`: the bounds, the metric and its target."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pydantic import Field, ValidationInfo, field_validator
 from chalicelib.domain.spec.strict import Strict
 
 Metric = Literal["requests_per_target", "cpu"]
-# What a target may be. Of CPU it is a percentage; of requests a task of Fargate's largest size does
-# not answer more a minute.
+# The range of `target` for each metric. CPU is a percentage. No Fargate task answers more than a
+# million requests per minute, whatever its size.
 BOUNDS: dict[str, tuple[int, int]] = {"requests_per_target": (1, 1_000_000), "cpu": (1, 100)}
-UNITS = {"requests_per_target": "requests per task and minute", "cpu": "per cent of the tasks' CPU"}
+UNITS = {"requests_per_target": "requests per task per minute", "cpu": "percent of the tasks' CPU"}
 
 
 def refuse_above_limit(tasks: int, info: ValidationInfo) -> None:
-    """Raises `ValueError` for more tasks than the stack allows a deployment."""
+    """Raises `ValueError` if the stack does not allow so many tasks for one deployment."""
     most = (info.context or {}).get("max_tasks")
     if most is not None and tasks > most:
-        raise ValueError(f"must be at most {most}, the limit of tasks for one deployment")
+        raise ValueError(f"must be at most {most}, the task limit of one deployment, not {tasks}")
 
 
 class Scaling(Strict):
     """AWS keeps the metric near `target` by running `min` to `max` tasks.
 
-    `requests_per_target`: requests that one task gets per minute, as the load balancer counts them
-    (`ALBRequestCountPerTarget`). `cpu`: the service's average use of its CPU units, in per cent
+    `requests_per_target`: requests per task per minute, counted by the load balancer
+    (`ALBRequestCountPerTarget`). `cpu`: the average CPU utilization of the service in percent
     (`ECSServiceAverageCPUUtilization`).
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/target-tracking-create-policy.html
     """
@@ -43,7 +43,7 @@ class Scaling(Strict):
         refuse_above_limit(value, info)
         least = info.data.get("min")
         if least is not None and value < least:
-            raise ValueError(f"must be at least min, which is {least}")
+            raise ValueError(f"must be at least `min` ({least}), not {value}")
         return value
 
     @field_validator("target")
@@ -53,27 +53,27 @@ class Scaling(Strict):
         if metric is not None:
             least, most = BOUNDS[metric]
             if not least <= value <= most:
-                raise ValueError(f"must be {least} to {most} {UNITS[metric]}")
+                raise ValueError(f"must be {least} to {most} {UNITS[metric]}, not {value}")
         return value
 
     def hold(self, count: int) -> int:
-        """The number of tasks within the bounds that is nearest to `count`."""
+        """The number of tasks within the bounds that is closest to `count`."""
         return max(self.min, min(count, self.max))
 
 
 def without_count(body: dict[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """`body` without the count that a `scaling` which was `sent` replaces."""
+    """`body` without `count` if the caller `sent` a `scaling` instead."""
     replaced = sent.get("scaling") is not None and "count" not in sent
     return {**body, "count": None} if replaced else body
 
 
 def conflict(body: Mapping[str, Any], sent: Mapping[str, Any]) -> str | None:
-    """What is wrong with `count`, for `scaling` says how many tasks there are; None if nothing.
+    """The fault of a `count` that conflicts with `scaling`, or None.
 
-    `body` is what was `sent`, on top of the present spec where it is a PATCH.
+    `body` is what the caller `sent`; for a PATCH, merged into the current spec.
     """
     if sent.get("count") is None or body.get("scaling") is None:
         return None
     if "scaling" in sent:
-        return "is replaced by scaling: leave out one of the two"
-    return 'is replaced by scaling: change scaling instead, or send "scaling": null with it'
+        return "cannot be combined with scaling: send only one of the two"
+    return 'cannot be set while scaling is on: change scaling, or also send "scaling": null'

@@ -1,6 +1,6 @@
-"""References to secrets, as ECS takes them in `valueFrom`: ARNs, and never a value.
+"""ARNs of secrets, in the form that ECS expects in `valueFrom`. Slipway never handles a value.
 
-A Secrets Manager ARN may end in `:json-key:version-stage:version-id`, each of which may be empty.
+A Secrets Manager ARN can end in `:json-key:version-stage:version-id`; each part can be empty.
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-ssm-paramstore.html
 """
@@ -24,10 +24,10 @@ DEFAULT_STAGE = "AWSCURRENT"
 
 @dataclass(frozen=True)
 class SecretReference:
-    """Where a secret is.
+    """The parts of a secret's ARN.
 
-    `arn` is without the suffix of key and version; `parameter` is empty for a secret of Secrets
-    Manager; `stage` is empty where a version is named by its id, or for a parameter.
+    `arn` excludes the suffix for key and version. `parameter` is empty for a Secrets Manager
+    secret. `stage` is empty for a parameter, and if the reference names a version by its ID.
     """
 
     arn: str
@@ -38,32 +38,35 @@ class SecretReference:
 
     @property
     def service(self) -> str:
-        """The service that holds it, as in its ARN and in the name of its VPC endpoint."""
+        """The service that stores the secret, as its ARN and its VPC endpoint name it."""
         return "ssm" if self.parameter else "secretsmanager"
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """The names that the parameter may have: an ARN does not tell `x` from `/x`."""
+        """The possible names of the parameter: `x` and `/x` have the same ARN."""
         with_slash = f"/{self.parameter}"
         return (with_slash,) if "/" in self.parameter else (self.parameter, with_slash)
 
 
 def parse(value: str) -> SecretReference:
-    """The reference in `value`. Raises `ValueError`, which never repeats what may be a secret."""
-    if found := PARAMETER.fullmatch(value):
-        return SecretReference(found["arn"], found["region"], found["account"], found["name"])
-    found = SECRET.fullmatch(value)
-    if found is None or (found["stage"] and found["version_id"]):
+    """The reference in `value`.
+
+    Raises `ValueError` without `value`, because a caller may have sent the secret itself.
+    """
+    if part := PARAMETER.fullmatch(value):
+        return SecretReference(part["arn"], part["region"], part["account"], part["name"])
+    part = SECRET.fullmatch(value)
+    if part is None or (part["stage"] and part["version_id"]):
         raise ValueError(
-            "never a value: give the ARN of a Secrets Manager secret, which may end in "
-            ":json-key:version-stage: or :json-key::version-id, or of an SSM parameter"
+            "must be the ARN of a Secrets Manager secret or an SSM parameter, never a value: "
+            "a secret's ARN can end in :json-key:version-stage: or :json-key::version-id"
         )
-    stage = "" if found["version_id"] else found["stage"] or DEFAULT_STAGE
-    return SecretReference(found["arn"], found["region"], found["account"], stage=stage)
+    stage = "" if part["version_id"] else part["stage"] or DEFAULT_STAGE
+    return SecretReference(part["arn"], part["region"], part["account"], stage=stage)
 
 
 def is_allowed(reference: SecretReference, allowed: tuple[str, ...]) -> bool:
-    """Whether the ARN is one of `allowed`, or begins with one of them that ends in `*`."""
+    """Whether `allowed` contains the ARN, or a prefix of it that ends in `*`."""
     return any(
         reference.arn.startswith(entry[:-1]) if entry.endswith("*") else reference.arn == entry
         for entry in allowed

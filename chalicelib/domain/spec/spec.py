@@ -1,8 +1,7 @@
-"""The deployment spec: what a caller may ask for, and every rule it must keep.
+"""The deployment spec: its fields, their defaults and every rule.
 
-Rules that look at two fields hang on the second one and read the first from `info.data`, not on
-the model: pydantic runs model validators only when all fields are well, and a caller is owed
-all faults at once.
+A rule about two fields validates the second one and reads the first from `info.data`. Pydantic runs
+model validators only if all fields are valid, but a caller must get every fault at once.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from chalicelib.domain.spec.scaling import Scaling
 from chalicelib.domain.spec.strict import Strict
 
 FIXED = {"name", "load_balancer", "architecture"}
-FIXED_RULE = "cannot be changed: delete this deployment and make another"
+FIXED_RULE = "cannot be changed: delete this deployment and create a new one"
 EVERYONE = ["0.0.0.0/0"]
 
 PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
@@ -44,7 +43,10 @@ _TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
 
 def _http_path(value: str) -> str:
     if not PATH.fullmatch(value):
-        raise ValueError("must be a path such as /health: one / first, no spaces, never a URL")
+        raise ValueError(
+            f"must be a path such as /health, not {faults.shown(value)}: start with one slash, "
+            "do not use spaces, and leave out the host"
+        )
     return value
 
 
@@ -52,7 +54,7 @@ HttpPath = Annotated[str, AfterValidator(_http_path)]
 
 
 class HealthCheck(Strict):
-    """How the load balancer asks a task whether it is well; times in seconds."""
+    """How the load balancer checks that a task is healthy. Times are in seconds."""
 
     path: HttpPath = "/"
     status: str = "200-399"
@@ -65,7 +67,10 @@ class HealthCheck(Strict):
     def _status(cls, value: str) -> str:
         ranges = (part.split("-") for part in value.split(","))
         if not STATUS_LIST.fullmatch(value) or any(r != sorted(r) for r in ranges):
-            raise ValueError("must be HTTP codes from 200 to 499, such as 200, 200,204 or 200-399")
+            raise ValueError(
+                f"must be HTTP codes from 200 to 499, not {faults.shown(value)}. "
+                "Examples: 200 or 200,204 or 200-399"
+            )
         return value
 
     @field_validator("timeout")
@@ -73,12 +78,12 @@ class HealthCheck(Strict):
     def _timeout(cls, value: int, info: ValidationInfo) -> int:
         interval = info.data.get("interval")
         if interval is not None and value >= interval:
-            raise ValueError(f"must be less than interval, which is {interval}")
+            raise ValueError(f"must be less than `interval` ({interval}), not {value}")
         return value
 
 
 class SmokeTest(Strict):
-    """One real request through the load balancer before a deployment is called ACTIVE."""
+    """One real request through the load balancer. It must pass before a deployment is ACTIVE."""
 
     path: HttpPath | None = None
     status: int = Field(200, ge=100, le=599)
@@ -87,9 +92,9 @@ class SmokeTest(Strict):
 
 
 class Spec(Strict):
-    """What a caller sends to `POST /deployments`, with defaults filled in.
+    """The spec of a deployment: the body of `POST /deployments`, with its defaults.
 
-    Validate through `parse` or `patched`, which pass in the stack's allow-list and limits.
+    Call `parse` or `patched` to validate a body: they apply the stack's allow-lists and limits.
     """
 
     name: str
@@ -99,7 +104,7 @@ class Spec(Strict):
     memory: int = Field(512, validate_default=True)
     architecture: Literal["X86_64", "ARM64"] = "X86_64"
     scaling: Scaling | None = None
-    # None where `scaling` replaces it.
+    # None if `scaling` replaces it.
     count: int | None = Field(1, ge=0, validate_default=True)
     command: list[str] | None = Field(None, min_length=1, max_length=64)
     environment: dict[str, str] = Field({}, max_length=64)
@@ -117,12 +122,12 @@ class Spec(Strict):
 
     @property
     def least_tasks(self) -> int:
-        """How many tasks there are, or at least are where the spec says how they scale."""
+        """The number of tasks, or the minimum if the deployment scales."""
         return self.scaling.min if self.scaling else self.count or 0
 
     @property
     def most_tasks(self) -> int:
-        """How many tasks there may be, however they scale."""
+        """The number of tasks, or the maximum if the deployment scales."""
         return self.scaling.max if self.scaling else self.count or 0
 
     @field_validator("name")
@@ -130,10 +135,13 @@ class Spec(Strict):
     def _name(cls, value: str) -> str:
         if not re.fullmatch(NAME_PATTERN, value):
             raise ValueError(
-                "must be 1 to 24 of a-z, 0-9 and hyphen, with a letter first and no hyphen last"
+                f"{faults.shown(value)} is not valid: use 1 to 24 characters (a-z, 0-9, hyphen), "
+                "start with a letter, and do not end with a hyphen"
             )
         if value == "internal" or value.startswith("internal-"):
-            raise ValueError("must not start with internal: AWS keeps that for load balancers")
+            raise ValueError(
+                "must not be 'internal' or start with 'internal-': AWS reserves this prefix"
+            )
         return value
 
     @field_validator("image")
@@ -143,7 +151,8 @@ class Spec(Strict):
         allowed = (info.context or {}).get("allowed_registries")
         if allowed is not None and not image_reference.is_allowed(image, allowed):
             raise ValueError(
-                f"must be of an allowed registry: {', '.join(allowed) or 'none is set'}"
+                f"must be in an allowed registry ({', '.join(allowed) or 'none is set'}), not in "
+                f"{image.registry}: your platform team sets AllowedRegistries"
             )
         return value
 
@@ -151,7 +160,8 @@ class Spec(Strict):
     @classmethod
     def _cpu(cls, value: int) -> int:
         if value not in MEMORY_BY_CPU:
-            raise ValueError(f"must be one of {', '.join(map(str, MEMORY_BY_CPU))} CPU units")
+            sizes = ", ".join(map(str, MEMORY_BY_CPU))
+            raise ValueError(f"must be one of {sizes} CPU units, not {value}")
         return value
 
     @field_validator("memory")
@@ -160,7 +170,8 @@ class Spec(Strict):
         cpu = info.data.get("cpu")
         if cpu is not None and value not in MEMORY_BY_CPU[cpu]:
             raise ValueError(
-                f"must be {memory_choices(cpu)} MiB: with cpu {cpu} Fargate offers nothing else"
+                f"must be {memory_choices(cpu)} MiB when cpu is {cpu} (a Fargate limit), "
+                f"not {value}"
             )
         return value
 
@@ -170,7 +181,7 @@ class Spec(Strict):
         if info.data.get("scaling") is not None:
             return None
         if value is None and "scaling" in info.data:
-            raise ValueError("must be a number of tasks, such as 1, where there is no scaling")
+            raise ValueError("must be a number of tasks, such as 1, unless scaling is set")
         if value is not None:
             scaling.refuse_above_limit(value, info)
         return value
@@ -238,19 +249,27 @@ class Spec(Strict):
     def _tags(cls, value: dict[str, str]) -> dict[str, str]:
         for key, text in value.items():
             if key.lower().startswith(("aws:", "slipway:")):
-                raise ValueError(f"{key!r}: the prefixes aws: and slipway: are reserved")
+                raise ValueError(
+                    f"{faults.shown(key)} has a reserved prefix: do not use aws: or slipway:"
+                )
             if not 1 <= len(key) <= 128 or len(text) > 256:
-                raise ValueError(f"{key!r}: a key has 1 to 128 characters, a value at most 256")
+                raise ValueError(
+                    f"{faults.shown(key)} is empty or too long: use 1 to 128 characters for a key "
+                    "and at most 256 for its value"
+                )
             if not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(text):
-                raise ValueError(f"{key!r}: use letters, digits, spaces and . : / = + - @ _")
+                raise ValueError(
+                    f"{faults.shown(key)} or its value has a character that AWS does not allow: "
+                    "use letters, digits, spaces and . : / = + - @ _"
+                )
         return value
 
 
 class Limits(TypedDict):
-    """What the stack allows a caller, for `parse` and `patched`.
+    """The stack's limits, for `parse` and `patched`.
 
-    `callback_fault` is what was found wrong with the body's `callback_url`: its host is looked up
-    beforehand, once.
+    `callback_fault` is the fault of the body's `callback_url`, or None. The caller of `parse`
+    checks the URL, because that needs a DNS lookup.
     """
 
     allowed_registries: tuple[str, ...]
@@ -262,12 +281,12 @@ class Limits(TypedDict):
 
 
 def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
-    """The spec in a request body. Raises `ValidationFailed` naming every fault at once."""
+    """The spec in a request body. Raises `ValidationFailed` that lists every fault."""
     return _validate(body, limits)
 
 
 class Extension(Strict):
-    """The body of an extend."""
+    """The body of `POST /deployments/{deployment}/extend`."""
 
     ttl: str
 
@@ -279,42 +298,47 @@ class Extension(Strict):
 
 
 def parse_extension(body: Any) -> str:
-    """The `ttl` of an extend. Raises `ValidationFailed`."""
+    """The `ttl` in the body of an extend request. Raises `ValidationFailed`."""
     return faults.validated(Extension, body).ttl
 
 
 def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
-    """`spec` with the fields of a PATCH body in their place, each as a whole.
+    """`spec` with the fields of a PATCH body; each replaces the whole field.
 
-    Raises `ValidationFailed` likewise.
+    Raises `ValidationFailed` that lists every fault.
     """
     if isinstance(body, dict) and not body:
         raise faults.refused(
-            [faults.fault("", "name at least one field to change, such as count or image")]
+            [
+                faults.fault(
+                    "", "The body is empty. Send at least one field to change, such as count"
+                )
+            ]
         )
     merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
     return _validate(merged, limits, sent=body)
 
 
 def _validate(body: Any, limits: Limits, sent: Any = None) -> Spec:
-    """`sent` is the body of a PATCH, of which `body` is the outcome."""
+    """`sent` is the body of a PATCH; `body` is the spec that results from it."""
     if not isinstance(body, dict):
-        raise faults.refused([faults.fault("", "the body must be a JSON object")])
-    found = [faults.fault(field, FIXED_RULE) for field in sorted(FIXED & set(sent or ()))]
+        raise faults.refused([faults.not_an_object(body)])
+    own = [faults.fault(field, FIXED_RULE) for field in sorted(FIXED & set(sent or ()))]
     named = body if sent is None else sent
-    if clash := scaling.conflict(body, named):
-        found.append(faults.fault("count", clash))
+    if conflict := scaling.conflict(body, named):
+        own.append(faults.fault("count", conflict))
     body = scaling.without_count(body, named)
     context = {"region": "", "allowed_secrets": (), "allowed_domains": (), **limits}
     try:
         spec = Spec.model_validate(body, context=context)
     except ValidationError as error:
-        found += [
-            faults.from_pydantic(fault, Spec)
-            for fault in error.errors()
-            if fault["loc"][:1] not in {(f["field"],) for f in found}
+        reported = {(each["field"],) for each in own}
+        others = [
+            faults.from_pydantic(each, Spec)
+            for each in error.errors()
+            if each["loc"][:1] not in reported
         ]
-        raise faults.refused(found) from None
-    if found:
-        raise faults.refused(found)
+        raise faults.refused(own + others) from None
+    if own:
+        raise faults.refused(own)
     return spec

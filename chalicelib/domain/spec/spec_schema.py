@@ -1,7 +1,7 @@
-"""The spec's rules as far as JSON Schema can say them, from the very patterns that validate.
+"""The JSON Schema of the spec, built from the patterns that validate it.
 
-For whoever describes the API alone, so that nobody else loads it. What no schema can say (the
-stack's allow-lists, a timeout below its interval, 4 KiB in all) is told by a 422.
+Only `api/openapi.py` imports this module, so that no other request pays for it. A 422 reports what
+JSON Schema cannot express: the stack's allow-lists, `timeout` below `interval`, 4 KiB in total.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from chalicelib.domain.spec.fargate import MEMORY_BY_CPU
 
 
 def pattern(*alternatives: re.Pattern[str] | str) -> str:
-    """Python patterns that must match as a whole, as one of ECMA 262, which JSON Schema takes."""
+    """Python patterns for a full match as one ECMA 262 pattern, the dialect of JSON Schema."""
     return "^(" + "|".join(_ecma(each) for each in alternatives) + ")$"
 
 
 def _ecma(python: re.Pattern[str] | str) -> str:
     text = python if isinstance(python, str) else python.pattern
     text = re.sub(r"\?P<\w+>", "", text).replace(r"\d", "[0-9]")
-    # In a set of characters, and alone.
+    # Inside a character class first, then elsewhere.
     text = re.sub(r"\[([^\]]*)\\w", r"[\1A-Za-z0-9_", text)
     return text.replace(r"\w", "[A-Za-z0-9_]")
 
@@ -44,88 +44,91 @@ _VARIABLE = {"pattern": pattern(variables.NAME)}
 FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     "Spec": {
         "name": {
-            "description": "Unique among the owner's live deployments.",
-            # AWS keeps `internal-` for load balancers.
+            "description": "The name of the deployment, unique among the owner's live deployments.",
+            # AWS reserves the prefix `internal-` of load balancer names.
             "pattern": f"^(?!internal(-|$)){naming.NAME_PATTERN}$",
             "maxLength": 24,
         },
         "image": {
-            "description": "An image of an allowed registry, by tag or digest.",
+            "description": "A container image in an allowed registry, by tag or digest.",
             "pattern": pattern(image_reference.REFERENCE),
             "maxLength": image_reference.MAX_LENGTH,
         },
         "port": {"description": "The port that the container listens on."},
         "cpu": {
-            "description": "CPU units, 1024 to a vCPU.",
+            "description": "CPU units. 1024 units are one vCPU.",
             "enum": list(MEMORY_BY_CPU),
         },
-        "memory": {"description": "MiB; only what Fargate offers with `cpu`."},
-        "architecture": {"description": "Of the image, and so of the machine."},
-        "count": {"description": "Tasks; at most the stack's limit."},
-        "scaling": {"description": "Instead of `count`: the load decides, between bounds."},
-        "command": {"description": "Instead of the image's own."},
+        "memory": {"description": "Memory in MiB. Fargate limits the sizes for each `cpu`."},
+        "architecture": {"description": "The CPU architecture of the image and of its tasks."},
+        "count": {"description": "The number of tasks. The stack sets a maximum."},
+        "scaling": {"description": "Automatic scaling between two bounds. It replaces `count`."},
+        "command": {"description": "Replaces the command of the image."},
         "environment": {
-            "description": "At most 4 KiB in all; a name that looks like a secret's is refused.",
+            "description": "Environment variables, at most 4 KiB in total. Slipway refuses a name "
+            "that looks like a secret.",
             "propertyNames": _VARIABLE,
         },
         "secrets": {
-            "description": "Name to ARN of a Secrets Manager secret or SSM parameter that the "
-            "stack allows; never a value.",
+            "description": "Maps a variable to the ARN of an allowed Secrets Manager secret or SSM "
+            "parameter. Never send a value.",
             "propertyNames": _VARIABLE,
             "additionalProperties": {
                 "type": "string",
                 "pattern": pattern(secret_reference.PARAMETER, secret_reference.SECRET),
             },
         },
-        "health_check": {"description": "How the load balancer asks a task whether it is well."},
+        "health_check": {"description": "How the load balancer checks that a task is healthy."},
         "smoke_test": {
-            "description": "One real prediction before the deployment is called ACTIVE."
+            "description": "One real prediction request. "
+            "It must pass before the deployment is ACTIVE."
         },
-        "load_balancer": {"description": "One of its own."},
+        "load_balancer": {"description": "Each deployment has its own load balancer."},
         "ingress_cidrs": {
-            "description": "Who may reach it: IPv4 ranges.",
+            "description": "The IPv4 ranges that can reach the deployment.",
             "minItems": 1,
             "maxItems": ingress.MOST_CIDRS,
             "uniqueItems": True,
             "items": {"type": "string", "pattern": pattern(r"(\d{1,3}\.){3}\d{1,3}/\d{1,2}")},
         },
         "certificate_arn": {
-            "description": "A certificate of AWS Certificate Manager in the stack's region: port "
-            "443 serves then, and port 80 redirects to it.",
+            "description": "The ARN of an AWS Certificate Manager certificate in the stack's "
+            "region. With it, port 443 serves and port 80 redirects to port 443.",
             "pattern": pattern(certificate_reference.ARN),
         },
         "domain": {
-            "description": "A DNS name that the stack allows, to lead to the deployment.",
+            "description": "An allowed DNS name. Slipway points it to the deployment.",
             "pattern": pattern(rf"{domain_name.LABEL.pattern}(\.{domain_name.LABEL.pattern})+"),
             "maxLength": domain_name.MOST_CHARACTERS,
         },
         "ttl": {
-            "description": f"Torn down by itself when it has passed; {time_to_live.RULE}.",
+            "description": "The lifetime of the deployment. Slipway tears it down afterwards. "
+            f"The value {time_to_live.RULE}.",
         },
         "on_failure": {
-            "description": "What becomes of the resources of a create that failed.",
+            "description": "Whether Slipway deletes or keeps the resources if a create fails.",
         },
         "callback_url": {
-            "description": "Signed events are posted to it; its host must be public.",
+            "description": "Slipway posts signed events to this URL. Its host must be public.",
             "pattern": pattern(web_address.URL),
             "maxLength": web_address.MOST_CHARACTERS,
         },
         "tags": {
-            "description": "Put on every AWS resource beside the stack's own. Letters, digits, "
-            "spaces and . : / = + - @ _",
+            "description": "Tags for every AWS resource, in addition to the stack's own. Allowed: "
+            "letters, digits, spaces and . : / = + - @ _",
             "propertyNames": {
                 "minLength": 1,
                 "maxLength": 128,
-                # Reserved, in any case.
+                # The prefixes are reserved in upper and lower case.
                 "pattern": "^(?!([aA][wW][sS]|[sS][lL][iI][pP][wW][aA][yY]):)",
             },
             "additionalProperties": {"type": "string", "maxLength": 256},
         },
     },
     "Scaling": {
-        "min": {"description": "The fewest tasks."},
-        "max": {"description": "The most tasks; at most the stack's limit."},
-        "metric": {"description": "What is kept near `target`."},
+        "min": {"description": "The minimum number of tasks."},
+        "max": {"description": "The maximum number of tasks. The stack limits it."},
+        "metric": {"description": "The metric that AWS keeps near `target`."},
         "target": {
             "description": "; ".join(f"{metric}: {unit}" for metric, unit in scaling.UNITS.items())
             + ".",
@@ -134,27 +137,43 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "HealthCheck": {
-        "path": {"description": "Asked of every task.", **_PATH},
+        "path": {
+            "description": "The path that the load balancer requests from each task.",
+            **_PATH,
+        },
         "status": {
-            "description": "HTTP codes that are well, such as 200,204 or 200-399.",
+            "description": "The HTTP codes of a healthy task, such as 200,204 or 200-399.",
             "pattern": pattern(spec.STATUS_LIST),
         },
-        "interval": {"description": "Seconds from one look to the next."},
-        "timeout": {"description": "Seconds; less than `interval`."},
-        "grace": {"description": "Seconds that a task may take to start."},
+        "interval": {"description": "The seconds between two health checks."},
+        "timeout": {
+            "description": "The seconds after which a health check fails; less than `interval`."
+        },
+        "grace": {
+            "description": "The seconds after the start of a task in which failed health checks do "
+            "not count."
+        },
     },
     "SmokeTest": {
-        "path": {"description": "That of the health check by default.", **_PATH},
-        "status": {"description": "The only HTTP code that passes."},
-        "json_has": {"description": "Keys that the answer must have."},
-        "max_latency_ms": {"description": "The most that the answer may take."},
+        "path": {
+            "description": "The path of the request. The default is the path of the health check.",
+            **_PATH,
+        },
+        "status": {"description": "The HTTP code that the response must have."},
+        "json_has": {"description": "The keys that the JSON response must have."},
+        "max_latency_ms": {"description": "The maximum response time in milliseconds."},
     },
-    "Extension": {"ttl": {"description": f"Counted from now; {time_to_live.RULE}."}},
+    "Extension": {
+        "ttl": {"description": f"The lifetime from now on. The value {time_to_live.RULE}."}
+    },
 }
 
 
 def described(model: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of a model of `spec.py`, with what pydantic does not know of it."""
+    """`schema` of a model of `spec.py`, with the rules and descriptions that pydantic lacks.
+
+    The schema of any other model stays as it is.
+    """
     for name, rules in FIELDS.get(model, {}).items():
         known = schema["properties"][name]
         _tighten(known, rules)
@@ -166,7 +185,7 @@ def described(model: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tighten(known: dict[str, Any], rules: dict[str, Any]) -> None:
-    """Where null is an alternative, a rule is about the other one; a description is about both."""
+    """If null is an alternative, a rule applies to the other one, and a description to both."""
     rules = dict(rules)
     if "description" in rules:
         known["description"] = rules.pop("description")
@@ -175,7 +194,7 @@ def _tighten(known: dict[str, Any], rules: dict[str, Any]) -> None:
 
 
 def _size(cpu: int) -> dict[str, Any]:
-    """What Fargate offers with `cpu`; the default of either may be left out."""
+    """The memory sizes that Fargate offers with `cpu`. A default value can be left out."""
     sizes = MEMORY_BY_CPU[cpu]
     pair = {"cpu": {"const": cpu}, "memory": {"enum": list(sizes)}}
     defaults = {name: spec.Spec.model_fields[name].default for name in pair}

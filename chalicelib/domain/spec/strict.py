@@ -1,25 +1,11 @@
-"""What a caller sends: the base of its models."""
+"""The base of every model of a request body."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
-
-if TYPE_CHECKING:
-    from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """No coercion and no unknown field: a caller's mistake is told, not guessed at."""
+    """Refuses an unknown field and a value of another type, and never converts a value."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        from chalicelib.domain.spec import spec_schema
-
-        return spec_schema.described(cls.__name__, handler.resolve_ref_schema(handler(core)))

@@ -1,4 +1,4 @@
-"""A container's variables: their names, values in the clear, and references to secrets."""
+"""The rules for `environment` and `secrets`: the variables of a container."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from chalicelib.domain.spec import secret_reference
+from chalicelib.domain.spec.faults import shown
 
 MOST_BYTES = 4096
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
@@ -25,16 +26,17 @@ _SECRET_KEYS = {"API", "ACCESS", "PRIVATE", "SIGNING", "ENCRYPTION"}
 
 
 def check_environment(values: dict[str, str]) -> None:
-    """Raises `ValueError` for a name that is none or looks like a secret's, and for too much."""
+    """Raises `ValueError` for an invalid name, a name that looks like a secret, or excess size."""
     for name in values:
         _check_name(name)
         if _looks_like_a_secret(name):
             raise ValueError(
-                f"{name} looks like a secret, and the task definition would show it: "
-                "keep it in Secrets Manager and use `secrets`"
+                f"must not contain {name}, which looks like a secret: the task definition would "
+                "show its value. Store it in Secrets Manager and send its ARN in `secrets`"
             )
-    if sum(len(k.encode()) + len(v.encode()) for k, v in values.items()) > MOST_BYTES:
-        raise ValueError("must be at most 4 KiB in all, names and values")
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in values.items())
+    if size > MOST_BYTES:
+        raise ValueError(f"must have at most {MOST_BYTES} bytes of names and values, not {size}")
 
 
 def check_secrets(
@@ -43,9 +45,10 @@ def check_secrets(
     region: str | None,
     allowed: tuple[str, ...] | None,
 ) -> None:
-    """Raises `ValueError` with all faults; it repeats no value, for one may be a secret itself.
+    """Raises `ValueError` that lists every fault, without values: one may be a secret itself.
 
-    `region` and `allowed` None: not held against the stack's own (a record that is read again).
+    `region` and `allowed` do not restrict anything if they are None: a stored record is read
+    without the stack's limits.
     """
     faults = list(_faults_of_secrets(references, environment, region, allowed))
     if faults:
@@ -65,25 +68,31 @@ def _faults_of_secrets(
             yield str(error)
             continue
         if name in environment:
-            yield f"{name} is in `environment` too, and a variable has one value"
+            yield f"{name} is also in `environment`: keep only one of the two"
         try:
             reference = secret_reference.parse(value)
         except ValueError as error:
             yield f"{name}: {error}"
             continue
         if region is not None and reference.region != region:
-            yield f"{name} must be in {region}, where the tasks run"
+            yield f"{name} must be in {region}, the tasks' region, not in {reference.region}"
         elif allowed is not None and not secret_reference.is_allowed(reference, allowed):
-            yield f"{name} must be an allowed secret: {', '.join(allowed) or 'none is set'}"
+            yield (
+                f"{name} must be an allowed secret ({', '.join(allowed) or 'none is set'}): "
+                "your platform team sets AllowedSecrets"
+            )
 
 
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no variable name: use letters, digits and underscores")
+        raise ValueError(
+            f"{shown(name)} is not a variable name: use 1 to 255 letters, digits and underscores, "
+            "and do not start with a digit"
+        )
 
 
 def _looks_like_a_secret(name: str) -> bool:
-    """By whole words, for TOKENIZERS_PARALLELISM is no secret."""
+    """Compares whole words, because TOKENIZERS_PARALLELISM is not a secret."""
     words = name.upper().split("_")
     pairs = itertools.pairwise(words)
     return bool(_SECRET_WORDS & set(words)) or any(

@@ -1,1 +1,1 @@
-"""The checks before anything is made, one module a subject; `preflight.py` has their table."""
+"""The checks before a deploy creates resources, one module per topic; `preflight.py` lists them."""

@@ -1,4 +1,4 @@
-"""May the deployment have the address that it asks for: its certificate, and its domain's name?"""
+"""Checks the certificate and the domain of a deployment."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from chalicelib.workflow.preflight.subject import Subject
 
 
 def check_certificate(subject: Subject) -> bool:
-    """Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) saying what is wrong with it."""
+    """Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) if the certificate cannot be used."""
     spec = subject.deployment.spec
     if spec.certificate_arn is None:
         return False
     acm = aws.client("acm")
     try:
-        found = acm.describe_certificate(CertificateArn=spec.certificate_arn)["Certificate"]
+        answer = acm.describe_certificate(CertificateArn=spec.certificate_arn)
     except acm.exceptions.ResourceNotFoundException:
-        raise _unusable(spec.certificate_arn, "there is no such certificate") from None
-    if fault := _fault(found, spec.domain):
+        raise _unusable(spec.certificate_arn, "it does not exist") from None
+    if fault := _fault(answer["Certificate"], spec.domain):
         raise _unusable(spec.certificate_arn, fault)
     return True
 
 
 def check_domain(subject: Subject) -> bool:
-    """Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) where the name is another's."""
+    """Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) if another DNS record uses the domain."""
     deployment = subject.deployment
     domain = deployment.spec.domain
     zone = dns_record.zone_of(domain) if domain else None
@@ -38,18 +38,21 @@ def check_domain(subject: Subject) -> bool:
     return True
 
 
-def _fault(found: dict[str, Any], domain: str | None) -> str:
-    """https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html"""
-    if found["Status"] != "ISSUED":
-        return f"it is {found['Status']}, not ISSUED"
-    moment, first, last = clock.now(), found.get("NotBefore"), found.get("NotAfter")
+def _fault(certificate: dict[str, Any], domain: str | None) -> str:
+    """Why the certificate cannot be used; empty if it can.
+
+    https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html
+    """
+    if certificate["Status"] != "ISSUED":
+        return f"its status is {certificate['Status']}, not ISSUED"
+    moment, first, last = clock.now(), certificate.get("NotBefore"), certificate.get("NotAfter")
     if last and last <= moment:
         return f"it expired on {rfc3339(last)}"
     if first and first > moment:
-        return f"it is valid only from {rfc3339(first)} on"
-    names = {found["DomainName"], *found.get("SubjectAlternativeNames", [])}
+        return f"it is not valid before {rfc3339(first)}"
+    names = {certificate["DomainName"], *certificate.get("SubjectAlternativeNames", [])}
     if domain and not any(domain_name.covers(name, domain) for name in names):
-        return f"it is for {', '.join(sorted(names))}, and not for {domain}"
+        return f"it covers {', '.join(sorted(names))}, but not {domain}"
     return ""
 
 
@@ -57,7 +60,7 @@ def _unusable(arn: str, fault: str) -> DeploymentFailed:
     return DeploymentFailed(
         FailureCode.NETWORK_MISCONFIGURED,
         f"The certificate {arn} cannot be used: {fault}.",
-        hint="Name a certificate of this account and region that AWS Certificate Manager shows as "
-        "issued, and that is for the `domain`.",
+        hint="Use an issued AWS Certificate Manager certificate in this account and region that "
+        "covers the `domain`.",
         evidence={"certificate_arn": arn, "reason": fault},
     )

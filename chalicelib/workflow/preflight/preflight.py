@@ -1,6 +1,6 @@
-"""What can be known before anything is made is checked first: the deploy fails in seconds then.
+"""The preflight step: it finds faults before a deploy creates resources, within seconds.
 
-The checks are a table, and all of them run: a caller mends all faults at once.
+All checks of the table run, so that a caller can fix all faults at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed
-from chalicelib.domain.operation import Path, StepStatus
+from chalicelib.domain.operation import Kind, Path, StepStatus
 from chalicelib.platform import aws
 from chalicelib.workflow import aws_errors
 from chalicelib.workflow.preflight import address, image_platform, quotas, routes, secret_lookup
@@ -19,11 +19,11 @@ from chalicelib.workflow.preflight.subject import NotKnown, Subject
 from chalicelib.workflow.step import Outcome
 
 NOT_IMPLEMENTED = 501
-# A check that AWS does not answer must not hold a deploy up for long.
+# If AWS does not answer a check, the deploy continues after this many attempts.
 MOST_TRIES = 4
 
-# True: found well. False: nothing to check. Raises `DeploymentFailed` for a fault, `NotKnown`, and
-# whatever botocore raises.
+# Returns True if the check passed, and False if there was nothing to check. Raises
+# `DeploymentFailed` for a fault, `NotKnown`, or any error of botocore.
 Check = Callable[[Subject], bool]
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("architecture", image_platform.check),
@@ -40,13 +40,13 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check came to.
+    """The result of one check.
 
     Attributes:
-        status: "passed", "failed", "not_known", or "skipped" where there was nothing to check.
-        message: why it is not known.
-        fault: of a check that failed.
-        unanswered: what AWS raised that it might not raise when it is asked again.
+        status: "passed", "failed", "not_known", or "skipped" if there was nothing to check.
+        message: why the result is not known.
+        fault: the error of a failed check.
+        unanswered: an error of AWS that a retry may avoid.
     """
 
     check: str
@@ -57,22 +57,24 @@ class Finding:
 
 
 def examine(deployment: Deployment) -> list[Finding]:
-    """Runs every check, in the table's order; raises nothing that AWS says."""
+    """Runs every check in the order of the table. Errors of AWS become findings."""
     subject = Subject(deployment)
     return [_examine(name, function, subject) for name, function in CHECKS]
 
 
 def check(deployment: Deployment) -> Outcome:
-    """The step: the outcome's message says what was checked and what is not known.
+    """Runs the step. The message of the outcome lists the passed checks and the unknown results.
 
-    Raises the first fault as `DeploymentFailed`, with the others in `evidence["also"]`. What AWS
-    refuses to tell stops nothing; where it throttles or fails, the step is to be tried again.
+    Raises the first fault as `DeploymentFailed`, with the others in `evidence["also"]`. A denied
+    call does not stop the deploy. If AWS throttles or fails, raises its error so that the step is
+    retried.
     """
-    if deployment.operation.kind == "pause":
-        return Outcome(message="a pause needs nothing of the account", status=StepStatus.SKIPPED)
-    if deployment.operation.path is Path.ROLLBACK or deployment.operation.kind == "repair":
+    if deployment.operation.kind is Kind.PAUSE:
+        return Outcome(message="not run: a pause creates no resources", status=StepStatus.SKIPPED)
+    if deployment.operation.path is Path.ROLLBACK or deployment.operation.kind is Kind.REPAIR:
         return Outcome(
-            message="the way back to what served before is not held up", status=StepStatus.SKIPPED
+            message="not run: a rollback or a repair must not wait for checks",
+            status=StepStatus.SKIPPED,
         )
     findings = examine(deployment)
     faults = [(finding.check, finding.fault) for finding in findings if finding.fault]
@@ -82,7 +84,7 @@ def check(deployment: Deployment) -> Outcome:
     if unanswered and deployment.operation.step("preflight").attempts < MOST_TRIES:
         raise unanswered[0]
     passed = ", ".join(f.check for f in findings if f.status == "passed")
-    unknown = [f"{f.check} not known: {f.message}" for f in findings if f.status == "not_known"]
+    unknown = [f"{f.check} unknown: {f.message}" for f in findings if f.status == "not_known"]
     return Outcome(message="; ".join([passed, *unknown]))
 
 
@@ -100,7 +102,7 @@ def _examine(name: str, function: Check, subject: Subject) -> Finding:
 
 
 def _refusal(error: Exception) -> str | None:
-    """Why AWS does not tell: denied, or an emulator without the API. None for anything else."""
+    """Why AWS refuses the call: access denied, or an API that an emulator lacks; else None."""
     from botocore.exceptions import ClientError
 
     if not isinstance(error, ClientError):
@@ -108,7 +110,7 @@ def _refusal(error: Exception) -> str | None:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if aws_errors.is_transient(error) and status != NOT_IMPLEMENTED:
         return None
-    return f"{error.operation_name} answers {aws.code_of(error) or status}"
+    return f"{error.operation_name} returned {aws.code_of(error) or status}"
 
 
 def _joined(faults: list[tuple[str, DeploymentFailed]]) -> DeploymentFailed:

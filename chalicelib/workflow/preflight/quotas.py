@@ -1,4 +1,4 @@
-"""Has the account room under its quotas for what the deployment adds?"""
+"""Checks that the account's quotas allow the resources of the deployment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chalicelib.platform.settings import settings
 from chalicelib.resources import target_group
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
 
-# "Fargate On-Demand vCPU resource count" of the service `fargate`.
+# The quota "Fargate On-Demand vCPU resource count" of the service `fargate`.
 FARGATE_QUOTA = "L-3032A538"
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/monitoring-fargate-usage.html
 FARGATE_USAGE: dict[str, Any] = {
@@ -36,7 +36,7 @@ def check_load_balancers(subject: Subject) -> bool:
     limit = _elb_limit(subject, "application-load-balancers")
     pages = aws.client("elbv2").get_paginator("describe_load_balancers").paginate()
     kinds = [balancer["Type"] for page in pages for balancer in page["LoadBalancers"]]
-    _hold("application load balancers", limit, kinds.count("application"), 1)
+    _check_quota("Application Load Balancers", limit, kinds.count("application"), 1)
     return True
 
 
@@ -46,21 +46,21 @@ def check_target_groups(subject: Subject) -> bool:
         return False
     limit = _elb_limit(subject, "target-groups")
     pages = aws.client("elbv2").get_paginator("describe_target_groups").paginate()
-    _hold("target groups", limit, sum(len(page["TargetGroups"]) for page in pages), 1)
+    _check_quota("target groups", limit, sum(len(page["TargetGroups"]) for page in pages), 1)
     return True
 
 
 def _elb_limit(subject: Subject, name: str) -> int:
     limit = subject.elb_limits.get(name, "")
     if not limit.isdecimal():
-        raise NotKnown(f"Elastic Load Balancing does not tell {name}")
+        raise NotKnown(f"Elastic Load Balancing does not report the quota {name}")
     return int(limit)
 
 
 def check_fargate(subject: Subject) -> bool:
     """Raises `DeploymentFailed` (`AWS_QUOTA_EXCEEDED`) or `NotKnown`.
 
-    What is used is what CloudWatch counted last, up to some minutes ago.
+    The usage is the newest value in CloudWatch, which can be some minutes old.
     """
     needed = subject.new_tasks * subject.deployment.spec.cpu / CPU_UNITS
     if not needed:
@@ -69,30 +69,33 @@ def check_fargate(subject: Subject) -> bool:
     try:
         quota = quotas.get_service_quota(ServiceCode="fargate", QuotaCode=FARGATE_QUOTA)["Quota"]
     except quotas.exceptions.NoSuchResourceException:
-        raise NotKnown("Service Quotas does not have it") from None
+        raise NotKnown(f"Service Quotas has no quota {FARGATE_QUOTA}") from None
     used, counted_at = _used(quota.get("UsageMetric") or FARGATE_USAGE)
     evidence = {"counted_at": counted_at, "quota": FARGATE_QUOTA}
-    _hold("Fargate vCPU", quota["Value"], used, needed, evidence)
-    _look_further(subject, quota["Value"], used + needed)
+    _check_quota("Fargate vCPU", quota["Value"], used, needed, evidence)
+    _check_scaling(subject, quota["Value"], used + needed)
     return True
 
 
-def _look_further(subject: Subject, limit: float, used: float) -> None:
-    """A deployment that scales begins with the fewest tasks: that there is no room for the most is
-    no reason to refuse it, for others may be gone by then."""
+def _check_scaling(subject: Subject, limit: float, used: float) -> None:
+    """Raises `NotKnown` if the quota allows the minimum number of tasks, but not the maximum.
+
+    This is no failure: a deployment starts with the minimum, and other tasks may have stopped
+    before it scales.
+    """
     scaling, cpu = subject.deployment.scaling, subject.deployment.spec.cpu
     if scaling is None:
         return
     most = used + (scaling.max - scaling.min) * cpu / CPU_UNITS
     if most > limit:
         raise NotKnown(
-            f"there is room for {scaling.min} task(s), but not for the {scaling.max} that it may "
-            f"scale to: they would take {most:g} of {limit:g} vCPU"
+            f"the quota allows {scaling.min} task(s), but not the maximum of {scaling.max}, which "
+            f"needs {most:g} of {limit:g} vCPU"
         )
 
 
 def _used(metric: dict[str, Any]) -> tuple[float, str | None]:
-    """The newest count and its time; 0 and None where nothing was counted, for nothing ran."""
+    """The newest usage and its time; 0 and None if CloudWatch has no data, because no task ran."""
     moment = clock.now()
     points = aws.client("cloudwatch").get_metric_statistics(
         Namespace=metric["MetricNamespace"],
@@ -109,7 +112,7 @@ def _used(metric: dict[str, Any]) -> tuple[float, str | None]:
     return newest["Maximum"], rfc3339(newest["Timestamp"])
 
 
-def _hold(
+def _check_quota(
     what: str,
     limit: float,
     used: float,
@@ -119,11 +122,11 @@ def _hold(
     if used + needed <= limit:
         return
     counts = {"limit": limit, "used": used, "needed": needed, "region": settings().aws_region}
-    as_counted = " AWS counts them every few minutes: after a delete, wait." if evidence else ""
+    wait = " Wait after a delete: AWS counts the usage every few minutes." if evidence else ""
     raise DeploymentFailed(
         FailureCode.AWS_QUOTA_EXCEEDED,
-        f"The account may have {limit:g} {what} in {settings().aws_region}: "
-        f"{used:g} are used, and this deployment needs {needed:g} more.",
-        hint="Delete deployments that are not needed, or ask AWS for a higher quota." + as_counted,
+        f"The account's quota is {limit:g} {what} in {settings().aws_region}: "
+        f"{used:g} are in use, and this deployment needs {needed:g} more.",
+        hint="Delete deployments that you do not need, or ask AWS for a higher quota." + wait,
         evidence={**counts, **(evidence or {})},
     )

@@ -1,4 +1,4 @@
-"""Are the secrets there that the deployment names? Asked without ever reading a value."""
+"""Checks that the secrets of the deployment exist, without reading a value."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from chalicelib.platform.clock import rfc3339
 from chalicelib.platform.settings import settings
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
 
-# DescribeParameters takes at most 50 values a filter, and a parameter may need two.
+# DescribeParameters accepts at most 50 values per filter, and a parameter can need two.
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ParameterStringFilter.html
 PARAMETERS_BATCH = 25
 ONE_PAGE = {"PageSize": 50}
 
 
 def check(subject: Subject) -> bool:
-    """Raises `DeploymentFailed` (`SECRET_UNAVAILABLE`) naming variables and ARNs, or `NotKnown`."""
+    """Raises `DeploymentFailed` (`SECRET_UNAVAILABLE`) with variables and ARNs, or `NotKnown`."""
     secrets = subject.deployment.spec.secrets
     references = {name: secret_reference.parse(value) for name, value in secrets.items()}
     if not references:
@@ -32,28 +32,28 @@ def check(subject: Subject) -> bool:
     if faults:
         raise _unavailable({name: (secrets[name], faults[name]) for name in sorted(faults)})
     if own != parameters:
-        raise NotKnown("parameters of another account are not looked up")
+        raise NotKnown("Slipway cannot look up SSM parameters of another account")
     return True
 
 
 def _account() -> str:
-    """This account's id, from the ARN of a role that is its own."""
+    """The ID of this account, from the ARN of the stack's execution role."""
     return settings().execution_role_arn.split(":")[4]
 
 
 def _fault_of_secret(reference: SecretReference) -> str:
     secretsmanager = aws.client("secretsmanager")
     try:
-        found: dict[str, Any] = secretsmanager.describe_secret(SecretId=reference.arn)
+        secret: dict[str, Any] = secretsmanager.describe_secret(SecretId=reference.arn)
     except secretsmanager.exceptions.ResourceNotFoundException:
-        return "there is no such secret"
-    if "DeletedDate" in found:
-        return f"it is scheduled for deletion ({rfc3339(found['DeletedDate'])})"
-    # Versions without a label are left out, so nothing can be said of one named by its id.
+        return "the secret does not exist"
+    if "DeletedDate" in secret:
+        return f"the secret is scheduled for deletion ({rfc3339(secret['DeletedDate'])})"
+    # DescribeSecret omits versions without a label, so a version named by its ID cannot be checked.
     # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html
-    stages = {stage for labels in found.get("VersionIdsToStages", {}).values() for stage in labels}
+    stages = {stage for labels in secret.get("VersionIdsToStages", {}).values() for stage in labels}
     if reference.stage and reference.stage not in stages:
-        return f"it has no value labelled {reference.stage}"
+        return f"the secret has no version with the label {reference.stage}"
     return ""
 
 
@@ -66,22 +66,22 @@ def _faults_of_parameters(references: dict[str, SecretReference]) -> dict[str, s
         filters = [{"Key": "Name", "Option": "Equals", "Values": wanted}]
         paginator = aws.client("ssm").get_paginator("describe_parameters")
         pages = paginator.paginate(ParameterFilters=filters, PaginationConfig=ONE_PAGE)
-        found = {parameter["Name"] for page in pages for parameter in page["Parameters"]}
+        existing = {parameter["Name"] for page in pages for parameter in page["Parameters"]}
         faults |= {
-            name: "there is no such parameter"
+            name: "the parameter does not exist"
             for name in batch
-            if not found & set(references[name].parameter_names)
+            if not existing & set(references[name].parameter_names)
         }
     return faults
 
 
 def _unavailable(faults: dict[str, tuple[str, str]]) -> DeploymentFailed:
-    told = "; ".join(f"{name} ({arn}): {fault}" for name, (arn, fault) in faults.items())
+    reasons = "; ".join(f"{name} ({arn}): {fault}" for name, (arn, fault) in faults.items())
     return DeploymentFailed(
         FailureCode.SECRET_UNAVAILABLE,
-        f"A secret cannot be read: {told}.",
-        hint="Check the ARN in `secrets`, its six random characters at the end included, and that "
-        "the secret holds a value and is not being deleted.",
+        f"A secret is not available. {reasons}.",
+        hint="Check the ARN in `secrets`, including its last six random characters. Check that the "
+        "secret has a value and is not scheduled for deletion.",
         evidence={
             "secrets": [
                 {"variable": name, "arn": arn, "reason": fault}

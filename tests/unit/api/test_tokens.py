@@ -125,9 +125,9 @@ def test_all_faults_are_named_at_once_each_with_its_fix(gateway: Gateway) -> Non
     answer = gateway.post("/tokens", body, caller="admin")
     assert {error["field"]: error["message"] for error in answer.json["errors"]} == {
         "owner": "is required",
-        "scopes.1": "must be 'read', 'deploy' or 'admin'",
-        "expires_in": "must be a duration from 10m to 365d, such as 90m, 8h or 3d",
-        "owners": "is not a field of the contract: did you mean owner?",
+        "scopes.1": "must be 'read', 'deploy' or 'admin', not 'root'",
+        "expires_in": "must be a duration from 10m to 365d, such as 90m, 8h or 3d, not '0d'",
+        "owners": 'Unknown field. Did you mean "owner"?',
     }
     assert not [t for t in tokens.list_tokens() if t.owner == "x"]
 

@@ -194,7 +194,7 @@ def test_autoscaling_is_mentioned_only_if_it_is_the_cause() -> None:
         refusal = ValidationFailed("1 fault", errors=[{"field": "count", "message": message}])
         return text.refused(refusal, "scale", "x", [])
 
-    assert "`update x scaling.max=5`" in told("is replaced by scaling")
+    assert "`update x scaling.max=5`" in told("cannot be combined with scaling")
     assert "scaling" not in told("must be at most 10")
 
 

@@ -1,4 +1,4 @@
-"""A deployment, and its neighbours in AWS on which other resources stand."""
+"""A deployment, and the AWS resources that other resources need."""
 
 from collections.abc import Callable
 

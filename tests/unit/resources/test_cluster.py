@@ -13,8 +13,8 @@ def test_ensure_twice_is_one_cluster_with_the_stacks_tags(deployment: Deployment
     assert first == second
     ecs = aws.client("ecs")
     assert ecs.list_clusters()["clusterArns"] == [first.arn]
-    found = ecs.describe_clusters(clusters=[ID], include=["TAGS"])["clusters"][0]
-    assert {tag["key"]: tag["value"] for tag in found["tags"]} == {
+    described = ecs.describe_clusters(clusters=[ID], include=["TAGS"])["clusters"][0]
+    assert {tag["key"]: tag["value"] for tag in described["tags"]} == {
         "team": "a",
         "slipway:deployment": ID,
         "slipway:owner": "team-a",

@@ -38,11 +38,11 @@ def zone() -> Zone:
 
 
 def records(zone: Zone) -> dict[tuple[str, str], Any]:
-    """(name, type) -> record, without the zone's own."""
-    found = aws.client("route53").list_resource_record_sets(HostedZoneId=zone.id)
+    """(name, type) -> record, without the zone's own records."""
+    listed = aws.client("route53").list_resource_record_sets(HostedZoneId=zone.id)
     return {
         (record["Name"].rstrip("."), record["Type"]): record
-        for record in found["ResourceRecordSets"]
+        for record in listed["ResourceRecordSets"]
         if record["Type"] not in ("NS", "SOA")
     }
 
@@ -92,7 +92,7 @@ def test_twice_is_one_alias_of_the_load_balancer(zone: Zone) -> None:
 
 
 def test_it_never_says_upsert(zone: Zone) -> None:
-    """Between the look and the change somebody else may write: theirs must stay."""
+    """A concurrent change between the read and the write must survive."""
     calls = aws_says.watch("route53", "ChangeResourceRecordSets")
     dns_record.ensure(ID, DOMAIN, zone, balancer(f"{ID}-1.us-east-1.elb.amazonaws.com"))
     dns_record.ensure(ID, DOMAIN, zone, balancer())
@@ -107,9 +107,11 @@ def test_it_never_says_upsert(zone: Zone) -> None:
     ("kind", "value"),
     [("A", "203.0.113.7"), ("AAAA", "2001:db8::7"), ("CNAME", "elsewhere.example.org")],
 )
-def test_a_strangers_record_is_a_fault_that_tells_it(zone: Zone, kind: str, value: str) -> None:
+def test_foreign_record_is_a_fault_that_reports_it(zone: Zone, kind: str, value: str) -> None:
     put_value(zone, kind, value)
-    with pytest.raises(DeploymentFailed, match=f"of type {kind} already, {value}") as raised:
+    with pytest.raises(
+        DeploymentFailed, match=rf"has a record of type {kind} \({value}\)"
+    ) as raised:
         dns_record.ensure(ID, DOMAIN, zone, balancer())
     assert raised.value.code is FailureCode.NETWORK_MISCONFIGURED
     assert list(records(zone)) == [(DOMAIN, kind)]
@@ -121,13 +123,13 @@ def test_a_strangers_record_is_a_fault_that_tells_it(zone: Zone, kind: str, valu
     "target",
     [
         "other-abcdef-1234567890.us-east-1.elb.amazonaws.com",
-        # Of a deployment whose name is this one's id.
+        # The load balancer of a deployment whose name is this deployment's ID.
         f"{ID}-234567-1234567890.us-east-1.elb.amazonaws.com",
         f"my-{ALB}",
         f"{ALB}.example.org",
     ],
 )
-def test_another_load_balancers_record_is_a_strangers(zone: Zone, target: str) -> None:
+def test_another_load_balancers_record_is_foreign(zone: Zone, target: str) -> None:
     put_alias(zone, target)
     with pytest.raises(DeploymentFailed, match="an alias of"):
         dns_record.check_free(ID, DOMAIN, zone)

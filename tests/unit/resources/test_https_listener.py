@@ -1,4 +1,4 @@
-"""Two listeners: 443 serves, 80 redirects to it; turned on and off without a dropped request."""
+"""HTTPS is turned on and off without a dropped request: 443 serves, and 80 redirects to it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,14 +23,14 @@ OPERATIONS = ("CreateListener", "ModifyListener", "DeleteListener")
 
 @pytest.fixture
 def certificates(cloud: None) -> list[str]:
-    """Two issued ones."""
+    """The ARNs of two issued certificates."""
     acm = aws.client("acm")
     return [acm.request_certificate(DomainName=f"{n}.example.com")["CertificateArn"] for n in "ab"]
 
 
 @pytest.fixture
 def plain(cloud: None) -> Deployment:
-    """A deployment without HTTPS, with what listeners stand on."""
+    """A deployment without HTTPS, with the resources that listeners need."""
     deployment = deployment_of()
     for ensure in (security_groups.ensure, load_balancer.ensure, target_group.ensure):
         ensure(deployment)
@@ -41,7 +41,7 @@ def secured(certificate: str) -> Deployment:
     return deployment_of(certificate_arn=certificate)
 
 
-def found() -> dict[int, dict[str, Any]]:
+def by_port() -> dict[int, dict[str, Any]]:
     arn = load_balancer.get(ID).arn
     listeners = aws.client("elbv2").describe_listeners(LoadBalancerArn=arn)["Listeners"]
     return {entry["Port"]: entry for entry in listeners}
@@ -65,7 +65,7 @@ def test_443_serves_with_tls_1_3_and_80_redirects(
 ) -> None:
     made = listener.ensure(secured(certificates[0]))
     assert [resource.name for resource in made] == [f"{ID}:443", f"{ID}:80"]
-    secure, http = found()[443], found()[80]
+    secure, http = by_port()[443], by_port()[80]
     assert (secure["Protocol"], secure["SslPolicy"]) == ("HTTPS", listener.TLS_POLICY)
     assert secure["Certificates"] == [{"CertificateArn": certificates[0]}]
     assert secure["DefaultActions"][0]["TargetGroupArn"] == target_group.get_arn(ID)
@@ -87,7 +87,7 @@ def test_443_answers_before_80_redirects_to_it(plain: Deployment, certificates: 
     changes = order()
     listener.ensure(secured(certificates[0]))
     assert changes() == ["CreateListener 443", "ModifyListener"]
-    assert "RedirectConfig" in found()[80]["DefaultActions"][0]
+    assert "RedirectConfig" in by_port()[80]["DefaultActions"][0]
 
 
 def test_80_forwards_before_443_goes(plain: Deployment, certificates: list[str]) -> None:
@@ -95,7 +95,7 @@ def test_80_forwards_before_443_goes(plain: Deployment, certificates: list[str])
     changes = order()
     listener.ensure(plain)
     assert changes() == ["ModifyListener", "DeleteListener"]
-    [http] = found().values()
+    [http] = by_port().values()
     assert http["DefaultActions"][0]["TargetGroupArn"] == target_group.get_arn(ID)
 
 
@@ -105,19 +105,19 @@ def test_a_crash_on_the_way_back_is_taken_up(plain: Deployment, certificates: li
     with pytest.raises(aws.client("elbv2").exceptions.ClientError):
         listener.ensure(plain)
     listener.ensure(plain)
-    assert set(found()) == {80}
+    assert set(by_port()) == {80}
 
 
 def test_another_certificate_is_changed_in_place(
     plain: Deployment, certificates: list[str]
 ) -> None:
     listener.ensure(secured(certificates[0]))
-    before = found()[443]["ListenerArn"]
+    before = by_port()[443]["ListenerArn"]
     changes = order()
     listener.ensure(secured(certificates[1]))
     assert changes() == ["ModifyListener"]
-    assert found()[443]["Certificates"] == [{"CertificateArn": certificates[1]}]
-    assert found()[443]["ListenerArn"] == before
+    assert by_port()[443]["Certificates"] == [{"CertificateArn": certificates[1]}]
+    assert by_port()[443]["ListenerArn"] == before
 
 
 def test_the_serving_one_forwards(plain: Deployment, certificates: list[str]) -> None:
@@ -138,7 +138,7 @@ def test_a_certificate_that_is_not_taken_is_the_callers_fault(
     assert raised.value.evidence == {"certificate_arn": certificates[0]}
 
 
-def test_drift_is_told_in_words(plain: Deployment, certificates: list[str]) -> None:
+def test_drift_is_reported_in_words(plain: Deployment, certificates: list[str]) -> None:
     deployment = secured(certificates[0])
     listener.ensure(deployment)
     elbv2, balancer = aws.client("elbv2"), load_balancer.get(ID).arn
@@ -148,17 +148,17 @@ def test_drift_is_told_in_words(plain: Deployment, certificates: list[str]) -> N
         return listener.drift(deployment, balancer, group)
 
     assert drift() == ""
-    arn = found()[443]["ListenerArn"]
+    arn = by_port()[443]["ListenerArn"]
     forward = [{"Type": "forward", "TargetGroupArn": group}]
     elbv2.modify_listener(
         ListenerArn=arn, Certificates=[{"CertificateArn": certificates[1]}], DefaultActions=forward
     )
     assert drift() == "the HTTPS listener has another certificate"
-    elbv2.modify_listener(ListenerArn=found()[80]["ListenerArn"], DefaultActions=forward)
+    elbv2.modify_listener(ListenerArn=by_port()[80]["ListenerArn"], DefaultActions=forward)
     elbv2.delete_listener(ListenerArn=arn)
     assert drift() == "the HTTPS listener was deleted"
     listener.ensure(deployment)
-    elbv2.modify_listener(ListenerArn=found()[80]["ListenerArn"], DefaultActions=forward)
+    elbv2.modify_listener(ListenerArn=by_port()[80]["ListenerArn"], DefaultActions=forward)
     assert drift() == "the listener forwards elsewhere"
 
 
@@ -170,10 +170,12 @@ def test_the_answer_that_it_is_paused_follows_the_listener_that_serves(
         listener.ensure(deployment)
         pause_rule.ensure(deployment)
         ruled = [
-            at for at, front in found().items() if pause_rule.find(deployment, front["ListenerArn"])
+            at
+            for at, front in by_port().items()
+            if pause_rule.find(deployment, front["ListenerArn"])
         ]
         assert ruled == [port]
 
     listener.ensure(secure)
-    pause_rule.delete(secure)  # as a resume does, with HTTPS turned on while it was paused
-    assert not any(pause_rule.find(secure, front["ListenerArn"]) for front in found().values())
+    pause_rule.delete(secure)  # as in a resume, after HTTPS was turned on during the pause
+    assert not any(pause_rule.find(secure, front["ListenerArn"]) for front in by_port().values())

@@ -21,9 +21,9 @@ def test_ensure_twice_is_one_listener_with_the_stacks_tags(balanced: Deployment)
     assert first == second
     elbv2 = aws.client("elbv2")
     arn = load_balancer.get(ID).arn
-    [found] = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
-    assert (found["Port"], found["Protocol"]) == (80, "HTTP")
-    assert found["DefaultActions"][0]["TargetGroupArn"] == target_group.get_arn(ID)
+    [front] = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    assert (front["Port"], front["Protocol"]) == (80, "HTTP")
+    assert front["DefaultActions"][0]["TargetGroupArn"] == target_group.get_arn(ID)
     described = elbv2.describe_tags(ResourceArns=[first[0].arn])["TagDescriptions"][0]["Tags"]
     assert {"Key": "slipway:deployment", "Value": ID} in described
 

@@ -16,14 +16,14 @@ def groups(deployment: Deployment) -> None:
 
 def test_ensure_twice_is_one_load_balancer_with_the_stacks_tags(deployment: Deployment) -> None:
     first = load_balancer.ensure(deployment)
-    # The emulator would make another; AWS answers the one of this name or says so.
+    # The emulator would create another. AWS returns the existing one, or an error.
     aws_says.refuse("elbv2", "CreateLoadBalancer", "DuplicateLoadBalancerName")
     assert load_balancer.ensure(deployment) == first
     elbv2 = aws.client("elbv2")
-    [found] = elbv2.describe_load_balancers()["LoadBalancers"]
-    assert (found["LoadBalancerName"], found["Scheme"]) == (ID, "internet-facing")
-    assert found["SecurityGroups"] == [security_groups.ids(ID)[0]]
-    zones = {zone["SubnetId"] for zone in found["AvailabilityZones"]}
+    [balancer] = elbv2.describe_load_balancers()["LoadBalancers"]
+    assert (balancer["LoadBalancerName"], balancer["Scheme"]) == (ID, "internet-facing")
+    assert balancer["SecurityGroups"] == [security_groups.ids(ID)[0]]
+    zones = {zone["SubnetId"] for zone in balancer["AvailabilityZones"]}
     assert zones == set(network.find().subnet_ids)
     described = elbv2.describe_tags(ResourceArns=[first.arn])["TagDescriptions"][0]["Tags"]
     tags = {tag["Key"]: tag["Value"] for tag in described}
@@ -75,6 +75,6 @@ def test_the_url_is_made_as_the_template_says(
 
 def test_the_url_is_the_dns_name(deployment: Deployment) -> None:
     load_balancer.ensure(deployment)
-    found = load_balancer.get(ID)
-    assert found.url(deployment.spec) == f"http://{found.dns_name}"
-    assert found.dns_name
+    balancer = load_balancer.get(ID)
+    assert balancer.url(deployment.spec) == f"http://{balancer.dns_name}"
+    assert balancer.dns_name

@@ -1,4 +1,4 @@
-"""Every line exactly once, in the order of time, from whatever position a reader goes on."""
+"""Every line exactly once, in order of time, from any position."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from tests.support import aws_says
 from tests.support.builders import ID
 
 FIRST, SECOND = "0123456789abcdef" * 2, "fedcba9876543210" * 2
-# CloudWatch Logs takes no line that is older than 14 days.
+# CloudWatch Logs accepts no line that is older than 14 days.
 START = clock.now() - timedelta(hours=2)
 LATER = START + timedelta(hours=1)
 
@@ -52,11 +52,11 @@ def read(
     moment: datetime = LATER,
 ) -> tuple[list[Line], Position]:
     start = position or Position.before(START)
-    # As a client hands it back.
+    # As a client sends it back.
     start = Position.model_validate_json(start.model_dump_json(exclude_defaults=True))
-    found = log_lines.read(ID, start, task=task, limit=limit, moment=moment)
-    assert found is not None
-    return found
+    result = log_lines.read(ID, start, task=task, limit=limit, moment=moment)
+    assert result is not None
+    return result
 
 
 def texts(lines: list[Line]) -> list[str]:
@@ -64,7 +64,7 @@ def texts(lines: list[Line]) -> list[str]:
 
 
 def pages(position: Position | None = None, **how: Any) -> Iterator[list[str]]:
-    """What readings one after the other give, until one gives nothing."""
+    """The lines of consecutive reads, until a read returns nothing."""
     for _ in range(300):
         lines, position = read(position, **how)
         if not lines:
@@ -73,8 +73,8 @@ def pages(position: Position | None = None, **how: Any) -> Iterator[list[str]]:
     pytest.fail("the lines have no end")
 
 
-def flat(found: Iterator[list[str]]) -> list[str]:
-    return [text for page in found for text in page]
+def flat(result: Iterator[list[str]]) -> list[str]:
+    return [text for page in result for text in page]
 
 
 def test_lines_of_all_tasks_come_oldest_first_with_time_and_task() -> None:
@@ -97,9 +97,9 @@ def test_what_is_older_than_the_start_is_left_out() -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
 def test_page_by_page_every_line_comes_once(limit: int) -> None:
     write(FIRST, *((n // 5 / 1000, f"{n:02}") for n in range(20)))
-    found = list(pages(limit=limit))
-    assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
-    assert flat(iter(found)) == [f"{n:02}" for n in range(20)]
+    result = list(pages(limit=limit))
+    assert [len(page) for page in result[:-1]] == [limit] * (len(result) - 1)
+    assert flat(iter(result)) == [f"{n:02}" for n in range(20)]
 
 
 @pytest.mark.parametrize("moment", [START, LATER], ids=["just now", "long ago"])
@@ -211,7 +211,7 @@ def test_there_is_nothing_to_read_without_a_log_group() -> None:
         assert log_lines.read(ID, Position.before(START), task=task, limit=1, moment=LATER) is None
 
 
-# --- pages as only AWS makes them ------------------------------------------------------------
+# --- pages that only AWS returns -------------------------------------------------------------
 
 
 def event(n: int, at: int = 0) -> dict[str, Any]:
@@ -224,13 +224,13 @@ def event(n: int, at: int = 0) -> dict[str, Any]:
     }
 
 
-def answers(*found: list[dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """FilterLogEvents with one page for each list, `token n` leading to page n."""
+def answers(*result: list[dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """FilterLogEvents with one page for each list, `token n` pointing to page n."""
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         page = int(json.loads(request["body"]).get("nextToken", "token 0").removeprefix("token "))
-        more = {"nextToken": f"token {page + 1}"} if page + 1 < len(found) else {}
-        return {"events": found[page], **more}
+        more = {"nextToken": f"token {page + 1}"} if page + 1 < len(result) else {}
+        return {"events": result[page], **more}
 
     return answer
 
@@ -242,8 +242,8 @@ def test_an_empty_page_with_a_successor_is_not_the_end() -> None:
 
 def test_after_many_empty_pages_the_next_reading_goes_on_behind_them() -> None:
     empty: list[list[dict[str, Any]]] = [[]] * (2 * MOST_CALLS - 1)
-    found = answers([event(1, at=5)], *empty, [event(2, at=7000)])
-    aws_says.answer("logs", "FilterLogEvents", found)
+    result = answers([event(1, at=5)], *empty, [event(2, at=7000)])
+    aws_says.answer("logs", "FilterLogEvents", result)
     calls = aws_says.watch("logs", "FilterLogEvents")
     lines, position = read()
     assert (texts(lines), len(calls)) == (["line 1"], MOST_CALLS)
@@ -251,7 +251,7 @@ def test_after_many_empty_pages_the_next_reading_goes_on_behind_them() -> None:
     assert (lines, len(calls)) == ([], 2 * MOST_CALLS)
     lines, position = read(position)
     assert (texts(lines), position.token) == (["line 2"], None)
-    # A token is good for the request that it came from.
+    # A token is valid only for the request that returned it.
     assert len({call["startTime"] for call in calls}) == 1
 
 
@@ -262,7 +262,7 @@ def test_what_was_given_is_skipped_behind_empty_pages_too() -> None:
     lines, position = read(position)
     assert lines == []
     assert texts(read(position, limit=1)[0]) == ["line 3"]
-    # Also where the token is good no more, and all is scanned again.
+    # Also if the token has expired, and everything is scanned again.
     aws.forget_clients()
     aws_says.refuse("logs", "FilterLogEvents", "InvalidParameterException", times=1)
     aws_says.answer("logs", "FilterLogEvents", answers([event(1), event(2), event(3)]))

@@ -21,13 +21,13 @@ SERVICE = {"AWS/ECS": {"ClusterName": ID, "ServiceName": ID}}
 
 @pytest.fixture
 def served(deployment: Deployment) -> Deployment:
-    """A deployment that had a load balancer, for all that is known."""
+    """A deployment whose record has a load balancer."""
     deployment.record_resource(Resource(kind="load_balancer", name=ID, arn=ARN), MOMENT)
     return deployment
 
 
 def cloudwatch(*pages: dict[str, list[tuple[datetime, float]]]) -> list[dict[str, Any]]:
-    """CloudWatch has these figures, by `metric statistic`; the calls that are made of it."""
+    """CloudWatch has these values, by `metric statistic`. Returns the calls."""
     left = list(pages)
     calls = aws_says.watch("cloudwatch", "GetMetricData")
 
@@ -113,7 +113,7 @@ def test_the_dimension_is_that_of_a_load_balancer_as_aws_names_it(deployment: De
 
 
 def test_what_cloudwatch_counted_is_counted(deployment: Deployment) -> None:
-    """A figure that was put into the emulator's CloudWatch comes back at its time."""
+    """A value in the emulator's CloudWatch is returned at its time."""
     dimensions = [{"Name": "ClusterName", "Value": ID}, {"Name": "ServiceName", "Value": ID}]
     figure = {"MetricName": "CPUUtilization", "Dimensions": dimensions, "Value": 25.0}
     aws.client("cloudwatch").put_metric_data(

@@ -9,14 +9,14 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 
 def subnets() -> dict[str, str]:
-    """Subnet id -> zone."""
-    found = aws.client("ec2").describe_subnets()["Subnets"]
-    return {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in found}
+    """Subnet ID -> Availability Zone."""
+    described = aws.client("ec2").describe_subnets()["Subnets"]
+    return {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
 
 
 def test_the_default_vpc_with_two_zones_for_each_address_of_a_load_balancer_costs() -> None:
-    found, zones = network.find(), subnets()
-    assert len({zones[subnet] for subnet in found.subnet_ids}) == len(found.subnet_ids) == 2
+    placement, zones = network.find(), subnets()
+    assert len({zones[subnet] for subnet in placement.subnet_ids}) == len(placement.subnet_ids) == 2
 
 
 def test_every_zone_that_the_template_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,13 +40,13 @@ def test_the_templates_vpc_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for n, zone in enumerate(("us-east-1a", "us-east-1b")):
         ec2.create_subnet(VpcId=vpc_id, CidrBlock=f"10.9.{n}.0/24", AvailabilityZone=zone)
     monkeypatch.setenv("VPC_ID", vpc_id)
-    found = network.find()
-    assert (found.vpc_id, len(found.subnet_ids)) == (vpc_id, 2)
+    placement = network.find()
+    assert (placement.vpc_id, len(placement.subnet_ids)) == (vpc_id, 2)
 
 
 def test_one_zone_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUBNET_IDS", min(subnets()))
-    with pytest.raises(DeploymentFailed, match="1 zone") as raised:
+    with pytest.raises(DeploymentFailed, match=r"1 Availability Zone\(s\)") as raised:
         network.find()
     assert raised.value.code is FailureCode.NETWORK_MISCONFIGURED
 
@@ -66,13 +66,13 @@ def test_without_a_default_vpc_the_template_must_name_one() -> None:
 
 
 def test_a_subnet_has_its_own_route_table_or_else_the_main_one() -> None:
-    ec2, found = aws.client("ec2"), network.find()
-    first, *others = found.subnet_ids
-    made = ec2.create_route_table(VpcId=found.vpc_id)["RouteTable"]["RouteTableId"]
+    ec2, placement = aws.client("ec2"), network.find()
+    first, *others = placement.subnet_ids
+    made = ec2.create_route_table(VpcId=placement.vpc_id)["RouteTable"]["RouteTableId"]
     ec2.associate_route_table(RouteTableId=made, SubnetId=first)
-    tables = network.route_tables(found)
+    tables = network.route_tables(placement)
     assert tables[first].id == made
-    assert {tables[subnet].id for subnet in others} == {main_table(found.vpc_id)}
+    assert {tables[subnet].id for subnet in others} == {main_table(placement.vpc_id)}
 
 
 def main_table(vpc_id: str) -> str:
@@ -86,31 +86,33 @@ def main_table(vpc_id: str) -> str:
 def test_the_default_vpc_opened_leads_to_the_internet_and_is_opened_once() -> None:
     for _ in range(2):
         open_default_vpc(aws.client("ec2"))
-    found = network.find()
-    (table,) = set(network.route_tables(found).values())
+    placement = network.find()
+    (table,) = set(network.route_tables(placement).values())
     (route,) = [route for route in table.routes if route.destination == "0.0.0.0/0"]
     assert (route.target[:4], route.state) == ("igw-", "active")
     assert len(aws.client("ec2").describe_internet_gateways()["InternetGateways"]) == 1
 
 
-def test_endpoints_are_told_when_they_are_available() -> None:
-    ec2, found = aws.client("ec2"), network.find()
-    table = main_table(found.vpc_id)
+def test_endpoints_are_reported_when_they_are_available() -> None:
+    ec2, placement = aws.client("ec2"), network.find()
+    table = main_table(placement.vpc_id)
     ec2.create_vpc_endpoint(
-        VpcId=found.vpc_id,
+        VpcId=placement.vpc_id,
         ServiceName="com.amazonaws.us-east-1.s3",
         VpcEndpointType="Gateway",
         RouteTableIds=[table],
     )
     gone = ec2.create_vpc_endpoint(
-        VpcId=found.vpc_id, ServiceName="com.amazonaws.us-east-1.logs", VpcEndpointType="Interface"
+        VpcId=placement.vpc_id,
+        ServiceName="com.amazonaws.us-east-1.logs",
+        VpcEndpointType="Interface",
     )["VpcEndpoint"]["VpcEndpointId"]
     ec2.delete_vpc_endpoints(VpcEndpointIds=[gone])
-    (endpoint,) = network.endpoints(found)
+    (endpoint,) = network.endpoints(placement)
     assert (endpoint.service, endpoint.kind, endpoint.route_tables) == ("s3", "Gateway", (table,))
 
 
-def test_the_free_addresses_of_each_subnet_are_told() -> None:
-    found, room = network.find_with_room()
-    assert set(room) == set(found.subnet_ids)
+def test_the_free_addresses_of_each_subnet_are_reported() -> None:
+    placement, room = network.find_with_room()
+    assert set(room) == set(placement.subnet_ids)
     assert all(free > 4000 for free in room.values())

@@ -16,21 +16,21 @@ MOST_BYTES = 1024
 
 
 def front() -> dict[str, Any]:
-    found = listener.serving(deployment_of())
-    assert found
-    return found
+    shown = listener.serving(deployment_of())
+    assert shown
+    return shown
 
 
 def rules() -> list[dict[str, Any]]:
-    """All but the listener's own action."""
-    found = aws.client("elbv2").describe_rules(ListenerArn=front()["ListenerArn"])["Rules"]
-    return [rule for rule in found if not rule["IsDefault"]]
+    """All rules except the default rule."""
+    shown = aws.client("elbv2").describe_rules(ListenerArn=front()["ListenerArn"])["Rules"]
+    return [rule for rule in shown if not rule["IsDefault"]]
 
 
 def test_the_body_says_what_is_so_and_when_to_ask_again() -> None:
-    told = json.loads(pause_rule.body(ID))
-    assert (told["status"], told["code"], told["retry_after"]) == (503, "PAUSED", 60)
-    assert f"POST /deployments/{ID}/resume" in told["detail"]
+    answer = json.loads(pause_rule.body(ID))
+    assert (answer["status"], answer["code"], answer["retry_after"]) == (503, "PAUSED", 60)
+    assert f"POST /deployments/{ID}/resume" in answer["detail"]
     assert len(pause_rule.body(LONGEST_ID).encode()) <= MOST_BYTES
 
 
@@ -43,9 +43,9 @@ def test_ensure_twice_is_one_rule_for_every_path_with_the_stacks_tags(deployed: 
     assert (answer["StatusCode"], answer["ContentType"]) == ("503", "application/json")
     assert answer["MessageBody"] == pause_rule.body(ID)
     assert pause_rule.is_in_force(rule)
-    told = aws.client("elbv2").describe_tags(ResourceArns=[first.arn])["TagDescriptions"][0]["Tags"]
-    assert {"Key": "slipway:deployment", "Value": ID} in told
-    assert {"Key": "team", "Value": "a"} in told
+    tags = aws.client("elbv2").describe_tags(ResourceArns=[first.arn])["TagDescriptions"][0]["Tags"]
+    assert {"Key": "slipway:deployment", "Value": ID} in tags
+    assert {"Key": "team", "Value": "a"} in tags
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_one_that_was_changed_by_hand_is_brought_back(
     assert pause_rule.is_in_force(rules()[0])
 
 
-def test_one_of_somebody_else_is_left_alone_and_told(deployed: Deployment) -> None:
+def test_a_foreign_rule_is_kept_and_reported(deployed: Deployment) -> None:
     maintenance = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "back soon"}
     aws.client("elbv2").create_rule(
         ListenerArn=front()["ListenerArn"],
@@ -86,7 +86,7 @@ def test_one_of_somebody_else_is_left_alone_and_told(deployed: Deployment) -> No
         Conditions=[{"Field": "path-pattern", "Values": ["/*"]}],
         Actions=[{"Type": "fixed-response", "FixedResponseConfig": maintenance}],
     )
-    with pytest.raises(DeploymentFailed, match="priority 1 that is not Slipway's"):
+    with pytest.raises(DeploymentFailed, match="priority 1 that Slipway did not create"):
         pause_rule.ensure(deployed)
     pause_rule.delete(deployed)
     assert len(rules()) == 1
@@ -99,8 +99,8 @@ def test_tags_that_changed_while_paused_are_its_own_too(deployed: Deployment) ->
     changed = deployed.spec.model_copy(update={"tags": {"team": "b"}})
     deployed.update(changed, MOMENT, new_image=False)
     pause_rule.ensure(deployed)
-    told = aws.client("elbv2").describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
-    assert {"Key": "team", "Value": "b"} in told
+    tags = aws.client("elbv2").describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    assert {"Key": "team", "Value": "b"} in tags
 
 
 def test_the_words_of_another_version_of_slipway_are_in_force(
@@ -158,7 +158,7 @@ def test_another_run_may_have_deleted_it(deployed: Deployment) -> None:
 def test_one_that_does_not_go_is_waited_for(deployed: Deployment) -> None:
     pause_rule.ensure(deployed)
     aws_says.answer("elbv2", "DeleteRule", {})
-    with pytest.raises(NotReady, match="still there"):
+    with pytest.raises(NotReady, match="still exists"):
         pause_rule.delete(deployed)
 
 
@@ -173,5 +173,5 @@ def test_one_that_does_not_go_is_waited_for(deployed: Deployment) -> None:
         (503, b"\xff", False),
     ],
 )
-def test_its_answer_is_told_from_others(status: int, text: str | bytes, is_it: bool) -> None:
+def test_its_answer_is_recognized(status: int, text: str | bytes, is_it: bool) -> None:
     assert pause_rule.is_its_answer(status, text) is is_it

@@ -1,4 +1,4 @@
-"""A change of tags reaches every resource, touches nobody else's, and makes no call in vain."""
+"""A change of tags updates every resource, keeps foreign tags, and makes no needless call."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.unit.resources.conftest import IN_ORDER, Ensure
 
 BEFORE = {"team": "a", "stage": "dev", "old": "1"}
 AFTER = {"team": "b", "stage": "dev", "new": "2"}
-# Put on by somebody else, such as a company's own tagger.
+# A foreign tag, for example of a company's tagging tool.
 FOREIGN = "CreatedBy"
 RETAGGING = {"CreateTags", "DeleteTags", "AddTags", "RemoveTags", "TagResource", "UntagResource"}
 
@@ -37,7 +37,7 @@ def deployment(cloud: None) -> Deployment:
 
 @pytest.fixture
 def tagged(deployed: Deployment) -> Deployment:
-    """An ACTIVE deployment of which each resource carries a tag of somebody else's, too."""
+    """An ACTIVE deployment. Each resource also has a foreign tag."""
     deployed.activate(MOMENT, 0.04)
     tag = {"Key": FOREIGN, "Value": "them"}
     ec2, elbv2, ecs, logs = map(aws.client, ("ec2", "elbv2", "ecs", "logs"))
@@ -62,11 +62,11 @@ def balancing() -> dict[str, str]:
 
 def containers() -> dict[str, str]:
     ecs = aws.client("ecs")
-    found = ecs.describe_services(cluster=ID, services=[ID])["services"][0]
+    shown_tags = ecs.describe_services(cluster=ID, services=[ID])["services"][0]
     return {
-        "cluster": found["clusterArn"],
-        "service": found["serviceArn"],
-        "task_definition": found["taskDefinition"],
+        "cluster": shown_tags["clusterArn"],
+        "service": shown_tags["serviceArn"],
+        "task_definition": shown_tags["taskDefinition"],
     }
 
 
@@ -76,26 +76,26 @@ def log_arn() -> str:
 
 
 def everywhere() -> dict[str, Tags]:
-    """Resource -> its tags beside the stack's own."""
+    """Resource -> its tags, without the stack's own."""
     ec2, elbv2, ecs, logs = map(aws.client, ("ec2", "elbv2", "ecs", "logs"))
-    found: dict[str, Any] = {}
+    shown_tags: dict[str, Any] = {}
     for group in ec2.describe_security_groups(GroupIds=list(security_groups.ids(ID)))[
         "SecurityGroups"
     ]:
-        found[group["GroupName"]] = {tag["Key"]: tag["Value"] for tag in group["Tags"]}
-        assert found[group["GroupName"]].pop("Name") == group["GroupName"]
+        shown_tags[group["GroupName"]] = {tag["Key"]: tag["Value"] for tag in group["Tags"]}
+        assert shown_tags[group["GroupName"]].pop("Name") == group["GroupName"]
     for name, arn in balancing().items():
-        told = elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
-        found[name] = {tag["Key"]: tag["Value"] for tag in told}
+        own = elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+        shown_tags[name] = {tag["Key"]: tag["Value"] for tag in own}
     for name, arn in containers().items():
-        told = ecs.list_tags_for_resource(resourceArn=arn)["tags"]
-        found[name] = {tag["key"]: tag["value"] for tag in told}
-    found["log_group"] = logs.list_tags_for_resource(resourceArn=log_arn())["tags"]
-    for tags in found.values():
+        own = ecs.list_tags_for_resource(resourceArn=arn)["tags"]
+        shown_tags[name] = {tag["key"]: tag["value"] for tag in own}
+    shown_tags["log_group"] = logs.list_tags_for_resource(resourceArn=log_arn())["tags"]
+    for tags in shown_tags.values():
         assert tags["slipway:deployment"] == ID
     return {
         name: {key: value for key, value in tags.items() if not key.startswith("slipway:")}
-        for name, tags in found.items()
+        for name, tags in shown_tags.items()
     }
 
 
@@ -109,25 +109,25 @@ def converge(deployment: Deployment) -> None:
 
 
 def test_every_resource_has_the_tags_of_the_spec(tagged: Deployment) -> None:
-    found = everywhere()
-    assert len(found) == 9
-    assert all(tags == {**BEFORE, FOREIGN: "them"} for tags in found.values()), found
+    shown_tags = everywhere()
+    assert len(shown_tags) == 9
+    assert all(tags == {**BEFORE, FOREIGN: "them"} for tags in shown_tags.values()), shown_tags
 
 
 def test_a_patch_adds_changes_and_removes_and_leaves_others(tagged: Deployment) -> None:
     patch(tagged, tags=AFTER)
     converge(tagged)
     converge(tagged)
-    found = everywhere()
-    assert all(tags == {**AFTER, FOREIGN: "them"} for tags in found.values()), found
+    shown_tags = everywhere()
+    assert all(tags == {**AFTER, FOREIGN: "them"} for tags in shown_tags.values()), shown_tags
 
 
 def test_a_patch_of_tags_alone_restarts_no_task(tagged: Deployment) -> None:
     converge(tagged)
     before = containers()
     registered = aws_says.watch("ecs", "RegisterTaskDefinition")
-    found = aws.client("ecs").describe_services(cluster=ID, services=[ID])["services"]
-    shown = {**found[0], "healthCheckGracePeriodSeconds": 60}
+    shown_tags = aws.client("ecs").describe_services(cluster=ID, services=[ID])["services"]
+    shown = {**shown_tags[0], "healthCheckGracePeriodSeconds": 60}
     aws_says.answer("ecs", "DescribeServices", {"services": [shown]})
     updated = aws_says.watch("ecs", "UpdateService")
     patch(tagged, tags=AFTER)
@@ -143,8 +143,8 @@ def test_a_failed_update_brings_the_tags_back(tagged: Deployment) -> None:
     tagged.restore(tagged.last_active)
     converge(tagged)
     tagged.activate(MOMENT, 0.04)
-    found = everywhere()
-    assert all(tags == {**BEFORE, FOREIGN: "them"} for tags in found.values()), found
+    shown_tags = everywhere()
+    assert all(tags == {**BEFORE, FOREIGN: "them"} for tags in shown_tags.values()), shown_tags
 
 
 def test_no_call_is_made_where_no_tag_changed(tagged: Deployment, aws_calls: list[str]) -> None:

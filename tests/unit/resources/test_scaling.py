@@ -1,4 +1,4 @@
-"""Application Auto Scaling, against moto: it keeps targets and policies, and validates little."""
+"""Application Auto Scaling on moto, which stores targets and policies but validates little."""
 
 from typing import Any
 
@@ -37,20 +37,20 @@ def tracking() -> dict[str, Any]:
 
 
 def alarms() -> list[str]:
-    found = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="TargetTracking-")
-    return [alarm["AlarmName"] for alarm in found["MetricAlarms"]]
+    described = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="TargetTracking-")
+    return [alarm["AlarmName"] for alarm in described["MetricAlarms"]]
 
 
 def test_it_scales_between_the_bounds_by_cpu(scaled: Deployment) -> None:
     target = scaling.find_target(ID)
     assert target and (target["MinCapacity"], target["MaxCapacity"]) == (2, 5)
     assert target["ResourceId"] == f"service/{ID}/{ID}"
-    found = tracking()
-    assert found["TargetValue"] == 60
-    assert found["PredefinedMetricSpecification"] == {
+    described = tracking()
+    assert described["TargetValue"] == 60
+    assert described["PredefinedMetricSpecification"] == {
         "PredefinedMetricType": "ECSServiceAverageCPUUtilization"
     }
-    assert (found["ScaleOutCooldown"], found["ScaleInCooldown"]) == (60, 300)
+    assert (described["ScaleOutCooldown"], described["ScaleInCooldown"]) == (60, 300)
 
 
 def test_the_load_balancers_count_names_it_and_the_target_group(scaled: Deployment) -> None:
@@ -73,7 +73,7 @@ def test_ensure_twice_is_one_target_with_one_policy(scaled: Deployment) -> None:
 
 
 def test_tags_are_sent_when_it_is_made_and_never_again(deployed: Deployment) -> None:
-    """AWS refuses them for a target that exists."""
+    """AWS refuses tags for an existing target."""
     calls = aws_says.watch(AUTOSCALING, "RegisterScalableTarget")
     scale(deployed, BY_CPU)
     scaling.ensure(deployed)
@@ -154,9 +154,9 @@ def test_a_policy_alone_is_left_too(scaled: Deployment) -> None:
 
 
 def desired() -> int:
-    found = service.find(ID)
-    assert found
-    return int(found["desiredCount"])
+    described = service.find(ID)
+    assert described
+    return int(described["desiredCount"])
 
 
 @pytest.mark.parametrize(("live", "kept"), [(4, 4), (1, 2), (7, 5)])
@@ -233,13 +233,13 @@ def _put(name: str, target: float, metric: str) -> None:
         (lambda: _put("other", 60, "ECSServiceAverageCPUUtilization"), "another scaling policy"),
     ],
 )
-def test_what_was_changed_by_hand_is_told_and_mended(
+def test_what_was_changed_by_hand_is_reported_and_repaired(
     scaled: Deployment, by_hand: Any, words: str
 ) -> None:
     assert scaling.difference(scaled) == ""
     by_hand()
     assert words in scaling.difference(scaled)
-    service.ensure(scaled)  # as the steps of a repair do
+    service.ensure(scaled)  # as in a repair
     scaling.ensure(scaled)
     assert scaling.difference(scaled) == ""
 
@@ -260,6 +260,6 @@ def test_a_target_of_somebody_else_holds_up_nothing(scaled: Deployment) -> None:
     assert scaling.find_target(ID)
     fixed.record_resource(Resource(kind=scaling.KIND, name=ID), MOMENT)
     with pytest.raises(ClientError):
-        scaling.release(fixed)  # its own is not left behind
+        scaling.release(fixed)  # its own target does not remain
     with pytest.raises(ClientError):
-        scaling.delete(ID)  # a teardown tells what it could not remove
+        scaling.delete(ID)  # a teardown reports what it could not delete

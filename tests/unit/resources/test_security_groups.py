@@ -15,15 +15,15 @@ FRONT, BACK = f"slipway-{ID}-lb", f"slipway-{ID}-task"
 
 
 def groups() -> dict[str, Any]:
-    found = aws.client("ec2").describe_security_groups()["SecurityGroups"]
-    return {group["GroupName"]: group for group in found if group["GroupName"] != "default"}
+    shown = aws.client("ec2").describe_security_groups()["SecurityGroups"]
+    return {group["GroupName"]: group for group in shown if group["GroupName"] != "default"}
 
 
 def test_ensure_twice_is_two_groups_with_the_stacks_tags(deployment: Deployment) -> None:
     assert security_groups.ensure(deployment) == security_groups.ensure(deployment)
-    found = groups()
-    assert set(found) == {FRONT, BACK}
-    tags = {tag["Key"]: tag["Value"] for tag in found[BACK]["Tags"]}
+    shown = groups()
+    assert set(shown) == {FRONT, BACK}
+    tags = {tag["Key"]: tag["Value"] for tag in shown[BACK]["Tags"]}
     assert tags == {
         "team": "a",
         "Name": BACK,
@@ -37,13 +37,13 @@ def test_ensure_twice_is_two_groups_with_the_stacks_tags(deployment: Deployment)
 def test_the_callers_reach_the_load_balancer_and_only_it_reaches_the_tasks() -> None:
     cidrs = ["0.0.0.0/0"]
     security_groups.ensure(deployment_of(port=8080, ingress_cidrs=cidrs))
-    found = groups()
-    [front] = found[FRONT]["IpPermissions"]
+    shown = groups()
+    [front] = shown[FRONT]["IpPermissions"]
     assert (front["FromPort"], front["ToPort"], front["IpProtocol"]) == (80, 80, "tcp")
     assert sorted(entry["CidrIp"] for entry in front["IpRanges"]) == cidrs
-    [back] = found[BACK]["IpPermissions"]
+    [back] = shown[BACK]["IpPermissions"]
     assert (back["FromPort"], back["ToPort"], back["IpRanges"]) == (8080, 8080, [])
-    assert [pair["GroupId"] for pair in back["UserIdGroupPairs"]] == [found[FRONT]["GroupId"]]
+    assert [pair["GroupId"] for pair in back["UserIdGroupPairs"]] == [shown[FRONT]["GroupId"]]
 
 
 def test_ensure_goes_on_after_a_crash_in_the_middle(deployment: Deployment) -> None:
@@ -120,13 +120,13 @@ def test_rules_that_another_run_revoked_meanwhile_do_not_keep_a_group(
 ) -> None:
     security_groups.ensure(deployment)
     aws_says.refuse("ec2", "RevokeSecurityGroupIngress", "InvalidPermission.NotFound")
-    with contextlib.suppress(NotReady):  # moto holds a group that another's rule still names
+    with contextlib.suppress(NotReady):  # moto keeps a group that a rule of another group refers to
         security_groups.delete(ID)
     assert BACK not in security_groups.exists(ID)
 
 
 def callers() -> set[tuple[int, str]]:
-    """(port, range) of everyone who may reach the load balancer."""
+    """(port, range) of each rule of the load balancer's group."""
     return {
         (rule["FromPort"], entry["CidrIp"])
         for rule in groups()[FRONT]["IpPermissions"]
@@ -143,7 +143,7 @@ def test_with_a_certificate_443_is_open_too_and_stays_so_while_it_is_turned_off(
     security_groups.ensure(secure)
     assert callers() == {(80, everyone), (443, everyone)}
     secure.update(spec_of(), MOMENT, new_image=False)
-    security_groups.ensure(secure)  # the listener on 443 goes after this
+    security_groups.ensure(secure)  # the listener on port 443 is deleted after this
     assert callers() == {(80, everyone), (443, everyone)}
     security_groups.ensure(deployment)
     assert callers() == {(80, everyone)}

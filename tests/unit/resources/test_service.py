@@ -13,8 +13,8 @@ from tests.support.builders import ID, spec_of
 
 def described() -> dict[str, Any]:
     ecs = aws.client("ecs")
-    [found] = ecs.describe_services(cluster=ID, services=[ID], include=["TAGS"])["services"]
-    return found
+    [shown] = ecs.describe_services(cluster=ID, services=[ID], include=["TAGS"])["services"]
+    return shown
 
 
 def test_ensure_twice_is_one_service_with_the_stacks_tags(deployed: Deployment) -> None:
@@ -27,8 +27,8 @@ def test_ensure_twice_is_one_service_with_the_stacks_tags(deployed: Deployment) 
 
 def test_a_service_that_is_as_wanted_is_not_touched(deployed: Deployment) -> None:
     calls = aws_says.watch("ecs", "UpdateService")
-    found = {**described(), "healthCheckGracePeriodSeconds": 60}
-    aws_says.answer("ecs", "DescribeServices", {"services": [found]})
+    shown = {**described(), "healthCheckGracePeriodSeconds": 60}
+    aws_says.answer("ecs", "DescribeServices", {"services": [shown]})
     service.ensure(deployed)
     assert calls == []
 
@@ -38,8 +38,8 @@ def test_what_is_created_is_what_the_spec_says(deployment: Deployment) -> None:
     security_groups.ensure(deployment)
     cluster.ensure(deployment)
     task_definition.ensure(deployment)
-    found = {"TargetGroups": [{"TargetGroupArn": "arn:target"}]}
-    aws_says.answer("elbv2", "DescribeTargetGroups", found)
+    shown = {"TargetGroups": [{"TargetGroupArn": "arn:target"}]}
+    aws_says.answer("elbv2", "DescribeTargetGroups", shown)
     calls = aws_says.watch("ecs", "CreateService")
     service.ensure(deployment)
     [call] = calls
@@ -79,8 +79,8 @@ def test_it_waits_for_its_cluster(deployed: Deployment) -> None:
 
 
 def test_a_draining_service_is_waited_for(deployed: Deployment) -> None:
-    found = {**described(), "status": "DRAINING"}
-    aws_says.answer("ecs", "DescribeServices", {"services": [found]})
+    shown = {**described(), "status": "DRAINING"}
+    aws_says.answer("ecs", "DescribeServices", {"services": [shown]})
     with pytest.raises(NotReady, match="draining"):
         service.ensure(deployed)
 

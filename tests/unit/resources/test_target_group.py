@@ -12,8 +12,8 @@ def test_ensure_twice_is_one_target_group_with_the_stacks_tags(deployment: Deplo
     first, second = target_group.ensure(deployment), target_group.ensure(deployment)
     assert first == second
     elbv2 = aws.client("elbv2")
-    [found] = elbv2.describe_target_groups()["TargetGroups"]
-    assert (found["TargetGroupName"], found["TargetType"], found["Port"]) == (ID, "ip", 80)
+    [created] = elbv2.describe_target_groups()["TargetGroups"]
+    assert (created["TargetGroupName"], created["TargetType"], created["Port"]) == (ID, "ip", 80)
     described = elbv2.describe_tags(ResourceArns=[first.arn])["TagDescriptions"][0]["Tags"]
     tags = {tag["Key"]: tag["Value"] for tag in described}
     assert (tags["slipway:deployment"], tags["team"]) == (ID, "a")
@@ -21,8 +21,8 @@ def test_ensure_twice_is_one_target_group_with_the_stacks_tags(deployment: Deplo
 
 def test_stopping_tasks_are_not_waited_for_long(deployment: Deployment) -> None:
     arn = target_group.ensure(deployment).arn
-    found = aws.client("elbv2").describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
-    values = {attribute["Key"]: attribute["Value"] for attribute in found}
+    created = aws.client("elbv2").describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
+    values = {attribute["Key"]: attribute["Value"] for attribute in created}
     assert values["deregistration_delay.timeout_seconds"] == "5"
 
 
@@ -33,10 +33,10 @@ def test_the_health_check_is_the_specs_and_follows_it() -> None:
     check = {"path": "/health", "status": "200", "interval": 10, "timeout": 6}
     deployment.spec = spec_of(health_check=check)
     target_group.ensure(deployment)
-    [found] = aws.client("elbv2").describe_target_groups()["TargetGroups"]
-    assert found["HealthCheckPath"] == "/health"
-    assert found["Matcher"] == {"HttpCode": "200"}
-    assert (found["HealthCheckIntervalSeconds"], found["HealthCheckTimeoutSeconds"]) == (10, 6)
+    [created] = aws.client("elbv2").describe_target_groups()["TargetGroups"]
+    assert created["HealthCheckPath"] == "/health"
+    assert created["Matcher"] == {"HttpCode": "200"}
+    assert (created["HealthCheckIntervalSeconds"], created["HealthCheckTimeoutSeconds"]) == (10, 6)
 
 
 def test_a_duplicate_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -> None:
@@ -47,7 +47,7 @@ def test_a_duplicate_that_is_not_visible_yet_is_waited_for(deployment: Deploymen
 
 
 def test_a_target_group_in_use_is_waited_for(deployed: Deployment) -> None:
-    with pytest.raises(NotReady, match="still used by a listener"):
+    with pytest.raises(NotReady, match="a listener still uses target group"):
         target_group.delete(ID)
     load_balancer.delete(ID)
     target_group.delete(ID)
@@ -63,7 +63,7 @@ def test_delete_succeeds_where_there_is_nothing() -> None:
         target_group.get_arn(ID)
 
 
-def test_targets_are_told_with_their_health(deployment: Deployment) -> None:
+def test_targets_are_reported_with_their_health(deployment: Deployment) -> None:
     target_group.ensure(deployment)
     healthy = {"Target": {"Id": "10.0.0.1", "Port": 80}, "TargetHealth": {"State": "healthy"}}
     reason = {"State": "unhealthy", "Reason": "Target.Timeout", "Description": "Request timed out"}

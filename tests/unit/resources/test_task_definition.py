@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 
 def newest() -> dict[str, Any]:
-    found = aws.client("ecs").describe_task_definition(taskDefinition=ID)
-    return found["taskDefinition"]
+    described = aws.client("ecs").describe_task_definition(taskDefinition=ID)
+    return described["taskDefinition"]
 
 
 def container(deployment: Deployment) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def test_one_spec_is_registered_once(deployment: Deployment) -> None:
 
 def test_it_carries_the_stacks_tags(deployment: Deployment) -> None:
     task_definition.ensure(deployment)
-    found = aws.client("ecs").describe_task_definition(taskDefinition=ID, include=["TAGS"])
-    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    described = aws.client("ecs").describe_task_definition(taskDefinition=ID, include=["TAGS"])
+    tags = {tag["key"]: tag["value"] for tag in described["tags"]}
     assert (tags["slipway:deployment"], tags["slipway:owner"]) == (ID, "team-a")
     assert (tags["slipway:stack"], tags["team"]) == ("slipway-test", "a")
 
@@ -88,12 +88,12 @@ def test_what_the_spec_says_is_registered() -> None:
     ]
     assert made["portMappings"][0]["containerPort"] == 8080
     assert made["logConfiguration"]["options"]["awslogs-group"].endswith(ID)
-    found = newest()
-    assert (found["cpu"], found["memory"]) == ("1024", "4096")
-    assert found["runtimePlatform"]["cpuArchitecture"] == "ARM64"
-    assert found["networkMode"] == "awsvpc"
-    assert found["executionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/slipway-execution"
-    assert found["taskRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/slipway-task"
+    described = newest()
+    assert (described["cpu"], described["memory"]) == ("1024", "4096")
+    assert described["runtimePlatform"]["cpuArchitecture"] == "ARM64"
+    assert described["networkMode"] == "awsvpc"
+    assert described["executionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/slipway-execution"
+    assert described["taskRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/slipway-task"
 
 
 @pytest.mark.parametrize(("port", "lowered"), [(80, True), (1023, True), (1024, False)])

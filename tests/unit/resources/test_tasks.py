@@ -23,9 +23,9 @@ def task(n: int, status: str = "RUNNING") -> dict[str, Any]:
     }
 
 
-def say(*found: dict[str, Any]) -> list[dict[str, Any]]:
-    """ECS has these tasks; the calls that describe them."""
-    by_arn = {entry["taskArn"]: entry for entry in found}
+def say(*described: dict[str, Any]) -> list[dict[str, Any]]:
+    """ECS has these tasks. Returns the calls that describe them."""
+    by_arn = {entry["taskArn"]: entry for entry in described}
     calls: list[dict[str, Any]] = []
 
     def describe(params: dict[str, Any]) -> dict[str, Any]:
@@ -71,12 +71,12 @@ def test_details_are_of_the_network_interface() -> None:
 
 @pytest.mark.usefixtures("cloud")
 def test_public_addresses_are_asked_by_one_call() -> None:
-    found = [
+    described = [
         {"NetworkInterfaceId": "eni-1", "Association": {"PublicIp": "203.0.113.1"}},
         {"NetworkInterfaceId": "eni-2"},
     ]
     calls = aws_says.watch("ec2", "DescribeNetworkInterfaces")
-    aws_says.answer("ec2", "DescribeNetworkInterfaces", {"NetworkInterfaces": found})
+    aws_says.answer("ec2", "DescribeNetworkInterfaces", {"NetworkInterfaces": described})
     assert tasks.public_addresses([task(1), task(2)]) == {"eni-1": "203.0.113.1"}
     assert len(calls) == 1
 

@@ -16,15 +16,15 @@ from tests.support.subscribers import Resolver, set_webhook_secrets
 PUBLIC = "must point to a public address over https, not to a private, local or special one"
 NOTATION = "must have a host name, or an address in standard notation such as 192.0.2.7"
 UNKNOWN = "must have a host that DNS can resolve: DNS has no such host"
-SHAPE = "must be a URL such as https://example.com/hooks, with a host's name as DNS has it"
-HTTPS = "must begin with https://"
+SHAPE = "must be a URL with a valid host name and port, such as https://example.com/hooks"
+HTTPS = "must start with https://"
 ASCII = (
-    "must be of ASCII letters, digits and the signs of RFC 3986: an international name in its "
-    "xn-- form, anything else escaped as %41"
+    "must have only ASCII letters, digits and the punctuation of RFC 3986. Write an "
+    "international host name as xn--..., and escape other characters (%20)"
 )
-CREDENTIALS = "must have no user or password in it: the signature says who sends"
-FRAGMENT = "must have no fragment: leave out the # and what follows it"
-LONG = "must have at most 2048 characters"
+CREDENTIALS = "must not contain a user or password: the signature proves the sender"
+FRAGMENT = "must not contain a fragment: remove the # and everything after it"
+LONG = "must have at most 2048 characters, not 2068"
 
 # What is refused, by the kind of trick, and in which words.
 HOSTILE: dict[str, tuple[str, str]] = {

@@ -144,7 +144,7 @@ def test_a_refusal_is_told_in_the_apis_words(slack: FakeSlack) -> None:
     ask(slack, "deploy docker.io/library/nginx:1 name=shop")
     woken()
     [text] = said(slack)
-    assert "must be of an allowed registry" in text
+    assert "must be in an allowed registry" in text
     assert deployments() == []
 
 

@@ -1,4 +1,4 @@
-"""`certificate_arn`, `domain` and `ingress_cidrs`: every rule, and the fix that it tells."""
+"""`certificate_arn`, `domain` and `ingress_cidrs`: every rule, and the fix in its message."""
 
 import re
 
@@ -17,7 +17,7 @@ from tests.workflow.machine import ROOT
         "a.b.c.example.com",
         "3d.example.com",
         "xn--bcher-kva.example.com",
-        "xn--strae-oqa.de",  # of IDNA 2008, where the older one has another form
+        "xn--strae-oqa.de",  # IDNA 2008; its form differs in IDNA 2003
         "a--b.example.com",
         f"{'a' * 63}.example.com",
         ".".join(["a" * 49] * 5 + ["abc"]),
@@ -30,9 +30,9 @@ def test_a_host_name_is_taken(domain: str) -> None:
 @pytest.mark.parametrize(
     ("domain", "words"),
     [
-        ("", "two labels or more"),
-        ("com", "two labels or more"),
-        ("a..example.com", "two labels or more"),
+        ("", "Use at least two labels"),
+        ("com", "Use at least two labels"),
+        ("a..example.com", "Use at least two labels"),
         ("-a.example.com", "no hyphen at either end"),
         ("a-.example.com", "no hyphen at either end"),
         ("a_b.example.com", "a-z, 0-9 and hyphen"),
@@ -41,11 +41,11 @@ def test_a_host_name_is_taken(domain: str) -> None:
         ("example.com\n", "a-z, 0-9 and hyphen"),
         ("203.0.113.7", "a host name"),
         ("https://example.com", "a host name"),
-        ("Example.com", "without a dot last: example.com"),
-        ("example.com.", "without a dot last: example.com"),
+        ("Example.com", "must be lowercase and must not end with a dot: example.com"),
+        ("example.com.", "must be lowercase and must not end with a dot: example.com"),
         ("b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example", "punycode"),
-        ("xn--.example.com", "two labels or more"),
-        ("xn--999999999.example.com", "no valid punycode"),
+        ("xn--.example.com", "Use at least two labels"),
+        ("xn--999999999.example.com", "has the label xn--999999999, which is not valid punycode"),
         (f"{'a' * 64}.example.com", "63 characters"),
         (".".join(["a" * 49] * 5 + ["abcd"]), "at most 253"),
     ],
@@ -124,10 +124,13 @@ def test_a_certificate_of_the_region_is_taken(arn: str) -> None:
 @pytest.mark.parametrize(
     ("arn", "words"),
     [
-        ("0123-abcd", "such as arn:aws:acm"),
-        (f"{CERTIFICATE} ", "such as arn:aws:acm"),
-        (CERTIFICATE.replace("acm", "iam"), "such as arn:aws:acm"),
-        (CERTIFICATE.replace(REGION, "eu-west-1"), f"must be in {REGION}"),
+        ("0123-abcd", "Example: arn:aws:acm"),
+        (f"{CERTIFICATE} ", "Example: arn:aws:acm"),
+        (CERTIFICATE.replace("acm", "iam"), "Example: arn:aws:acm"),
+        (
+            CERTIFICATE.replace(REGION, "eu-west-1"),
+            f"must be in {REGION}, the load balancer's region, not in eu-west-1",
+        ),
     ],
 )
 def test_another_certificate_is_refused(arn: str, words: str) -> None:
@@ -139,13 +142,16 @@ def test_another_certificate_is_refused(arn: str, words: str) -> None:
     ("cidrs", "words"),
     [
         ([], "at least one range"),
-        (["203.0.113.5/24"], "203.0.113.5/24 must be written 203.0.113.0/24"),
-        (["203.0.113.5"], "203.0.113.5 must be written 203.0.113.5/32"),
-        (["10.0.0.0/255.0.0.0"], "must be written 10.0.0.0/8"),
-        (["::/0"], "IPv4 addresses only"),
-        (["10.0.0.0/33"], "must be an IPv4 range"),
-        (["everyone"], "must be an IPv4 range"),
-        (["10.0.0.0/8", "10.0.0.0/8"], "10.0.0.0/8 must be named once"),
+        (["203.0.113.5/24"], "must contain 203.0.113.0/24 instead of 203.0.113.5/24"),
+        (["203.0.113.5"], "must contain 203.0.113.5/32 instead of 203.0.113.5"),
+        (["10.0.0.0/255.0.0.0"], "must contain 10.0.0.0/8 instead of 10.0.0.0/255.0.0.0"),
+        (
+            ["::/0"],
+            "must contain IPv4 ranges only, not ::/0: the load balancer has no IPv6 address",
+        ),
+        (["10.0.0.0/33"], "must contain IPv4 ranges such as 203.0.113.0/24, not '10.0.0.0/33'"),
+        (["everyone"], "must contain IPv4 ranges such as 203.0.113.0/24, not 'everyone'"),
+        (["10.0.0.0/8", "10.0.0.0/8"], "must not repeat a range: 10.0.0.0/8"),
         ([f"10.{n}.0.0/16" for n in range(16)], "at most 15"),
     ],
 )
@@ -154,7 +160,7 @@ def test_a_range_is_an_ipv4_network_as_aws_writes_it(cidrs: list[str], words: st
         ingress.check(cidrs)
 
 
-def test_all_faults_of_the_ranges_are_told_at_once() -> None:
+def test_all_faults_of_the_ranges_are_reported_at_once() -> None:
     with pytest.raises(ValueError) as raised:
         ingress.check(["::/0", "10.0.0.1/8", "x"])
     assert len(str(raised.value).split("; ")) == 3

@@ -11,7 +11,7 @@ def test_every_size_has_memory_in_growing_order() -> None:
 @pytest.mark.parametrize(
     ("cpu", "words"),
     [
-        (256, "512 or 1024 or 2048"),
+        (256, "512, 1024 or 2048"),
         (1024, "2048 to 8192 in steps of 1024"),
         (8192, "16384 to 61440 in steps of 4096"),
         (16384, "32768 to 122880 in steps of 8192"),

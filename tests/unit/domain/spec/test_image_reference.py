@@ -54,11 +54,11 @@ def test_well_formed_references(reference: str) -> None:
     ],
 )
 def test_malformed_references(reference: str) -> None:
-    with pytest.raises(ValueError, match="image reference with a registry"):
+    with pytest.raises(ValueError, match="must be an image reference that starts with a registry"):
         image_reference.parse(reference)
 
 
-def test_an_ecr_registry_tells_account_and_region() -> None:
+def test_an_ecr_registry_reports_account_and_region() -> None:
     assert image_reference.parse(IMAGE).ecr == ("123456789012", "us-east-1")
     china = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/recommend:1"
     assert image_reference.parse(china).ecr == ("123456789012", "cn-north-1")

@@ -1,4 +1,4 @@
-"""`scaling` in a spec: its own rules, and how it and `count` go together."""
+"""`scaling` in a spec: its rules, and how it works with `count`."""
 
 from typing import Any
 
@@ -46,21 +46,29 @@ def test_a_record_with_scaling_is_read_again_and_one_from_before_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"min": 0}, "min", "must be at least 1"),
-        ({"min": 6}, "max", "at least min, which is 6"),
-        ({"max": 11}, "max", "at most 10"),
-        ({"target": 0}, "target", "1 to 1000000 requests per task and minute"),
-        ({"metric": "cpu", "target": 101}, "target", "1 to 100 per cent"),
-        ({"metric": "cpu", "target": 0}, "target", "1 to 100 per cent"),
-        ({"metric": "memory"}, "metric", "must be 'requests_per_target' or 'cpu'"),
-        ({"target": 1.5}, "target", "must be a whole number"),
-        ({"maxx": 5}, "maxx", "did you mean max?"),
+        ({"min": 0}, "min", "must be at least 1, not 0"),
+        ({"min": 6}, "max", "must be at least `min` (6), not 5"),
+        ({"max": 11}, "max", "must be at most 10, the task limit of one deployment, not 11"),
+        ({"target": 0}, "target", "must be 1 to 1000000 requests per task per minute, not 0"),
+        (
+            {"metric": "cpu", "target": 101},
+            "target",
+            "must be 1 to 100 percent of the tasks' CPU, not 101",
+        ),
+        (
+            {"metric": "cpu", "target": 0},
+            "target",
+            "must be 1 to 100 percent of the tasks' CPU, not 0",
+        ),
+        ({"metric": "memory"}, "metric", "must be 'requests_per_target' or 'cpu', not 'memory'"),
+        ({"target": 1.5}, "target", "must be a whole number, not a decimal number"),
+        ({"maxx": 5}, "maxx", 'Unknown field. Did you mean "max"?'),
     ],
 )
 def test_its_rules(changes: dict[str, Any], field: str, words: str) -> None:
-    told = faults(body_of(scaling={**SCALING, **changes}))
-    assert list(told) == [f"scaling.{field}"]
-    assert words in told[f"scaling.{field}"]
+    messages = faults(body_of(scaling={**SCALING, **changes}))
+    assert list(messages) == [f"scaling.{field}"]
+    assert words in messages[f"scaling.{field}"]
 
 
 @pytest.mark.parametrize("metric", ["cpu", "requests_per_target"])
@@ -70,18 +78,18 @@ def test_its_bounds_are_allowed(metric: str) -> None:
         assert spec.least_tasks == 1
 
 
-def test_all_its_faults_are_told_beside_others() -> None:
-    told = faults(body_of(scaling={"min": 3, "max": 2, "metric": "x"}, port=0))
-    assert set(told) == {"scaling.max", "scaling.metric", "scaling.target", "port"}
+def test_all_its_faults_are_reported_beside_others() -> None:
+    messages = faults(body_of(scaling={"min": 3, "max": 2, "metric": "x"}, port=0))
+    assert set(messages) == {"scaling.max", "scaling.metric", "scaling.target", "port"}
 
 
 def test_both_at_once_is_a_fault_of_the_count() -> None:
     assert faults(body_of(scaling=SCALING, count=2)) == {
-        "count": "is replaced by scaling: leave out one of the two"
+        "count": "cannot be combined with scaling: send only one of the two"
     }
-    # Also where either has faults of its own.
-    told = faults(body_of(scaling={**SCALING, "max": 0}, count=-1))
-    assert set(told) == {"count", "scaling.max"}
+    # Also if either has faults of its own.
+    messages = faults(body_of(scaling={**SCALING, "max": 0}, count=-1))
+    assert set(messages) == {"count", "scaling.max"}
 
 
 def test_neither_is_a_fault_of_the_count() -> None:
@@ -103,8 +111,8 @@ def test_a_patch_back_to_a_count_names_both() -> None:
     spec = patched({"scaling": None, "count": 3}, scaling=SCALING)
     assert (spec.scaling, spec.count) == (None, 3)
     assert "such as 1" in patch_faults({"scaling": None}, scaling=SCALING)["count"]
-    told = patch_faults({"count": 3}, scaling=SCALING)
-    assert '"scaling": null' in told["count"]
+    messages = patch_faults({"count": 3}, scaling=SCALING)
+    assert '"scaling": null' in messages["count"]
     assert set(patch_faults({"scaling": SCALING, "count": 3}, count=1)) == {"count"}
 
 

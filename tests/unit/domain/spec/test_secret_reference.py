@@ -10,9 +10,13 @@ from tests.support.project import ROOT
 
 
 def test_a_secret_of_secrets_manager() -> None:
-    found = parse(SECRET)
-    assert (found.arn, found.region, found.account) == (SECRET, REGION, ACCOUNT)
-    assert (found.service, found.stage, found.parameter) == ("secretsmanager", "AWSCURRENT", "")
+    reference = parse(SECRET)
+    assert (reference.arn, reference.region, reference.account) == (SECRET, REGION, ACCOUNT)
+    assert (reference.service, reference.stage, reference.parameter) == (
+        "secretsmanager",
+        "AWSCURRENT",
+        "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,8 +30,8 @@ def test_a_secret_of_secrets_manager() -> None:
     ],
 )
 def test_a_key_and_a_version_may_follow(suffix: str, stage: str) -> None:
-    found = parse(SECRET + suffix)
-    assert (found.arn, found.stage) == (SECRET, stage)
+    reference = parse(SECRET + suffix)
+    assert (reference.arn, reference.stage) == (SECRET, stage)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +41,8 @@ def test_a_key_and_a_version_may_follow(suffix: str, stage: str) -> None:
 def test_the_arn_of_a_parameter_does_not_tell_whether_its_name_begins_with_a_slash(
     path: str, names: tuple[str, ...]
 ) -> None:
-    found = parse(f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{path}")
-    assert (found.service, found.parameter_names) == ("ssm", names)
+    reference = parse(f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{path}")
+    assert (reference.service, reference.parameter_names) == ("ssm", names)
 
 
 @pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])

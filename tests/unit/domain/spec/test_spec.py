@@ -22,7 +22,7 @@ from tests.support.builders import (
 
 
 def faults(body: Any) -> dict[str, str]:
-    """Field -> message of everything that is wrong with `body`."""
+    """Field -> message of every fault of `body`."""
     with pytest.raises(ValidationFailed) as raised:
         specs.parse(body, **LIMITS)
     return {error["field"]: error["message"] for error in raised.value.errors}
@@ -34,7 +34,7 @@ def patch_faults(body: Any, **fields: Any) -> dict[str, str]:
     return {error["field"]: error["message"] for error in raised.value.errors}
 
 
-def test_five_faults_are_told_at_once() -> None:
+def test_five_faults_are_reported_at_once() -> None:
     body = {
         "name": "-x",
         "image": "docker.io/library/nginx:1",
@@ -43,38 +43,54 @@ def test_five_faults_are_told_at_once() -> None:
         "port": 0,
         "prot": 80,
     }
-    told = faults(body)
-    assert set(told) == {"name", "image", "memory", "port", "prot"}
-    assert "allowed registry" in told["image"]
-    assert "512 or 1024 or 2048" in told["memory"]
-    assert told["prot"].endswith("did you mean port?")
+    messages = faults(body)
+    assert set(messages) == {"name", "image", "memory", "port", "prot"}
+    assert "allowed registry" in messages["image"]
+    assert "512, 1024 or 2048" in messages["memory"]
+    assert messages["prot"] == 'Unknown field. Did you mean "port"?'
 
 
 @pytest.mark.parametrize(
     ("fields", "field", "message"),
     [
-        ({"port": 0}, "port", "must be at least 1"),
-        ({"port": 70000}, "port", "must be at most 65535"),
-        ({"port": "http"}, "port", "must be a whole number"),
-        ({"command": []}, "command", "must have at least 1 item"),
-        ({"command": ["x"] * 65}, "command", "must have at most 64 items"),
-        ({"command": "python"}, "command", "must be a list"),
+        ({"port": 0}, "port", "must be at least 1, not 0"),
+        ({"port": 70000}, "port", "must be at most 65535, not 70000"),
+        ({"port": "http"}, "port", "must be a whole number, not a string"),
+        ({"command": []}, "command", "must have at least 1 item, not 0"),
+        ({"command": ["x"] * 65}, "command", "must have at most 64 items, not 65"),
+        ({"command": "python"}, "command", "must be a list, not a string"),
         (
             {"smoke_test": {"json_has": [""]}},
             "smoke_test.json_has.0",
-            "must have at least 1 character",
+            "must have at least 1 character, not 0",
         ),
-        ({"ttl": 8}, "ttl", "must be a string"),
-        ({"environment": []}, "environment", "must be an object"),
-        ({"scaling": []}, "scaling", "must be an object"),
+        ({"ttl": 8}, "ttl", "must be a string, not a number"),
+        ({"secrets": {"A": 5}}, "secrets.A", "must be a string, not a number"),
+        (
+            {"on_failure": "x" * 80},
+            "on_failure",
+            f"must be 'teardown' or 'keep', not '{'x' * 60}…'",
+        ),
+        (
+            {"zzz": 1},
+            "zzz",
+            "Unknown field. GET /openapi.json lists the allowed fields",
+        ),
+        (
+            {"scaling": {"min": 1, "max": 2, "metric": "cpu", "target": 50, "zzz": 1}},
+            "scaling.zzz",
+            "Unknown field. Allowed fields: min, max, metric, target",
+        ),
+        ({"environment": []}, "environment", "must be an object, not a list"),
+        ({"scaling": []}, "scaling", "must be an object, not a list"),
         (
             {"cpu": 256, "memory": 4096},
             "memory",
-            "must be 512 or 1024 or 2048 MiB: with cpu 256 Fargate offers nothing else",
+            "must be 512, 1024 or 2048 MiB when cpu is 256 (a Fargate limit), not 4096",
         ),
     ],
 )
-def test_a_fault_is_told_in_the_contracts_words(
+def test_a_fault_is_reported_in_the_contracts_words(
     fields: dict[str, Any], field: str, message: str
 ) -> None:
     assert faults(body_of(**fields)) == {field: message}
@@ -301,13 +317,16 @@ def test_required(missing: str) -> None:
     ],
 )
 def test_types_are_not_coerced(field: str, value: Any) -> None:
-    told = faults(body_of(**{field: value}))
-    assert {name.split(".")[0] for name in told} == {field}
+    messages = faults(body_of(**{field: value}))
+    assert {name.split(".")[0] for name in messages} == {field}
 
 
-@pytest.mark.parametrize("body", [None, [], "x", 1, True])
-def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
-    assert faults(body) == {"": "the body must be a JSON object"}
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(None, "null"), ([], "a list"), ("x", "a string"), (1, "a number"), (True, "a boolean")],
+)
+def test_a_body_that_is_no_object_is_refused(body: Any, kind: str) -> None:
+    assert faults(body) == {"": f"The body must be a JSON object, not {kind}"}
 
 
 @pytest.mark.parametrize(
@@ -326,27 +345,32 @@ def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
     ],
 )
 def test_a_name_that_looks_like_a_secret_is_refused_with_a_hint(name: str) -> None:
-    told = faults(body_of(environment={name: "hush-value"}))
-    assert "`secrets`" in told["environment"]
-    assert "hush-value" not in told["environment"]
+    messages = faults(body_of(environment={name: "hush-value"}))
+    assert "`secrets`" in messages["environment"]
+    assert "hush-value" not in messages["environment"]
 
 
 @pytest.mark.parametrize("value", ["sk-live-hush", f"{SECRET}:hush", f"hush {SECRET}"])
 def test_a_secrets_value_is_refused_and_never_repeated(value: str) -> None:
-    told = faults(body_of(secrets={"API_KEY": value}))
-    assert "never a value" in told["secrets"]
-    assert "hush" not in str(told)
+    messages = faults(body_of(secrets={"API_KEY": value}))
+    assert "never a value" in messages["secrets"]
+    assert "hush" not in str(messages)
     with pytest.raises(ValidationFailed) as raised:
         specs.parse(body_of(secrets={"API_KEY": value}), **LIMITS)
     assert "hush" not in str(raised.value)
 
 
-def test_faults_of_secrets_are_told_at_once() -> None:
+def test_faults_of_secrets_are_reported_at_once() -> None:
     elsewhere = SECRET.replace(REGION, "eu-west-1")
-    told = faults(
+    messages = faults(
         body_of(environment={"A": "b"}, secrets={"A": SECRET, "B": "x", "C": elsewhere, "D-E": "x"})
     )
-    assert [part.split()[0] for part in told["secrets"].split("; ")] == ["A", "B:", "C", "'D-E'"]
+    assert [part.split()[0] for part in messages["secrets"].split("; ")] == [
+        "A",
+        "B:",
+        "C",
+        "'D-E'",
+    ]
 
 
 def test_without_an_allow_list_no_secret_is_allowed() -> None:
@@ -354,7 +378,11 @@ def test_without_an_allow_list_no_secret_is_allowed() -> None:
     with pytest.raises(ValidationFailed) as raised:
         specs.parse(body_of(secrets={"A": SECRET}), **limits)
     assert raised.value.errors == [
-        {"field": "secrets", "message": "A must be an allowed secret: none is set"}
+        {
+            "field": "secrets",
+            "message": "A must be an allowed secret (none is set): "
+            "your platform team sets AllowedSecrets",
+        }
     ]
 
 
@@ -363,25 +391,25 @@ def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
 
 
-def test_what_was_found_of_the_callback_url_is_told_beside_other_faults() -> None:
+def test_what_was_found_of_the_callback_url_is_reported_beside_other_faults() -> None:
     limits = {**LIMITS, "callback_fault": "must lead to a public address"}
     with pytest.raises(ValidationFailed) as raised:
         specs.parse(body_of(callback_url="https://10.0.0.1/", port=0), **limits)
-    told = {error["field"]: error["message"] for error in raised.value.errors}
-    assert set(told) == {"callback_url", "port"}
-    assert told["callback_url"] == "must lead to a public address"
+    messages = {error["field"]: error["message"] for error in raised.value.errors}
+    assert set(messages) == {"callback_url", "port"}
+    assert messages["callback_url"] == "must lead to a public address"
 
 
 def test_a_callback_url_stays_as_it_was_accepted() -> None:
-    """A record is read, and changed elsewhere, without a look at it."""
+    """A stored record is read and changed without the stack's limits."""
     kept = spec_of(callback_url="https://example.com/hooks")
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
     assert specs.patched(kept, {"count": 2}, **LIMITS).callback_url == kept.callback_url
 
 
-def test_a_nested_unknown_field_is_told_with_its_neighbour() -> None:
-    told = faults(body_of(health_check={"intervall": 5}))
-    assert told["health_check.intervall"].endswith("did you mean interval?")
+def test_a_nested_unknown_field_is_reported_with_its_neighbour() -> None:
+    messages = faults(body_of(health_check={"intervall": 5}))
+    assert messages["health_check.intervall"] == 'Unknown field. Did you mean "interval"?'
 
 
 def test_an_empty_allow_list_allows_nothing() -> None:
@@ -406,8 +434,8 @@ def test_a_patch_changes_count_and_image_and_keeps_the_rest() -> None:
 
 @pytest.mark.parametrize("field", ["name", "load_balancer", "architecture"])
 def test_fixed_fields_can_never_be_patched(field: str) -> None:
-    told = patch_faults({field: spec_of().model_dump()[field]})
-    assert told == {field: "cannot be changed: delete this deployment and make another"}
+    messages = patch_faults({field: spec_of().model_dump()[field]})
+    assert messages == {field: "cannot be changed: delete this deployment and create a new one"}
 
 
 def test_tags_are_patched_as_a_whole() -> None:
@@ -451,7 +479,7 @@ def test_a_time_to_live(ttl: str | None) -> None:
 def test_what_is_no_time_to_live(ttl: str) -> None:
     with pytest.raises(ValidationFailed) as raised:
         spec_of(ttl=ttl)
-    assert raised.value.errors == [{"field": "ttl", "message": time_to_live.RULE}]
+    assert raised.value.errors == [{"field": "ttl", "message": f"{time_to_live.RULE}, not {ttl!r}"}]
 
 
 @pytest.mark.parametrize(
@@ -462,11 +490,11 @@ def test_a_bad_extension_is_refused(body: Any) -> None:
         specs.parse_extension(body)
 
 
-def test_a_patch_tells_all_faults_at_once() -> None:
-    told = patch_faults(
+def test_a_patch_reports_all_faults_at_once() -> None:
+    messages = patch_faults(
         {"name": "y", "port": "x", "count": 11, "image": "x", "ttl": "8w", "zzz": 1}
     )
-    assert set(told) == {"name", "port", "count", "image", "ttl", "zzz"}
+    assert set(messages) == {"name", "port", "count", "image", "ttl", "zzz"}
 
 
 @pytest.mark.parametrize("body", [{}, [], None, "count"])

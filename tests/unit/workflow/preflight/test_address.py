@@ -19,7 +19,7 @@ def subject(**fields: Any) -> Subject:
 
 
 def says(**fields: Any) -> None:
-    """What Certificate Manager answers of a certificate that is well otherwise."""
+    """Certificate Manager returns these fields for a certificate that is valid otherwise."""
     detail = {
         "Status": "ISSUED",
         "DomainName": "*.example.com",
@@ -57,17 +57,17 @@ def test_without_a_domain_its_names_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"Status": "PENDING_VALIDATION"}, "it is PENDING_VALIDATION, not ISSUED"),
-        ({"Status": "EXPIRED"}, "it is EXPIRED"),
+        ({"Status": "PENDING_VALIDATION"}, "its status is PENDING_VALIDATION, not ISSUED"),
+        ({"Status": "EXPIRED"}, "its status is EXPIRED, not ISSUED"),
         ({"NotAfter": now() - timedelta(days=1)}, "it expired on"),
-        ({"NotBefore": now() + timedelta(days=1)}, "only from"),
+        ({"NotBefore": now() + timedelta(days=1)}, "it is not valid before"),
         (
             {"DomainName": "*.x.example.com", "SubjectAlternativeNames": ["example.com"]},
-            rf"it is for \*.x.example.com, example.com, and not for {DOMAIN}",
+            rf"it covers \*.x.example.com, example.com, but not {DOMAIN}",
         ),
     ],
 )
-def test_what_is_wrong_with_it_is_told(fields: dict[str, Any], words: str) -> None:
+def test_what_is_wrong_with_it_is_reported(fields: dict[str, Any], words: str) -> None:
     says(**fields)
     with pytest.raises(DeploymentFailed, match=words) as raised:
         address.check_certificate(subject(certificate_arn=CERTIFICATE, domain=DOMAIN))
@@ -75,18 +75,18 @@ def test_what_is_wrong_with_it_is_told(fields: dict[str, Any], words: str) -> No
     assert raised.value.evidence["certificate_arn"] == CERTIFICATE
 
 
-def test_one_that_is_not_there_is_told() -> None:
-    with pytest.raises(DeploymentFailed, match="no such certificate"):
+def test_one_that_is_not_there_is_reported() -> None:
+    with pytest.raises(DeploymentFailed, match="it does not exist"):
         address.check_certificate(subject(certificate_arn=CERTIFICATE))
 
 
-def test_a_name_that_is_another_s_is_told_before_anything_is_made() -> None:
+def test_a_name_that_is_another_s_is_reported_before_anything_is_made() -> None:
     route53 = aws.client("route53")
-    assert not address.check_domain(subject(domain=DOMAIN))  # no zone of this account
+    assert not address.check_domain(subject(domain=DOMAIN))  # this account has no zone for it
     zone = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
     assert address.check_domain(subject(domain=DOMAIN))
     record = {"Name": DOMAIN, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "a.b"}]}
     batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
     route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
-    with pytest.raises(DeploymentFailed, match="type CNAME already"):
+    with pytest.raises(DeploymentFailed, match="already has a record of type CNAME"):
         address.check_domain(subject(domain=DOMAIN))

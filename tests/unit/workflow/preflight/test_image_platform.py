@@ -37,7 +37,7 @@ SIGNED = "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=abc"
 
 
 def push(manifest: dict[str, Any], client: Any = None) -> str:
-    """Puts a manifest under `recommend:1`; its digest."""
+    """Pushes a manifest as `recommend:1`. Returns its digest."""
     ecr = client or aws.client("ecr")
     if not ecr.describe_repositories()["repositories"]:
         ecr.create_repository(repositoryName="recommend")
@@ -73,18 +73,18 @@ def test_an_index_with_the_wanted_platform_is_well(kind: str, wanted: str) -> No
     assert checked(digest, wanted)
 
 
-def test_an_index_without_it_is_told_with_both_fixes() -> None:
+def test_an_index_without_it_is_reported_with_both_fixes() -> None:
     digest = push(index(ARM64, ATTESTATION))
     with pytest.raises(DeploymentFailed) as raised:
         checked(digest)
-    told = raised.value
-    assert told.code is FailureCode.ARCHITECTURE_MISMATCH
-    assert told.message == (
-        "The image is built for ARM64 (linux/arm64), the deployment asks for X86_64."
+    fault = raised.value
+    assert fault.code is FailureCode.ARCHITECTURE_MISMATCH
+    assert fault.message == (
+        "The image is built for ARM64 (linux/arm64), but the deployment needs X86_64."
     )
-    assert "docker buildx build --platform linux/amd64" in told.hint
-    assert '"architecture": "ARM64"' in told.hint
-    assert told.evidence["image_platforms"] == ["linux/arm64"]
+    assert "docker buildx build --platform linux/amd64" in fault.hint
+    assert '"architecture": "ARM64"' in fault.hint
+    assert fault.evidence["image_platforms"] == ["linux/arm64"]
 
 
 def test_the_other_way_round_too() -> None:
@@ -115,7 +115,7 @@ def test_attestations_alone_tell_nothing() -> None:
 
 
 def test_another_registry_is_not_asked(aws_calls: list[str]) -> None:
-    with pytest.raises(NotKnown, match=r"ghcr\.io is not ECR"):
+    with pytest.raises(NotKnown, match=r"ghcr\.io is not an Amazon ECR registry"):
         checked(DIGEST, reference="ghcr.io/team/recommend:1")
     assert aws_calls == []
 
@@ -135,7 +135,7 @@ def test_the_registry_is_asked_for_the_digest_in_all_forms() -> None:
     assert set(call["acceptedMediaTypes"]) > {INDEX, LIST, MANIFEST}
 
 
-def test_an_image_that_was_removed_since_it_was_resolved_is_told() -> None:
+def test_an_image_that_was_removed_since_it_was_resolved_is_reported() -> None:
     push(index(AMD64))
     with pytest.raises(DeploymentFailed) as raised:
         checked(DIGEST)
@@ -145,11 +145,11 @@ def test_an_image_that_was_removed_since_it_was_resolved_is_told() -> None:
     assert raised.value.code is FailureCode.IMAGE_NOT_FOUND
 
 
-# --- a single image: its config, under a presigned URL -----------------------------------
+# --- a single image: its config at a presigned URL ---------------------------------------
 
 
 class Registry(BaseHTTPRequestHandler):
-    """Answers every path with `content`."""
+    """Returns `content` for every path."""
 
     content = b""
     status = 200
@@ -161,12 +161,12 @@ class Registry(BaseHTTPRequestHandler):
         self.wfile.write(self.content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate of 127.0.0.1 in one file."""
+    """A key and a certificate for 127.0.0.1, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     made = (
@@ -197,7 +197,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def layers(certificate: Path) -> Iterator[str]:
-    """The address of a server that stands in for ECR's layer bucket."""
+    """The address of a server that replaces ECR's layer bucket."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
@@ -218,7 +218,7 @@ def bucket(layers: str, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def push_single(config: bytes, url: str, kind: str = CONFIG) -> str:
-    """An image of one manifest, whose config ECR gives under `url`."""
+    """Pushes an image with one manifest, whose config ECR serves at `url`."""
     Registry.content = config
     aws_says.answer("ecr", "GetDownloadUrlForLayer", {"downloadUrl": url})
     digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
@@ -233,7 +233,7 @@ def push_single(config: bytes, url: str, kind: str = CONFIG) -> str:
     )
 
 
-def test_a_single_images_config_tells(bucket: str) -> None:
+def test_a_single_images_config_reports(bucket: str) -> None:
     digest = push_single(json.dumps(ARM64).encode(), f"{bucket}/layer{SIGNED}")
     assert checked(digest, "ARM64")
     with pytest.raises(DeploymentFailed, match=r"built for ARM64 \(linux/arm64\)"):
@@ -243,15 +243,17 @@ def test_a_single_images_config_tells(bucket: str) -> None:
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        (b"no json", "no JSON object"),
-        (b"[]", "no JSON object"),
-        (b"{}", "names no platform"),
-        (b'{"os": "linux"}', "names no platform"),
+        (b"no json", "is not a JSON object"),
+        (b"[]", "is not a JSON object"),
+        (b"{}", "does not name a platform"),
+        (b'{"os": "linux"}', "does not name a platform"),
         (b"x" * (image_platform.MOST_CONFIG_BYTES + 1), "too large"),
     ],
     ids=["text", "list", "empty", "os", "large"],
 )
-def test_a_config_that_tells_nothing_is_not_known(bucket: str, config: bytes, reason: str) -> None:
+def test_a_config_that_reports_nothing_is_not_known(
+    bucket: str, config: bytes, reason: str
+) -> None:
     digest = push_single(config, f"{bucket}/layer{SIGNED}")
     with pytest.raises(NotKnown, match=reason):
         checked(digest)
@@ -288,5 +290,5 @@ def test_only_a_presigned_https_url_is_asked(bucket: str, unsafe: str) -> None:
 def test_what_is_no_container_image_is_not_known(bucket: str) -> None:
     helm = "application/vnd.cncf.helm.config.v1+json"
     digest = push_single(json.dumps(ARM64).encode(), f"{bucket}/layer{SIGNED}", kind=helm)
-    with pytest.raises(NotKnown, match="no image config"):
+    with pytest.raises(NotKnown, match="does not name an image config"):
         checked(digest)

@@ -1,4 +1,4 @@
-"""The checks together; each on its own is tested in a module of its name."""
+"""All checks together. Each check has its own test module."""
 
 import json
 from typing import Any
@@ -32,13 +32,13 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 @pytest.fixture
 def opened(cloud: None) -> None:
-    """An account where nothing is wrong, whose Service Quotas alone do not tell."""
+    """An account without faults, in which only Service Quotas returns an error."""
     open_default_vpc(aws.client("ec2"))
     aws.client("ecr").create_repository(repositoryName="recommend")
 
 
 def resolved(architecture: str = "amd64", **fields: Any) -> Deployment:
-    """A deployment whose image is in the registry, built for `architecture`."""
+    """A deployment whose image is in the registry and built for `architecture`."""
     deployment = deployment_of(**fields)
     deployment.image = push(architecture, IMAGE)
     return deployment
@@ -69,7 +69,7 @@ def failure(deployment: Deployment) -> DeploymentFailed:
 
 
 @pytest.mark.usefixtures("opened")
-def test_what_was_checked_is_told() -> None:
+def test_what_was_checked_is_reported() -> None:
     allow_vcpu(6)
     outcome = preflight.check(resolved())
     assert outcome.status == "succeeded"
@@ -81,17 +81,17 @@ def test_what_was_checked_is_told() -> None:
 
 @pytest.mark.usefixtures("opened")
 def test_secrets_are_checked_where_there_are_some() -> None:
-    found = {"ARN": SECRET, "VersionIdsToStages": {"1": ["AWSCURRENT"]}}
-    aws_says.answer("secretsmanager", "DescribeSecret", found)
+    described = {"ARN": SECRET, "VersionIdsToStages": {"1": ["AWSCURRENT"]}}
+    aws_says.answer("secretsmanager", "DescribeSecret", described)
     assert ", secrets, " in preflight.check(resolved(secrets={"TOKEN": SECRET})).message
 
 
 @pytest.mark.usefixtures("opened")
 def test_the_first_fault_is_the_failure_and_the_others_are_named() -> None:
     allow_vcpu(0)
-    told = failure(resolved("arm64", secrets={"TOKEN": SECRET}))
-    assert told.code is FailureCode.ARCHITECTURE_MISMATCH
-    also = told.evidence["also"]
+    fault = failure(resolved("arm64", secrets={"TOKEN": SECRET}))
+    assert fault.code is FailureCode.ARCHITECTURE_MISMATCH
+    also = fault.evidence["also"]
     assert [entry["code"] for entry in also] == ["SECRET_UNAVAILABLE", "AWS_QUOTA_EXCEEDED"]
     assert all(entry["check"] and entry["message"] and entry["hint"] for entry in also)
 
@@ -127,8 +127,8 @@ def test_what_aws_refuses_to_tell_stops_nothing(code: str, status: int) -> None:
     outcome = preflight.check(resolved(**fields))
     assert outcome.status == "succeeded"
     for name, _ in preflight.CHECKS:
-        assert f"{name} not known" in outcome.message
-    assert f"Fargate vCPU quota not known: GetServiceQuota answers {code}" in outcome.message
+        assert f"{name} unknown: " in outcome.message
+    assert f"Fargate vCPU quota unknown: GetServiceQuota returned {code}" in outcome.message
 
 
 @pytest.mark.usefixtures("opened")
@@ -156,7 +156,7 @@ def test_a_lost_connection_is_for_the_frame() -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_fault_is_told_although_another_look_failed() -> None:
+def test_a_fault_is_reported_although_another_look_failed() -> None:
     aws_says.refuse("elbv2", "DescribeAccountLimits", "ThrottlingException")
     assert failure(resolved("arm64")).code is FailureCode.ARCHITECTURE_MISMATCH
 
@@ -194,7 +194,7 @@ def test_a_check_that_gets_no_answer_holds_a_deploy_up_only_so_long() -> None:
         with pytest.raises(ClientError):
             preflight.check(deployment)
     deployment.begin_step("preflight", "r", MOMENT, MOMENT)
-    assert "Fargate vCPU quota not known" in preflight.check(deployment).message
+    assert "Fargate vCPU quota unknown: " in preflight.check(deployment).message
 
 
 def test_a_pause_needs_nothing_of_the_account(cloud: None, aws_calls: list[str]) -> None:

@@ -15,9 +15,11 @@ pytestmark = pytest.mark.usefixtures("cloud", "stopped_clock")
 
 
 def allow(**limits: str) -> None:
-    """What the account may have, such as `target_groups="1"`."""
-    told = [{"Name": name.replace("_", "-"), "Max": value} for name, value in limits.items()]
-    aws_says.answer("elbv2", "DescribeAccountLimits", {"Limits": told})
+    """Sets quotas of the account, such as `target_groups="1"`."""
+    limits_shown = [
+        {"Name": name.replace("_", "-"), "Max": value} for name, value in limits.items()
+    ]
+    aws_says.answer("elbv2", "DescribeAccountLimits", {"Limits": limits_shown})
 
 
 def failure(check: Any, subject: Subject) -> DeploymentFailed:
@@ -40,12 +42,12 @@ def make_load_balancer(deployment_id: str) -> None:
 def test_another_load_balancer_must_fit() -> None:
     make_load_balancer("first-abcdef")
     allow(application_load_balancers="1")
-    told = failure(quotas.check_load_balancers, Subject(deployment_of()))
-    assert told.message == (
-        "The account may have 1 application load balancers in us-east-1: "
-        "1 are used, and this deployment needs 1 more."
+    fault = failure(quotas.check_load_balancers, Subject(deployment_of()))
+    assert fault.message == (
+        "The account's quota is 1 Application Load Balancers in us-east-1: "
+        "1 are in use, and this deployment needs 1 more."
     )
-    assert (told.evidence["limit"], told.evidence["used"], told.evidence["needed"]) == (1, 1, 1)
+    assert (fault.evidence["limit"], fault.evidence["used"], fault.evidence["needed"]) == (1, 1, 1)
 
 
 def test_the_last_load_balancer_may_be_made() -> None:
@@ -80,7 +82,7 @@ def test_another_target_group_must_fit() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "many"])
-def test_a_limit_that_is_not_told_is_not_known(value: str) -> None:
+def test_a_limit_that_is_not_reported_is_not_known(value: str) -> None:
     allow(target_groups=value)
     with pytest.raises(NotKnown):
         quotas.check_target_groups(Subject(deployment_of()))
@@ -92,7 +94,7 @@ def test_a_limit_that_is_not_told_is_not_known(value: str) -> None:
 
 
 def vcpu(limit: float, *used: float, metric: dict[str, Any] | None = None) -> list[Any]:
-    """A quota, and what CloudWatch counted, oldest first; the requests for the counts."""
+    """Sets a quota and the usage in CloudWatch, oldest first. Returns the requests."""
     quota = {"Value": limit, **({"UsageMetric": metric} if metric else {})}
     aws_says.answer("service-quotas", "GetServiceQuota", {"Quota": quota})
     points = [
@@ -109,13 +111,13 @@ def with_new_tasks(count: int, **fields: Any) -> Subject:
     return subject
 
 
-def test_vcpu_beyond_the_quota_is_told_with_all_three_numbers() -> None:
+def test_vcpu_beyond_the_quota_is_reported_with_all_three_numbers() -> None:
     vcpu(6, 5.5)
-    told = failure(quotas.check_fargate, with_new_tasks(3))
-    assert "6 Fargate vCPU" in told.message
-    assert "5.5 are used, and this deployment needs 0.75 more" in told.message
-    assert "every few minutes" in told.hint
-    assert told.evidence["counted_at"] == "2026-11-24T09:29:00.000Z"
+    fault = failure(quotas.check_fargate, with_new_tasks(3))
+    assert "6 Fargate vCPU" in fault.message
+    assert "5.5 are in use, and this deployment needs 0.75 more" in fault.message
+    assert "every few minutes" in fault.hint
+    assert fault.evidence["counted_at"] == "2026-11-24T09:29:00.000Z"
 
 
 def test_vcpu_within_the_quota_is_well() -> None:
@@ -138,23 +140,25 @@ def test_room_for_the_most_is_well() -> None:
     assert quotas.check_fargate(scaling_from_two_to_eight())
 
 
-def test_room_for_the_fewest_alone_is_told() -> None:
+def test_room_for_the_fewest_alone_is_reported() -> None:
     vcpu(9, 2)
-    with pytest.raises(NotKnown, match=r"for 2 task.*the 8 that it may.*10 of 9 vCPU"):
+    with pytest.raises(
+        NotKnown, match=r"allows 2 task.*the maximum of 8, which needs 10 of 9 vCPU"
+    ):
         quotas.check_fargate(scaling_from_two_to_eight())
 
 
 def test_no_room_for_the_fewest_is_a_failure() -> None:
     vcpu(3, 2)
-    told = failure(quotas.check_fargate, scaling_from_two_to_eight())
-    assert "needs 2 more" in told.message
+    fault = failure(quotas.check_fargate, scaling_from_two_to_eight())
+    assert "needs 2 more" in fault.message
 
 
 def test_nothing_counted_is_nothing_used() -> None:
     vcpu(6)
     assert quotas.check_fargate(with_new_tasks(6, cpu=1024, memory=2048))
-    told = failure(quotas.check_fargate, with_new_tasks(7, cpu=1024, memory=2048))
-    assert "0 are used, and this deployment needs 7 more" in told.message
+    fault = failure(quotas.check_fargate, with_new_tasks(7, cpu=1024, memory=2048))
+    assert "0 are in use, and this deployment needs 7 more" in fault.message
 
 
 def test_no_new_task_needs_no_vcpu(aws_calls: list[str]) -> None:

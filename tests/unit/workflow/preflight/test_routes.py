@@ -25,7 +25,7 @@ def default(state: str = "active", **target: str) -> dict[str, str]:
 
 
 def table(table_id: str, *routes: dict[str, str], subnet: str | None = None) -> dict[str, Any]:
-    """A route table; without a subnet it is the VPC's main one."""
+    """A route table; without a subnet, the main one of the VPC."""
     association = {"SubnetId": subnet} if subnet else {"Main": True}
     return {
         "RouteTableId": table_id,
@@ -35,7 +35,7 @@ def table(table_id: str, *routes: dict[str, str], subnet: str | None = None) -> 
 
 
 def routed_by(*tables: dict[str, Any], free: tuple[int, ...] = (100, 100)) -> None:
-    """A VPC of two subnets with these route tables."""
+    """A VPC with two subnets and these route tables."""
     subnets = [
         {"SubnetId": subnet, "AvailabilityZone": f"{REGION}{zone}", "AvailableIpAddressCount": n}
         for subnet, zone, n in zip(SUBNETS, "ab", free, strict=True)
@@ -58,8 +58,8 @@ def endpoints(*services: str, **more: Any) -> list[dict[str, Any]]:
     ]
 
 
-def with_endpoints(*found: dict[str, Any]) -> None:
-    aws_says.answer("ec2", "DescribeVpcEndpoints", {"VpcEndpoints": list(found)})
+def with_endpoints(*shown: dict[str, Any]) -> None:
+    aws_says.answer("ec2", "DescribeVpcEndpoints", {"VpcEndpoints": list(shown)})
 
 
 def checked(deployment: Deployment | None = None) -> bool:
@@ -82,26 +82,26 @@ def test_a_default_vpc_as_aws_makes_it_is_well() -> None:
     assert checked()
 
 
-def test_a_vpc_without_a_way_to_the_internet_is_told() -> None:
-    told = failure(checked)
-    assert "has no route for 0.0.0.0/0" in told.message
-    (evidence,) = told.evidence["route_tables"]
+def test_a_vpc_without_a_way_to_the_internet_is_reported() -> None:
+    fault = failure(checked)
+    assert "has no route for 0.0.0.0/0" in fault.message
+    (evidence,) = fault.evidence["route_tables"]
     assert evidence["subnets"] == sorted(network.find().subnet_ids)
 
 
 def test_every_subnet_needs_the_route() -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")), table("rtb-b", subnet="subnet-b"))
-    told = failure(checked)
-    assert "Subnet subnet-b: route table rtb-b has no route for 0.0.0.0/0" in told.message
-    assert "subnet-a" not in told.message
+    fault = failure(checked)
+    assert "Subnet subnet-b: route table rtb-b has no route for 0.0.0.0/0" in fault.message
+    assert "subnet-a" not in fault.message
 
 
-def test_a_route_to_a_gateway_that_is_gone_is_told() -> None:
+def test_a_route_to_a_gateway_that_is_gone_is_reported() -> None:
     routed_by(table("rtb-main", default("blackhole", GatewayId="igw-1")))
-    told = failure(checked)
-    assert "Subnets subnet-a, subnet-b" in told.message
-    assert "leads to igw-1, which is gone" in told.message
-    assert "0.0.0.0/0 -> igw-1 blackhole" in told.evidence["route_tables"][0]["routes"]
+    fault = failure(checked)
+    assert "Subnets subnet-a, subnet-b" in fault.message
+    assert "points to igw-1, which was deleted" in fault.message
+    assert "0.0.0.0/0 -> igw-1 blackhole" in fault.evidence["route_tables"][0]["routes"]
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_a_route_to_a_gateway_that_is_gone_is_told() -> None:
         {"VpcPeeringConnectionId": "pcx-1"},
     ],
 )
-def test_a_route_to_anything_but_an_internet_gateway_is_told(target: dict[str, str]) -> None:
+def test_a_route_to_anything_but_an_internet_gateway_is_reported(target: dict[str, str]) -> None:
     routed_by(table("rtb-main", default(**target)))
     (name,) = target.values()
-    assert f"leads to {name}, which is no internet gateway" in failure(checked).message
+    assert f"points to {name}, not to an internet gateway" in failure(checked).message
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_route_to_anything_but_an_internet_gateway_is_told(target: dict[str, s
 )
 def test_what_is_behind_a_firewall_is_not_known(target: dict[str, str]) -> None:
     routed_by(table("rtb-main", default(**target)))
-    with pytest.raises(NotKnown, match="leads through"):
+    with pytest.raises(NotKnown, match="the route to the internet goes through"):
         checked()
 
 
@@ -144,7 +144,7 @@ def test_one_zone_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     from chalicelib.platform.settings import settings
 
     settings.cache_clear()
-    assert "1 zone" in failure(checked).message
+    assert "1 Availability Zone(s)" in failure(checked).message
 
 
 # --- the way out of tasks without a public address -----------------------------------------
@@ -156,12 +156,12 @@ def private(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("private")
-def test_private_tasks_without_a_way_out_are_told() -> None:
+def test_private_tasks_without_a_way_out_are_reported() -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")))
     with_endpoints(*endpoints("logs"), *endpoints("ecr.api", State="pending"))
-    told = failure(checked)
-    assert "no VPC endpoint for ecr.api, ecr.dkr, s3" in told.message
-    assert told.evidence["route_tables"][0]["missing_endpoints"] == ["ecr.api", "ecr.dkr", "s3"]
+    fault = failure(checked)
+    assert "no VPC endpoint for ecr.api, ecr.dkr, s3" in fault.message
+    assert fault.evidence["route_tables"][0]["missing_endpoints"] == ["ecr.api", "ecr.dkr", "s3"]
 
 
 @pytest.mark.usefixtures("private")
@@ -192,8 +192,8 @@ def test_the_stores_of_secrets_are_called_too() -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")))
     with_endpoints(*endpoints(*NEEDED, "s3"))
     deployment = deployment_of(secrets={"A": SECRET, "B": PARAMETER})
-    told = failure(lambda: checked(deployment))
-    assert "no VPC endpoint for secretsmanager, ssm" in told.message
+    fault = failure(lambda: checked(deployment))
+    assert "no VPC endpoint for secretsmanager, ssm" in fault.message
 
 
 @pytest.mark.usefixtures("private")
@@ -216,9 +216,9 @@ def test_a_nat_gateway_is_a_way_out_unless_it_is_gone() -> None:
         table("rtb-b", default(GatewayId="igw-1"), {**to_nat, "State": "blackhole"}),
     )
     with_endpoints()
-    told = failure(checked)
-    assert "subnet-b" in told.message
-    assert "subnet-a" not in told.message
+    fault = failure(checked)
+    assert "subnet-b" in fault.message
+    assert "subnet-a" not in fault.message
 
 
 @pytest.mark.usefixtures("private")
@@ -226,7 +226,7 @@ def test_what_is_behind_a_transit_gateway_is_not_known() -> None:
     to_hub = {"DestinationCidrBlock": "1.0.0.0/8", "TransitGatewayId": "tgw-1", "State": "active"}
     routed_by(table("rtb-main", default(GatewayId="igw-1"), to_hub))
     with_endpoints()
-    with pytest.raises(NotKnown, match="way out"):
+    with pytest.raises(NotKnown, match="through a network that AWS does not describe"):
         checked()
 
 
@@ -245,10 +245,10 @@ def room(count: int = 1) -> bool:
 
 def test_a_load_balancer_needs_eight_free_addresses_in_each_subnet() -> None:
     routed_by(free=(8, 7))
-    told = failure(room)
-    assert "subnet-b has 7" in told.message
-    assert "subnet-a" not in told.message
-    assert told.evidence["free_addresses"] == {"subnet-a": 8, "subnet-b": 7}
+    fault = failure(room)
+    assert "subnet-b has 7" in fault.message
+    assert "subnet-a" not in fault.message
+    assert fault.evidence["free_addresses"] == {"subnet-a": 8, "subnet-b": 7}
 
 
 def test_tasks_need_an_address_each_beside_the_load_balancer() -> None:
@@ -268,4 +268,4 @@ def test_an_update_needs_no_room_for_another_load_balancer() -> None:
     vars(subject)["new_tasks"] = 1
     assert routes.check_room(subject)
     vars(subject)["new_tasks"] = 2
-    assert "have 1 left" in failure(lambda: routes.check_room(subject)).message
+    assert "have only 1 free" in failure(lambda: routes.check_room(subject)).message

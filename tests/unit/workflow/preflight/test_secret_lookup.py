@@ -17,13 +17,13 @@ EVERYTHING_ALLOWED: dict[str, Any] = {**LIMITS, "allowed_secrets": ("arn:*",)}
 
 
 def put_secret(name: str = "slipway/hub", **value: str) -> str:
-    """Makes a secret; its ARN."""
+    """Creates a secret. Returns its ARN."""
     answer = aws.client("secretsmanager").create_secret(Name=name, **value)
     return str(answer["ARN"])
 
 
 def put_parameter(name: str) -> str:
-    """Makes an encrypted parameter; its ARN."""
+    """Creates an encrypted parameter. Returns its ARN."""
     aws.client("ssm").put_parameter(Name=name, Value=VALUE, Type="SecureString")
     return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{name.lstrip('/')}"
 
@@ -65,27 +65,29 @@ def test_no_value_is_read(aws_calls: list[str]) -> None:
 
 def test_what_is_not_there_is_named_by_variable_and_arn() -> None:
     missing = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/none"
-    told = failure(TOKEN=SECRET, KEY=missing, WELL=put_secret(SecretString=VALUE))
-    assert f"TOKEN ({SECRET}): there is no such secret" in told.message
-    assert f"KEY ({missing}): there is no such parameter" in told.message
-    assert "WELL" not in told.message
-    assert [entry["variable"] for entry in told.evidence["secrets"]] == ["KEY", "TOKEN"]
+    fault = failure(TOKEN=SECRET, KEY=missing, WELL=put_secret(SecretString=VALUE))
+    assert f"TOKEN ({SECRET}): the secret does not exist" in fault.message
+    assert f"KEY ({missing}): the parameter does not exist" in fault.message
+    assert "WELL" not in fault.message
+    assert [entry["variable"] for entry in fault.evidence["secrets"]] == ["KEY", "TOKEN"]
 
 
-def test_a_secret_that_is_being_deleted_is_told() -> None:
+def test_a_secret_that_is_being_deleted_is_reported() -> None:
     arn = put_secret(SecretString=VALUE)
     aws.client("secretsmanager").delete_secret(SecretId=arn)
     assert "scheduled for deletion" in failure(TOKEN=arn).message
 
 
-def test_a_secret_without_a_value_is_told() -> None:
-    assert "no value labelled AWSCURRENT" in failure(TOKEN=put_secret()).message
+def test_a_secret_without_a_value_is_reported() -> None:
+    assert (
+        "the secret has no version with the label AWSCURRENT" in failure(TOKEN=put_secret()).message
+    )
 
 
-def test_a_label_that_is_not_there_is_told() -> None:
+def test_a_label_that_is_not_there_is_reported() -> None:
     arn = put_secret(SecretString=VALUE)
     assert checked(TOKEN=f"{arn}::AWSCURRENT:")
-    assert "labelled AWSPREVIOUS" in failure(TOKEN=f"{arn}:key:AWSPREVIOUS:").message
+    assert "with the label AWSPREVIOUS" in failure(TOKEN=f"{arn}:key:AWSPREVIOUS:").message
 
 
 def test_a_version_named_by_its_id_may_be_without_a_label() -> None:
@@ -106,4 +108,4 @@ def test_parameters_of_another_account_are_not_known() -> None:
     shared = f"arn:aws:ssm:{REGION}:{'9' * 12}:parameter/slipway/hub"
     with pytest.raises(NotKnown, match="another account"):
         checked(TOKEN=shared)
-    assert "no such secret" in failure(TOKEN=shared, KEY=SECRET).message
+    assert "the secret does not exist" in failure(TOKEN=shared, KEY=SECRET).message

@@ -1,4 +1,4 @@
-"""How many tasks must find room beside those that run by now."""
+"""How many tasks must start in addition to the running ones."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 
 def running(count: int, status: str = "ACTIVE", pending: int = 0) -> None:
-    found = {"status": status, "runningCount": count, "pendingCount": pending}
-    aws_says.answer("ecs", "DescribeServices", {"services": [found]})
+    described = {"status": status, "runningCount": count, "pendingCount": pending}
+    aws_says.answer("ecs", "DescribeServices", {"services": [described]})
 
 
 def updated(count: int, *, new_image: bool, before: int = 1) -> Subject:

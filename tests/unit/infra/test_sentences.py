@@ -1,0 +1,105 @@
+"""The list of every text that a user can see."""
+
+from pathlib import Path
+
+import pytest
+
+from infra import sentences
+from infra.sentences import (
+    CHAT,
+    DETAILS,
+    FAILURES,
+    HINTS,
+    MOST_WORDS,
+    OPENAPI,
+    OTHER,
+    SOURCES,
+    Text,
+)
+
+SOURCE = '''"""A module of texts."""
+
+raise NotFound(f"There is no deployment {reference}")
+raise DeploymentFailed(code, "The image " f"{image.name} " "is missing.", hint="Check the tag.")
+Route("GET", "/health", summary="Whether Slipway answers")
+Field(description="Seconds.")
+
+
+def work() -> None:
+    """Does the work."""
+    logger.info("the work is done", extra={"message": "never shown"})
+    re.compile("one or more")
+    table.update("attribute_exists(pk) AND #v = :v")
+    if "not there" in reason:
+        post("Waiting for " + ", ".join(names) + ".")
+    return {"the key of a text": 1, "description": "All"}
+
+
+class Body(Strict):
+    """The body of a request.
+
+    More about it.
+    """
+'''
+
+
+def test_each_text_has_its_line_and_kind() -> None:
+    assert [(each.line, each.kind, each.text) for each in sentences.texts(SOURCE, "x.py")] == [
+        (3, DETAILS, "There is no deployment {reference}"),
+        (4, HINTS, "Check the tag."),
+        (4, FAILURES, "The image {name} is missing."),
+        (5, OPENAPI, "Whether Slipway answers"),
+        (6, OPENAPI, "Seconds."),
+        (15, OTHER, "Waiting for {…}."),
+        (16, OPENAPI, "All"),
+        (16, OTHER, "the key of a text"),
+        (20, OPENAPI, "The body of a request."),
+    ]
+
+
+def test_the_place_gives_the_kind_of_other_texts() -> None:
+    [text] = sentences.texts('say("No such command.")', "chalicelib/chat/grammar.py")
+    assert (text.kind, str(text)) == (CHAT, "chalicelib/chat/grammar.py:1: No such command.")
+
+
+def test_a_text_within_a_text_is_listed_too() -> None:
+    source = """f"The service {'is down' if down else 'has a fault'}.\""""
+    listed = [each.text for each in sentences.texts(source, "x.py")]
+    assert listed == ["The service {…}.", "has a fault", "is down"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("What it told us.", "told"),
+        ("Mend the cause.", "Mend"),
+        ("The name of another's deployment.", "another's"),
+        ("Somebody changed it.", "Somebody"),
+        ("It is taken up again.", "taken up"),
+        ("word " * (MOST_WORDS + 1), f"{MOST_WORDS + 1} words"),
+    ],
+)
+def test_what_breaks_a_rule(text: str, words: str) -> None:
+    [fault] = Text("x.py", 1, text, OTHER).faults
+    assert words in fault
+
+
+def test_two_short_sentences_break_no_rule() -> None:
+    text = "word " * MOST_WORDS
+    assert Text("x.py", 1, f"{text.strip()}. {text}", OTHER).faults == []
+
+
+def test_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
+    good.write_text('say("All is well.")')
+    bad.write_text('say("It stands there.")')
+    assert sentences.main(["--check", str(good)]) == 0
+    assert sentences.main(["--check", str(bad)]) == 1
+    assert capsys.readouterr().err == f'{bad}:1: It stands there.\n    "stands": write is\n'
+    assert sentences.main([str(good), str(bad)]) == 0
+    assert capsys.readouterr().out.endswith("\n\n2 texts\n")
+
+
+def test_every_kind_has_texts_in_the_project() -> None:
+    kinds = {each.kind for each in sentences.collect(list(SOURCES))}
+    assert kinds >= set(sentences.KINDS) - {OTHER}
