@@ -1,6 +1,7 @@
 """`python -m infra.api_reference`: writes docs/api-reference.md from the OpenAPI document."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,22 +14,25 @@ HEAD = """# API reference
 
 <!-- made by: python -m infra.api_reference -->
 
-The same as `GET /openapi.json`, for reading. Every answer that is no success is
-`application/problem+json` (RFC 9457): `{type, title, status, code, detail, instance, errors}`,
-where `errors` names each fault of the request. Any of them may be 429 `QUOTA_EXCEEDED` or 503
-`AWS_UNAVAILABLE`, with `Retry-After`; a path with another method is 405 with `Allow`, and `HEAD` is
-`GET` without the body.
+The same content as `GET /openapi.json`. In a path, `{deployment}` is an ID, or the name of a live
+deployment of the caller. Links and `Location` are relative to the root of the API.
+
+Every answer that reports an error is `application/problem+json` (RFC 9457):
+`{type, title, status, code, detail, instance, errors}`. `errors` lists each fault of the request.
+Every endpoint can answer 429 `QUOTA_EXCEEDED` or 503 `AWS_UNAVAILABLE`, with `Retry-After`. A path
+with another method is 405 with `Allow`. `HEAD` is `GET` without the body. Errors of API Gateway
+itself have the same shape.
 """
 EVERYWHERE = ("429", "503")
 
 
 def page() -> str:
-    """The page, which a test holds against the file."""
+    """The page; a test compares it with the file."""
     made = document()
     schemas = made["components"]["schemas"]
     paths = made["paths"].items()
     operations = [(path, *each) for path, methods in paths for each in methods.items()]
-    lines = [HEAD, "## Endpoints", ""]
+    lines = [HEAD, "## Endpoints", "", *_overview(operations), ""]
     for path, method, operation in operations:
         lines += _operation(path, method, operation)
     lines += ["## Bodies", ""]
@@ -42,11 +46,37 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _overview(operations: list[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:
+    """One row for each endpoint, which links to its details."""
+    yield "| method and path | what it does | scope | answers |"
+    yield "|---|---|---|---|"
+    for path, method, operation in operations:
+        title = f"{method.upper()} {path}"
+        statuses = [status for status in operation["responses"] if int(status) < 400]
+        cells = (
+            f"[`{title}`](#{_anchor(title)})",
+            operation["summary"],
+            _scope(operation) or "no token",
+            ", ".join(statuses),
+        )
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _anchor(title: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def _scope(operation: dict[str, Any]) -> str:
+    """The scope that the token needs; empty if the endpoint needs no token."""
+    return next((scope for need in operation["security"] for scope in need["token"]), "")
+
+
 def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
-    scopes = [scope for need in operation["security"] for scope in need["token"]]
+    scope = _scope(operation)
     yield f"### `{method.upper()} {path}`"
     yield ""
-    yield f"{operation['summary']}. {f'Scope `{scopes[0]}`' if scopes else 'No token'}."
+    yield f"{operation['summary']}. {f'Scope `{scope}`' if scope else 'No token'}."
     yield ""
     if body := operation.get("requestBody"):
         yield f"- body: {_type(body['content']['application/json']['schema'])}"
@@ -108,18 +138,18 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _rules(schema: dict[str, Any]) -> str:
-    """The rules of a field in short; of one that may be null, those of the other alternative."""
+    """The rules of a field in short; if the field may be null, those of the other alternative."""
     others = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
     merged = {**(others[0] if len(others) == 1 else {}), **schema}
     words = {"minimum": "≥", "maximum": "≤", "maxLength": "length ≤", "maxItems": "items ≤"}
-    told = [f"{word} {merged[key]}" for key, word in words.items() if key in merged]
+    rules = [f"{word} {merged[key]}" for key, word in words.items() if key in merged]
     if "enum" in merged:
-        told.append(" ".join(f"`{json.dumps(each)}`" for each in merged["enum"]))
+        rules.append(" ".join(f"`{json.dumps(each)}`" for each in merged["enum"]))
     if "pattern" in merged and len(merged["pattern"]) < 80:
-        told.append(f"`{merged['pattern']}`")
+        rules.append(f"`{merged['pattern']}`")
     if merged.get("default") is not None:
-        told.append(f"default `{json.dumps(merged['default'])}`")
-    return ", ".join(told)
+        rules.append(f"default `{json.dumps(merged['default'])}`")
+    return ", ".join(rules)
 
 
 def main() -> int:
