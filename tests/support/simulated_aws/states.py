@@ -65,6 +65,10 @@ class StepFunctions(Rule):
     Attributes:
         executions: by ARN, in the order of their starts.
         watchers: called with an "Execution Status Change" event's `detail` at each change.
+        definition: the one that an execution starts with. Replace it as a deploy does: running
+            executions keep theirs.
+            https://docs.aws.amazon.com/step-functions/latest/apireference/API_UpdateStateMachine.html
+        function: called for each Task.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class StepFunctions(Rule):
     ) -> None:
         self.executions: dict[str, Execution] = {}
         self.watchers: list[Callable[[dict[str, Any]], object]] = []
-        self._schedule, self._definition, self._function = schedule, definition, function
+        self._schedule, self.definition, self.function = schedule, definition, function
         self._random = random.Random(seed)
         self._operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "StartExecution": self._start,
@@ -110,7 +114,7 @@ class StepFunctions(Rule):
 
     def _begin(self, arn: str, machine_arn: str, name: str, text: str) -> Execution:
         interpreter = Interpreter(self._invocation, random.Random(self._random.random()))
-        routine = interpreter.run(self._definition, json.loads(text))
+        routine = interpreter.run(self.definition, json.loads(text))
         process = Process(self._schedule, routine, lambda v, e: self._ended(execution, v, e))
         clock = self._schedule.clock
         execution = Execution(
@@ -119,9 +123,9 @@ class StepFunctions(Rule):
         self.executions[arn] = execution
         self._tell(execution)
         self._schedule.after(0, process.resume)
-        if "TimeoutSeconds" in self._definition:
+        if "TimeoutSeconds" in self.definition:
             self._schedule.after(
-                self._definition["TimeoutSeconds"],
+                self.definition["TimeoutSeconds"],
                 lambda: self._end(execution, "TIMED_OUT", error="States.Timeout"),
             )
         return execution
@@ -230,7 +234,7 @@ class StepFunctions(Rule):
 
         def run(process: Process) -> None:
             try:
-                answer = self._function(resource, event)
+                answer = self.function(resource, event)
             except Killed:
                 failed = StateFailed(UNHANDLED, "The function ended in the middle.")
                 self._schedule.after(KILLED_AFTER, lambda: process.fail(failed))

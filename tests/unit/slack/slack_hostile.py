@@ -1,6 +1,6 @@
-"""Requests that Slack would not send, each with its answer: for the test, and a page of docs.
+"""Requests that Slack would not send, each with its answer: for the test and its report.
 
-`python -m tests.unit.api.slack_hostile` writes the table of that page.
+`python -m tests.unit.slack.slack_hostile` writes the table of the report, `hostile-requests.md`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from tests.support.slack_request import (
 )
 
 COMMANDS, INTERACTIONS = "/slack/commands", "/slack/interactions"
-PAGE = ROOT / "docs" / "slack-hostile.md"
+PAGE = ROOT / "tests/unit/slack/hostile-requests.md"
 BEGIN, END = (
-    "<!-- hostile requests: made by python -m tests.unit.api.slack_hostile -->",
+    "<!-- hostile requests: made by python -m tests.unit.slack.slack_hostile -->",
     "<!-- end -->",
 )
 ID = "recommender-abcdef"
 NOT_SIGNED = (401, "")
 NO_WORD = (200, "")
 IGNORED = (200, UNREADABLE)
-# The grammar's own words.
+# The text comes from the grammar.
 HINT = (200, "the nearest valid command")
 
 
 @dataclass(frozen=True)
 class Hostile:
-    """One request: what it is, its status and the text that its user sees."""
+    """One request: what it is, the status of its answer, and the text that the user sees."""
 
     what: str
     answer: tuple[int, str]
@@ -54,7 +54,7 @@ def now(seconds: int = 0) -> str:
 
 
 def headers(form: str, seconds: int = 0) -> Callable[[bytes], Headers]:
-    """A timestamp of this form, so many seconds off, and the right signature for it."""
+    """A timestamp of this form, off by `seconds`, and the right signature for it."""
 
     def made(body: bytes) -> Headers:
         timestamp = form.format(now=now(seconds))
@@ -128,13 +128,14 @@ UNSIGNED: dict[str, Callable[[bytes], Headers]] = {
         (SIGNATURE, sign(body, now(-1))),
     ],
 }
-# Bodies that cannot be what was signed.
+# Bodies that cannot be the signed text.
 MANGLED: dict[str, bytes] = {
     "a body that is not UTF-8": b"user_id=U0ALICE&text=\xff\xfe",
     "a body in UTF-16": command().decode().encode("utf-16"),
     "a body in Latin-1": command().replace(b"list", b"mod\xe8le"),
 }
-# Signed rightly, as Slack would, were it broken or its secret known: a word for the user, or none.
+# Correctly signed, as by a broken Slack or by somebody who knows the secret. The user gets a text,
+# or none.
 FORMS: dict[str, tuple[bytes, tuple[int, str]]] = {
     "no body": (b"", IGNORED),
     "JSON in place of a form": (json.dumps({"user_id": "U0ALICE"}).encode(), IGNORED),
@@ -189,7 +190,7 @@ BUTTONS: dict[str, bytes] = {
 
 
 def requests() -> Iterator[Hostile]:
-    """All of them."""
+    """Every hostile request."""
     for what, made in UNSIGNED.items():
         yield Hostile(what, NOT_SIGNED, COMMANDS, command(), made)
     yield Hostile(
@@ -216,13 +217,13 @@ def told(answer: tuple[int, str]) -> str:
 
 
 def table() -> str:
-    """As docs/slack-hostile.md has it."""
+    """The table of the report."""
     rows = [f"| {each.what} | {each.answer[0]}{told(each.answer)} |" for each in requests()]
     return "\n".join([BEGIN, "", "| request | answer |", "|---|---|", *rows, "", END])
 
 
 def main() -> None:
-    """Writes it."""
+    """Write the table."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(before + table() + rest.partition(END)[2])
 
