@@ -92,8 +92,8 @@ class Since:
         since = _time(text, moment)
         if since is None or not moment - self.most <= since <= moment:
             raise ValueError(
-                "must be a time such as 2026-11-24T09:30:00Z or a duration such as 15m, 2h or 3d, "
-                f"at most {self.most.days} days back and not in the future"
+                "must be a time such as 2026-11-24T09:30:00Z or a duration such as 15m, 2h or 3d. "
+                f"It must not be in the future, and at most {self.most.days} days back"
             )
         return since
 

@@ -84,7 +84,7 @@ def put(request: Request, slack_id: str) -> Answer:
     if not owners.ID_PATTERN.fullmatch(slack_id):
         raise invalid(
             "slack_id",
-            "must be the ID of a user (U..., W...) or a channel (C..., G..., D...): copy it from "
+            "must be the ID of a user (U..., W...) or a channel (C..., G..., D...). Copy it from "
             "the profile or the channel details in Slack",
         )
     is_channel = owners.is_channel(slack_id)
