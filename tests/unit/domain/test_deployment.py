@@ -547,3 +547,19 @@ def test_the_end_is_told_once_and_again_after_an_extension() -> None:
     deployment.extend("8h", LATER)
     deployment.tell_expiry(LATER)
     assert types(deployment).count("deployment.expiring") == 2
+
+
+def test_the_meter_runs_from_the_first_minute_and_again_from_a_retry() -> None:
+    deployment = deployment_of()
+    rate = deployment.meter.usd_per_hour
+    assert rate > 0
+    assert deployment.meter.since == MOMENT
+    deployment = failed()
+    deployment.meter.set_rate(0.0, MOMENT)
+    deployment.retry(LATER)
+    assert (deployment.meter.usd_per_hour, deployment.meter.since) == (rate, LATER)
+
+
+def test_the_cost_of_what_has_no_record_is_not_known() -> None:
+    adopted = Deployment.adopt("stray-abcdef", "unknown", [], MOMENT)
+    assert adopted.meter.usd_per_hour == 0
