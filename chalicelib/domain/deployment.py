@@ -14,8 +14,6 @@ from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import InvalidState, OperationInProgress
 from chalicelib.domain.operation import Path
 from chalicelib.domain.parts import Failure, Image, Leftover, Snapshot
-from chalicelib.domain.pricing import Meter
-from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import Record, Status
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform.clock import rfc3339
@@ -33,8 +31,13 @@ class Deployment(Record):
     # --- what a caller asks --------------------------------------------------------------
 
     @classmethod
-    def create(cls, deployment_id: str, owner: str, spec: Spec, now: datetime) -> Deployment:
-        """A new deployment with its create operation running."""
+    def create(
+        cls, deployment_id: str, owner: str, spec: Spec, now: datetime, usd_per_hour: float
+    ) -> Deployment:
+        """A new deployment with its create operation running.
+
+        It costs `usd_per_hour` from now on, because the load balancer costs before anything serves.
+        """
         deployment = cls(
             id=deployment_id,
             name=spec.name,
@@ -47,8 +50,7 @@ class Deployment(Record):
             created_at=now,
             updated_at=now,
         )
-        # From the first minute, because the load balancer costs before anything serves.
-        deployment.meter.set_rate(hourly_rate(spec), now)
+        deployment.meter.set_rate(usd_per_hour, now)
         deployment.live_for(spec.ttl, now)
         deployment._note(now, "deployment.creating")
         return deployment
@@ -130,11 +132,12 @@ class Deployment(Record):
             self.domains = [*self.domains, spec.domain]
         self.spec = spec
 
-    def retry(self, now: datetime) -> None:
+    def retry(self, now: datetime, usd_per_hour: float) -> None:
         """Takes a failed deployment up from where it stands. Raises as `update` does.
 
         What could not be removed is removed; what served before is rolled out as it was. What never
         served is made, with the image looked up again: the tag may point to a mended one by now.
+        What is made costs `usd_per_hour` from now on.
         """
         self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:
@@ -149,7 +152,7 @@ class Deployment(Record):
             self.image = Image(reference=self.spec.image)
             self._begin("create", Path.CONVERGE, Status.CREATING, now)
         if self.operation.path is Path.CONVERGE:
-            self.meter.set_rate(hourly_rate(self.spec, self.wanted_tasks), now)
+            self.meter.set_rate(usd_per_hour, now)
 
     def _refuse_while_running(self) -> None:
         if self.is_running:
@@ -311,8 +314,8 @@ class Deployment(Record):
         """
         name = deployment_id.rpartition("-")[0]
         spec = Spec(name=name, image="unknown.invalid/unknown:unknown")
-        deployment = cls.create(deployment_id, owner, spec, now)
-        deployment.meter = Meter()  # the cost of what was deployed is not known
+        # The cost of what was deployed is not known.
+        deployment = cls.create(deployment_id, owner, spec, now, usd_per_hour=0.0)
         deployment.new_events.clear()
         deployment.events_written = events_written
         deployment.operation = operations.begin("delete", 1, Path.DESTROY, 0, now)
