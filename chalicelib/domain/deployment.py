@@ -14,8 +14,6 @@ from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import FailureCode, InvalidState, OperationInProgress
 from chalicelib.domain.operation import Kind, OperationStatus, Path, StepStatus
 from chalicelib.domain.parts import EventType, Failure, Image, Leftover, Snapshot
-from chalicelib.domain.pricing import Meter
-from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import STATUS_EVENTS, Record, Status
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform.clock import rfc3339
@@ -35,8 +33,13 @@ class Deployment(Record):
     # --- requests of callers --------------------------------------------------------------
 
     @classmethod
-    def create(cls, deployment_id: str, owner: str, spec: Spec, now: datetime) -> Deployment:
-        """A new deployment with its create operation running."""
+    def create(
+        cls, deployment_id: str, owner: str, spec: Spec, now: datetime, usd_per_hour: float
+    ) -> Deployment:
+        """A new deployment with its create operation running.
+
+        It costs `usd_per_hour` from now on, because the load balancer costs before anything serves.
+        """
         deployment = cls(
             id=deployment_id,
             name=spec.name,
@@ -49,8 +52,7 @@ class Deployment(Record):
             created_at=now,
             updated_at=now,
         )
-        # From the first minute, because the load balancer costs before anything serves.
-        deployment.meter.set_rate(hourly_rate(spec), now)
+        deployment.meter.set_rate(usd_per_hour, now)
         deployment.set_expiry(spec.ttl, now)
         deployment._add_event(now, EventType.CREATING)
         return deployment
@@ -144,12 +146,12 @@ class Deployment(Record):
             self.domains = [*self.domains, spec.domain]
         self.spec = spec
 
-    def retry(self, now: datetime) -> None:
+    def retry(self, now: datetime, usd_per_hour: float) -> None:
         """Retries the failed operation. Raises as `update` does.
 
         A DELETE_FAILED deployment is torn down again. A FAILED one that served before is rolled out
         again. One that never served is created again, and its image is resolved again, because the
-        tag may point to a fixed image now.
+        tag may point to a fixed image now. Unless it is torn down, it costs `usd_per_hour` from now.
         """
         self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:
@@ -165,7 +167,7 @@ class Deployment(Record):
             self.image = Image(reference=self.spec.image)
             self._begin(Kind.CREATE, Path.CONVERGE, Status.CREATING, now)
         if self.operation.path is Path.CONVERGE:
-            self.meter.set_rate(hourly_rate(self.spec, self.wanted_tasks), now)
+            self.meter.set_rate(usd_per_hour, now)
 
     def _refuse_while_running(self) -> None:
         if self.is_running:
@@ -330,8 +332,8 @@ class Deployment(Record):
         """
         name = deployment_id.rpartition("-")[0]
         spec = Spec(name=name, image="unknown.invalid/unknown:unknown")
-        deployment = cls.create(deployment_id, owner, spec, now)
-        deployment.meter = Meter()  # the cost of what was deployed is not known
+        # The cost of what was deployed is not known.
+        deployment = cls.create(deployment_id, owner, spec, now, usd_per_hour=0.0)
         deployment.new_events.clear()
         deployment.events_written = events_written
         deployment.operation = operations.begin(Kind.DELETE, 1, Path.DESTROY, 0, now)

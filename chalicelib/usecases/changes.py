@@ -14,6 +14,7 @@ from typing import Any
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import AwsUnavailable, PreconditionFailed
+from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import Status
 from chalicelib.domain.spec import spec as specs
 from chalicelib.platform import clock
@@ -33,7 +34,9 @@ def create(caller: Caller, fields: Any) -> Deployment:
     require(caller, SCOPE)
     spec = specs.parse(fields, **stack_limits.limits(fields))
     deployment = store.create(
-        Deployment.create(naming.new_id(spec.name), caller.owner, spec, clock.now())
+        Deployment.create(
+            naming.new_id(spec.name), caller.owner, spec, clock.now(), hourly_rate(spec)
+        )
     )
     try:
         executions.start(deployment)
@@ -108,7 +111,10 @@ def retry(caller: Caller, reference: str) -> Deployment:
     """Resumes a FAILED deployment, or the teardown of a DELETE_FAILED one."""
     require(caller, SCOPE)
     deployment_id = find(caller, reference).id
-    deployment = store.update(deployment_id, lambda d: d.retry(clock.now()))
+    deployment = store.update(
+        deployment_id,
+        lambda d: d.retry(clock.now(), hourly_rate(d.spec, d.wanted_tasks)),
+    )
     try:
         executions.start(deployment)
     except Exception:

@@ -61,8 +61,9 @@ def validate(caller: Caller, fields: Any) -> Validation:
     """
     require(caller, "deploy")
     spec = specs.parse(fields, **stack_limits.limits(fields))
+    rate = rates.hourly_rate(spec)
     # Never stored.
-    deployment = Deployment.create(naming.new_id(spec.name), caller.owner, spec, clock.now())
+    deployment = Deployment.create(naming.new_id(spec.name), caller.owner, spec, clock.now(), rate)
     checks = [
         _name(caller.owner, spec.name),
         *_domain(spec.domain),
@@ -70,7 +71,7 @@ def validate(caller: Caller, fields: Any) -> Validation:
         _image(deployment),
         *map(_check, preflight.examine(deployment)),
     ]
-    return Validation(checks, rates.hourly_rate(spec), deployment.image, spec)
+    return Validation(checks, rate, deployment.image, spec)
 
 
 def _name(owner: str, name: str) -> Check:

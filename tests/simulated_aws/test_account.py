@@ -52,7 +52,9 @@ def accept() -> Deployment:
     """The record as `POST /deployments` leaves it."""
     body = {"name": "recommender", "image": f"{REGISTRY}/{REPOSITORY}:1"}
     parsed = specs.parse(body, allowed_registries=(REGISTRY,), max_tasks=10)
-    return store.create(Deployment.create(naming.new_id(parsed.name), "team-a", parsed, now()))
+    return store.create(
+        Deployment.create(naming.new_id(parsed.name), "team-a", parsed, now(), 0.04)
+    )
 
 
 def carry_out(account: Account, deployment: Deployment, way: str) -> Deployment:

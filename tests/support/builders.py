@@ -48,7 +48,7 @@ def deployment_of(
 ) -> Deployment:
     """A deployment whose create has just begun."""
     fields = {"name": deployment_id.rpartition("-")[0], **fields}
-    return Deployment.create(deployment_id, owner, spec_of(**fields), now)
+    return Deployment.create(deployment_id, owner, spec_of(**fields), now, usd_per_hour=0.0)
 
 
 def active(deployment_id: str = ID, now: datetime = MOMENT, **fields: Any) -> Deployment:

@@ -109,7 +109,7 @@ class World:
             **spec,
         }
         parsed = specs.parse(body, **LIMITS)
-        deployment = Deployment.create(naming.new_id(parsed.name), OWNER, parsed, now())
+        deployment = Deployment.create(naming.new_id(parsed.name), OWNER, parsed, now(), 0.04)
         return store.create(deployment)
 
     def accept_update(self, deployment: Deployment, **changes: Any) -> Deployment:

@@ -1,6 +1,7 @@
 """The document says what the API does: from one table and the models that validate."""
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -164,3 +165,15 @@ def test_the_page_is_up_to_date() -> None:
     assert api_reference.PAGE.read_text() == api_reference.page(), (
         "docs/api-reference.md is out of date: python -m infra.api_reference"
     )
+
+
+def test_the_headers_of_an_answer_are_those_of_its_status() -> None:
+    responses = document()["paths"]["/deployments"]["post"]["responses"]
+    assert set(responses["202"]["headers"]) == {"Location", "ETag", "Retry-After"}
+    assert "headers" not in responses["200"]
+
+
+def test_each_segment_of_a_path_is_described() -> None:
+    for route in ROUTES:
+        names = [each.name for each in route.path_parameters]
+        assert re.findall(r"\{(\w+)\}", route.path) == names

@@ -380,7 +380,7 @@ def test_an_image_is_pinned_by_its_digest_once_it_is_known() -> None:
 def test_a_failed_create_is_retried_as_a_create_that_looks_the_image_up_again() -> None:
     deployment = failed()
     deployment.image = Image(reference=IMAGE, digest=DIGEST)
-    deployment.retry(LATER)
+    deployment.retry(LATER, 0.04)
     assert (deployment.status, deployment.generation) == (Status.CREATING, 2)
     assert (deployment.operation.kind, deployment.operation.path) == ("create", Path.CONVERGE)
     assert deployment.image == Image(reference=IMAGE)
@@ -390,7 +390,7 @@ def test_a_failed_create_is_retried_as_a_create_that_looks_the_image_up_again() 
 def test_a_failed_rollback_is_retried_as_an_update_to_the_version_before() -> None:
     deployment = rolling_back(MOMENT)
     deployment.end_failed(MOMENT)
-    deployment.retry(LATER)
+    deployment.retry(LATER, 0.04)
     assert (deployment.status, deployment.operation.kind) == (Status.UPDATING, "update")
     assert deployment.last_active is not None
     assert deployment.spec == deployment.last_active.spec
@@ -398,7 +398,7 @@ def test_a_failed_rollback_is_retried_as_an_update_to_the_version_before() -> No
 
 def test_a_failed_teardown_is_retried_as_a_teardown() -> None:
     deployment = in_status(Status.DELETE_FAILED)
-    deployment.retry(LATER)
+    deployment.retry(LATER, 0.04)
     assert (deployment.status, deployment.operation.kind) == (Status.DELETING, "delete")
     assert deployment.operation.path is Path.DESTROY
 
@@ -406,13 +406,13 @@ def test_a_failed_teardown_is_retried_as_a_teardown() -> None:
 @pytest.mark.parametrize("status", [Status.CREATING, Status.UPDATING, Status.DELETING])
 def test_what_runs_cannot_be_retried(status: Status) -> None:
     with pytest.raises(OperationInProgress):
-        in_status(status).retry(LATER)
+        in_status(status).retry(LATER, 0.04)
 
 
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.DELETED])
 def test_what_is_well_cannot_be_retried(status: Status) -> None:
     with pytest.raises(InvalidState):
-        in_status(status).retry(LATER)
+        in_status(status).retry(LATER, 0.04)
 
 
 def test_an_operation_is_taken_up_by_a_new_generation_that_goes_on_with_it() -> None:
@@ -485,7 +485,7 @@ def test_resources_without_a_record_get_one_that_tells_of_them() -> None:
     assert (deployment.status, deployment.leftovers) == (Status.DELETE_FAILED, left)
     assert deployment.failure is not None
     assert not deployment.is_running
-    deployment.retry(LATER)
+    deployment.retry(LATER, 0.04)
     assert deployment.status is Status.DELETING
 
 
@@ -547,3 +547,16 @@ def test_the_end_is_told_once_and_again_after_an_extension() -> None:
     deployment.extend("8h", LATER)
     deployment.announce_expiry(LATER)
     assert types(deployment).count("deployment.expiring") == 2
+
+
+def test_the_meter_runs_from_the_first_minute_and_again_from_a_retry() -> None:
+    deployment = Deployment.create("rec-abcdef", "team-a", spec_of(), MOMENT, 0.03)
+    assert (deployment.meter.usd_per_hour, deployment.meter.since) == (0.03, MOMENT)
+    deployment = failed()
+    deployment.retry(LATER, 0.04)
+    assert (deployment.meter.usd_per_hour, deployment.meter.since) == (0.04, LATER)
+
+
+def test_the_cost_of_what_has_no_record_is_not_known() -> None:
+    adopted = Deployment.adopt("stray-abcdef", "unknown", [], MOMENT)
+    assert adopted.meter.usd_per_hour == 0

@@ -161,7 +161,7 @@ def test_a_retry_of_a_repair_that_failed_stays_paused() -> None:
     deployment.repair("the service was deleted", LATER)
     assert fail(deployment) is None
     assert deployment.status is Status.FAILED
-    deployment.retry(LATER)
+    deployment.retry(LATER, 0.04)
     assert deployment.wanted_tasks == 0
     deployment.activate(LATER, 0.03)
     assert deployment.status is Status.PAUSED

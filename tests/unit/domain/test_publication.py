@@ -85,7 +85,7 @@ def test_a_retry_is_no_second_creation() -> None:
     deployment = deployment_of()
     deployment.fail("resolve_image", failure_of("resolve_image"), LATER)
     deployment.end_failed(LATER)
-    settled(deployment).retry(LATER)
+    settled(deployment).retry(LATER, 0.04)
     assert types(deployment) == []
 
 

@@ -81,7 +81,7 @@ def test_a_failed_create_holds_all_until_it_is_torn_down() -> None:
     assert held(deployment) == size()
     deployment.end_torn_down(MOMENT)
     assert (deployment.status, held(deployment)) == (Status.FAILED, Use(deployments=1))
-    deployment.retry(MOMENT)
+    deployment.retry(MOMENT, 0.04)
     assert held(deployment) == size()
 
 
@@ -92,7 +92,7 @@ def test_a_failed_create_holds_all_until_it_is_torn_down() -> None:
 def test_of_what_is_left_tasks_count_as_long_as_the_service_is(kind: str, holds: Use) -> None:
     deployment = left(kind)
     assert held(deployment) == holds
-    deployment.retry(MOMENT)
+    deployment.retry(MOMENT, 0.04)
     assert (deployment.status, held(deployment)) == (Status.DELETING, holds)
 
 

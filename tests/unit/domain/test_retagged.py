@@ -50,7 +50,7 @@ def test_a_retry_after_a_failed_way_back_still_knows_them() -> None:
     patch(deployment, tags={})
     fail(deployment)
     fail(deployment)
-    deployment.retry(MOMENT)
+    deployment.retry(MOMENT, 0.04)
     assert (deployment.spec.tags, deployment.retagged) == (V1, ["a", "b"])
 
 

@@ -186,9 +186,9 @@ def test_a_retry_of_what_was_torn_down_asks_anew(monkeypatch: pytest.MonkeyPatch
     made(2)
     limit(monkeypatch, tasks=2)
     with pytest.raises(QuotaExceeded):
-        store.update(ID, lambda deployment: deployment.retry(MOMENT))
+        store.update(ID, lambda deployment: deployment.retry(MOMENT, 0.04))
     limit(monkeypatch, tasks=3)
-    assert store.update(ID, lambda d: d.retry(MOMENT)).status is Status.CREATING
+    assert store.update(ID, lambda d: d.retry(MOMENT, 0.04)).status is Status.CREATING
 
 
 def test_a_rollback_asks_as_well() -> None:

@@ -253,7 +253,7 @@ def test_cancel_leaves_it_as_it_is(slack: FakeSlack) -> None:
 def test_cancel_claims_nothing_of_what_may_not_be_there(slack: FakeSlack) -> None:
     ask(slack, "gone-aaaaaa", "cancel")
     woken()
-    assert said(slack) == ["Cancelled: nothing was done to gone-aaaaaa."]
+    assert said(slack) == ["Cancelled. gone-aaaaaa was not changed."]
 
 
 def test_there_is_nothing_to_ask_of_what_is_not_there_or_is_going(slack: FakeSlack) -> None:

@@ -486,7 +486,7 @@ def test_a_record_for_strays_leaves_the_name_to_others() -> None:
     cluster.ensure(deployment_of("stray-abcdef"))
     run()
     store.create(deployment_of("stray-zzzzzz"))
-    store.update("stray-abcdef", lambda d: d.retry(MOMENT))
+    store.update("stray-abcdef", lambda d: d.retry(MOMENT, 0.04))
     store.update("stray-abcdef", lambda d: d.end_torn_down(MOMENT))
     assert store.id_of_name(OWNER, "stray") == "stray-zzzzzz"
 

@@ -70,7 +70,7 @@ def test_a_repair_that_fails_has_nothing_to_go_back_to() -> None:
 
 def test_a_retry_that_fails_again_is_torn_down_again() -> None:
     deployment = failed()
-    deployment.retry(MOMENT)
+    deployment.retry(MOMENT, 0.04)
     assert recovery.recover(deployment, ERROR, MOMENT) is Path.DESTROY
 
 
