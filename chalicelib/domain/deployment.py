@@ -151,7 +151,7 @@ class Deployment(Record):
 
         A DELETE_FAILED deployment is torn down again. A FAILED one that served before is rolled out
         again. One that never served is created again, and its image is resolved again, because the
-        tag may point to a fixed image now. Unless it is torn down, it costs `usd_per_hour` from now.
+        tag may point to a fixed image now. Unless torn down, it costs `usd_per_hour` from now on.
         """
         self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:

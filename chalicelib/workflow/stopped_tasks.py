@@ -45,8 +45,8 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         Verdict(
             FailureCode.NETWORK_MISCONFIGURED,
             "The task could not reach the registry, or an AWS API that it needs to start.",
-            "Ask your platform team to check AssignPublicIp and the routes of the subnets. The tasks "
-            "need the internet, or VPC endpoints for ECR, S3 and CloudWatch Logs.",
+            "Ask your platform team to check AssignPublicIp and the routes of the subnets. The "
+            "tasks need the internet, or VPC endpoints for ECR, S3 and CloudWatch Logs.",
         ),
     ),
     (
