@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeDeserializer
 
 from tests.support.in_process import TABLE, make_table
 from tests.support.simulated_aws.account import Account
@@ -94,6 +95,23 @@ def test_the_table_is_the_same_by_both_ways(table: Any, what: str, there: bool) 
 
     assert short_way == long_way
     assert table.scan(TableName=TABLE)["Items"] == then
+
+
+def test_the_items_of_a_table_are_those_of_a_scan(account: Account, table: Any) -> None:
+    for sort_key, more in (
+        ("RECORD", {}),
+        ("EVENT#1", {"due": {"N": "1.5"}, "gone": {"NULL": True}}),
+    ):
+        table.put_item(TableName=TABLE, Item={**ITEM, **more, "sk": {"S": sort_key}})
+    read = TypeDeserializer().deserialize
+
+    scanned = [
+        {name: read(value) for name, value in item.items()}
+        for item in table.scan(TableName=TABLE)["Items"]
+    ]
+
+    assert list(account.items(TABLE)) == scanned
+    assert len(scanned) == 2
 
 
 def test_a_read_sees_every_write_whoever_makes_it(account: Account) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from tests.support.simulated_aws.emulator import (
     Emulator,
     is_mutating,
     raw_client,
+    table_items,
 )
 from tests.support.simulated_aws.eventual import Eventual
 from tests.support.simulated_aws.fargate import Fargate
@@ -227,6 +228,10 @@ class Account:
         """ARNs and ids of all that carry the stack's tag and are not gone."""
         self.timeline.catch_up()
         return self.inventory.of_stack(stack)
+
+    def items(self, table: str) -> Iterator[dict[str, Any]]:
+        """Every item of a table in DynamoDB, in Python's types."""
+        return table_items(table)
 
     def desired_tasks(self, deployment_id: str) -> int:
         """How many tasks the deployment's service wants; 0 where there is none."""

@@ -8,6 +8,7 @@ the long way, so that errors are moto's own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -75,6 +76,13 @@ class Emulator:
         answer = ask(raw, call)
         self._remembered[key] = (written, answer)
         return answer
+
+
+def table_items(table: str) -> Iterator[dict[str, Any]]:
+    """Every item of a table in Python's types, as a scan and boto3's `TypeDeserializer` give it."""
+    kept = dynamodb_backends[ACCOUNT_ID][REGION].tables[table]
+    for item in kept.all_items():
+        yield {name: value.cast_value for name, value in item.attrs.items()}
 
 
 def _table_answer(call: Call) -> Answer | None:
