@@ -14,7 +14,7 @@ DIST := dist/$(STAGE)
 SOURCES := app.py chalicelib infra local container tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check format package deploy token slack webhook-secret requirements clean
+.PHONY: help setup demo up down test test-full check format package deploy token slack webhook-secret requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,12 @@ up: $(READY) ## start the local stack and leave it running
 down: ## end the local stack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; else echo "No local stack is running."; fi
 
-test: $(READY) ## all tests, a process for each core
+test: $(READY) ## all tests, in as many processes as the cores bear
 	@$(BIN)/python -m pytest -n auto --dist loadscope
+
+test-full: $(READY) ## all tests, with every case of the fault matrix, schemathesis and the property test
+	@SLIPWAY_FULL_MATRIX=1 SLIPWAY_FULL_SCHEMATHESIS=1 SLIPWAY_PROPERTY_RUNS=1000 \
+		$(MAKE) --no-print-directory test
 
 check: $(READY) ## formatter, linter, types, template and state machine
 	@$(BIN)/ruff format --check $(SOURCES)
