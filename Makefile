@@ -14,7 +14,7 @@ DIST := dist/$(STAGE)
 SOURCES := app.py chalicelib statemachine infra local container tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check sentences format package deploy token slack webhook-secret requirements clean
+.PHONY: help setup demo up down test test-full check sentences format package deploy token slack webhook-secret requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,12 @@ up: $(READY) ## start the local stack and keep it running
 down: ## stop the local stack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; else echo "No local stack is running."; fi
 
-test: $(READY) ## run all tests, one process per core
+test: $(READY) ## run all tests, on all cores
 	@$(BIN)/python -m pytest -n auto --dist loadscope
+
+test-full: $(READY) ## run all tests with every case: fault matrix, schemathesis, property test (hours)
+	@SLIPWAY_FULL_MATRIX=1 SLIPWAY_FULL_SCHEMATHESIS=1 SLIPWAY_PROPERTY_RUNS=1000 \
+		$(MAKE) --no-print-directory test
 
 check: $(READY) ## check format, lint, types, imports, template, state machine and texts
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -1,17 +1,26 @@
 """For all tests: the local stack, who runs what, and what is told at the end."""
 
 import contextlib
+import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.stack import Stack, running
+from tests.support.project import ROOT
 from tests.support.slack_server import FakeSlack
 from tests.support.summary import LINES
 
 WHOLE_STACKS = "tests/stack/"
+# The fixture that starts a stack of its own, and the group of the tests that use it.
+SIMULATED = "simulated"
+# Every test of these is independent; the others share what is made once for a module.
+INDEPENDENT = ("tests/faults/test_property.py", "tests/faults/test_failure_codes.py")
+# What takes the longest comes first.
+LONGEST = (WHOLE_STACKS, "tests/faults/test_matrix.py", "tests/faults/")
 TOLD = "slipway_summary"
 
 
@@ -41,23 +50,45 @@ def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterato
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """In a run of several processes: one for all tests of whole stacks, the others by module.
+def pytest_xdist_auto_num_workers() -> int:
+    """A process for each core, and one for each kind of stack: its tests mostly wait."""
+    return (os.cpu_count() or 1) + 2
 
-    A second process with stacks would start them again, and fight for the cores.
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """In a run of several processes: one for each kind of stack, the other tests by module.
+
+    A second process with a stack of one kind would start it again, and compete for the cores.
     """
     from xdist.scheduler import LoadScopeScheduling
 
+    config.option.loadscopereorder = False  # our order, not that of the numbers of tests
+
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return WHOLE_STACKS if nodeid.startswith(WHOLE_STACKS) else nodeid.partition("::")[0]
+            module = nodeid.partition("::")[0]
+            if module.startswith(WHOLE_STACKS):
+                return f"{WHOLE_STACKS}{SIMULATED}" if _uses_simulated(module) else WHOLE_STACKS
+            return nodeid if module in INDEPENDENT else module
 
     return ByModule(config, log)
 
 
+@cache
+def _uses_simulated(module: str) -> bool:
+    """The process that schedules the tests knows their ids alone."""
+    return f"{SIMULATED}: " in (ROOT / module).read_text()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those of whole stacks come first, for they take the longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(WHOLE_STACKS))
+    """Whole stacks first, because they take the longest, then the fault matrix."""
+
+    def turn(item: pytest.Item) -> int:
+        turns = (n for n, path in enumerate(LONGEST) if item.nodeid.startswith(path))
+        return next(turns, len(LONGEST))
+
+    items.sort(key=turn)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

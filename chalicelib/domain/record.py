@@ -112,7 +112,7 @@ class Record(BaseModel):
     deleted_at: datetime | None = None
     purge_at: int | None = None
 
-    _events: list[Event] = PrivateAttr(default_factory=list)
+    _events: list[Event] = PrivateAttr([])
 
     # --- reading -------------------------------------------------------------------------
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Any
-
-from boto3.dynamodb.types import TypeDeserializer
+from functools import cached_property
 
 from chalicelib.domain import quota
 from chalicelib.domain.deployment import Deployment
@@ -52,36 +50,41 @@ def broken(world: World, *, on_time: bool = True) -> list[str]:
 
 
 class Table:
-    """The whole table, read past the layer.
+    """The whole table, read past the layer; each view of it is made when it is first asked for.
 
     Attributes:
         records: by id.
         names: (owner, name) -> id.
-        sequences: id -> numbers of its events, sorted.
+        sequences: id -> numbers of its events.
     """
 
     def __init__(self, world: World) -> None:
-        self.records: dict[str, Deployment] = {}
-        self.names: dict[tuple[str, str], str] = {}
-        self.sequences: dict[str, list[int]] = {}
-        for item in _items(world):
-            value = item["pk"].partition("#")[2]
-            if item["sk"] == "RECORD":
-                record = Deployment.model_validate_json(item["document"])
-                self.records[record.id] = record
-            elif item["sk"].startswith("EVENT#"):
+        self._items = list(world.account.items(settings().table_name))
+
+    @cached_property
+    def records(self) -> dict[str, Deployment]:
+        return {
+            item["pk"].partition("#")[2]: Deployment.model_validate_json(item["document"])
+            for item in self._items
+            if item["sk"] == "RECORD"
+        }
+
+    @cached_property
+    def names(self) -> dict[tuple[str, str], str]:
+        return {
+            (item["pk"].partition("#")[2], item["sk"].removeprefix("NAME#")): item["deployment_id"]
+            for item in self._items
+            if item["sk"].startswith("NAME#")
+        }
+
+    @cached_property
+    def sequences(self) -> dict[str, list[int]]:
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for item in self._items:
+            if item["sk"].startswith("EVENT#"):
                 number = json.loads(item["document"])["sequence"]
-                self.sequences.setdefault(value, []).append(number)
-            elif item["sk"].startswith("NAME#"):
-                self.names[value, item["sk"].removeprefix("NAME#")] = item["deployment_id"]
-
-
-def _items(world: World) -> Iterator[dict[str, Any]]:
-    read = TypeDeserializer()
-    pages = world.account.raw("dynamodb").get_paginator("scan")
-    for page in pages.paginate(TableName=settings().table_name):
-        for item in page["Items"]:
-            yield {key: read.deserialize(value) for key, value in item.items()}
+                numbers[item["pk"].partition("#")[2]].append(number)
+        return numbers
 
 
 # --- one record ----------------------------------------------------------------------------

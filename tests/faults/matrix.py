@@ -6,6 +6,7 @@ everything up to there has happened. In it one thing goes wrong, and the run goe
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -17,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, astuple
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from chalicelib.domain.record import Status
 from tests.faults import invariants
@@ -72,6 +74,21 @@ def cases() -> Iterator[Case]:
             if point.invocation.label not in met:
                 met.add(point.invocation.label)
                 yield Case(name, point.label, AT_AN_INVOCATION)
+
+
+def listed(shared: Path | None = None) -> list[Case]:
+    """All of `cases`. With `shared`, a folder of several processes, the first to ask finds them and
+    the others read what it found."""
+    if shared is None:
+        return list(cases())
+    with (shared / "fault-matrix.json").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        text = file.read()
+        if not text:
+            text = json.dumps([astuple(case) for case in cases()])
+            file.write(text)
+    return [Case(*fields) for fields in json.loads(text)]
 
 
 def _is_meant(name: str, point: Point) -> bool:

@@ -4,6 +4,7 @@ wrong there: it converges or ends clean, and never leaves anything untold."""
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,10 @@ from tests.support.summary import LINES
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a case; the cases are found by running each operation once."""
     if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", list(matrix.cases()), ids=lambda case: case.id)
+        # xdist gives each worker a folder of its own within one folder of the run.
+        is_worker = hasattr(metafunc.config, "workerinput")
+        shared = Path(metafunc.config.option.basetemp).parent if is_worker else None
+        metafunc.parametrize("case", matrix.listed(shared), ids=lambda case: case.id)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ from tests.support.summary import LINES
 
 # More of them with SLIPWAY_PROPERTY_RUNS=1000, say, on a machine that has the time.
 RUNS = int(os.environ.get("SLIPWAY_PROPERTY_RUNS", "20"))
+PARTS = 4
 STEPS = 16
 NAMES = ("alpha", "beta")
 MOST_LIVE = 3
@@ -334,11 +336,18 @@ class Slipway(RuleBasedStateMachine):
             act(point)
 
 
-def test_whatever_happens_the_invariants_hold() -> None:
+@pytest.mark.parametrize("seed", range(PARTS))
+def test_whatever_happens_the_invariants_hold(seed: int) -> None:
+    """In parts of the runs, so that several processes share them.
+
+    Hypothesis begins with the simplest run. Each part has one more, so that it has as many others.
+    """
+    runs = RUNS // PARTS + 1
+    part = hypothesis.seed(seed)(type("Slipway", (Slipway,), {}))
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Slipway,
+        part,
         settings=settings(
-            max_examples=RUNS,
+            max_examples=runs,
             stateful_step_count=STEPS,
             derandomize=True,
             database=None,
@@ -347,4 +356,4 @@ def test_whatever_happens_the_invariants_hold() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    LINES.append(f"property test: {RUNS} runs of up to {STEPS} steps")
+    LINES.append(f"property test, seed {seed}: {runs} runs of up to {STEPS} steps")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeDeserializer
 
 from tests.support.in_process import TABLE, make_table
 from tests.support.simulated_aws.account import Account
 from tests.support.simulated_aws.aws import Answer, AwsError, Call, ask
-from tests.support.simulated_aws.emulator import Emulator
+from tests.support.simulated_aws.emulator import Emulator, raw_client
 
 KEY = {"pk": {"S": "DEPLOYMENT#a"}, "sk": {"S": "RECORD"}}
 ITEM = {**KEY, "version": {"N": "1"}, "document": {"S": "{}"}, "old": {"BOOL": False}}
@@ -19,7 +20,7 @@ NEW = {"ConditionExpression": "attribute_not_exists(pk)"}
 @pytest.fixture
 def table(account: Account) -> Any:
     """A client of the table, straight to moto."""
-    dynamodb = account.raw("dynamodb")
+    dynamodb = raw_client("dynamodb")
     make_table(dynamodb)
     return dynamodb
 
@@ -90,14 +91,31 @@ def test_the_table_is_the_same_by_both_ways(table: Any, what: str, there: bool) 
     long_way = tried(lambda call: ask(table, call), CALLS[what])
     then = table.scan(TableName=TABLE)["Items"]
     prepare()
-    short_way = tried(lambda call: Emulator().call(table, call), CALLS[what])
+    short_way = tried(lambda call: Emulator().call(call), CALLS[what])
 
     assert short_way == long_way
     assert table.scan(TableName=TABLE)["Items"] == then
 
 
+def test_the_items_of_a_table_are_those_of_a_scan(account: Account, table: Any) -> None:
+    for sort_key, more in (
+        ("RECORD", {}),
+        ("EVENT#1", {"due": {"N": "1.5"}, "gone": {"NULL": True}}),
+    ):
+        table.put_item(TableName=TABLE, Item={**ITEM, **more, "sk": {"S": sort_key}})
+    read = TypeDeserializer().deserialize
+
+    scanned = [
+        {name: read(value) for name, value in item.items()}
+        for item in table.scan(TableName=TABLE)["Items"]
+    ]
+
+    assert list(account.items(TABLE)) == scanned
+    assert len(scanned) == 2
+
+
 def test_a_read_sees_every_write_whoever_makes_it(account: Account) -> None:
-    layered, raw = account.client("ecs"), account.raw("ecs")
+    layered, raw = account.client("ecs"), raw_client("ecs")
     seen = []
     for make in (lambda: None, lambda: layered.create_cluster(clusterName="a")):
         make()
@@ -124,7 +142,7 @@ def test_what_is_remembered_is_not_asked_again(
 ) -> None:
     account.client("ecs").list_clusters()
     monkeypatch.setattr(
-        "tests.support.simulated_aws.emulator.ask", lambda *_: pytest.fail("moto was asked")
+        "tests.support.simulated_aws.emulator._answer", lambda *_: pytest.fail("moto was asked")
     )
 
     account.client("ecs").list_clusters()

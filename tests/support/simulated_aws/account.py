@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from tests.support.simulated_aws.emulator import (
     Emulator,
     is_mutating,
     raw_client,
+    table_items,
 )
 from tests.support.simulated_aws.eventual import Eventual
 from tests.support.simulated_aws.fargate import Fargate
@@ -78,6 +79,8 @@ class Account:
     def __post_init__(self) -> None:
         times = Times(self.seed)
         self._moto = Emulator()
+        self._raw: dict[tuple[str, str], Any] = {}
+        self._layered: dict[tuple[str, str], Any] = {}
         self.timeline = Timeline(self.clock)
         self.containers = Containers()
         self.interfaces = NetworkInterfaces()
@@ -109,7 +112,6 @@ class Account:
             before.append(self.visibility)
         self.layer = Layer([*before, order, rules, self.scaling, *running])
         self._validator = ParamValidator()
-        self._layered: dict[tuple[str, str], Any] = {}
         self.inventory = Inventory(
             self.raw,
             self.interfaces,
@@ -162,22 +164,30 @@ class Account:
         return digest
 
     def raw(self, service: str, region: str = REGION) -> Any:
-        """A boto3 client straight to moto."""
-        return raw_client(service, region)
+        """A boto3 client to moto, past the layer."""
+        key = (service, region)
+        if key not in self._raw:
+            self._raw[key] = _redirected(
+                raw_client(*key),
+                lambda operation, params: self._ask_moto(Call(service, operation, params), region),
+            )
+        return self._raw[key]
 
     def client(self, service: str, region: str | None = None) -> Any:
         """A boto3 client through the layer; stands in for `chalicelib.aws.client`."""
         key = (service, region or REGION)
         if key not in self._layered:
-            raw = self.raw(*key)
-            layered = object.__new__(type(raw))
-            layered.__dict__.update(raw.__dict__)
-            # The one method that every operation of a boto3 client goes through.
-            layered._make_api_call = lambda operation, params: self._call(
-                raw, Call(service, operation, params)
+            raw = raw_client(*key)
+            self._layered[key] = _redirected(
+                raw, lambda operation, params: self._call(raw, Call(service, operation, params))
             )
-            self._layered[key] = layered
         return self._layered[key]
+
+    def _ask_moto(self, call: Call, region: str) -> Answer:
+        try:
+            return self._moto.call(call, region)
+        except AwsError as error:
+            raise error.__cause__ or error from None
 
     def _call(self, raw: Any, call: Call) -> Answer:
         for listener in self.listeners:
@@ -185,7 +195,7 @@ class Account:
         outcome = "ok"
         try:
             self._validate(raw, call)
-            return self.layer.handle(call, lambda made: self._moto.call(raw, made))
+            return self.layer.handle(call, lambda made: self._moto.call(made, raw.meta.region_name))
         except AwsError as error:
             outcome = error.code
             raise self._raised(raw, call, error) from None
@@ -205,7 +215,7 @@ class Account:
             raise ParamValidationError(report=report.generate_report())
 
     def _ask_emulator(self, call: Call) -> Answer:
-        return self._moto.call(self.raw(call.service), call)
+        return self._moto.call(call)
 
     @staticmethod
     def _raised(raw: Any, call: Call, error: AwsError) -> Exception:
@@ -228,6 +238,10 @@ class Account:
         self.timeline.catch_up()
         return self.inventory.of_stack(stack)
 
+    def items(self, table: str) -> Iterator[dict[str, Any]]:
+        """Every item of a table in DynamoDB, in Python's types."""
+        return table_items(table)
+
     def desired_tasks(self, deployment_id: str) -> int:
         """How many tasks the deployment's service wants; 0 where there is none."""
         services = self.fargate.scheduler.services
@@ -238,3 +252,11 @@ class Account:
         """Whether the deployment's URL would answer now, and which images do."""
         self.timeline.catch_up()
         return self.inventory.serving(deployment_id)
+
+
+def _redirected(client: Any, call: Callable[[str, dict[str, Any]], Answer]) -> Any:
+    """The client, with `call` in place of the one method that every operation goes through."""
+    redirected = object.__new__(type(client))
+    redirected.__dict__.update(client.__dict__)
+    redirected._make_api_call = call
+    return redirected

@@ -1,20 +1,24 @@
 """moto, asked no oftener than it must be: hundreds of whole deploys go through it.
 
-A call through botocore to moto takes a millisecond or two, nearly all of it for making and reading
-HTTP that nobody sees. Reads are remembered until something of their service is written, and the
-table's two busiest calls go to moto's table without the HTTP. Whatever is out of the ordinary takes
-the long way, so that errors are moto's own.
+A call through botocore to moto takes some milliseconds, nearly all of them for making and reading
+HTTP that nobody sees. So reads are remembered until something of their service is written, the
+busiest services are asked without HTTP (`short_way.py`), and the table's two busiest calls go to
+moto's table itself. Whatever is out of the ordinary takes the long way: errors are moto's own.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from moto.core.exceptions import HTTPException, ServiceException
 from moto.dynamodb import dynamodb_backends
 from moto.dynamodb.comparisons import get_filter_expression
 
+from tests.support.simulated_aws import short_way
 from tests.support.simulated_aws.aws import Answer, Call, ask
 
 REGION, ACCOUNT_ID = "us-east-1", "123456789012"
@@ -56,25 +60,40 @@ class Emulator:
     def __init__(self) -> None:
         self._remembered: dict[tuple[str, str, str], tuple[int, Answer]] = {}
 
-    def call(self, raw: Any, call: Call) -> Answer:
+    def call(self, call: Call, region: str = REGION) -> Answer:
         """What moto answers; raises `AwsError`, caused by the `ClientError` with all it said."""
-        if call.service == "dynamodb":
-            found = _table_answer(call)
-            if found is not None:
-                return found
-        elif call.service in REMEMBERED and not is_mutating(call):
-            return self._read(raw, call)
-        return ask(raw, call)
-
-    def _read(self, raw: Any, call: Call) -> Answer:
-        key = (call.name, raw.meta.region_name, repr(call.params))
+        if call.service not in REMEMBERED or is_mutating(call):
+            return _answer(call, region)
+        key = (call.name, region, repr(call.params))
         written = _writes.get(call.service, 0)
         known = self._remembered.get(key)
         if known and known[0] == written:
             return known[1]
-        answer = ask(raw, call)
+        answer = _answer(call, region)
         self._remembered[key] = (written, answer)
         return answer
+
+
+def _answer(call: Call, region: str) -> Answer:
+    """By the short way where there is one and nothing is out of the ordinary."""
+    if call.service == "dynamodb":
+        answer = _table_answer(call)
+        if answer is not None:
+            return answer
+    elif call.service in short_way.HANDLERS:
+        # What moto refuses it refuses again, with an error that boto3 reads.
+        with contextlib.suppress(ServiceException, HTTPException):
+            answer = short_way.answer(call, ACCOUNT_ID, region)
+            _note(call.service, call.operation)
+            return answer
+    return ask(raw_client(call.service, region), call)
+
+
+def table_items(table: str) -> Iterator[dict[str, Any]]:
+    """Every item of a table in Python's types, as a scan and boto3's `TypeDeserializer` give it."""
+    kept = dynamodb_backends[ACCOUNT_ID][REGION].tables[table]
+    for item in kept.all_items():
+        yield {name: value.cast_value for name, value in item.attrs.items()}
 
 
 def _table_answer(call: Call) -> Answer | None:

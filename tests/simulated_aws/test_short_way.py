@@ -1,0 +1,109 @@
+"""moto asked without HTTP answers as it does through boto3, in every call of whole lives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from moto.core.responses import ActionResult
+from moto.moto_api._internal import mock_random
+
+from tests.faults.environment import image, opened
+from tests.faults.operations import NAME, OPERATIONS
+from tests.support.simulated_aws import emulator, short_way
+from tests.support.simulated_aws.aws import Answer, Call, ask
+from tests.support.simulated_aws.emulator import REGION, is_mutating, raw_client
+
+Ask = Callable[[Call, str], Answer]
+BY_SHORT_WAY = emulator._answer
+LIFE = ("deploy", "update", "pause", "resume", "teardown")
+
+
+def by_long_way(call: Call, region: str = REGION) -> Answer:
+    """Through boto3, with a request and an answer in the service's protocol."""
+    answer = ask(raw_client(call.service, region), call)
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+def by_both_ways(call: Call, region: str) -> Answer:
+    """A read, which may be repeated, is the same by both ways at the same moment."""
+    answer = BY_SHORT_WAY(call, region)
+    if call.service in short_way.HANDLERS and not is_mutating(call):
+        said = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+        assert said == by_long_way(call, region), call
+    return answer
+
+
+def life(monkeypatch: pytest.MonkeyPatch, way: Ask) -> list[tuple[str, Answer]]:
+    """Every answer of moto in the life of a deployment, with one update that fails."""
+    heard: list[tuple[str, Answer]] = []
+
+    def hear(call: Call, region: str) -> Answer:
+        mock_random.seed(len(heard))  # moto draws the same ids in both lives
+        answer = way(call, region)
+        if call.service in short_way.HANDLERS:
+            heard.append((call.name, timeless(answer)))
+        return answer
+
+    monkeypatch.setattr(emulator, "_answer", hear)
+    with opened() as world:
+        for name in LIFE:
+            assert OPERATIONS[name].ask(world).status == 202
+            assert world.run_until_idle()
+            if name == "deploy":
+                world.update(NAME, image=image("missing"), tags={"team": "c"})
+                assert world.run_until_idle()
+    return heard
+
+
+def timeless(value: Any) -> Any:
+    """Without moto's moments, which the real clock gives, and without the addresses in memory that
+    it numbers default rules with."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if k != "ResponseMetadata"}
+    if isinstance(value, list):
+        return [timeless(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"(:listener-rule/.*/)\d+$", r"\1address", value)
+    return "a moment" if isinstance(value, datetime) else value
+
+
+def test_every_answer_of_a_life_is_the_same_by_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = life(monkeypatch, by_both_ways)
+    long = life(monkeypatch, by_long_way)
+
+    assert [name for name, _ in short] == [name for name, _ in long]
+    for (name, by_short), (_, by_long) in zip(short, long, strict=True):
+        assert by_short == by_long, name
+    changed = {name for name, _ in short if not name.partition(".")[2].startswith("Describe")}
+    assert len(changed) > 20
+
+
+@pytest.mark.parametrize(
+    ("service", "microsecond"), [("ec2", 0), ("ecs", 123000), ("elbv2", 123456)]
+)
+def test_a_moment_is_as_exact_as_its_protocol(service: str, microsecond: int) -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)
+    protocol = {"ec2": "ec2", "ecs": "json", "elbv2": "query"}[service]
+
+    read = short_way._Reader(protocol, {})._timestamp(moment)
+
+    assert read == moment.replace(microsecond=microsecond)
+
+
+def test_what_moto_is_given_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Any] = []
+
+    def keep(self: Any) -> ActionResult:
+        kept.append(self._get_param("settings"))
+        return ActionResult({})
+
+    monkeypatch.setattr(short_way.HANDLERS["ecs"], "create_cluster", keep)
+    settings = [{"name": "containerInsights", "value": "enabled"}]
+    emulator._answer(Call("ecs", "CreateCluster", {"settings": settings}), REGION)
+
+    assert kept == [settings]
+    assert kept[0] is not settings

@@ -1,0 +1,156 @@
+"""moto asked without HTTP: its handler gets boto3's parameters, and what it returns is read as the
+output shape says.
+
+Between boto3 and moto a call is written, signed, matched, parsed, answered in XML or JSON, and
+parsed again. That takes ten times as long as moto's own work. Here only moto's handler runs. How
+moto finds a member of the answer in its objects is moto's own code (`XFormedAttributePicker`),
+with its result remembered for each class. `test_short_way.py` compares the two ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from botocore.utils import parse_to_aware_datetime
+from moto.core.model import Shape
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
+from moto.core.utils import MISSING, camelcase_to_underscores, get_service_model, get_value
+from moto.ec2.responses import EC2Response
+from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.elbv2.responses import ELBV2Response
+
+from tests.support.simulated_aws.aws import Answer, Call
+
+Read = Callable[[Any], Any]
+
+# The services that are asked oftenest. Their handlers all return an `ActionResult`.
+HANDLERS: dict[str, type[BaseResponse]] = {
+    "ec2": EC2Response,
+    "ecs": EC2ContainerServiceResponse,
+    "elbv2": ELBV2Response,
+}
+
+
+def answer(call: Call, account: str, region: str) -> Answer:
+    """What moto answers, as boto3 gives it, without `ResponseMetadata`.
+
+    Raises what moto's handler raises; the call then has had no effect.
+    """
+    handler: Any = HANDLERS[call.service]()
+    handler.params = deepcopy(call.params)  # moto keeps parts of it
+    handler.current_account, handler.region, handler.partition = account, region, "aws"
+    handler.headers, handler.uri_match, handler.querystring = {}, {}, {}
+    result = getattr(handler, camelcase_to_underscores(call.operation))()
+    if not isinstance(result, ActionResult):
+        raise TypeError(f"moto answers {call.name} with {type(result).__name__}")
+    read: Read = _operation(call.service, call.operation)
+    return dict(read(result.result))
+
+
+@cache
+def _operation(service: str, operation: str) -> Read:
+    """Reads the answer of an operation from what moto's handler returns."""
+    model = get_service_model(service).operation_model(operation)
+    shape = model.output_shape
+    if shape is None:
+        return lambda value: {}
+    protocol = str(model.service_model.protocol)
+    transformers = HANDLERS[service].RESPONSE_KEY_PATH_TO_TRANSFORMER
+    return _Reader(protocol, transformers).of(shape, (operation, shape.name))
+
+
+class _Reader:
+    """Makes the functions that read moto's objects in one protocol."""
+
+    def __init__(self, protocol: str, transformers: dict[str, Read]) -> None:
+        self._is_xml = protocol in ("query", "ec2")
+        self._protocol, self._transformers = protocol, transformers
+        self._simple: dict[str, Read] = {
+            "boolean": _boolean if self._is_xml else lambda value: value,
+            "double": float,
+            "float": float,
+            "integer": int,
+            "long": int,
+            "string": str if self._is_xml else _string,
+            "timestamp": self._timestamp,
+        }
+
+    def of(self, shape: Any, path: tuple[str, ...]) -> Read:
+        """The function that reads a value of this shape."""
+        if shape.type_name == "structure":
+            return self._structure(shape, path)
+        if shape.type_name == "list":
+            return self._list(shape, path)
+        if shape.type_name == "map":
+            item = self.of(shape.value, (*path, "value"))
+            return lambda value: {key: item(each) for key, each in value.items()}
+        return self._simple[shape.type_name]
+
+    def _structure(self, shape: Any, path: tuple[str, ...]) -> Read:
+        members: list[tuple[str, Read, Read]] = []
+
+        def read(value: Any) -> dict[str, Any]:
+            if not members:  # made at the first use, because few of the shapes are ever met
+                members.extend(self._members(shape, path))
+            picked = ((name, pick(value), item) for name, pick, item in members)
+            return {name: item(found) for name, found, item in picked if found is not None}
+
+        return read
+
+    def _members(self, shape: Any, path: tuple[str, ...]) -> list[tuple[str, Read, Read]]:
+        members = []
+        for name, member in shape.members.items():
+            member.parent = shape
+            pick = self._picker(name, member, ".".join((*path, name)))
+            members.append((name, pick, self.of(member, (*path, name))))
+        return members
+
+    def _picker(self, name: str, member: Shape, path: str) -> Read:
+        """Finds a member in an object of moto's, under any of the names that moto looks for."""
+        transform = next((t for end, t in self._transformers.items() if path.endswith(end)), None)
+        names: dict[type, list[str]] = {}
+
+        def pick(value: Any) -> Any:
+            known = names.get(type(value))
+            if known is None:
+                context = AttributePickerContext(value, name, member)
+                known = list(dict.fromkeys(XFormedAttributePicker().get_possible_keys(context)))
+                names[type(value)] = known
+            for key in known:
+                found = get_value(value, key, MISSING)
+                if found is not MISSING:
+                    return transform(found) if transform else found
+            return transform(None) if transform else None
+
+        return pick
+
+    def _list(self, shape: Any, path: tuple[str, ...]) -> Read:
+        item = self.of(shape.member, (*path, shape.member.name))
+        if self._is_xml:  # which leaves out what is empty
+            return lambda value: [each for part in value if (each := item(part)) != {}]
+        return lambda value: [item(part) for part in value]
+
+    def _timestamp(self, value: Any) -> datetime:
+        """moto writes the fields of a moment as they are, whatever its zone."""
+        moment: datetime = parse_to_aware_datetime(value).replace(tzinfo=UTC)
+        if self._protocol == "ec2":
+            return moment.replace(microsecond=0)
+        if self._protocol == "json":
+            return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        return moment
+
+
+def _boolean(value: Any) -> bool:
+    return value is True or str(value).lower() == "true"
+
+
+def _string(value: Any) -> Any:
+    if isinstance(value, Enum):
+        value = value.value
+    return value if value in (None, {}, []) else str(value)
