@@ -292,7 +292,9 @@ def test_there_are_twenty_at_most(gateway: Gateway) -> None:
         assert subscribe(gateway, url=f"{URL}/{n}").status == 201
     answer = subscribe(gateway)
     assert (answer.status, answer.code) == (429, "QUOTA_EXCEEDED")
-    assert "delete one first" in answer.json["detail"]
+    assert (
+        "There are already 20 subscriptions, the maximum. Delete one first" in answer.json["detail"]
+    )
     gateway.delete(f"{SUBSCRIPTIONS}/{subscriptions.list_all()[0].id}", caller="admin")
     assert subscribe(gateway).status == 201
 
