@@ -56,7 +56,7 @@ def _any_error(attempts: int = 8, most: int = 30) -> State:
 
 
 STILL_PROVISIONING: State = {
-    "Comment": "A load balancer takes 92 s and more: look rarely until one can be ready.",
+    "Comment": "A load balancer takes at least 92 s, so poll rarely until then.",
     "ErrorEquals": ["StillProvisioning"],
     "IntervalSeconds": 10,
     "MaxAttempts": 30,
@@ -79,7 +79,7 @@ def definition() -> State:
     """The state machine: an execution converges one generation of a deployment or destroys it."""
     return {
         "Comment": "One generation of a deployment: converge to its spec, or destroy it. "
-        "$.path says which way.",
+        "$.path selects the path.",
         "TimeoutSeconds": 7200,
         "StartAt": "ChooseWay",
         "States": {
@@ -93,12 +93,12 @@ def definition() -> State:
                 "Default": "Failed",
             },
             "Converge": {
-                "Comment": "One branch, so that one Catch holds for every state in it.",
+                "Comment": "A single branch, so that one Catch covers every state in it.",
                 **_path(_sequence(CONVERGE, "CreateResources")),
             },
             "Destroy": {
-                "Comment": "The same list backwards. A step that dies stops no other: "
-                "VerifyTeardown says what came of it.",
+                "Comment": "The reverse. A failed step does not stop the others: "
+                "VerifyTeardown reports what remains.",
                 **_path(_sequence(DESTROY, "DeleteResources")),
             },
             "Diagnose": {
@@ -107,17 +107,17 @@ def definition() -> State:
                 "Parameters": {**_parameters("diagnose"), "error.$": "$.error"},
                 "Retry": [_any_error(attempts=20, most=60)],
                 "Next": "ChooseWay",
-                "Comment": "Answers the path that comes next: destroy, rollback or end.",
+                "Comment": "Returns the next path: destroy, rollback or end.",
             },
             "Done": {"Type": "Succeed"},
             "Superseded": {
-                "Comment": "A newer generation has taken over; there is nothing left to do here.",
+                "Comment": "A newer generation has taken over, so this execution ends.",
                 "Type": "Succeed",
             },
             "Failed": {
                 "Type": "Fail",
                 "Error": "OperationFailed",
-                "Cause": "The deployment's record tells the reason.",
+                "Cause": "The deployment's record has the reason.",
             },
         },
     }
@@ -192,7 +192,7 @@ def _task(step: PlannedStep, following: str | None) -> State:
             },
         ]
     if step.polling is Polling.BRIEF:
-        state["Comment"] = "What costs most comes after it, so it is not tried for long."
+        state["Comment"] = "More expensive resources are deleted later, so retries end soon."
     return state
 
 
@@ -202,7 +202,7 @@ def _ends(steps: Sequence[PlannedStep], branch: str, last: PlannedStep | None) -
     ends: States = {}
     if last and not last.decisive:
         ends[f"{end}WentOn"] = {
-            "Comment": "The step died; what it left is found at the end.",
+            "Comment": "The step failed. VerifyTeardown finds what remains.",
             "Type": "Succeed",
         }
     if not all(step.decisive for step in steps):
