@@ -38,7 +38,9 @@ DOING = {
 }
 FIXES: dict[type[RequestRefused], str] = {
     NotFound: "To see your deployments: `{prefix}list`",
-    NameTaken: "Choose another name with the option name=… To see your deployments: `{prefix}list`",
+    NameTaken: (
+        "Use the option name=… to choose another name. To see your deployments: `{prefix}list`"
+    ),
     OperationInProgress: "To see its progress: `{prefix}status {reference}`",
     InvalidState: "To see the details: `{prefix}status {reference}`",
     ValidationFailed: (

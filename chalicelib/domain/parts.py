@@ -32,7 +32,10 @@ class ResourceKind(StoredEnum):
 
 
 class EventType(StoredEnum):
-    """The types of a deployment's events. `publication.py` says which of them are published."""
+    """The types of a deployment's events. Webhooks receive only some of them.
+
+    `publication.py` says which.
+    """
 
     CREATING = "deployment.creating"
     UPDATING = "deployment.updating"

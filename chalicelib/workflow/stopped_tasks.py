@@ -62,8 +62,8 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         r"no space left on device",
         Verdict(
             FailureCode.CONTAINER_EXITED,
-            "The image {image} does not fit on the task's 20 GiB disk, which holds it both "
-            "compressed and unpacked.",
+            "The image {image} does not fit on the task's 20 GiB disk. The disk needs room for the "
+            "compressed and the unpacked image.",
             "Make the image smaller, for example by removing build tools and data.",
             final=True,
         ),

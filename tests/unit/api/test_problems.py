@@ -112,9 +112,9 @@ def test_what_is_well_is_left_alone(answer: dict[str, Any]) -> None:
     ("body", "detail"),
     [
         (json.dumps({"Code": "x", "Message": "Unsupported"}), "Unsupported"),
-        ("not JSON", "The request failed"),
-        ("[]", "The request failed"),
-        ("", "The request failed"),
+        ("not JSON", "The request failed."),
+        ("[]", "The request failed."),
+        ("", "The request failed."),
     ],
 )
 def test_chalices_own_errors_become_problems(body: str, detail: str) -> None:

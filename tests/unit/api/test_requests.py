@@ -87,7 +87,7 @@ def test_what_is_no_integer(text: str) -> None:
     with pytest.raises(ValidationFailed) as raised:
         request(query={"limit": [text]}).parameters(Paged)
     assert raised.value.errors == [
-        {"field": "limit", "message": "must be a whole number from 1 to 100"}
+        {"field": "limit", "message": "must be a whole number from 1 to 100, not '0'"}
     ]
 
 

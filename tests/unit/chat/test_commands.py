@@ -128,7 +128,7 @@ def test_a_failed_one_is_retried() -> None:
     assert "To try again with the same image and settings: `retry rec`." in say("status rec").text
     # What does not mend it says what does.
     assert f"{made.id}, which is FAILED. Delete it first" in say(f"deploy {IMAGE} name=rec").text
-    assert "Delete it and deploy again" in say("update rec port=81").text
+    assert "Delete it and deploy again." in say("update rec port=81").text
     assert record(say("retry rec")).status is Status.CREATING
 
 
@@ -281,13 +281,13 @@ def test_anothers_deployment_is_not_found(text: str) -> None:
         reply = say(text.replace("rec", name, 1), BOB)
         assert reply.refused and reply.deployment is None
         fix = "To see your deployments: `list`"
-        assert reply.text == f"There is no deployment {name}\n{fix}"
+        assert reply.text == f"There is no deployment {name}.\n{fix}"
     assert store.get(made.id) == made
 
 
 def test_a_name_that_is_nearly_right_is_told() -> None:
     made = serving()
-    assert say("pause rce").text == "There is no deployment rce\nDid you mean `rec`?"
+    assert say("pause rce").text == "There is no deployment rce.\nDid you mean `rec`?"
     assert f"Did you mean `{made.id}`?" in say("pause re", ADMIN).text
 
 
@@ -311,8 +311,8 @@ def test_faults_are_told_a_line_each() -> None:
 
 def test_a_scope_that_is_lacking_is_told() -> None:
     serving()
-    assert say("pause rec", READER).text == "This token lacks the scope deploy"
-    assert say("status rec", DEPLOYER).text == "This token lacks the scope read"
+    assert say("pause rec", READER).text == "This token does not have the scope deploy."
+    assert say("status rec", DEPLOYER).text == "This token does not have the scope read."
     # And nothing of the names is told beside it.
     assert "Did you mean" not in say("pause rce", DEPLOYER).text
     assert say("status rec", READER).refused is False

@@ -100,7 +100,7 @@ def test_a_running_operation_shows_progress_steps_and_user() -> None:
     assert "`███░░░░░░░░░░░░░░░░░`  *18 %*  1 min 15 s" in told
     assert "✓ *Image and checks*\n▸ *Load balancer*" in told
     assert "✓ security groups  ▸ load balancer _(provisioning)_" in told
-    assert "· Service\n· First answer\n· Finish" in told
+    assert "· Service\n· First response\n· Finish" in told
     assert f"requested by <@{USER}>" in told
     assert f"`{ID}`" in told
     assert "`recommend:1`" in told
@@ -171,7 +171,7 @@ def test_a_rollback_does_not_look_like_a_success() -> None:
     deployment = rolling_back(MOMENT)
     deployment.url = URL
     assert of(deployment).text.startswith("Update failed: recommender, rolling back")
-    assert "· Back: Service" in said(of(deployment))
+    assert "· Rollback: Service" in said(of(deployment))
     deployment.activate(MOMENT, 0.04)
     message = of(deployment)
     assert message.text == "Update failed: recommender, rolled back"

@@ -158,8 +158,8 @@ def test_without_a_secret_none_is_taken() -> None:
     set_webhook_secrets(" ")
     told = callback_url.fault("https://example.com/hooks")
     assert told == (
-        "cannot be used because webhooks are not set up: ask your platform team to set the "
-        "webhook secret"
+        "cannot be used because webhooks are not set up: ask your platform team to create "
+        "the webhook secret"
     )
 
 

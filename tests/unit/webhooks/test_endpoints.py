@@ -227,7 +227,7 @@ def test_only_its_owner_can_have_it_sent_again(gateway: Gateway, delivered: Subs
         answer = gateway.post(f"{DELIVERIES}/{delivery}/redeliver", caller=caller)
         assert answer.status == status, (delivery, caller)
         if status == 404:
-            assert answer.json["detail"] == f"There is no delivery {delivery}"
+            assert answer.json["detail"] == f"There is no delivery {delivery}."
 
 
 def test_a_key_makes_it_safe_to_ask_twice(gateway: Gateway, delivered: Subscriber) -> None:
@@ -293,7 +293,7 @@ def test_there_are_twenty_at_most(gateway: Gateway) -> None:
     answer = subscribe(gateway)
     assert (answer.status, answer.code) == (429, "QUOTA_EXCEEDED")
     assert (
-        "There are already 20 subscriptions, the maximum. Delete one first" in answer.json["detail"]
+        "There are already 20 subscriptions, the maximum. Delete a subscription first." in answer.json["detail"]
     )
     gateway.delete(f"{SUBSCRIPTIONS}/{subscriptions.list_all()[0].id}", caller="admin")
     assert subscribe(gateway).status == 201

@@ -95,7 +95,7 @@ def test_an_execution_that_was_never_started_is_started(clock: Clock) -> None:
     clock.advance(seconds=59)
     assert (run(), started()) == ({}, [])  # the API may be about to start it
     clock.advance(seconds=1)
-    assert run() == {ID: "its execution was never started"}
+    assert run() == {ID: "the execution was never started"}
     assert started() == [f"{ID}-1"]
 
 
@@ -367,7 +367,7 @@ def test_what_is_paused_is_repaired_and_stays_paused(by_hand: Any, words: str) -
 
 def test_a_rule_that_keeps_callers_from_the_tasks_is_taken_away() -> None:
     pause_rule.ensure(serving())
-    assert run() == {ID: "the listener answers 503, although the deployment is not paused"}
+    assert run() == {ID: "the listener returns 503, although the deployment is not paused"}
     traffic.route_traffic(record())
     assert drift.find(record(), service.find(ID)) == ""
 
@@ -424,7 +424,7 @@ def test_the_meter_follows_what_scales_within_its_bounds(clock: Clock) -> None:
 def test_what_is_out_of_its_bounds_is_repaired(count: int) -> None:
     deployment = scaled()
     scale_to(count)
-    assert run() == {ID: f"the service wants {count} tasks, not 2 to 4"}
+    assert run() == {ID: f"the desired count of the service is {count}, not 2 to 4"}
     assert record().meter == deployment.meter
 
 
@@ -479,7 +479,7 @@ def test_findings_are_told_though_strays_cannot_be_looked_for(clock: Clock) -> N
     store.create(deployment_of())
     clock.advance(seconds=60)
     aws_says.refuse("resourcegroupstaggingapi", "GetResources", "ThrottlingException")
-    assert run() == {ID: "its execution was never started"}
+    assert run() == {ID: "the execution was never started"}
 
 
 def test_a_record_for_strays_leaves_the_name_to_others() -> None:
