@@ -77,7 +77,7 @@ def _failure() -> Iterator[Screen]:
         world.account.containers.set(digest, containers.exits(1.0, 1, TRACEBACK))
         made = _create(world)
         _run(world, made, lambda d: d.failure is not None)
-        yield Screen("failure-told", "A deploy fails and is cleaned up", _operation(made))
+        yield Screen("failure-reported", "A deploy fails and is cleaned up", _operation(made))
         _run(world, made, lambda d: not d.is_running)
         yield Screen("failure-done", "The deploy has failed", _operation(made))
 

@@ -346,8 +346,8 @@ def test_what_is_paused_as_it_should_be_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("by_hand", "words"),
     [
-        (_delete_rule, "does not answer 503, although the deployment is paused"),
-        (_let_some_through, "does not answer 503, although the deployment is paused"),
+        (_delete_rule, "does not return 503, although the deployment is paused"),
+        (_let_some_through, "does not return 503, although the deployment is paused"),
         (_scale_by_hand, "wants 5 tasks, not 0"),
         (_delete_service, "service was deleted"),
         (_delete_listener, "listener was deleted"),
