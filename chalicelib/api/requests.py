@@ -31,7 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def _owner(value: str) -> str:
     if not re.fullmatch(tokens.OWNER_PATTERN, value):
-        raise ValueError(tokens.OWNER_RULE)
+        raise ValueError(f"{tokens.OWNER_RULE}, not {faults.shown(value)}")
     return value
 
 
@@ -134,7 +134,8 @@ def invalid(name: str, message: str) -> ValidationFailed:
 def _fault(error: Any, model: type[BaseModel]) -> dict[str, str]:
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][0])
-        return faults.fault(name, "is not a query parameter of this endpoint")
+        allowed = ", ".join(model.model_fields) or "none"
+        return faults.fault(name, f"Unknown query parameter. Allowed parameters: {allowed}")
     return faults.from_pydantic(error, model)
 
 

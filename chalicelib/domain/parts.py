@@ -76,7 +76,7 @@ class Image(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why an operation failed. `evidence` holds what AWS reported."""
+    """Why an operation failed. `evidence` has what AWS reported."""
 
     code: FailureCode
     step: str

@@ -100,7 +100,7 @@ def issue(
         given = ", ".join(sorted(unknown)) or "none"
         raise ValueError(f"scopes must be one or more of {', '.join(SCOPES)}, not {given}")
     if not re.fullmatch(OWNER_PATTERN, owner):
-        raise ValueError(f"owner {OWNER_RULE}")
+        raise ValueError(f"owner {OWNER_RULE}, not {owner!r}")
     token_id, token = f"tok_{secrets.token_hex(8)}", PREFIX + secrets.token_urlsafe(32)
     known: dict[str, Any] = {
         "token_id": token_id,

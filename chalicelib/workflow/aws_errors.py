@@ -84,7 +84,7 @@ def _failure(kind: ErrorKind, error: Exception) -> DeploymentFailed:
         )
     return DeploymentFailed(
         FailureCode.INTERNAL,
-        f"AWS refused {operation}: {message}",
+        f"AWS refused {operation}: {message.rstrip('.')}.",
         hint="Give `evidence` to your platform team: Slipway or its settings have a fault.",
         evidence=evidence,
     )

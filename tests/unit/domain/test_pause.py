@@ -152,7 +152,7 @@ def test_a_pause_is_no_version_to_go_back_to() -> None:
 
 
 def test_no_rollback_of_what_is_paused() -> None:
-    with pytest.raises(InvalidState, match="Resume it first."):
+    with pytest.raises(InvalidState, match=r"Resume it first\."):
         settled(with_count(2), paused()).roll_back(LATER)
 
 

@@ -293,7 +293,8 @@ def test_there_are_twenty_at_most(gateway: Gateway) -> None:
     answer = subscribe(gateway)
     assert (answer.status, answer.code) == (429, "QUOTA_EXCEEDED")
     assert (
-        "There are already 20 subscriptions, the maximum. Delete a subscription first." in answer.json["detail"]
+        "There are already 20 subscriptions, the maximum. Delete a subscription first."
+        in answer.json["detail"]
     )
     gateway.delete(f"{SUBSCRIPTIONS}/{subscriptions.list_all()[0].id}", caller="admin")
     assert subscribe(gateway).status == 201
