@@ -82,7 +82,7 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         Verdict(
             FailureCode.IMAGE_NOT_FOUND,
             "The image {image} does not exist.",
-            "Check the tag and that the push is complete, then deploy again.",
+            "Check that the tag is correct and the push is complete, then deploy again.",
             final=True,
         ),
     ),
@@ -204,7 +204,7 @@ def _wrong_architecture(spec: Spec) -> Verdict:
     return Verdict(
         FailureCode.ARCHITECTURE_MISMATCH,
         f"The image is not built for {spec.architecture}, the deployment's CPU architecture.",
-        f"Build it with `docker buildx build --platform {platform}`, or deploy with "
+        f"Build the image with `docker buildx build --platform {platform}`, or deploy with "
         f'"architecture": "{other}".',
         final=True,
     )
