@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from tests.support.project import ROOT
@@ -32,5 +33,11 @@ SHAPE = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryInd
 
 def make_table(dynamodb: Any, name: str = TABLE) -> None:
     """The table as the template says it, so that template and code cannot drift apart."""
+    dynamodb.create_table(TableName=name, **_shape())
+
+
+@cache
+def _shape() -> dict[str, Any]:
+    """The table's part of the template, which is read once for all tests."""
     properties = json.loads(TEMPLATE.read_text())["Resources"]["Table"]["Properties"]
-    dynamodb.create_table(TableName=name, **{key: properties[key] for key in SHAPE})
+    return {key: properties[key] for key in SHAPE}
