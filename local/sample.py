@@ -1,5 +1,6 @@
 """The sample model: trained when needed, and its image in the emulator's registry."""
 
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -40,17 +41,26 @@ def train(cache: Path = ROOT / ".cache") -> Path:
     for path in sorted(inputs):
         key.update(path.relative_to(CONTAINER).as_posix().encode() + b"\0" + path.read_bytes())
     model = cache / "models" / f"{key.hexdigest()[:20]}.npz"
-    if not model.exists():
-        model.parent.mkdir(parents=True, exist_ok=True)
-        # In a folder of its own, for two processes may find that there is none.
-        with tempfile.TemporaryDirectory(dir=model.parent) as folder:
-            unfinished = Path(folder, model.name)
-            command = [sys.executable, "train.py", "--out", str(unfinished)]
-            done = subprocess.run(command, cwd=CONTAINER, capture_output=True, text=True)
-            if done.returncode:
-                raise TrainingError(f"training failed:\n{done.stdout}{done.stderr}")
-            unfinished.replace(model)
+    report = report_of(model)
+    model.parent.mkdir(parents=True, exist_ok=True)
+    with (model.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the model of the first
+        if not (model.exists() and report.exists()):
+            # In a folder of its own, so that an interrupted training leaves no model behind.
+            with tempfile.TemporaryDirectory(dir=model.parent) as folder:
+                unfinished = Path(folder, model.name)
+                command = [sys.executable, "train.py", "--out", str(unfinished)]
+                done = subprocess.run(command, cwd=CONTAINER, capture_output=True, text=True)
+                if done.returncode:
+                    raise TrainingError(f"training failed:\n{done.stdout}{done.stderr}")
+                report.write_text(done.stdout)
+                unfinished.replace(model)
     return model
+
+
+def report_of(model: Path) -> Path:
+    """The file with what train.py printed when it made the model."""
+    return model.with_suffix(".txt")
 
 
 def push_images(url: str) -> None:

@@ -1,6 +1,6 @@
 """Screens of Slack from deployments on the simulated AWS, for docs/slack-messages.md.
 
-`python -m tests.support.slack_screens` writes the page anew; docs/render makes the pictures from it.
+`python -m tests.support.slack_screens` writes the page. docs/render makes the pictures from it.
 """
 
 from __future__ import annotations
