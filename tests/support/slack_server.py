@@ -15,8 +15,8 @@ In process:
         ...
         slack.calls, slack.messages, slack.posts
 
-In a process of its own, `python -m tests.support.slack_server [--port 8080]`: it prints where it
-listens as a line of JSON, then a line for each call, and takes the same orders over HTTP (`GET /`
+`python -m tests.support.slack_server [--port 8080]` runs it in a process of its own. It prints its
+address as a line of JSON, then a line for each call. It takes the same orders over HTTP (`GET /`
 lists them).
 """
 
@@ -350,7 +350,7 @@ class _Handler(BaseHTTPRequestHandler):
         "GET /_calls": "what it was called with, and what it answered, oldest first",
         "DELETE /_calls": "forgets these",
         "POST /_url": "a new response_url: five posts within 30 minutes",
-        "POST /_trouble": "the next call fails so: the fields of Trouble in slack_server.py",
+        "POST /_trouble": "the next call fails so: the fields of Trouble in this module",
         "POST /_release": "forgets what trouble was ordered",
     }
 
