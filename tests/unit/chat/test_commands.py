@@ -295,8 +295,10 @@ def test_an_admin_is_told_the_ids_of_what_others_call_so() -> None:
     made = {record(say(f"deploy {IMAGE} name=rec", caller)).id for caller in (BOB, ANN)}
     _, meant, why = say("status rec", ADMIN).text.splitlines()
     assert set(re.findall("`([^`]*)`", meant)) == made
-    assert why == "An admin uses the ID to name another owner's deployment."
-    assert say("status nothing", ADMIN).text.endswith("to name another owner's deployment.")
+    assert why == "To name another owner's deployment, use its ID."
+    assert say("status nothing", ADMIN).text.endswith(
+        "To name another owner's deployment, use its ID."
+    )
     assert "by its id" not in say("status nothing").text
 
 
@@ -305,7 +307,7 @@ def test_faults_are_told_a_line_each() -> None:
     assert reply.refused
     lines = reply.text.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["image", "port", "cpu"]
-    assert "such as 123456789012.dkr.ecr" in lines[0]
+    assert "Example: 123456789012.dkr.ecr" in lines[0]
     assert lines[-1].startswith("Correct this")
 
 
@@ -321,7 +323,7 @@ def test_a_scope_that_is_lacking_is_told() -> None:
 def test_a_wrong_moment_is_told() -> None:
     made = serving()
     assert say("resume rec").text == (
-        f"{made.id} is already ACTIVE: only a PAUSED deployment can be resumed\n"
+        f"{made.id} is already ACTIVE: only a PAUSED deployment can be resumed.\n"
         "To see the details: `status rec`"
     )
     say("pause rec")
