@@ -147,7 +147,7 @@ def test_a_rollback_goes_to_what_has_served_and_not_to_what_was_only_put_in_plac
 
 def test_a_pause_is_no_version_to_go_back_to() -> None:
     deployment = settled(lambda d: d.resume(LATER), paused())
-    with pytest.raises(InvalidState, match="has never served another version"):
+    with pytest.raises(InvalidState, match="no other version was ever ACTIVE"):
         deployment.roll_back(LATER)
 
 
