@@ -170,10 +170,10 @@ def _failure(deployment: Document, prefix: str) -> list[str]:
     ]
     retry, delete = (f"`{prefix}{verb} {deployment['name']}`" for verb in ("retry", "delete"))
     if deployment["status"] == "DELETE_FAILED":
-        lines.append(f"To try again: {retry}")
+        lines.append(f"To retry: {retry}")
     elif deployment["status"] == "FAILED":
         lines.append(
-            f"To try again with the same image and settings: {retry}. To change them: {delete}, "
+            f"To retry with the same image and settings: {retry}. To change them: {delete}, "
             "then deploy again."
         )
     return lines

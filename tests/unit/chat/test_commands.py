@@ -125,7 +125,7 @@ def test_a_failed_one_is_retried() -> None:
         deployment.end_failed(MOMENT)
 
     store.update(made.id, fail)
-    assert "To try again with the same image and settings: `retry rec`." in say("status rec").text
+    assert "To retry with the same image and settings: `retry rec`." in say("status rec").text
     # What does not mend it says what does.
     assert f"{made.id}, which is FAILED. Delete it first" in say(f"deploy {IMAGE} name=rec").text
     assert "Delete it and deploy again." in say("update rec port=81").text

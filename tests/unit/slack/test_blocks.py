@@ -131,9 +131,7 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     assert "line 9\n" not in told
     status = said(blocks.reply(replied(verb="status", deployment=shown(deployment))))
     for each in (told, status):
-        assert (
-            "To try again with the same image and settings: `/slipway retry recommender`." in each
-        )
+        assert "To retry with the same image and settings: `/slipway retry recommender`." in each
         assert "To change them: `/slipway delete recommender`, then deploy again." in each
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
