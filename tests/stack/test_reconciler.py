@@ -87,7 +87,7 @@ def test_resources_without_a_record_are_told_to_their_owner_and_can_be_removed(
         clusterName="stray-abcdef", tags=[{"key": k, "value": v} for k, v in tags.items()]
     )
 
-    assert "without a record" in reconcile(stack)["stray-abcdef"]
+    assert "but the table has no record" in reconcile(stack)["stray-abcdef"]
 
     told = api.get("stray-abcdef")
     assert told["status"] == "DELETE_FAILED"

@@ -326,7 +326,7 @@ def test_what_a_disabled_subscription_missed_is_sent_once_it_is_enabled(
 
     assert (refused.status, refused.code) == (409, "INVALID_STATE")
     assert "answered 410 Gone" in refused.json["detail"]
-    assert "subscribe the URL again" in refused.json["detail"]
+    assert "Subscribe its URL again, then redeliver." in refused.json["detail"]
     assert subscribe(gateway, url=made.url).status == 201
     assert gateway.post(path, caller="admin").status == 202
     gateway.delete(f"{SUBSCRIPTIONS}/{made.id}", caller="admin")

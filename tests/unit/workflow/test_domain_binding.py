@@ -63,7 +63,7 @@ def test_outside_this_account_the_record_to_set_is_shown_without_waiting(
     deployment: Deployment,
 ) -> None:
     outcome = bind(deployment)
-    assert outcome.message.endswith("set the CNAME record shown in `dns`")
+    assert outcome.message.endswith("create the CNAME record shown in `dns`")
     value = load_balancer.get(ID).dns_name
     assert deployment.dns == Dns(name=DOMAIN, type="CNAME", value=value, managed=False)
     assert outcome.resources == []
@@ -73,9 +73,9 @@ def test_outside_this_account_the_record_to_set_is_shown_without_waiting(
 def test_without_a_domain_there_are_no_calls(cloud: None, aws_calls: list[str]) -> None:
     deployment = active()
     deployment.url = "http://lb.example"
-    assert bind(deployment).message == "no domain"
+    assert bind(deployment).message == "the deployment has no domain"
     assert (deployment.dns, deployment.url) == (None, "http://lb.example")
-    assert domain_binding.unbind(deployment).message == "no domain"
+    assert domain_binding.unbind(deployment).message == "the deployment has no domain"
     assert aws_calls == []
 
 

@@ -293,11 +293,11 @@ def _forward_elsewhere() -> None:
     ("by_hand", "words"),
     [
         (_delete_service, "service was deleted"),
-        (_scale_by_hand, "wants 5 tasks, not 1"),
-        (_roll_by_hand, f"runs {ID}:2"),
+        (_scale_by_hand, "the desired count of the service is 5, not 1"),
+        (_roll_by_hand, f"the service runs another task definition revision: {ID}:2"),
         (_delete_load_balancer, "load balancer was deleted"),
         (_delete_listener, "listener was deleted"),
-        (_forward_elsewhere, "forwards elsewhere"),
+        (_forward_elsewhere, "the listener has another default action"),
         (_delete_target_group, "target group was deleted"),
     ],
 )
@@ -348,7 +348,7 @@ def test_what_is_paused_as_it_should_be_is_left_alone() -> None:
     [
         (_delete_rule, "does not return 503, although the deployment is paused"),
         (_let_some_through, "does not return 503, although the deployment is paused"),
-        (_scale_by_hand, "wants 5 tasks, not 0"),
+        (_scale_by_hand, "the desired count of the service is 5, not 0"),
         (_delete_service, "service was deleted"),
         (_delete_listener, "listener was deleted"),
     ],
@@ -456,7 +456,7 @@ def test_resources_without_a_record_are_told_in_one(clock: Clock) -> None:
     stray = deployment_of("stray-abcdef")
     cluster.ensure(stray)
     log_group.ensure(stray)
-    assert "without a record" in run()["stray-abcdef"]
+    assert "but the table has no record" in run()["stray-abcdef"]
     adopted = record("stray-abcdef")
     assert (adopted.owner, adopted.status) == (OWNER, Status.DELETE_FAILED)
     assert {item.kind for item in adopted.leftovers} == {"cluster", "log_group"}
@@ -469,7 +469,7 @@ def test_events_of_a_purged_record_are_gone_on_with() -> None:
     key = {"pk": {"S": f"DEPLOYMENT#{ID}"}, "sk": {"S": "RECORD"}}
     aws.client("dynamodb").delete_item(TableName="slipway-records", Key=key)
     cluster.ensure(deployment_of())
-    assert "without a record" in run()[ID]
+    assert "but the table has no record" in run()[ID]
     events, _ = store.list_events(ID, limit=100, after=0)
     assert [event.sequence for event in events] == list(range(1, record().events_written + 1))
     assert len(events) > made.events_written
@@ -497,7 +497,7 @@ def test_what_appears_after_a_teardown_is_torn_down_again(clock: Clock) -> None:
     cluster.ensure(deployment_of())
     assert run() == {}  # a tag is listed for a while after its resource has gone
     clock.advance(minutes=10)
-    assert "after its teardown" in run()[ID]
+    assert "after the teardown" in run()[ID]
     assert record().status is Status.DELETING
     assert started() == [f"{ID}-3"]
 

@@ -106,5 +106,5 @@ def test_a_step_that_was_throttled_to_the_end_says_so() -> None:
     recovery.recover(deployment, {"Error": "Throttled", "Cause": "{}"}, MOMENT)
     assert deployment.failure is not None
     assert deployment.failure.message == (
-        "The step create_cluster used up its retries: AWS throttled CreateCluster."
+        "The step create_cluster failed after all retries: AWS throttled CreateCluster."
     )
