@@ -1,4 +1,4 @@
-"""The imports of chalicelib: no cycle, and none from a room above."""
+"""The imports of chalicelib: no cycles, and no imports from a higher layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLOORS = (("low",), ("left", "right"), ("high",))
 
 
 def examined(folder: Path, files: dict[str, str]) -> imports.Report:
-    """The report on a package of these modules (`low/a.py`: its source)."""
+    """The report for a package with these modules (`low/a.py`: its source)."""
     for name, source in {"__init__.py": "", **files}.items():
         path = folder / imports.PACKAGE / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ def test_a_client_is_made_once() -> None:
 
 
 def test_clients_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By however many threads: a session of boto3 is one thread's."""
+    """Threads must not share a boto3 session, so clients are created one after another."""
     both = threading.Barrier(2)
     met = []
 

@@ -1,4 +1,4 @@
-"""What becomes of a call that nobody waits for any more."""
+"""Calls that exceed their deadline are cut off."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_answer_without_an_end_is_cut(endless: str, tmp_path: Path) -> None:
 
 
 def test_nothing_is_begun_after_it_was_cut() -> None:
-    """As by a look-up in DNS that took too long."""
+    """For example because a DNS lookup took too long."""
     session = requests.Session()
     connections = Connections(session)
     connections.cut()

@@ -1,4 +1,4 @@
-"""What Slack and subscribers know, too, as many threads ask for it."""
+"""The secrets shared with Slack and subscribers, read by many threads."""
 
 from __future__ import annotations
 

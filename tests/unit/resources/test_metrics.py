@@ -27,7 +27,7 @@ def served(deployment: Deployment) -> Deployment:
 
 
 def cloudwatch(*pages: dict[str, list[tuple[datetime, float]]]) -> list[dict[str, Any]]:
-    """CloudWatch has these values, by `metric statistic`. Returns the calls."""
+    """Make CloudWatch return these values, by `metric statistic`. Return the list of calls."""
     left = list(pages)
     calls = aws_says.watch("cloudwatch", "GetMetricData")
 

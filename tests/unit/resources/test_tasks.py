@@ -24,7 +24,7 @@ def task(n: int, status: str = "RUNNING") -> dict[str, Any]:
 
 
 def say(*described: dict[str, Any]) -> list[dict[str, Any]]:
-    """ECS has these tasks. Returns the calls that describe them."""
+    """Make ECS return these tasks. Return the list of DescribeTasks calls."""
     by_arn = {entry["taskArn"]: entry for entry in described}
     calls: list[dict[str, Any]] = []
 

@@ -28,7 +28,7 @@ def event_types(deployment_id: str = ID) -> list[str]:
 
 
 def items() -> list[dict[str, Any]]:
-    """All items but the version of the quota, which stays when a record is deleted."""
+    """All items except the quota's version, which stays when a record is deleted."""
     everything = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
     return [item for item in everything if item["sk"]["S"] != "QUOTA"]
 

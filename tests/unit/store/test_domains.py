@@ -26,7 +26,7 @@ def change(deployment_id: str, domain: str | None) -> Deployment:
 
 
 def bound(deployment_id: str) -> Deployment:
-    """Records what the step does: only the current domain points here."""
+    """Record the step's result: only the current domain points to the deployment."""
 
     def settled(record: Deployment) -> None:
         record.domains = [record.spec.domain] if record.spec.domain else []

@@ -1,4 +1,4 @@
-"""Stored keys never change: items of earlier versions are read by them."""
+"""Stored keys never change, because items of earlier versions use them."""
 
 import pytest
 

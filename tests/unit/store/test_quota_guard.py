@@ -30,7 +30,7 @@ from tests.support.builders import (
 )
 
 pytestmark = pytest.mark.usefixtures("table")
-# As many as ask at once.
+# The number of concurrent requests.
 CALLERS = 6
 
 
@@ -92,7 +92,7 @@ def atomic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_make_api_call", one_by_one)
 
 
-# --- at once -------------------------------------------------------------------------------
+# --- concurrent requests -------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("atomic")
@@ -150,7 +150,7 @@ def test_a_create_that_was_overtaken_is_written_once_where_there_is_room(
     assert store.last_event(ID) == 1
 
 
-# --- who is asked --------------------------------------------------------------------------
+# --- when the quota is checked -------------------------------------------------------------
 
 
 def test_each_owner_has_its_own() -> None:

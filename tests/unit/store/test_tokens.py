@@ -38,7 +38,7 @@ def known(token: str) -> tokens.Token:
 
 
 def last_uses(token: str) -> list[str | None]:
-    """The token as the authorizer reads it, and as the list shows it."""
+    """The last use in the authorizer's item and in the list's item."""
     [listed] = [listed for listed in tokens.list_tokens() if listed.id == known(token).id]
     return [known(token).last_used_at, listed.last_used_at]
 

@@ -88,7 +88,7 @@ def test_what_a_dead_worker_had_is_due_when_its_lease_has_passed(
     assert work.acquire(*KEY, LEASE) is None
     simulated_time.advance_to(70)
     taken = acquire()
-    # It was not dead, only slow: it can neither end the work nor leave it.
+    # It was only slow, not dead. It can neither finish nor postpone the work.
     assert not work.done(dead, status="sent")
     assert not work.again(dead, clock.now())
     assert "status" not in item()
