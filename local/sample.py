@@ -1,5 +1,6 @@
 """Trains the sample model if necessary, and puts its image into the emulator's registry."""
 
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -40,19 +41,28 @@ def train(cache: Path = ROOT / ".cache") -> Path:
     for path in sorted(inputs):
         key.update(path.relative_to(CONTAINER).as_posix().encode() + b"\0" + path.read_bytes())
     model = cache / "models" / f"{key.hexdigest()[:20]}.npz"
-    if not model.exists():
-        model.parent.mkdir(parents=True, exist_ok=True)
-        # Use a separate folder, because two processes may train the model at the same time.
-        with tempfile.TemporaryDirectory(dir=model.parent) as folder:
-            unfinished = Path(folder, model.name)
-            command = [sys.executable, "train.py", "--out", str(unfinished)]
-            done = subprocess.run(command, cwd=CONTAINER, capture_output=True, text=True)
-            if done.returncode:
-                raise TrainingError(
-                    f"Training the sample model failed:\n{done.stdout}{done.stderr}"
-                )
-            unfinished.replace(model)
+    report = report_of(model)
+    model.parent.mkdir(parents=True, exist_ok=True)
+    with (model.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the model of the first
+        if not (model.exists() and report.exists()):
+            # In a folder of its own, so that an interrupted training leaves no model behind.
+            with tempfile.TemporaryDirectory(dir=model.parent) as folder:
+                unfinished = Path(folder, model.name)
+                command = [sys.executable, "train.py", "--out", str(unfinished)]
+                done = subprocess.run(command, cwd=CONTAINER, capture_output=True, text=True)
+                if done.returncode:
+                    raise TrainingError(
+                        f"Training the sample model failed:\n{done.stdout}{done.stderr}"
+                    )
+                report.write_text(done.stdout)
+                unfinished.replace(model)
     return model
+
+
+def report_of(model: Path) -> Path:
+    """The file with what train.py printed when it made the model."""
+    return model.with_suffix(".txt")
 
 
 def push_images(url: str) -> None:

@@ -1,15 +1,13 @@
 """The real model, trained once, and recommend.py, which serves it."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from local.sample import train
-from tests.container.service import CONTAINER, Service, running
+from local.sample import report_of, train
+from tests.container.service import Service, running
 
 
 @dataclass(frozen=True)
@@ -21,16 +19,14 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The model of the bundled ratings."""
-    model = tmp_path_factory.mktemp("trained") / "model.npz"
-    command = [sys.executable, str(CONTAINER / "train.py"), "--out", str(model)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Trained(model, done.stdout)
+def trained() -> Trained:
+    """The model of the bundled ratings, which the local stacks of the tests serve as well."""
+    model = train()
+    return Trained(model, report_of(model).read_text())
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[Service]:
-    """recommend.py with the trained model, which the local stacks of the tests also serve."""
-    with running(train(), TASK_ID="task-1") as started:
+def service(trained: Trained) -> Iterator[Service]:
+    """recommend.py with the trained model."""
+    with running(trained.model, TASK_ID="task-1") as started:
         yield started

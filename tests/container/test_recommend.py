@@ -248,8 +248,8 @@ def test_sigterm_under_load_cuts_no_response(trained: Trained) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("MODEL", "missing.npz", "run train.py"),
-        ("MODEL", str(CONTAINER / "train.py"), "run train.py"),
+        ("MODEL", "missing.npz", "Run train.py"),
+        ("MODEL", str(CONTAINER / "train.py"), "Run train.py"),
         ("PORT", "http", "PORT"),
         ("PORT", "65536", "PORT"),
         ("HOST", "192.0.2.1", "cannot listen on 192.0.2.1"),  # a documentation address

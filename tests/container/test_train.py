@@ -120,7 +120,7 @@ def test_movies_with_too_few_ratings_are_not_recommended(
         ([RATINGS_HEADER, "1,1,4.0,0", "1,2,5.5,0"], ":3: rating 5.5"),
         ([RATINGS_HEADER, "1,1,nan,0"], ":2: rating nan"),
         ([RATINGS_HEADER, "1,1,4.0,0", "1,1,3.0,0"], "twice"),
-        ([RATINGS_HEADER, "1,1,4.0,0"], "too few"),
+        ([RATINGS_HEADER, "1,1,4.0,0"], "ratings, must be at least 10"),
     ],
 )
 def test_bad_ratings_are_named(

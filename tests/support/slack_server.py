@@ -352,7 +352,7 @@ class _Handler(BaseHTTPRequestHandler):
         "GET /_calls": "what it was called with, and what it answered, oldest first",
         "DELETE /_calls": "forgets these",
         "POST /_url": "a new response_url: five posts within 30 minutes",
-        "POST /_trouble": "the next call fails so: the fields of Trouble in slack_server.py",
+        "POST /_trouble": "the next call fails so: the fields of Trouble in this module",
         "POST /_release": "forgets what trouble was ordered",
     }
 

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.handlers
@@ -121,11 +122,15 @@ def gateway(table: str, state_machine: str) -> Gateway:
         "deployer": (OWNER, ["deploy"]),
         "admin": ("platform", ["admin"]),
     }
-    client = aws.client("dynamodb")
+    writes: list[dict[str, Any]] = []
+    collecting = SimpleNamespace(
+        transact_write_items=lambda TransactItems: writes.extend(TransactItems)
+    )
     issued = {
-        name: tokens.issue(table_name=table, owner=owner, scopes=granted, client=client)[1]
+        name: tokens.issue(table_name=table, owner=owner, scopes=granted, client=collecting)[1]
         for name, (owner, granted) in scopes.items()
     }
+    aws.client("dynamodb").transact_write_items(TransactItems=writes)  # all of them at once
     return Gateway(issued)
 
 
