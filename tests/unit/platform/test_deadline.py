@@ -30,7 +30,7 @@ def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"{request.param}://localhost:{server.port}/"
 
 
-def test_an_answer_without_an_end_is_cut(endless: str, tmp_path: Path) -> None:
+def test_an_endless_response_is_cut_off(endless: str, tmp_path: Path) -> None:
     session, ended = requests.Session(), threading.Event()
     session.trust_env = False
     connections = Connections(session)
@@ -47,7 +47,7 @@ def test_an_answer_without_an_end_is_cut(endless: str, tmp_path: Path) -> None:
     assert ended.wait(10)
 
 
-def test_nothing_is_begun_after_it_was_cut() -> None:
+def test_nothing_starts_after_the_cutoff() -> None:
     """For example because a DNS lookup took too long."""
     session = requests.Session()
     connections = Connections(session)

@@ -419,7 +419,7 @@ def test_aws_is_waited_for_and_at_last_the_user_is_told(
     pk = ask(slack, f"deploy {IMAGE} name=shop")
     woken()
     [text] = said(slack)  # at once: else it is typed again
-    assert "You need not send it again" in text
+    assert "Do not send it again" in text
     assert not is_done(pk)
     for _ in range(40):
         swept(time, minutes=1)
