@@ -93,7 +93,7 @@ def test_a_foreign_rule_is_kept_and_reported(deployed: Deployment) -> None:
     assert pause_rule.find(deployed, front()["ListenerArn"]) is None
 
 
-def test_a_rule_with_older_tags_belongs_to_the_deployment(deployed: Deployment) -> None:
+def test_a_rule_with_older_tags_is_updated(deployed: Deployment) -> None:
     arn = pause_rule.ensure(deployed).arn
     deployed.activate(MOMENT, 0.03)
     changed = deployed.spec.model_copy(update={"tags": {"team": "b"}})

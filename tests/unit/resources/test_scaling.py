@@ -85,7 +85,7 @@ def test_tags_are_sent_only_when_the_target_is_created(deployed: Deployment) -> 
     assert "Tags" not in changed
 
 
-def test_changed_tags_are_set_with_a_separate_call(scaled: Deployment) -> None:
+def test_changed_tags_need_a_new_target(scaled: Deployment) -> None:
     calls = aws_says.watch(AUTOSCALING, "RegisterScalableTarget")
     scaled.retagged = ["team"]
     scaling.ensure(scaled)

@@ -88,7 +88,7 @@ def test_a_token_needs_an_owner_that_can_be_a_key_and_a_tag(table: str, owner: s
 
 
 @pytest.mark.parametrize("owner", ["a", "team-a", "ci.team_1", "9" * 63])
-def test_valid_and_invalid_owners(table: str, owner: str) -> None:
+def test_valid_owners_are_accepted(table: str, owner: str) -> None:
     assert known(issue(table, owner=owner)[1]).owner == owner
 
 
