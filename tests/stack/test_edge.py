@@ -1,4 +1,4 @@
-"""What the gateway, the authorizer and the edge answer: problems in the contract's words."""
+"""Responses of the gateway, the authorizer and the edge: problem documents of the contract."""
 
 import pytest
 

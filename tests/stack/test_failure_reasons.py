@@ -1,6 +1,6 @@
-"""Every reason for which a deploy fails, as the caller reads it: code, message, hint, evidence.
+"""Every reason for a failed deploy, as the caller sees it: code, message, hint and evidence.
 
-The deployments of this module are made at once, and each test follows its own.
+The deployments of this module are created at the same time. Each test follows its own.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tests.support.simulated_aws.aws import Answer, Call, Rule
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slipway/nowhere-AbCdEf"
 GREEDY = "print('loading', flush=True); data = b'x' * (600 << 20); import time; time.sleep(60)"
 SLOW = "echo loading; sleep 2; exec python -u recommend.py"
-# Enough on a machine that starts all of these at once.
+# Enough for a machine that starts all of these at the same time.
 PATIENT = {"path": "/health", "grace": 300}
 
 Ids = dict[str, str]
 
 
 def specs(image: str) -> dict[str, dict[str, Any]]:
-    """What each deployment has other than a good one."""
+    """How each deployment's spec differs from a valid one."""
     repository = image.rsplit(":", 1)[0]
     return {
         "slow-start": {"command": ["sh", "-c", SLOW], "health_check": PATIENT},
@@ -41,7 +41,7 @@ def specs(image: str) -> dict[str, dict[str, Any]]:
 
 
 class Provisioning(Rule):
-    """Keeps load balancers from becoming active until they are released."""
+    """Keeps load balancers in `provisioning` until they are released."""
 
     def __init__(self) -> None:
         self.released = False
@@ -55,7 +55,7 @@ class Provisioning(Rule):
 
 @pytest.fixture(scope="module")
 def provisioning(simulated: Simulated) -> Iterator[Provisioning]:
-    """The load balancer of `slow-start`, under way."""
+    """The load balancer of `slow-start`, while it is provisioning."""
     rule = Provisioning()
     with simulated.proxy.rule(OnlyFor("slow-start-", rule)):
         yield rule
@@ -63,13 +63,13 @@ def provisioning(simulated: Simulated) -> Iterator[Provisioning]:
 
 @pytest.fixture(scope="module")
 def made(harsh: Client, simulated: Simulated, provisioning: Provisioning) -> Ids:
-    """The deployments' ids by name, their creates begun."""
+    """Start the creates, and return the deployments' IDs by name."""
     chosen = specs(simulated.stack.sample_image)
     return {name: harsh.create(name, **changes) for name, changes in chosen.items()}
 
 
 def fails(harsh: Client, simulated: Simulated, made: Ids, name: str, code: str) -> dict[str, Any]:
-    """The failure; nothing may be left, and everything must be said."""
+    """Check the failure's fields and that nothing remains; return the failure."""
     ended = harsh.follow(made[name])
     failure: dict[str, Any] = ended["failure"]
 
@@ -133,7 +133,7 @@ def test_a_container_that_exits_again_and_again(
     assert evidence["stopped_reason"] == "Essential container in task exited"
     assert evidence["log_lines"][-1] == "cannot load the model: weights.npz is not there"
     assert any("has started 1 tasks" in event for event in evidence["service_events"])
-    # It was not waited for after the third: a fourth may have been about to start.
+    # The step does not wait after the third exit, but a fourth task may have been starting.
     assert evidence["stopped_tasks"] in (3, 4)
 
 

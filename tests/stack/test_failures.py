@@ -1,4 +1,4 @@
-"""Deployments that cannot succeed: told why, and nothing left unless the caller keeps it."""
+"""Deployments that cannot succeed report why, and leave nothing unless the caller keeps it."""
 
 from local.inspection import leftovers
 from local.stack import Stack

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` over HTTP, with the functions' own roles and several at once."""
+"""`Idempotency-Key` over HTTP, with the functions' own roles and concurrent requests."""
 
 import threading
 

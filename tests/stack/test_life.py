@@ -1,7 +1,7 @@
-"""A deployment from an image to a URL, changed while it serves, and back to nothing.
+"""The lifecycle of a deployment: from an image to a URL, changed while it serves, and deleted.
 
-The tests of this module are one life: they share a deployment, each begins where the one
-before ended, and the last deletes it.
+The tests of this module share one deployment. Each starts where the previous test ended, and the
+last deletes the deployment.
 """
 
 from collections.abc import Iterator
@@ -28,19 +28,19 @@ BUDGET = 60
 
 @pytest.fixture(scope="module")
 def made(api: Client) -> Iterator[dict[str, Any]]:
-    """The deployment as it was when its create had ended."""
+    """The deployment as it was right after its create ended."""
     deployment = api.deploy("life")
     yield deployment
     api.delete(deployment["id"])
 
 
 def second_tag(stack: Stack) -> str:
-    """The other image of the sample model."""
+    """Push the sample model under a second tag."""
     return f"{stack.sample_image.rsplit(':', 1)[0]}:2"
 
 
 def live_tasks(api: Client, deployment: str) -> set[str]:
-    """Ids of the running tasks, as short as tasks say their own."""
+    """Short IDs of the running tasks, in the format that tasks report."""
     tasks = api.send("GET", f"/deployments/{deployment}/tasks").json["tasks"]
     return {task["id"][:8] for task in tasks if task["status"] == "RUNNING"}
 
@@ -149,7 +149,7 @@ def test_a_change_of_tags_reaches_aws_and_restarts_no_task(
 
 
 def team_of(stack: Stack, arn: str) -> list[str]:
-    """The values of the tag `team` on a resource; a security group is known by its id."""
+    """The values of the tag `team` on a resource. A security group is given by its ID."""
     url = stack.aws_endpoint_url
     if arn.startswith("sg-"):
         groups = client("ec2", url).describe_security_groups(GroupIds=[arn])["SecurityGroups"]
@@ -186,7 +186,7 @@ def test_a_killed_task_is_replaced(made: dict[str, Any], api: Client) -> None:
 
     assert killed not in after
     assert before - after == {killed}
-    # The load balancer finds out by the first requests that it sends there.
+    # The load balancer notices when it sends the first requests there.
     assert {answer.status for answer in caller.failed} <= {502}
     assert caller.answered and caller.lost == []
     assert api.get(made["id"])["status"] == "ACTIVE"

@@ -1,4 +1,4 @@
-"""What a deployment writes and what CloudWatch measured of it, over the API."""
+"""A deployment's log lines and CloudWatch metrics over the API."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from tests.stack.client import Client, issue_token, predict, wait_until
 
 @pytest.fixture(scope="module")
 def made(api: Client) -> Iterator[dict[str, Any]]:
-    """A deployment of two tasks that serves."""
+    """A serving deployment with two tasks."""
     deployment = api.deploy("observed", count=2)
     assert deployment["status"] == "ACTIVE", deployment["failure"]
     yield deployment
@@ -21,7 +21,7 @@ def made(api: Client) -> Iterator[dict[str, Any]]:
 
 
 class Poller:
-    """Reads lines from where it was; keeps them all."""
+    """Continues to read lines from its last position, and keeps all lines."""
 
     def __init__(self, api: Client, deployment: str, query: str) -> None:
         self._api, self._path = api, f"/deployments/{deployment}/logs?{query}"
@@ -37,7 +37,7 @@ class Poller:
         return self
 
     def has(self, text: str, times: int) -> bool:
-        """Whether so many lines with the text have come, after a further look."""
+        """Poll once, and return whether `times` lines with the text have arrived."""
         self.look()
         return self.count(text) >= times
 
@@ -46,7 +46,7 @@ class Poller:
 
 
 def write(stack: Stack, deployment: str, text: str, count: int) -> None:
-    """Lines of the deployment's first task beside its own, all of one millisecond."""
+    """Add lines to the first task's log stream, all with the same millisecond."""
     logs = aws_client("logs", stack.aws_endpoint_url)
     [group] = (
         found["logGroupName"]
@@ -101,7 +101,7 @@ def test_one_task_is_read_alone(api: Client, made: dict[str, Any]) -> None:
 def test_figures_of_the_load_balancer_and_the_service(
     api: Client, stack: Stack, made: dict[str, Any]
 ) -> None:
-    """The emulator measures nothing itself: the figures are put where AWS puts them."""
+    """The emulator has no metrics, so the test stores the values as AWS does."""
     [arn] = [found["arn"] for found in made["resources"] if found["kind"] == "load_balancer"]
     balancer = {"LoadBalancer": arn.partition(":loadbalancer/")[2]}
     service = {"ClusterName": made["id"], "ServiceName": made["id"]}

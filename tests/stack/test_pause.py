@@ -1,5 +1,7 @@
-"""A pause and a resume as a caller of the URL meets them, who never stops asking: predictions, then
-only Slipway's own answer, then predictions."""
+"""A pause and a resume, as a continuous caller of the URL sees them.
+
+The caller gets predictions, then only Slipway's own response, then predictions again.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ PREDICTED, PAUSED = "predicted", "paused"
 
 
 def kind_of(answer: Answer) -> str:
-    """A prediction, Slipway's own 503, or whatever else it is, in words."""
+    """The kind of a response as text: a prediction, Slipway's own 503, or another response."""
     if answer.status == 200 and answer.json.get("recommendations"):
         return PREDICTED
     is_json = answer.headers.get("Content-Type") == "application/json"
@@ -26,7 +28,7 @@ def kind_of(answer: Answer) -> str:
 
 @contextlib.contextmanager
 def listing(url: str) -> Iterator[list[str]]:
-    """The kinds of the answers of one caller who asks without a pause, each when it changes."""
+    """The kinds of responses that a continuous caller gets, each time the kind changes."""
     kinds: list[str] = []
     stop = threading.Event()
 
@@ -72,7 +74,7 @@ def test_a_caller_meets_predictions_or_the_answer_that_it_is_paused(
     assert rule["verified_gone"]
     assert kinds == [PREDICTED, PAUSED, PREDICTED]
 
-    # And a teardown from where it is paused.
+    # A teardown also works while paused.
     assert harsh.send("POST", f"{path}/pause").status == 202
     assert harsh.follow(made["id"])["status"] == "PAUSED"
     tasks = harsh.send("GET", f"{path}/tasks").json["tasks"]

@@ -1,4 +1,4 @@
-"""The reconciler on the whole stack: called by its timer's event, and by Step Functions' own."""
+"""The reconciler on the whole stack: called by its schedule, and by events of Step Functions."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.stack.functions import run_scheduled
 
 
 def reconcile(stack: Stack) -> dict[str, str]:
-    """What one run found, by deployment."""
+    """The findings of one run, by deployment."""
     found = run_scheduled(stack, "Reconciler")["findings"]
     return {finding["deployment"]: finding["finding"] for finding in found}
 
@@ -62,7 +62,7 @@ def test_a_service_that_was_deleted_by_hand_is_made_again(
 
 
 def test_an_execution_that_was_aborted_is_taken_up_by_itself(api: Client, stack: Stack) -> None:
-    """Step Functions' event reaches the reconciler by the template's own rule."""
+    """The template's rule sends Step Functions' event to the reconciler."""
     deployment = api.create("aborted")
     states = aws_client("stepfunctions", stack.aws_endpoint_url)
     states.stop_execution(executionArn=execution_arn(stack, f"{deployment}-1"))

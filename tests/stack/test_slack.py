@@ -1,4 +1,4 @@
-"""Slack, from the signed command to the message that follows an operation, on the whole stack."""
+"""Slack on the whole stack: from the signed command to the message that follows an operation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def team(stack: Stack) -> Iterator[Client]:
 
 @pytest.fixture
 def person(stack: Stack, slack: FakeSlack, team: Client) -> Iterator[SlackClient]:
-    """Somebody of the team; Slack has nothing against us at first."""
+    """A user of the team. Slack has no faults at first."""
     slack.release()
     slack.forget()
     yield SlackClient(stack, slack)
@@ -47,7 +47,7 @@ def person(stack: Stack, slack: FakeSlack, team: Client) -> Iterator[SlackClient
 
 
 def options(stack: Stack, image: str = "") -> str:
-    """What `deploy` takes for the sample model."""
+    """The options of `deploy` for the sample model."""
     return f"{image or stack.sample_image} health_check.path=/health smoke_test.path={SAMPLE_PATH}"
 
 
@@ -56,13 +56,13 @@ def missing(stack: Stack) -> str:
 
 
 def found(team: Client, name: str) -> dict[str, Any] | None:
-    """The newest deployment of a name, deleted ones too."""
+    """The newest deployment with a name, including deleted ones."""
     listed = team.send("GET", f"/deployments?name={name}&show_deleted=true").json["deployments"]
     return team.get(listed[0]["id"]) if listed else None
 
 
 def ended(team: Client, name: str) -> dict[str, Any]:
-    """The deployment of a name once it is there and its operation has ended."""
+    """The deployment with a name, once it exists and its operation has ended."""
 
     def looked() -> dict[str, Any] | None:
         deployment = found(team, name)
@@ -72,7 +72,7 @@ def ended(team: Client, name: str) -> dict[str, Any]:
 
 
 def message_with(stack: Stack, slack: FakeSlack, has: Callable[[Message], bool]) -> Message:
-    """The message in the channel that has this, once it does; a lost call is made by the sweep."""
+    """Wait for the channel's message for which `has` is true. The sweep repeats lost calls."""
 
     def looked() -> Message | None:
         for (channel, _), message in reversed(list(slack.messages.items())):
@@ -85,7 +85,7 @@ def message_with(stack: Stack, slack: FakeSlack, has: Callable[[Message], bool])
 
 
 def response(slack: FakeSlack, has: Callable[[Message], bool]) -> Message:
-    """The post to a response_url that has this, once it has come."""
+    """Wait for the post to a response_url for which `has` is true."""
 
     def looked() -> Message | None:
         return next((body for body in slack.posts("response_url") if has(body)), None)
@@ -94,16 +94,16 @@ def response(slack: FakeSlack, has: Callable[[Message], bool]) -> Message:
 
 
 def about(deployment: dict[str, Any], *words: str) -> Callable[[Message], bool]:
-    """Whether a message is about a deployment and has these words."""
+    """A condition: the message is about the deployment and contains these words."""
     return lambda message: all(word in shown(message) for word in (deployment["id"], *words))
 
 
-# --- a life --------------------------------------------------------------------------------
+# --- the lifecycle -------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def deployed(stack: Stack, slack: FakeSlack, team: Client) -> Iterator[dict[str, Any]]:
-    """Deployed by a command; the tests here go on with it, and the last deletes it."""
+    """Deploy with a command. The tests here continue with it, and the last deletes it."""
     slack.release()
     slack.forget()
     said = SlackClient(stack, slack).says(f"deploy {options(stack)} name=chatted")
@@ -251,13 +251,13 @@ def test_a_request_that_slack_has_not_signed_is_refused(person: SlackClient, sta
     assert person.send(request, X_Slack_Signature="v0=" + "0" * 64).status == 401
     assert person.send(request, X_Slack_Request_Timestamp="soon").status == 401
     assert person.send(old).status == 401
-    # Nor does a token of the API's stand in for the signature.
+    # An API token does not replace the signature either.
     form = {"Content-Type": request.headers["Content-Type"]}
     bearer = {**form, "Authorization": f"Bearer {stack.admin_token}"}
     assert ask(stack.api_url + request.path, "POST", request.body, bearer).status == 401
 
 
-# --- Slack in a bad hour ---------------------------------------------------------------------
+# --- faults of Slack -------------------------------------------------------------------------
 
 
 def test_a_slack_that_throttles_and_hangs_holds_nothing_up(

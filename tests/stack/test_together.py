@@ -1,4 +1,4 @@
-"""Deployments beside each other, names in use, and deletes that come in the middle."""
+"""Concurrent deployments, names in use, and deletes during a create."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def step_status(deployment: dict[str, Any], name: str) -> str:
 
 
 def check_cancelled(api: Client, stack: Stack, gone: dict[str, Any]) -> None:
-    """The create is over for good, and nothing of it is left."""
+    """Check that the create is cancelled and that none of its resources remain."""
     events = api.events(gone["id"])
     types = [event["type"] for event in events]
     assert (gone["status"], gone["operation"]["kind"]) == ("DELETED", "delete")

@@ -1,7 +1,7 @@
 """Tokens over HTTP, through the gateway, the real authorizer and its cache.
 
-API Gateway keeps what the authorizer said of a token for a minute, and so does the emulator:
-what these tests say of a token that was used and then revoked is true within it and after it.
+API Gateway caches the authorizer's response for a minute, and so does the emulator. The checks of
+used and then revoked tokens hold before and after the cache expires.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ BODY = {"owner": "ci", "scopes": ["read"]}
 
 @pytest.fixture
 def admin(stack: Stack) -> Client:
-    """A caller with the scope admin alone."""
+    """A caller with only the scope admin."""
     return Client(stack, issue_token(stack, "platform", "admin"))
 
 
@@ -40,7 +40,7 @@ def listed(admin: Client, token_id: str) -> dict[str, Any] | None:
 
 
 def stored(stack: Stack) -> str:
-    """All that the table holds, as text."""
+    """The whole content of the table, as text."""
     dynamodb = aws_client("dynamodb", stack.aws_endpoint_url)
     (table,) = dynamodb.list_tables()["TableNames"]
     return str(dynamodb.scan(TableName=table)["Items"])
@@ -80,7 +80,7 @@ def test_a_revoked_token_is_nobody(admin: Client, stack: Stack) -> None:
 def test_a_revoked_admin_is_told_at_once_below_tokens(admin: Client, stack: Stack) -> None:
     made = create(admin, scopes=["admin"])
     second = Client(stack, made["token"])
-    victim = create(second)  # by now the gateway knows the second admin, and keeps him
+    victim = create(second)  # the gateway has cached the second admin
 
     assert revoke(second, made["id"]).status == 204
 

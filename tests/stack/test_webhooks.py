@@ -1,7 +1,7 @@
-"""Webhooks: what subscribers on loopback get from the packaged application, and what becomes of
-those that fail, hang or have gone.
+"""Webhooks of the packaged application, with subscribers on loopback.
 
-Most deployments here name an image that does not exist: two events each, and nothing is made.
+Some subscribers fail, hang or no longer exist. Most deployments here use an image that does not
+exist: they have two events each and create no resources.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ CREATED, FAILED = "deployment.created", "deployment.failed"
 
 @pytest.fixture
 def subscriber(stack: Stack) -> Iterator[Subscriber]:
-    """One that has the stack's secret."""
+    """A subscriber with the stack's secret."""
     with Subscriber(stack.webhook_secret) as running:
         yield running
 
 
 @pytest.fixture
 def other(stack: Stack) -> Iterator[Subscriber]:
-    """Another."""
+    """A second subscriber."""
     with Subscriber(stack.webhook_secret) as running:
         yield running
 
@@ -47,18 +47,18 @@ def admin(stack: Stack) -> Client:
 
 
 def missing(stack: Stack) -> str:
-    """An image that the registry has not."""
+    """An image that does not exist in the registry."""
     return f"{stack.sample_image.rsplit(':', 1)[0]}:none"
 
 
 def fail(api: Client, stack: Stack, name: str, url: str | None) -> str:
-    """A create that has failed at its first step; the id."""
+    """Run a create that fails at its first step, and return the ID."""
     more = {"callback_url": url} if url else {}
     return str(api.deploy(name, image=missing(stack), **more)["id"])
 
 
 def deliveries(api: Client, deployment: str, **query: str) -> list[dict[str, Any]]:
-    """As the API lists them, newest first."""
+    """The deliveries as the API lists them, newest first."""
     asked = "&".join(f"{name}={value}" for name, value in query.items())
     answer = api.send("GET", f"/webhooks/deliveries?deployment={deployment}&{asked}")
     assert answer.status == 200, answer.text
@@ -66,7 +66,7 @@ def deliveries(api: Client, deployment: str, **query: str) -> list[dict[str, Any
 
 
 def settled(api: Client, stack: Stack, deployment: str, status: str) -> list[dict[str, Any]]:
-    """The deliveries of a failed create, once both have this status; the sweep sees to retries."""
+    """The deliveries of a failed create, once both have this status. The sweep makes retries."""
 
     def all_settled() -> list[dict[str, Any]] | None:
         found = deliveries(api, deployment, status=status)
@@ -78,12 +78,12 @@ def settled(api: Client, stack: Stack, deployment: str, status: str) -> list[dic
     return list(wait_until(all_settled, f"both deliveries of {deployment} {status}"))
 
 
-# --- a life --------------------------------------------------------------------------------
+# --- the lifecycle -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Life:
-    """What was told of a deployment, and what the API said of it meanwhile."""
+    """The events of a deployment, and what the API returned meanwhile."""
 
     calls: list[Received]
     events: list[dict[str, Any]]
@@ -97,7 +97,7 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(stack: Stack, api: Client) -> Iterator[Life]:
-    """A deployment from its create to its end, with a subscriber that takes everything."""
+    """A deployment from create to delete, with a subscriber that accepts everything."""
     with Subscriber(stack.webhook_secret) as subscriber:
         active = api.deploy("told", callback_url=subscriber.url, ttl="59m")
         path = f"/deployments/{active['id']}"
@@ -200,7 +200,7 @@ def test_what_met_a_500_comes_again_with_the_same_id(
     assert len(tries) == 2
     assert sum(map(len, tries.values())) == 6
     assert [call.fault for call in subscriber.received if call.fault] == []
-    # Two seconds were asked for, and what is signed is the time of each try.
+    # The subscriber asked for two seconds, and each attempt's own time is signed.
     assert any(calls[-1].timestamp > calls[0].timestamp for calls in tries.values())
     assert all(calls[-1].body == calls[0].body for calls in tries.values())
     assert sorted(len(one["tries"]) for one in found) == sorted(map(len, tries.values()))
@@ -254,7 +254,7 @@ def test_what_could_not_be_delivered_is_listed_and_sent_again(
 
 
 def check_gaps(tries: list[datetime]) -> None:
-    """Each is at least as long after the one before as the schedule says, at this scale."""
+    """Check that the gaps between attempts are at least those of the schedule, at this scale."""
     gaps = [gap * RETRY_TIME_SCALE for gap in retry_schedule.GAPS]
     observed = [after - before for before, after in itertools.pairwise(tries)]
     LINES.append(
@@ -263,10 +263,10 @@ def check_gaps(tries: list[datetime]) -> None:
         + " s; the schedule has "
         + ", ".join(f"{gap.total_seconds():.4g}" for gap in gaps)
     )
-    # What is due is due to the millisecond.
+    # Due times have a precision of one millisecond.
     slack = timedelta(milliseconds=1)
     assert len(observed) == len(gaps)
-    # The last is sooner where those before were late: no try is after the end of the day.
+    # The last gap is shorter if earlier attempts were late: no attempt is after the end of the day.
     assert all(seen >= gap - slack for seen, gap in zip(observed[:-1], gaps[:-1], strict=True))
     assert tries[-1] - tries[0] >= sum(gaps, timedelta()) - slack
 
@@ -281,8 +281,8 @@ def test_one_that_hangs_holds_up_neither_a_deployment_nor_another(
 
     deployment = fail(api, stack, "told-freely", other.url)
     assert api.follow(stuck)["status"] == "FAILED"
-    # The sweep meets both subscribers, and waits for the one while it tells the other. It stands in
-    # for the stream, which the emulator reads with one function at a time.
+    # The sweep calls both subscribers, and waits for one while it calls the other. It replaces the
+    # stream, which the emulator reads with one function at a time.
     with ThreadPoolExecutor(1) as pool:
         pool.submit(sweep, stack)
         other.wait_for(lambda: len(other.types(deployment)) == 2)
@@ -294,8 +294,10 @@ def test_one_that_hangs_holds_up_neither_a_deployment_nor_another(
 
 
 def before(url: str, other: str) -> str:
-    """`url` with a query, so that a courier with one hand would call it before the other: it has
-    its receivers in the order of their URLs' hashes."""
+    """`url` with a query, so that a courier without concurrency would call it before the other.
+
+    The courier orders receivers by the hashes of their URLs.
+    """
 
     def hashed(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
@@ -336,7 +338,7 @@ def test_a_subscription_gets_the_types_it_asked_for_of_every_owner(
 
     assert subscriber.types(deployment) == [FAILED]
     assert subscriber.received[0].fault is None
-    # The same event has the same id wherever it goes.
+    # An event has the same ID for every receiver.
     assert subscriber.received[0].id in {call.id for call in other.received}
 
     after = fail(api, stack, "told-no-more", other.url)
@@ -362,7 +364,7 @@ def test_a_subscription_that_is_gone_is_disabled(
         admin.send("DELETE", f"/webhooks/subscriptions/{made['id']}")
 
 
-# --- where nothing is sent -----------------------------------------------------------------
+# --- refused URLs --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
