@@ -21,7 +21,7 @@ SIMULATED = "simulated"
 INDEPENDENT = ("tests/faults/test_property.py", "tests/faults/test_failure_codes.py")
 # The longest tests run first.
 LONGEST = (WHOLE_STACKS, "tests/faults/test_matrix.py", "tests/faults/")
-TOLD = "slipway_summary"
+SUMMARY = "slipway_summary"
 
 
 # A day of retries takes 9 s: longer than any `Retry-After` of a subscriber in these tests.
@@ -96,13 +96,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker process sends its lines to the controller."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput[TOLD] = LINES
+        session.config.workeroutput[SUMMARY] = LINES
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """The controller collects a worker's lines. A worker that died has sent none."""
-    LINES.extend(getattr(node, "workeroutput", {}).get(TOLD, []))
+    LINES.extend(getattr(node, "workeroutput", {}).get(SUMMARY, []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

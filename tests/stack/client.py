@@ -174,7 +174,7 @@ def wait_for_tasks(url: str, count: int) -> set[str]:
 
 
 @dataclass
-class Asking:
+class ContinuousCaller:
     """A caller that requests predictions continuously, and retries failed requests.
 
     Attributes:
@@ -191,9 +191,9 @@ class Asking:
 
 
 @contextlib.contextmanager
-def asking(url: str) -> Iterator[Asking]:
+def calling_continuously(url: str) -> Iterator[ContinuousCaller]:
     """Send requests in a thread during a `with` block."""
-    seen, stop = Asking(), threading.Event()
+    seen, stop = ContinuousCaller(), threading.Event()
 
     def loop() -> None:
         while not stop.is_set():

@@ -40,7 +40,7 @@ def through(stack: Stack, name: str, port: int) -> tuple[int, str]:
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_life_with_an_address(api: Client, stack: Stack) -> None:
+def test_the_lifecycle_with_https_and_a_domain(api: Client, stack: Stack) -> None:
     acm = client("acm", stack.aws_endpoint_url)
     certificate = acm.request_certificate(DomainName="*.example.com")["CertificateArn"]
 

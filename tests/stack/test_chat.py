@@ -58,14 +58,14 @@ def test_from_deploy_to_delete(bot: Any, api: Client, stack: Stack) -> None:
     assert api.follow(deployment["id"])["status"] == "DELETED"
 
 
-def test_a_mistyped_command_gets_the_nearest_and_starts_nothing(bot: Any) -> None:
+def test_a_mistyped_command_gets_a_suggestion_and_starts_nothing(bot: Any) -> None:
     said = bot(f"pasue {NAME}")
 
     assert said["deployment"] is None
     assert f"pause {NAME}" in said["text"]
 
 
-def test_a_token_that_may_only_read_is_refused(stack: Stack) -> None:
+def test_a_token_with_only_read_is_refused(stack: Stack) -> None:
     reader = Client(stack, issue_token(stack, "reader", "read"))
 
     assert reader.send("POST", "/chat/commands", {"text": "list", "user": "a"}).status == 403

@@ -82,19 +82,19 @@ def fails(harsh: Client, simulated: Simulated, made: Ids, name: str, code: str) 
     return failure
 
 
-def test_while_the_load_balancer_is_made_the_step_says_so(
+def test_the_step_reports_the_provisioning_of_the_load_balancer(
     harsh: Client, made: Ids, provisioning: Provisioning
 ) -> None:
-    def told() -> bool:
+    def is_provisioning_reported() -> bool:
         steps = harsh.get(made["slow-start"])["operation"]["steps"]
         message = next(s["message"] for s in steps if s["name"] == "await_ready")
         return "load balancer is provisioning" in (message or "")
 
-    wait_until(told, "the message of await_ready")
+    wait_until(is_provisioning_reported, "the message of await_ready")
     provisioning.released = True
 
 
-def test_an_image_that_does_not_exist(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_missing_image_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
     failure = fails(harsh, simulated, made, "no-image", "IMAGE_NOT_FOUND")
 
     assert failure["step"] == "resolve_image"
@@ -104,7 +104,9 @@ def test_an_image_that_does_not_exist(harsh: Client, simulated: Simulated, made:
     assert harsh.get(made["no-image"])["resources"] == []
 
 
-def test_an_image_for_another_architecture(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_an_image_for_another_architecture_fails_the_deploy(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
     failure = fails(harsh, simulated, made, "arm-image", "ARCHITECTURE_MISMATCH")
 
     assert "ARM64" in failure["message"]
@@ -113,16 +115,14 @@ def test_an_image_for_another_architecture(harsh: Client, simulated: Simulated, 
     assert harsh.get(made["arm-image"])["resources"] == []
 
 
-def test_a_secret_that_does_not_exist(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_missing_secret_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
     failure = fails(harsh, simulated, made, "no-secret", "SECRET_UNAVAILABLE")
 
     assert SECRET in str(failure)
     assert harsh.get(made["no-secret"])["resources"] == []
 
 
-def test_a_container_that_exits_again_and_again(
-    harsh: Client, simulated: Simulated, made: Ids
-) -> None:
+def test_a_crash_loop_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
     failure = fails(harsh, simulated, made, "crash", "CONTAINER_EXITED")
     evidence = failure["evidence"]
 
@@ -137,7 +137,7 @@ def test_a_container_that_exits_again_and_again(
     assert evidence["stopped_tasks"] in (3, 4)
 
 
-def test_a_container_that_takes_too_much_memory(
+def test_a_container_with_too_much_memory_fails_the_deploy(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     failure = fails(harsh, simulated, made, "greedy", "OUT_OF_MEMORY")
@@ -150,7 +150,7 @@ def test_a_container_that_takes_too_much_memory(
     assert "loading" in evidence["log_lines"]
 
 
-def test_a_health_check_that_is_answered_with_404(
+def test_a_health_check_with_404_fails_the_deploy(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     failure = fails(harsh, simulated, made, "answers-404", "HEALTH_CHECK_FAILED")
@@ -162,7 +162,9 @@ def test_a_health_check_that_is_answered_with_404(
     assert any("/nowhere" in line for line in failure["evidence"]["log_lines"])
 
 
-def test_a_container_that_listens_elsewhere(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_container_on_another_port_fails_the_deploy(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
     failure = fails(harsh, simulated, made, "wrong-port", "HEALTH_CHECK_FAILED")
 
     assert "nothing listens on that port" in failure["message"]
@@ -170,7 +172,7 @@ def test_a_container_that_listens_elsewhere(harsh: Client, simulated: Simulated,
     assert any("8123" in line for line in failure["evidence"]["log_lines"])
 
 
-def test_a_prediction_that_lacks_what_was_asked_for(
+def test_a_prediction_without_the_expected_keys_fails_the_deploy(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     failure = fails(harsh, simulated, made, "no-smoke", "SMOKE_TEST_FAILED")
@@ -181,7 +183,7 @@ def test_a_prediction_that_lacks_what_was_asked_for(
     assert "recommendations" in failure["evidence"]["prediction"]["sample"]
 
 
-def test_a_slow_start_within_the_grace_period_is_no_failure(
+def test_a_slow_start_within_the_grace_period_is_not_a_failure(
     harsh: Client, simulated: Simulated, made: Ids, provisioning: Provisioning
 ) -> None:
     provisioning.released = True

@@ -7,7 +7,7 @@ from tests.stack.client import Client, predict
 SMOKE_TEST = {"path": "/?uid=20", "json_has": ["nope"]}
 
 
-def test_a_missing_image_makes_nothing(api: Client, stack: Stack) -> None:
+def test_a_missing_image_creates_nothing(api: Client, stack: Stack) -> None:
     failed = api.deploy("no-image", image=f"{stack.sample_image.rsplit(':', 1)[0]}:none")
 
     assert (failed["status"], failed["operation"]["status"]) == ("FAILED", "failed")

@@ -5,7 +5,7 @@ This holds during a good update, during an update that cannot serve, and during 
 
 from __future__ import annotations
 
-from tests.stack.client import Client, asking, predict
+from tests.stack.client import Client, calling_continuously, predict
 from tests.stack.simulated import Simulated
 from tests.support.summary import LINES
 
@@ -18,11 +18,11 @@ def tag(simulated: Simulated, name: str) -> str:
     return f"{simulated.stack.sample_image.rsplit(':', 1)[0]}:{name}"
 
 
-def test_updates_good_and_bad_fail_no_request(harsh: Client, simulated: Simulated) -> None:
+def test_good_and_bad_updates_fail_no_request(harsh: Client, simulated: Simulated) -> None:
     made = harsh.deploy("steady", health_check=PATIENT)
     assert made["status"] == "ACTIVE", made["failure"]
 
-    with asking(made["url"]) as caller:
+    with calling_continuously(made["url"]) as caller:
         good = harsh.change(made["id"], image=tag(simulated, "2"))
         after_good = caller.answered
         bad = harsh.change(made["id"], image=tag(simulated, "crash"))

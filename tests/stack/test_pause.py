@@ -27,7 +27,7 @@ def kind_of(answer: Answer) -> str:
 
 
 @contextlib.contextmanager
-def listing(url: str) -> Iterator[list[str]]:
+def kinds_of_responses(url: str) -> Iterator[list[str]]:
     """The kinds of responses that a continuous caller gets, each time the kind changes."""
     kinds: list[str] = []
     stop = threading.Event()
@@ -47,13 +47,13 @@ def listing(url: str) -> Iterator[list[str]]:
         thread.join()
 
 
-def test_a_caller_meets_predictions_or_the_answer_that_it_is_paused(
+def test_a_caller_gets_only_predictions_or_the_pause_response(
     harsh: Client, simulated: Simulated
 ) -> None:
     made = harsh.deploy("sleepy")
     path = f"/deployments/{made['id']}"
 
-    with listing(made["url"]) as kinds:
+    with kinds_of_responses(made["url"]) as kinds:
         assert harsh.send("POST", f"{path}/pause").status == 202
         paused = harsh.follow(made["id"])
         while_paused = predict(made["url"])
@@ -65,9 +65,9 @@ def test_a_caller_meets_predictions_or_the_answer_that_it_is_paused(
     assert paused["url"] == made["url"]
     assert paused["prediction"] == made["prediction"]
     assert paused["cost"]["usd_per_hour"] == 0.0325 < made["cost"]["usd_per_hour"]
-    told = while_paused.json
-    assert (told["status"], told["retry_after"]) == (503, 60)
-    assert f"{made['id']} is paused" in told["detail"]
+    problem = while_paused.json
+    assert (problem["status"], told["retry_after"]) == (503, 60)
+    assert f"{made['id']} is paused" in problem["detail"]
     assert (resumed["status"], resumed["operation"]["kind"]) == ("ACTIVE", "resume"), resumed
     assert resumed["cost"]["usd_per_hour"] == made["cost"]["usd_per_hour"]
     [rule] = [r for r in resumed["resources"] if r["kind"] == "listener_rule"]

@@ -36,7 +36,7 @@ def metrics(stack: Stack, deployment: str) -> list[str]:
     return [str(t["PredefinedMetricSpecification"]["PredefinedMetricType"]) for t in tracked]
 
 
-def test_it_scales_is_changed_while_it_does_and_leaves_nothing(api: Client, stack: Stack) -> None:
+def test_an_autoscaled_deployment_is_created_changed_and_deleted(api: Client, stack: Stack) -> None:
     made = api.deploy("scaled", scaling=BY_REQUESTS)
     name = made["id"]
     assert made["status"] == "ACTIVE", made["failure"]
@@ -66,7 +66,7 @@ def test_it_scales_is_changed_while_it_does_and_leaves_nothing(api: Client, stac
     assert (bounds(stack, name), metrics(stack, name)) == ([], [])
 
 
-def test_what_the_functions_do_is_traced(stack: Stack, api: Client) -> None:
+def test_the_functions_are_traced(stack: Stack, api: Client) -> None:
     """X-Ray's SDK reports each AWS call. Nothing is switched off here."""
     assert api.send("GET", "/deployments").status == 200
     xray = moto(stack, "xray")

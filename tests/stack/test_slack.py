@@ -129,7 +129,7 @@ def test_a_command_deploys_and_one_message_follows_it(
     assert deployed["url"] not in shown(posted[0])
 
 
-def test_scale_is_told_in_a_message_of_its_own(
+def test_scale_has_its_own_message(
     deployed: dict[str, Any], person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     person.says("scale chatted 2")
@@ -148,7 +148,7 @@ def test_scale_is_told_in_a_message_of_its_own(
 @pytest.mark.parametrize(
     ("text", "word"), [("status chatted", "ACTIVE"), ("list", "chatted"), ("logs chatted", "```")]
 )
-def test_a_question_is_answered_to_who_asked(
+def test_a_read_is_answered_only_to_its_user(
     deployed: dict[str, Any], person: SlackClient, slack: FakeSlack, text: str, word: str
 ) -> None:
     person.says(text)
@@ -158,14 +158,14 @@ def test_a_question_is_answered_to_who_asked(
     assert slack.posts("chat.postMessage") == []
 
 
-def test_a_mistyped_command_gets_the_nearest(person: SlackClient, slack: FakeSlack) -> None:
+def test_a_mistyped_command_gets_a_suggestion(person: SlackClient, slack: FakeSlack) -> None:
     assert "scale chatted 2" in person.says("scael chatted 2")
 
     assert "deploy" in person.says("help")
     assert slack.calls == []
 
 
-def test_delete_asks_back_and_then_deletes(
+def test_a_delete_asks_for_confirmation_and_then_deletes(
     deployed: dict[str, Any], person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     person.says("delete chatted")
@@ -190,7 +190,7 @@ def test_delete_asks_back_and_then_deletes(
 # --- failure -------------------------------------------------------------------------------
 
 
-def test_a_failure_shows_its_hint_and_a_button_that_retries(
+def test_a_failure_shows_its_hint_and_a_retry_button(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     person.says(f"deploy {options(stack, missing(stack))} name=chat-failing")
@@ -210,7 +210,7 @@ def test_a_failure_shows_its_hint_and_a_button_that_retries(
     )
 
 
-def test_what_was_begun_elsewhere_is_told_in_the_team_s_channel(
+def test_an_operation_from_elsewhere_is_announced_in_the_teams_channel(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     failed = team.deploy("chat-elsewhere", image=missing(stack))
@@ -221,7 +221,7 @@ def test_what_was_begun_elsewhere_is_told_in_the_team_s_channel(
 # --- who may ---------------------------------------------------------------------------------
 
 
-def test_an_unmapped_user_is_refused_and_told_who_can_help(
+def test_an_unmapped_user_is_refused_with_a_contact(
     person: SlackClient, team: Client, stack: Stack
 ) -> None:
     said = person.says(
@@ -232,9 +232,7 @@ def test_an_unmapped_user_is_refused_and_told_who_can_help(
     assert found(team, "chat-stranger") is None
 
 
-def test_the_same_request_is_refused_the_second_time(
-    person: SlackClient, team: Client, stack: Stack
-) -> None:
+def test_a_replayed_request_is_refused(person: SlackClient, team: Client, stack: Stack) -> None:
     request = person.command(f"deploy {options(stack, missing(stack))} name=chat-replayed")
 
     assert [person.send(request).status for _ in range(2)] == [200, 401]
@@ -244,7 +242,7 @@ def test_the_same_request_is_refused_the_second_time(
     assert len(team.send("GET", path).json["deployments"]) == 1
 
 
-def test_a_request_that_slack_has_not_signed_is_refused(person: SlackClient, stack: Stack) -> None:
+def test_an_unsigned_request_is_refused(person: SlackClient, stack: Stack) -> None:
     request = person.command("list")
     old = person.command("list", moment=time.time() - 301)
 
@@ -260,7 +258,7 @@ def test_a_request_that_slack_has_not_signed_is_refused(person: SlackClient, sta
 # --- faults of Slack -------------------------------------------------------------------------
 
 
-def test_a_slack_that_throttles_and_hangs_holds_nothing_up(
+def test_a_slack_that_throttles_and_hangs_delays_nothing(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     slack.throttle(1, target="chat.postMessage")
@@ -275,7 +273,7 @@ def test_a_slack_that_throttles_and_hangs_holds_nothing_up(
     assert answers[-1] is None and "ratelimited" in answers
 
 
-def test_where_the_bot_is_no_member_start_and_end_go_to_the_response_url(
+def test_without_channel_membership_start_and_end_go_to_the_response_url(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     person.says(
@@ -283,13 +281,13 @@ def test_where_the_bot_is_no_member_start_and_end_go_to_the_response_url(
     )
     failed = ended(team, "chat-private")
 
-    def told() -> list[Message] | None:
+    def start_and_end() -> list[Message] | None:
         posts = [m for m in slack.posts("response_url") if failed["id"] in shown(m)]
         if posts and "retry" in buttons(posts[-1]):
             return posts
         sweep(stack)
         return None
 
-    posts = wait_until(told, "the end at the response_url")
+    posts = wait_until(start_and_end, "the end at the response_url")
     assert 1 <= len(posts) <= 2
     assert [key for key in slack.messages if key[0] == PRIVATE_CHANNEL] == []

@@ -75,7 +75,7 @@ def test_a_throttled_deploy_becomes_active(harsh: Client, simulated: Simulated, 
     gone(harsh, simulated, harsh.delete(made["throttled"]))
 
 
-def test_lost_answers_leave_one_of_each_and_after_the_teardown_none(
+def test_lost_responses_create_no_duplicates_and_leave_nothing(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     active(harsh, made["lost"])
@@ -87,7 +87,7 @@ def test_lost_answers_leave_one_of_each_and_after_the_teardown_none(
     gone(harsh, simulated, harsh.delete(made["lost"]))
 
 
-def test_a_delete_that_aws_refuses_is_told_and_can_be_retried(
+def test_a_delete_that_aws_refuses_is_reported_and_can_be_retried(
     harsh: Client, simulated: Simulated, made: Ids, skies: dict[str, Weather]
 ) -> None:
     active(harsh, made["refused"])
