@@ -66,7 +66,7 @@ def test_a_caller_gets_only_predictions_or_the_pause_response(
     assert paused["prediction"] == made["prediction"]
     assert paused["cost"]["usd_per_hour"] == 0.0325 < made["cost"]["usd_per_hour"]
     problem = while_paused.json
-    assert (problem["status"], told["retry_after"]) == (503, 60)
+    assert (problem["status"], problem["retry_after"]) == (503, 60)
     assert f"{made['id']} is paused" in problem["detail"]
     assert (resumed["status"], resumed["operation"]["kind"]) == ("ACTIVE", "resume"), resumed
     assert resumed["cost"]["usd_per_hour"] == made["cost"]["usd_per_hour"]
