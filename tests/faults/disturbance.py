@@ -179,7 +179,7 @@ class Disturbed:
             found += self._come_to_rest()
         if not ended_well(self._world, self._operation):
             found.append(f"it is {self._states()}")
-        return [f"mended and tried again: {text}" for text in found]
+        return [f"after the repair: {text}" for text in found]
 
     def _come_to_rest(self) -> list[str]:
         if not self._world.run_until_idle(LIMIT_HOURS):

@@ -43,10 +43,10 @@ class World:
         self.clock = SimulatedClock()
         self.schedule = Schedule(self.clock)
         self.called: list[tuple[str, float]] = []
-        self.told: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self._functions = functions
         self.states = StepFunctions(self.schedule, definition, self._function)
-        self.states.watchers.append(self.told.append)
+        self.states.watchers.append(self.events.append)
 
     def _function(self, name: str, event: dict[str, Any]) -> dict[str, Any]:
         self.called.append((name, self.clock.seconds()))
@@ -194,8 +194,11 @@ def test_full_jitter_draws_a_shorter_delay() -> None:
 
 def test_zero_max_attempts_goes_directly_to_the_catcher() -> None:
     retry = [{"ErrorEquals": ["Broken"], "MaxAttempts": 0}, {"ErrorEquals": ["States.ALL"]}]
-    catch = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Told"}]
-    states = {"Only": task("work", Retry=retry, Catch=catch), "Told": {"Type": "Pass", "End": True}}
+    catch = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Caught"}]
+    states = {
+        "Only": task("work", Retry=retry, Catch=catch),
+        "Caught": {"Type": "Pass", "End": True},
+    }
     world = World({"StartAt": "Only", "States": states}, work=times(1, Broken))
 
     world.start(text='{"kept": 1}')
@@ -234,7 +237,7 @@ def test_a_stopped_execution_is_aborted_and_sends_an_event() -> None:
 
     assert world.end().status == "ABORTED"
     assert len(world.called) == 1
-    assert [detail["status"] for detail in world.told] == ["RUNNING", "ABORTED"]
+    assert [detail["status"] for detail in world.events] == ["RUNNING", "ABORTED"]
     world.ask("StopExecution", executionArn=arn)  # stopping it again is no error
 
 

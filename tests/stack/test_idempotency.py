@@ -35,9 +35,9 @@ def test_a_repeated_create_creates_one_deployment(api: Client) -> None:
 
 
 def test_a_refused_create_can_be_fixed_and_sent_with_the_same_key(api: Client) -> None:
-    refused = api.send("POST", "/deployments", {"name": "mended"}, Idempotency_Key="mended-1")
+    refused = api.send("POST", "/deployments", {"name": "fixed"}, Idempotency_Key="fixed-1")
     assert (refused.status, refused.json["code"]) == (422, "VALIDATION_FAILED")
 
-    accepted = api.send("POST", "/deployments", api.spec("mended"), Idempotency_Key="mended-1")
+    accepted = api.send("POST", "/deployments", api.spec("fixed"), Idempotency_Key="fixed-1")
     assert accepted.status == 202, accepted.text
     assert api.delete(accepted.json["id"])["status"] == "DELETED"

@@ -52,7 +52,7 @@ def test_the_tables_client_is_created_at_startup(handler: str) -> None:
     made = (
         "import app; from chalicelib.platform import aws; print(aws.client.cache_info().currsize)"
     )
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", made],
         cwd=ROOT,
         env={**os.environ, "_HANDLER": handler},
@@ -60,7 +60,7 @@ def test_the_tables_client_is_created_at_startup(handler: str) -> None:
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == "1"
+    assert process.stdout.strip() == "1"
 
 
 def test_log_records_reach_lambdas_json_handler() -> None:
@@ -68,8 +68,8 @@ def test_log_records_reach_lambdas_json_handler() -> None:
         "import app, logging; logger = logging.getLogger('slipway');"
         "print(logger.isEnabledFor(logging.INFO), logger.propagate, logger.handlers)"
     )
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", logger], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert told.stdout.strip() == "True True []"
+    assert process.stdout.strip() == "True True []"

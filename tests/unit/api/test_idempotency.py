@@ -225,7 +225,7 @@ def test_a_failed_request_is_not_stored(clock: Clock, error: Exception) -> None:
 
     with pytest.raises(type(error)):
         once(request_of(), work)
-    assert once(request_of(body=b"mended"), Work()) == ANSWER
+    assert once(request_of(body=b"fixed"), Work()) == ANSWER
 
 
 def test_a_response_that_is_not_2xx_is_not_stored(clock: Clock) -> None:

@@ -158,8 +158,8 @@ def test_a_public_url_is_accepted(url: str) -> None:
 
 def test_without_a_secret_every_url_is_refused() -> None:
     set_webhook_secrets(" ")
-    told = callback_url.fault("https://example.com/hooks")
-    assert told == (
+    fault = callback_url.fault("https://example.com/hooks")
+    assert fault == (
         "cannot be used because webhooks are not set up: ask your platform team to set the "
         "webhook secret"
     )
@@ -171,9 +171,9 @@ def test_a_slow_dns_lookup_is_given_up(monkeypatch: pytest.MonkeyPatch, resolver
     over = threading.Event()
     monkeypatch.setattr(callback_url, "LONGEST_LOOKUP", callback_url.LONGEST_LOOKUP / 100)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
-    told = callback_url.fault("https://example.com/hooks")
+    fault = callback_url.fault("https://example.com/hooks")
     over.set()
-    assert told == "must have a host that DNS can resolve: the lookup timed out"
+    assert fault == "must have a host that DNS can resolve: the lookup timed out"
 
 
 def test_a_call_uses_the_address_that_it_verified(

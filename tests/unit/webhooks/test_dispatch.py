@@ -370,5 +370,5 @@ def test_the_log_has_no_url_and_no_body(
     with caplog.at_level(logging.INFO, "slipway"):
         begin(subscriber, callback_url=subscriber.url("/hooks?token=hunter2"))
     assert subscriber.paths == ["/hooks?token=hunter2"]
-    told = [str(record.__dict__) for record in caplog.records if record.name == "slipway"]
-    assert told and not any("hunter2" in each for each in told)
+    records = [str(record.__dict__) for record in caplog.records if record.name == "slipway"]
+    assert records and not any("hunter2" in each for each in records)

@@ -1,4 +1,4 @@
-"""What was asked for in Slack, done by the API's own code and told to a server that plays Slack."""
+"""Slack requests that the worker executes through the API's use cases, with a fake Slack."""
 
 import html
 import logging

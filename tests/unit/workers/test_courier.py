@@ -71,12 +71,12 @@ def test_a_lifecycle_is_delivered_in_order(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
     run_lifecycle(simulated_time, subscriber.url())
-    told = wake()
+    result = wake()
     assert types(subscriber.received) == LIFE
     sequences = [each.sequence for each in subscriber.received]
     assert sequences == sorted(set(sequences))
     # Four events and four deliveries; the other events are not published.
-    assert told["done"] == 8
+    assert result["done"] == 8
     assert work.list_due(work.COURIER) == []
 
 
@@ -335,7 +335,7 @@ class FakeMessages:
     """Fakes Slack's messages: one for each deployment in the events."""
 
     asked: list[set[str]] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
 
     def keys_for(self, deployment_ids: set[str]) -> list[tuple[str, str]]:
         self.asked.append(deployment_ids)
@@ -346,7 +346,7 @@ class FakeMessages:
         return keys
 
     def notify(self, lease: work.Lease) -> None:
-        self.told.append(lease.pk)
+        self.notified.append(lease.pk)
         work.done(lease)
 
 
@@ -373,7 +373,7 @@ def test_messages_are_updated_with_every_event(slack: Any, simulated_time: Simul
     records = stream()["Records"]
     courier.run({"Records": records[-1:]})
     assert slack.asked == [{ID}, {ID}]
-    assert slack.told == [f"DEPLOYMENT#{ID}"] * 2
+    assert slack.notified == [f"DEPLOYMENT#{ID}"] * 2
 
 
 def test_a_due_message_is_sent(slack: Any, simulated_time: SimulatedClock) -> None:
@@ -381,7 +381,7 @@ def test_a_due_message_is_sent(slack: Any, simulated_time: SimulatedClock) -> No
     due = work.due_now(work.COURIER, clock.now())
     table.put_item({**key, **due}, "attribute_not_exists(pk)", {})
     wake()
-    assert slack.told == [key["pk"]]
+    assert slack.notified == [key["pk"]]
     assert sweep()["done"] == 0
 
 
@@ -400,7 +400,7 @@ def test_a_failed_message_lookup_does_not_block_other_deployments(
 
     slack.keys_for = broken
     wake()
-    assert slack.told == [f"DEPLOYMENT#{ID}"]
+    assert slack.notified == [f"DEPLOYMENT#{ID}"]
 
 
 def test_a_failing_slack_does_not_block_subscribers(

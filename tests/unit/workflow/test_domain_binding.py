@@ -114,8 +114,10 @@ def test_the_old_record_is_deleted_after_the_new_one_exists(deployment: Deployme
     assert (deployment.domains, deployment.url) == ([DOMAIN, OTHER], f"http://{OTHER}")
     deployment.activate(MOMENT, 0.03)  # until then a rollback may need it
     assert deployment.domains == [OTHER]
-    told = {r.name: r.verified_gone for r in deployment.resources if r.kind == dns_record.KIND}
-    assert told == {DOMAIN: True, OTHER: False}
+    verified_gone = {
+        r.name: r.verified_gone for r in deployment.resources if r.kind == dns_record.KIND
+    }
+    assert verified_gone == {DOMAIN: True, OTHER: False}
 
 
 @pytest.mark.usefixtures("zone")
