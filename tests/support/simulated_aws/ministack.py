@@ -79,11 +79,11 @@ def _missing(params: Answer) -> None:
         )
 
 
-def _naming(answer: Answer, groups: set[str]) -> Answer:
+def _naming(answer: Answer, group_ids: set[str]) -> Answer:
     groups = [
         group
         for group in answer["SecurityGroups"]
         for permission in group.get("IpPermissions", [])
-        if groups & {pair.get("GroupId") for pair in permission.get("UserIdGroupPairs", [])}
+        if group_ids & {pair.get("GroupId") for pair in permission.get("UserIdGroupPairs", [])}
     ]
     return {**answer, "SecurityGroups": groups}
