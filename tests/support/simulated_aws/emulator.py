@@ -77,7 +77,7 @@ class Emulator:
 def _answer(call: Call, region: str) -> Answer:
     """By the short way where there is one and nothing is out of the ordinary."""
     if call.service == "dynamodb":
-        answer = _table_answer(call)
+        answer = table_answer(call)
         if answer is not None:
             return answer
     elif call.service in short_way.HANDLERS:
@@ -96,7 +96,7 @@ def table_items(table: str) -> Iterator[dict[str, Any]]:
         yield {name: value.cast_value for name, value in item.attrs.items()}
 
 
-def _table_answer(call: Call) -> Answer | None:
+def table_answer(call: Call) -> Answer | None:
     """The answer of moto's table, or None for what has to take the long way."""
     backend = dynamodb_backends[ACCOUNT_ID][REGION]
     if call.operation == "GetItem" and set(call.params) <= PLAIN_GET:
