@@ -15,7 +15,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import botocore.handlers
 from botocore.awsrequest import AWSResponse
 from botocore.hooks import HierarchicalEmitter
 
@@ -34,8 +33,7 @@ class Clients:
 
     def get(self, session: Any, service: str, **options: Any) -> Any:
         """The client for these options in this environment, as good as new."""
-        handlers = len(botocore.handlers.BUILTIN_HANDLERS)
-        key = repr((service, _plain(options), _environment(), handlers))
+        key = repr((service, _plain(options), _environment()))
         if key not in self._created:
             client = self._create(session, service, **options)
             self._created[key] = client, copy.copy(_emitter(client))

@@ -151,19 +151,17 @@ def gateway(table: str, state_machine: str) -> Gateway:
 
 
 @pytest.fixture
-def aws_calls() -> Iterator[list[str]]:
+def aws_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every AWS call from here on, such as `dynamodb.GetItem`, whichever client makes it."""
     calls: list[str] = []
+    make_call = BaseClient._make_api_call
 
-    def record(event_name: str, **_: Any) -> None:
-        calls.append(event_name.removeprefix("before-call."))
+    def record(self: Any, operation: str, params: Any) -> Any:
+        calls.append(f"{self.meta.service_model.service_id.hyphenize()}.{operation}")
+        return make_call(self, operation, params)
 
-    handler = ("before-call", record)
-    botocore.handlers.BUILTIN_HANDLERS.append(handler)
-    aws.forget_clients()
-    yield calls
-    botocore.handlers.BUILTIN_HANDLERS.remove(handler)
-    aws.forget_clients()
+    monkeypatch.setattr(BaseClient, "_make_api_call", record)
+    return calls
 
 
 @pytest.fixture
