@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import botocore.handlers
 import botocore.loaders
 import botocore.session
@@ -17,7 +18,7 @@ from moto import mock_aws
 from chalicelib.platform import aws, clock, shared_secrets
 from chalicelib.platform.settings import settings
 from chalicelib.store import tokens
-from tests.support import subscribers
+from tests.support import fast_aws, subscribers
 from tests.support.builders import ACCOUNT, OWNER, REGION, REGISTRY, Clock
 from tests.support.gateway import Gateway
 from tests.support.in_process import make_table
@@ -71,9 +72,24 @@ def service_models() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def clients() -> fast_aws.Clients:
+    return fast_aws.Clients(boto3.Session.client)
+
+
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environment(monkeypatch: pytest.MonkeyPatch, clients: fast_aws.Clients) -> Iterator[None]:
     """The environment variables that the template sets on every function."""
+    monkeypatch.setattr(
+        boto3.Session,
+        "client",
+        lambda session, *args, **options: clients.get(session, *args, **options),
+    )
+    # This handler runs last, so that a test's own handlers are called first.
+    answering = ("before-call", fast_aws.answer_from_table, botocore.handlers.REGISTER_LAST)
+    monkeypatch.setattr(
+        botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, answering]
+    )
     for name in UNSET:
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRONMENT.items():
@@ -135,19 +151,17 @@ def gateway(table: str, state_machine: str) -> Gateway:
 
 
 @pytest.fixture
-def aws_calls() -> Iterator[list[str]]:
+def aws_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A list of all later AWS calls of any client, such as `dynamodb.GetItem`."""
     calls: list[str] = []
+    make_call = BaseClient._make_api_call
 
-    def record(event_name: str, **_: Any) -> None:
-        calls.append(event_name.removeprefix("before-call."))
+    def record(self: Any, operation: str, params: Any) -> Any:
+        calls.append(f"{self.meta.service_model.service_id.hyphenize()}.{operation}")
+        return make_call(self, operation, params)
 
-    handler = ("before-call", record)
-    botocore.handlers.BUILTIN_HANDLERS.append(handler)
-    aws.forget_clients()
-    yield calls
-    botocore.handlers.BUILTIN_HANDLERS.remove(handler)
-    aws.forget_clients()
+    monkeypatch.setattr(BaseClient, "_make_api_call", record)
+    return calls
 
 
 @pytest.fixture
@@ -227,5 +241,5 @@ def push_image(tag: str = "1", client: Any = None) -> str:
 
 def _forget() -> None:
     settings.cache_clear()
-    aws.forget_clients()
+    aws.client.cache_clear()  # not the session, which takes as long to create as a client
     shared_secrets.forget()

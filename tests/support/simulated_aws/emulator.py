@@ -77,7 +77,7 @@ class Emulator:
 def _answer(call: Call, region: str) -> Answer:
     """Call moto without HTTP if the operation supports it; otherwise through botocore."""
     if call.service == "dynamodb":
-        answer = _table_answer(call)
+        answer = table_answer(call)
         if answer is not None:
             return answer
     elif call.service in short_way.HANDLERS:
@@ -96,7 +96,7 @@ def table_items(table: str) -> Iterator[dict[str, Any]]:
         yield {name: value.cast_value for name, value in item.attrs.items()}
 
 
-def _table_answer(call: Call) -> Answer | None:
+def table_answer(call: Call) -> Answer | None:
     """The response of moto's table, or None if the call must go through botocore."""
     backend = dynamodb_backends[ACCOUNT_ID][REGION]
     if call.operation == "GetItem" and set(call.params) <= PLAIN_GET:
