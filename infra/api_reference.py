@@ -17,7 +17,7 @@ HEAD = """# API reference
 This page has the same content as `GET /openapi.json`. In a path, `{deployment}` is an ID, or the
 name of a live deployment of the caller. Links and `Location` are relative to the root of the API.
 
-Every error, also of API Gateway itself, is `application/problem+json` (RFC 9457):
+Every error, including those of API Gateway, is `application/problem+json` (RFC 9457):
 `{type, title, status, code, detail, instance, errors}`. `errors` lists each fault of the request.
 Every endpoint can return 429 `QUOTA_EXCEEDED` or 503 `AWS_UNAVAILABLE`, with `Retry-After`. An
 unsupported method returns 405 with `Allow`. `HEAD` is `GET` without the body.
@@ -47,7 +47,7 @@ def page() -> str:
 
 def _overview(operations: list[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:
     """One row for each endpoint, which links to its details."""
-    yield "| method and path | what it does | scope | answers |"
+    yield "| method and path | what it does | scope | responses |"
     yield "|---|---|---|---|"
     for path, method, operation in operations:
         title = f"{method.upper()} {path}"

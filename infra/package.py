@@ -51,8 +51,8 @@ def package(stage: str, out: Path, project: Path = ROOT, cache: Path | None = No
     """
     if not STAGE.fullmatch(stage):
         raise PackagingError(
-            f'"{stage}" is not a valid stage name. Use 1 to 32 lower-case letters, digits and '
-            "hyphens; begin with a letter and end with a letter or a digit."
+            f'"{stage}" is not a valid stage name. Use 1 to 32 lowercase letters, digits and '
+            "hyphens. Start with a letter, and end with a letter or a digit."
         )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,8 +68,9 @@ def package(stage: str, out: Path, project: Path = ROOT, cache: Path | None = No
             bundle = dependencies.bundle(project / "requirements.txt", cache or project / ".cache")
         except subprocess.CalledProcessError as error:
             raise PackagingError(
-                "pip could not install the packages of requirements.txt; its error is above. "
-                "Fix the cause, for example the connection to the package index, and run it again."
+                "pip could not install the packages of requirements.txt. Its error is above. "
+                "Fix the cause, for example the connection to the package index, and run the "
+                "command again."
             ) from error
         _join(bundle, chalice_out / "deployment.zip", out / "deployment.zip")
     (out / "deployment.asl.json").write_text(json.dumps(definition, indent=2) + "\n")

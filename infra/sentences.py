@@ -1,7 +1,8 @@
 """`python -m infra.sentences [--check] [PATH ...]`: lists every text that a user can see.
 
 Each line is `path:line: text`, grouped by kind, so that all texts can be read in one sitting. A
-text is any string of several words in the code, and any value of a field such as `hint`. The list
+text is any string of several words in the code, and any value of a field such as `hint`. In YAML
+and the Makefile, texts are descriptions, messages and the bodies of gateway responses. The list
 excludes docstrings, log messages and patterns. It includes some internal strings, because it is
 better to list too many texts than to miss one.
 
@@ -16,13 +17,24 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import yaml
 
 from chalicelib.domain import errors
 from infra.package import ROOT
 
-SOURCES = (ROOT / "app.py", ROOT / "chalicelib")
+SOURCES = (
+    ROOT / "app.py",
+    ROOT / "chalicelib",
+    ROOT / "infra",
+    ROOT / "local",
+    ROOT / "Makefile",
+)
+# The words that this file forbids are in it.
+EXCLUDED = Path(__file__).resolve()
+SUFFIXES = {".py", ".yaml"}
 MOST_WORDS = 25
 # Word (a pattern) -> what to write instead.
 BANNED = {
@@ -42,8 +54,8 @@ BANNED_WORDS = {re.compile(rf"\b({word})\b", re.IGNORECASE): fix for word, fix i
 
 DETAILS, FAILURES, HINTS = "Error details", "Failure and step messages", "Hints"
 OPENAPI, CHAT, SLACK, WEBHOOKS = "OpenAPI", "Chat", "Slack", "Webhooks"
-OTHER = "Other texts"
-KINDS = (DETAILS, FAILURES, HINTS, OPENAPI, CHAT, SLACK, WEBHOOKS, OTHER)
+COMMANDS, OTHER = "Command lines and parameters of the stack", "Other texts"
+KINDS = (DETAILS, FAILURES, HINTS, OPENAPI, CHAT, SLACK, WEBHOOKS, COMMANDS, OTHER)
 # Keywords, and keys of dicts.
 FIELDS = {
     "hint": HINTS,
@@ -66,6 +78,9 @@ PLACES = {
     "platform": FAILURES,
     "resources": FAILURES,
     "workflow": FAILURES,
+    "infra": COMMANDS,
+    "local": COMMANDS,
+    "Makefile": COMMANDS,
 }
 
 
@@ -74,8 +89,9 @@ def _names(base: type) -> set[str]:
     return {each.__name__ for each in classes if issubclass(each, base)}
 
 
+REFUSALS = _names(errors.RequestRefused)
 CALLS = {
-    **dict.fromkeys(_names(errors.RequestRefused), DETAILS),
+    **dict.fromkeys(REFUSALS, DETAILS),
     **dict.fromkeys(_names(errors.WorkflowError), FAILURES),
     **dict.fromkeys(("fault", "ValueError"), DETAILS),
     **dict.fromkeys(("Failure", "Finding", "NotKnown", "Outcome"), FAILURES),
@@ -89,17 +105,26 @@ CODE_CALLS = {"compile", "fullmatch", "match", "search", "sub", "split", "getenv
 # An expression of DynamoDB.
 EXPRESSION = re.compile(r"attribute_(not_)?exists|begins_with|[<>=] :|^(SET|REMOVE|ADD) |^#?\w+ = ")
 SEVERAL_WORDS = re.compile(r"[A-Za-z]\S* +\S*[A-Za-z]")
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\\n\s*")
+# A text that ends with an inserted value can end with a period.
+ENDED = re.compile(r"[.?}]$")
+DESCRIPTIONS = {"Description", "ConstraintDescription"}
+GATEWAY_DETAIL = re.compile(r'"detail":"([^"]*)"')
+MAKEFILE_TEXT = re.compile(r'echo "([^"]+)"|^[a-z-]+:.*## (.+)$')
 
 
 @dataclass(frozen=True, order=True)
 class Text:
-    """A text in the code. `path` is relative to the project, if the file is in it."""
+    """A text in the code. `path` is relative to the project, if the file is in it.
+
+    `ends`: whether it must end with a period.
+    """
 
     path: str
     line: int
     text: str
     kind: str
+    ends: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.text}"
@@ -113,25 +138,74 @@ class Text:
             for match in pattern.finditer(self.text)
         }
         lengths = [len(sentence.split()) for sentence in SENTENCE_END.split(self.text)]
-        return [f'"{word}": write {fix}' for word, fix in banned.items()] + [
-            f"{length} words in a sentence, at most {MOST_WORDS}"
-            for length in lengths
-            if length > MOST_WORDS
+        return [
+            *(f'"{word}": write {fix}' for word, fix in banned.items()),
+            *(
+                f"{length} words in a sentence, at most {MOST_WORDS}"
+                for length in lengths
+                if length > MOST_WORDS
+            ),
+            *(["no period at the end"] if self.ends and not ENDED.search(self.text) else []),
         ]
 
 
 def texts(source: str, path: str) -> list[Text]:
     """The texts in the source code of a file, in order."""
     kind = next((PLACES[part] for part in reversed(Path(path).parts) if part in PLACES), OTHER)
-    return sorted(set(_in(ast.parse(source), kind, path)))
+    if path.endswith(".yaml"):
+        return list(_in_yaml(yaml.compose(source), kind, path))
+    if Path(path).name == "Makefile":
+        return list(_in_makefile(source, kind, path))
+    tree = ast.parse(source)
+    details = _details(tree)
+    return sorted({replace(each, ends=_must_end(each, details)) for each in _in(tree, kind, path)})
+
+
+def _details(tree: ast.AST) -> set[str]:
+    """The texts that are the first argument of a refusal."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
+    first = (call.args[0] for call in calls if _name(call.func) in REFUSALS)
+    return {_flat(_shown(each)) for each in first if _is_string(each)}
+
+
+def _must_end(text: Text, details: set[str]) -> bool:
+    """Whether a text is one or more whole sentences: a hint, or the detail of a refusal."""
+    return text.kind == HINTS or (text.kind == DETAILS and text.text in details)
+
+
+def _in_yaml(node: yaml.Node, kind: str, path: str) -> Iterator[Text]:
+    """Descriptions, and the details of gateway responses."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value in DESCRIPTIONS and isinstance(value, yaml.ScalarNode):
+                yield Text(path, value.start_mark.line + 1, _flat(value.value), kind)
+            else:
+                yield from _in_yaml(value, kind, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _in_yaml(value, kind, path)
+    elif isinstance(node, yaml.ScalarNode):
+        for detail in GATEWAY_DETAIL.findall(node.value):
+            yield Text(path, node.start_mark.line + 1, detail, DETAILS, ends=True)
+
+
+def _in_makefile(source: str, kind: str, path: str) -> Iterator[Text]:
+    """What `make` prints, and the descriptions of its targets."""
+    for number, line in enumerate(source.splitlines(), 1):
+        for printed, described in MAKEFILE_TEXT.findall(line):
+            yield Text(path, number, printed or described, kind)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split(" ")).strip().replace("\n", " \\n ")
 
 
 def _in(node: ast.AST, kind: str, path: str, *, is_field: bool = False) -> Iterator[Text]:
     """The texts in a node. `is_field`: a single word is a text too, because of its field."""
     if _is_string(node):
-        text = " ".join(_shown(node).split(" ")).strip()
+        text = _flat(_shown(node))
         if _is_text(text) or (is_field and re.search(r"[A-Za-z]", text)):
-            yield Text(path, getattr(node, "lineno", 0), text.replace("\n", " \\n "), kind)
+            yield Text(path, getattr(node, "lineno", 0), text, kind)
         for inner in _values(node):
             yield from _in(inner, kind, path)
     elif not _is_code(node):
@@ -231,11 +305,14 @@ def _name(node: ast.AST) -> str:
 
 
 def collect(sources: list[Path]) -> list[Text]:
-    """The texts of Python files, and of those in folders."""
+    """The texts of files, and of the Python and YAML files in folders."""
     collected: list[Text] = []
     for source in sources:
-        for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
+        files = sorted(source.rglob("*")) if source.is_dir() else [source]
+        for file in files:
             path = file.resolve()
+            if path == EXCLUDED or (source.is_dir() and path.suffix not in SUFFIXES):
+                continue
             shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
             collected += texts(file.read_text(), str(shown))
     return collected

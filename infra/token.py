@@ -24,7 +24,9 @@ def main() -> int:
     """Create the token that the command line describes; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m infra.token", description=__doc__)
     parser.add_argument("--stack", required=True, help="name of the CloudFormation stack")
-    parser.add_argument("--owner", required=True, help="the owner of the token's deployments")
+    parser.add_argument(
+        "--owner", required=True, help="the owner of the deployments that the token can use"
+    )
     parser.add_argument(
         "--scopes", default="read,deploy", help="comma-separated: read, deploy, admin"
     )

@@ -33,7 +33,7 @@ def what_to_try(running: stack.Stack, state: Path) -> str:
         "smoke_test": {"path": f"/?uid={UID}", "json_has": ["recommendations"]},
     }
     return f"""
-The local stack is running. {_shown(state)} contains stack.json, which lists its values, and its logs.
+The local stack is running. {_shown(state)} contains its logs, and stack.json with its values.
 Each `make up` creates a new URL, new tokens and new secrets. Try:
 
   API={running.api_url}

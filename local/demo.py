@@ -74,18 +74,18 @@ class Demo:
         deployment = self._follow()
         self._expect(
             deployment["operation"]["status"] == "succeeded",
-            f"scaling to 2 tasks {deployment['operation']['status']}: {deployment['failure']}",
+            f"the update to 2 tasks {deployment['operation']['status']}: {deployment['failure']}",
         )
         tasks = self._api.call("GET", f"/deployments/{self._id}/tasks")["tasks"]
         live = [task["id"] for task in tasks if task["status"] == "RUNNING"]
         self._expect(
-            len(live) == 2, f"/tasks reports {len(live)} running tasks instead of 2: {tasks}"
+            len(live) == 2, f"GET /tasks reports {len(live)} running tasks, not 2: {tasks}"
         )
         seen: set[str] = set()
         deadline = time.monotonic() + SEEN_SECONDS
         while len(seen) < 2 and time.monotonic() < deadline:
             seen.add(predict(f"{url}/?uid={UID}")[1])
-        self._expect(len(seen) == 2, f"responses came from {sorted(seen)} instead of two tasks")
+        self._expect(len(seen) == 2, f"the responses came from {sorted(seen)}, not from two tasks")
         print(f"  Responses come from the tasks {', '.join(sorted(seen))}.")
 
     def _delete(self) -> None:
@@ -109,7 +109,7 @@ class Demo:
         remaining = leftovers(self._stack.aws_endpoint_url, self._id)
         self._expect(not remaining, f"AWS still has {', '.join(remaining)}")
         print(f"  Leftovers in the receipt: {deployment['leftovers'] or 'none'}.")
-        print(f"  Leftovers found by asking AWS: {', '.join(remaining) or 'none'}.")
+        print(f"  Leftovers that AWS reports: {', '.join(remaining) or 'none'}.")
 
     def _count_transitions(self) -> None:
         counted = transitions(self._stack.aws_endpoint_url, self._id)
@@ -135,7 +135,7 @@ def demo() -> int:
         failures = _run(Path(tempfile.mkdtemp(prefix="slipway-demo-")))
     except KeyboardInterrupt:
         print(
-            "\nInterrupted. The local stack is stopped and its files are removed.", file=sys.stderr
+            "\nInterrupted. Slipway stopped the local stack and removed its files.", file=sys.stderr
         )
         return 130
     print(f"Took {time.monotonic() - started:.1f} s, including starting and stopping the stack.")

@@ -84,7 +84,7 @@ class MotoServer:
             with open_url(f"{self.url}/moto-api/data.json", timeout=START_SECONDS):
                 return
         except OSError as error:
-            message = f"moto server does not answer: {error}\n{processes.tail(self._log)}"
+            message = f"The moto server does not respond: {error}\n{processes.tail(self._log)}"
             raise EmulatorError(message) from error
 
     @property

@@ -156,7 +156,7 @@ def down(state: Path) -> bool:
     content = {path.name for path in state.iterdir()}
     if content and not content & OWN_FILES:
         raise StackError(
-            f"{state} is not the folder of a local stack, so it is kept. Name another folder."
+            f"{state} is not the folder of a local stack, so it is not removed. Use another folder."
         )
     if mark := _mark(state):
         _end_supervisor(mark)

@@ -25,7 +25,7 @@ Moment = Annotated[
 Scope = Literal["read", "deploy", "admin"]
 NextCursor = Annotated[
     str | None,
-    Field(description="Send it as `cursor=` for the next page; null on the last page."),
+    Field(description="Send this as `cursor` to get the next page. It is null on the last page."),
 ]
 
 
@@ -63,7 +63,7 @@ class Operation(Shape):
 
 
 class Failure(parts.Failure):
-    """What failed, what the caller can do, and AWS's own words as evidence."""
+    """What failed, what the caller can do, and AWS's own messages as evidence."""
 
     model_config = Shape.model_config
 
@@ -150,7 +150,7 @@ class Check(Shape):
 
 
 class Validation(Shape):
-    """What a create would find, and its cost. `valid` is false if a check failed."""
+    """The checks of a create, and its cost. `valid` is false if a check failed."""
 
     valid: bool
     checks: list[Check]
@@ -202,7 +202,7 @@ class LogLine(Shape):
 
 
 class Logs(Shape):
-    """Lines of all tasks, oldest first. `next_cursor` also serves lines not yet written."""
+    """Lines of all tasks, oldest first. `next_cursor` also returns lines that are written later."""
 
     lines: list[LogLine]
     next_cursor: NextCursor
@@ -222,7 +222,7 @@ class MetricsPoint(Shape):
 
 
 class Metrics(Shape):
-    """A point for each period. CloudWatch's figures arrive some minutes late."""
+    """One point for each period. CloudWatch reports figures some minutes late."""
 
     period_seconds: int
     start: Moment = Field(serialization_alias="from")
@@ -231,7 +231,7 @@ class Metrics(Shape):
 
 
 class IssuedToken(Shape):
-    """A new token. No other answer contains `token`."""
+    """A new token. No other response contains `token`."""
 
     id: str
     token: str
@@ -258,7 +258,7 @@ class Tokens(Shape):
 
 
 class Health(Shape):
-    """The API answers."""
+    """The API responds."""
 
     status: Literal["ok"]
     version: str

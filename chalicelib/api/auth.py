@@ -60,6 +60,6 @@ def require_unrevoked(caller: Caller) -> None:
 def unauthenticated() -> Unauthenticated:
     """The 401 with the challenge that RFC 9110 requires."""
     return Unauthenticated(
-        "Send a valid token as `Authorization: Bearer <token>`",
+        "Send a valid token as `Authorization: Bearer <token>`.",
         headers={"WWW-Authenticate": "Bearer"},
     )

@@ -35,4 +35,4 @@ def decode(cursor: str, most: int = MOST_CHARACTERS) -> str:
 
 def foreign() -> ValidationFailed:
     """The refusal of a cursor that this endpoint did not issue."""
-    return invalid(PARAMETER, "must be a `next_cursor` of this endpoint")
+    return invalid(PARAMETER, "must be a `next_cursor` that this endpoint returned")

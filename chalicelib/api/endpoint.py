@@ -36,10 +36,10 @@ class SlipwayApi(Chalice):
         methods = self.routes.get(resource, {})
         allowed = [*methods, *(("HEAD",) if "GET" in methods else ())]
         if not methods:
-            return problems.answer(NotFound(f"There is no path {instance}"), instance)
+            return problems.answer(NotFound(f"There is no path {instance}."), instance)
         if method not in allowed:
             allow = ", ".join(allowed)
-            detail = f"{resource} does not allow {method}. Allowed methods: {allow}"
+            detail = f"{resource} does not allow {method}. Allowed methods: {allow}."
             return problems.answer(MethodNotAllowed(detail, headers={"Allow": allow}), instance)
         if method == "HEAD":
             event = {**event, "requestContext": {**gateway, "httpMethod": "GET"}}

@@ -34,7 +34,7 @@ def once(request: Request, work: Callable[[], Answer]) -> Answer:
     if key is None or request.method not in METHODS or not request.caller.owner:
         return work()
     if not KEY.fullmatch(key):
-        raise invalid(HEADER, "must be 1 to 255 visible ASCII characters")
+        raise invalid(HEADER, "must have 1 to 255 visible ASCII characters, and no others")
 
     def carried_out() -> Result:
         answer = work()

@@ -76,5 +76,7 @@ def _decoded(text: str, task: str | None) -> Position:
     except (ValidationError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise cursor.foreign() from None
     if of_task != task:
-        raise invalid(cursor.PARAMETER, "belongs to another `task`")
+        raise invalid(
+            cursor.PARAMETER, "must be used with the `task` of the request that returned it"
+        )
     return position

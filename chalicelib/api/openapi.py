@@ -26,8 +26,8 @@ from chalicelib.store import tokens
 Schema = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
 DESCRIPTION = (
-    "Slipway turns a container image into a prediction URL, and removes everything again. "
-    "A change is answered with 202 and runs in the background: poll the deployment, and wait "
+    "Slipway turns a container image into a prediction URL, and later deletes every resource that "
+    "it created. A change returns 202 and runs in the background. Poll the deployment, and wait "
     "`Retry-After` seconds between polls. Every error is a problem (RFC 9457) with a stable `code`."
 )
 # API Gateway answers it before any function runs, because of its own limits.
@@ -35,23 +35,29 @@ GATEWAY = {429: ("QUOTA_EXCEEDED",)}
 REQUEST_HEADERS = {
     idempotency.HEADER: (
         "Makes a retry safe: for 24 hours the same request with the same key returns the first "
-        "answer and starts nothing.",
+        "response and starts nothing.",
         {"type": "string", "pattern": f"^{idempotency.KEY.pattern}$"},
     ),
     "If-Match": (
-        "An ETag. The change is made only if the deployment has not changed since that ETag.",
+        "An ETag. Slipway makes the change only if the deployment has not changed since this ETag.",
         {"type": "string"},
     ),
     "If-None-Match": (
-        "An ETag. The answer is 304 without a body if it is still the current one.",
+        "An ETag. If the deployment still has this ETag, the response is 304 without a body.",
         {"type": "string"},
     ),
 }
 ANSWER_HEADERS = {
     "Location": ("The path of the deployment.", {"type": "string"}),
-    "ETag": ("Changes with the deployment, and with every accrued cent.", {"type": "string"}),
-    "Retry-After": ("Seconds to wait before the next request.", {"type": "string"}),
-    "WWW-Authenticate": ("The scheme: Bearer, or Slack's signature scheme.", {"type": "string"}),
+    "ETag": (
+        "The ETag changes with the deployment, and with every cent of the accrued cost.",
+        {"type": "string"},
+    ),
+    "Retry-After": ("The seconds to wait before the next request.", {"type": "string"}),
+    "WWW-Authenticate": (
+        "The authentication scheme: Bearer, or Slack's signature.",
+        {"type": "string"},
+    ),
 }
 PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 

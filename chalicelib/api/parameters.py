@@ -13,6 +13,7 @@ from pydantic_core import core_schema
 from chalicelib.domain import naming
 from chalicelib.domain.digits import is_number
 from chalicelib.domain.record import Status
+from chalicelib.domain.spec.faults import shown
 from chalicelib.usecases.observation import PERIODS
 
 # CloudWatch Logs keeps lines this long at most, unless it keeps them forever.
@@ -49,7 +50,9 @@ class WholeNumber:
     def _read(self, text: str) -> int:
         number = int(text) if is_number(text) else -1
         if not self.least <= number <= self.most:
-            raise ValueError(f"must be a whole number from {self.least} to {self.most}")
+            raise ValueError(
+                f"must be a whole number from {self.least} to {self.most}, not {shown(text)}"
+            )
         return number
 
 
@@ -68,7 +71,7 @@ class Matching:
 
     def _check(self, text: str) -> str:
         if not re.fullmatch(self.pattern, text):
-            raise ValueError(self.rule)
+            raise ValueError(f"{self.rule}, not {shown(text)}")
         return text
 
 
@@ -92,28 +95,30 @@ class Since:
         since = _time(text, moment)
         if since is None or not moment - self.most <= since <= moment:
             raise ValueError(
-                "must be a time such as 2026-11-24T09:30:00Z or a duration such as 15m, 2h or 3d. "
-                f"It must not be in the future, and at most {self.most.days} days back"
+                "must be a time such as 2026-11-24T09:30:00Z or a duration such as 15m, 2h or 3d, "
+                f"in the last {self.most.days} days, not {shown(text)}"
             )
         return since
 
 
 def _flag(text: str) -> bool:
     if text not in ("true", "false"):
-        raise ValueError("must be true or false")
+        raise ValueError(f"must be true or false, not {shown(text)}")
     return text == "true"
 
 
 def _statuses(text: str) -> tuple[Status, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not set(parts) <= set(Status):
-        raise ValueError(f"must be one or more of {', '.join(Status)}, comma-separated")
+        raise ValueError(
+            f"must be one or more of {', '.join(Status)}, comma-separated, not {shown(text)}"
+        )
     return tuple(map(Status, parts))
 
 
 def _period(text: str) -> int:
     if text not in map(str, PERIODS):
-        raise ValueError(f"must be one of {', '.join(map(str, PERIODS))}")
+        raise ValueError(f"must be one of {', '.join(map(str, PERIODS))}, not {shown(text)}")
     return int(text)
 
 
@@ -186,7 +191,7 @@ class MetricsParameters(Parameters):
     )
     period: Annotated[Literal[60, 300, 3600] | None, BeforeValidator(_period)] = Field(
         None,
-        description="Seconds from point to point. The default gives at most 200 points.",
+        description="The seconds between two points. The default returns at most 200 points.",
     )
 
 

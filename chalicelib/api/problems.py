@@ -78,4 +78,4 @@ def _detail(body: str) -> str:
     try:
         return str(json.loads(body)["Message"])
     except (ValueError, KeyError, TypeError):
-        return "The request failed"
+        return "The request failed."

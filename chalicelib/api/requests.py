@@ -31,7 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def _owner(value: str) -> str:
     if not re.fullmatch(tokens.OWNER_PATTERN, value):
-        raise ValueError(tokens.OWNER_RULE)
+        raise ValueError(f"{tokens.OWNER_RULE}, not {faults.shown(value)}")
     return value
 
 
@@ -73,7 +73,7 @@ class Request:
         A duration in `since=` counts back from `moment`.
         """
         wrong = [
-            {"field": name, "message": "must be given once"}
+            {"field": name, "message": "must be sent only once"}
             for name in sorted(self.query)
             if len(self.query[name]) > 1 and name in model.model_fields
         ]
@@ -86,7 +86,7 @@ class Request:
             wrong += [fault for fault in faults_in_values if fault["field"] not in repeated]
         if wrong:
             names = ", ".join(fault["field"] for fault in wrong)
-            raise ValidationFailed(f"Invalid query parameters: {names}", errors=wrong)
+            raise ValidationFailed(f"Invalid query parameters: {names}.", errors=wrong)
         return read
 
     @property
@@ -98,7 +98,7 @@ class Request:
         """The refusal of a body by an endpoint that takes none: Slipway ignores no input."""
         message = "must be empty: this endpoint takes no request body"
         return ValidationFailed(
-            "This endpoint takes no request body", errors=[faults.fault("", message)]
+            "This endpoint takes no request body.", errors=[faults.fault("", message)]
         )
 
     def json(self) -> Any:
@@ -109,16 +109,16 @@ class Request:
             charset and charset[1].lower() not in ("utf-8", "utf8")
         ):
             raise UnsupportedMediaType(
-                f"Content-Type must be {MEDIA_TYPE} in UTF-8, not {sent[:SHOWN] or 'missing'}"
+                f"Content-Type must be {MEDIA_TYPE} in UTF-8, not {sent[:SHOWN] or 'missing'}."
             )
         if len(self.body) > MOST_BODY_BYTES:
             raise BodyTooLarge(
-                f"The body has {len(self.body)} bytes. At most {MOST_BODY_BYTES} are allowed"
+                f"The body has {len(self.body)} bytes. At most {MOST_BODY_BYTES} are allowed."
             )
         try:
             return _parsed(self.body.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            raise MalformedJson(f"The body is not valid JSON: {error}") from None
+            raise MalformedJson(f"The body is not valid JSON: {error}.") from None
 
 
 def path_segment(value: str) -> str:
@@ -128,13 +128,14 @@ def path_segment(value: str) -> str:
 
 def invalid(name: str, message: str) -> ValidationFailed:
     """The refusal of one field or parameter: `name` followed by `message` is a sentence."""
-    return ValidationFailed(f"{name} {message}", errors=[{"field": name, "message": message}])
+    return ValidationFailed(f"{name} {message}.", errors=[{"field": name, "message": message}])
 
 
 def _fault(error: Any, model: type[BaseModel]) -> dict[str, str]:
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][0])
-        return faults.fault(name, "is not a query parameter of this endpoint")
+        allowed = ", ".join(model.model_fields) or "none"
+        return faults.fault(name, f"Unknown query parameter. Allowed parameters: {allowed}")
     return faults.from_pydantic(error, model)
 
 
@@ -161,7 +162,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for name, member in pairs:
         if name in value:
-            raise ValueError(f"duplicate key {name[:SHOWN]!r} in an object")
+            raise ValueError(f"duplicate key {name[:SHOWN]!r} in a JSON object")
         value[name] = member
     return value
 

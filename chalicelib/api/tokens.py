@@ -32,7 +32,8 @@ class TokenRequest(BaseModel):
     )
     expires_in: str | None = Field(
         None,
-        description=f"The token does not expire if this is left out; {time_to_live.RULE}.",
+        description="The lifetime of the token. If you omit it, the token does not expire. "
+        f"The value {time_to_live.RULE}.",
         json_schema_extra={"pattern": f"^{time_to_live.PATTERN.pattern}$"},
     )
 

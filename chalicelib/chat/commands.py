@@ -88,7 +88,7 @@ def _refused(refusal: RequestRefused, command: Command, caller: Caller, prefix: 
     near = _similar(command, caller) if isinstance(refusal, NotFound) else []
     words = text.refused(refusal, command.verb, command.reference, near, prefix=prefix)
     if isinstance(refusal, NotFound) and caller.is_admin:
-        words += "\nAn admin uses the ID to name another owner's deployment."
+        words += "\nTo name another owner's deployment, use its ID."
     return Reply(words, None, command.verb, refused=True)
 
 

@@ -32,7 +32,7 @@ class ChatCommand(BaseModel):
 
 
 class ChatReply(answers.Shape):
-    """What a command did. Show `text` unchanged: it says everything, and has commands as `code`.
+    """The result of a command. Show `text` unchanged; its commands are in backquotes.
 
     `deployment` is null if the command was about none, or if it was not understood or refused.
     """

@@ -57,7 +57,7 @@ def parse(text: str, prefix: str = "") -> Command | Misunderstanding:
     """
     if len(text) > MOST_CHARACTERS:
         return Misunderstanding(
-            f"A command has at most {MOST_CHARACTERS} characters; this one has {len(text)}.\n"
+            f"A command must have at most {MOST_CHARACTERS} characters, not {len(text)}.\n"
             f"For example: `{prefix}{VERBS['deploy'].example}`"
         )
     try:

@@ -38,7 +38,9 @@ DOING = {
 }
 FIXES: dict[type[RequestRefused], str] = {
     NotFound: "To see your deployments: `{prefix}list`",
-    NameTaken: "Choose another name with the option name=… To see your deployments: `{prefix}list`",
+    NameTaken: (
+        "Use the option name=… to choose another name. To see your deployments: `{prefix}list`"
+    ),
     OperationInProgress: "To see its progress: `{prefix}status {reference}`",
     InvalidState: "To see the details: `{prefix}status {reference}`",
     ValidationFailed: (
@@ -168,10 +170,10 @@ def _failure(deployment: Document, prefix: str) -> list[str]:
     ]
     retry, delete = (f"`{prefix}{verb} {deployment['name']}`" for verb in ("retry", "delete"))
     if deployment["status"] == "DELETE_FAILED":
-        lines.append(f"To try again: {retry}")
+        lines.append(f"To retry: {retry}")
     elif deployment["status"] == "FAILED":
         lines.append(
-            f"To try again with the same image and settings: {retry}. To change them: {delete}, "
+            f"To retry with the same image and settings: {retry}. To change them: {delete}, "
             "then deploy again."
         )
     return lines

@@ -133,14 +133,14 @@ _ROWS = (
     ),
     Verb(
         "resume",
-        "Starts a paused deployment again.",
+        "Resumes a paused deployment.",
         ONE_NAME,
         example="resume recommender",
         synonyms=("start", "unpause", "continue", "wake"),
     ),
     Verb(
         "rollback",
-        "Returns to the version that served before.",
+        "Rolls back to the version that was ACTIVE before.",
         ONE_NAME,
         example="rollback recommender",
         synonyms=("undo", "revert", "back"),
@@ -154,7 +154,7 @@ _ROWS = (
     ),
     Verb(
         "extend",
-        "Sets how long a deployment lives, counted from now.",
+        "Sets a new time to live, counted from now.",
         (NAME, DURATION),
         example="extend recommender 8h",
         synonyms=("prolong", "ttl", "keep"),
@@ -175,7 +175,7 @@ _ROWS = (
     ),
     Verb(
         "help",
-        "Lists the commands, or explains one.",
+        "Lists all commands, or explains one command.",
         (ANY_VERB,),
         example="help deploy",
         synonyms=("?", "commands", "usage", "man"),

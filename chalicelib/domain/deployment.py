@@ -69,9 +69,9 @@ class Deployment(Record):
         """
         self._refuse_while_running()
         if self.status not in SETTLED:
-            fix = ". Delete it and deploy again" if self.status is Status.FAILED else ""
+            fix = " Delete it and deploy again." if self.status is Status.FAILED else ""
             raise InvalidState(
-                f"{self.id} is {self.status}: only an ACTIVE or PAUSED deployment can be updated"
+                f"{self.id} is {self.status}: only an ACTIVE or PAUSED deployment can be updated."
                 f"{fix}"
             )
         if new_image:
@@ -85,13 +85,13 @@ class Deployment(Record):
         """Starts a rollout of the version that served before. Raises as `update` does."""
         self._refuse_while_running()
         if self.status is not Status.ACTIVE:
-            fix = ". Resume it first" if self.status is Status.PAUSED else ""
+            fix = " Resume it first." if self.status is Status.PAUSED else ""
             raise InvalidState(
-                f"{self.id} is {self.status}: only an ACTIVE deployment can be rolled back{fix}"
+                f"{self.id} is {self.status}: only an ACTIVE deployment can be rolled back.{fix}"
             )
         if self.active_before is None:
             raise InvalidState(
-                f"{self.id} cannot be rolled back: it has never served another version"
+                f"{self.id} cannot be rolled back: no other version was ever ACTIVE."
             )
         self.restore(self.active_before)
         self._begin(Kind.ROLLBACK, Path.CONVERGE, Status.UPDATING, now)
@@ -102,7 +102,7 @@ class Deployment(Record):
         if self.status is not Status.ACTIVE:
             already = "already " if self.status is Status.PAUSED else ""
             raise InvalidState(
-                f"{self.id} is {already}{self.status}: only an ACTIVE deployment can be paused"
+                f"{self.id} is {already}{self.status}: only an ACTIVE deployment can be paused."
             )
         self.paused = True
         self._begin(Kind.PAUSE, Path.CONVERGE, Status.UPDATING, now)
@@ -113,7 +113,7 @@ class Deployment(Record):
         if self.status is not Status.PAUSED:
             already = "already " if self.status is Status.ACTIVE else ""
             raise InvalidState(
-                f"{self.id} is {already}{self.status}: only a PAUSED deployment can be resumed"
+                f"{self.id} is {already}{self.status}: only a PAUSED deployment can be resumed."
             )
         self.paused = False
         self._begin(Kind.RESUME, Path.CONVERGE, Status.UPDATING, now)
@@ -122,11 +122,11 @@ class Deployment(Record):
         """Sets its expiry to `ttl` after `now`. Raises `InvalidState` if DELETING or DELETED."""
         if self.status in (Status.DELETING, Status.DELETED):
             raise InvalidState(
-                f"{self.id} is {self.status}: its time to live can no longer be extended"
+                f"{self.id} is {self.status}: its time to live can no longer be extended."
             )
         self.set_expiry(ttl, now)
         assert self.expires_at
-        self._add_event(now, EventType.EXTENDED, message=f"until {rfc3339(self.expires_at)}")
+        self._add_event(now, EventType.EXTENDED, message=f"expires at {rfc3339(self.expires_at)}")
 
     def restore(self, version: Snapshot) -> None:
         """Makes the version the desired state again."""
@@ -159,7 +159,7 @@ class Deployment(Record):
         elif self.status is not Status.FAILED:
             raise InvalidState(
                 f"{self.id} is {self.status}: only a FAILED or DELETE_FAILED deployment can be "
-                "retried"
+                "retried."
             )
         elif self.last_active:
             self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
@@ -172,7 +172,7 @@ class Deployment(Record):
     def _refuse_while_running(self) -> None:
         if self.is_running:
             raise OperationInProgress(
-                f"{self.id} is {self.status}: wait until its {self.operation.kind} has ended"
+                f"{self.id} is {self.status}: wait until its {self.operation.kind} has ended."
             )
 
     def withdraw_update(self, generation: int, now: datetime) -> None:
@@ -205,7 +205,7 @@ class Deployment(Record):
             return False
         if self.is_running:
             self._end(OperationStatus.CANCELLED, now)
-            message = reason or "a DELETE request cancelled it"
+            message = reason or "a DELETE request cancelled the operation"
             self._add_event(now, EventType.OPERATION_CANCELLED, message=message)
         self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now, reason)
         return True
@@ -283,7 +283,9 @@ class Deployment(Record):
         """Adds an event that it expires soon, once per expiry."""
         if self.expires_at and not self.expiry_told:
             self.expiry_told = True
-            self._add_event(now, EventType.EXPIRING, message=f"at {rfc3339(self.expires_at)}")
+            self._add_event(
+                now, EventType.EXPIRING, message=f"expires at {rfc3339(self.expires_at)}"
+            )
 
     def continue_operation(self, reason: str, now: datetime) -> None:
         """Prepares the operation for another execution, in a new generation, after one died."""
@@ -313,7 +315,7 @@ class Deployment(Record):
         if self.leftovers == leftovers:
             return
         self.status, self.leftovers = Status.DELETE_FAILED, leftovers
-        message = f"{len(leftovers)} leftover resource(s) found"
+        message = f"AWS still has {len(leftovers)} leftover resource(s)"
         self._add_event(now, EventType.DELETE_FAILED, message=message)
 
     @classmethod
@@ -341,7 +343,8 @@ class Deployment(Record):
         deployment.failure = Failure(
             code=FailureCode.INTERNAL,
             step="reconcile",
-            message="AWS has resources of this deployment, but Slipway had no record of it.",
+            message="AWS has resources of this deployment, but Slipway had no record of the "
+            "deployment.",
             hint="Retry or delete the deployment to remove its resources.",
         )
         deployment.end_failed(now)

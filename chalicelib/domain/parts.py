@@ -32,7 +32,10 @@ class ResourceKind(StoredEnum):
 
 
 class EventType(StoredEnum):
-    """The types of a deployment's events. `publication.py` says which of them are published."""
+    """The types of a deployment's events. Webhooks receive only some of them.
+
+    `publication.py` says which.
+    """
 
     CREATING = "deployment.creating"
     UPDATING = "deployment.updating"
@@ -73,7 +76,7 @@ class Image(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why an operation failed. `evidence` holds what AWS reported."""
+    """Why an operation failed. `evidence` has what AWS reported."""
 
     code: FailureCode
     step: str

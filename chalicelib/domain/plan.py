@@ -31,12 +31,12 @@ class Group(StrEnum):
     CHECKS = "Image and checks"
     LOAD_BALANCER = "Load balancer"
     SERVICE = "Service"
-    FIRST_ANSWER = "First answer"
+    FIRST_RESPONSE = "First response"
     FINISH = "Finish"
     REMOVE_SERVICE = "Remove service"
-    REMOVE_ADDRESS = "Remove address"
-    REMOVE_REST = "Remove the rest"
-    PROOF = "Proof"
+    REMOVE_LOAD_BALANCER = "Remove load balancer"
+    REMOVE_OTHERS = "Remove other resources"
+    VERIFICATION = "Verification"
 
 
 class Polling(StrEnum):
@@ -98,10 +98,10 @@ CONVERGE = (
     ),
     PlannedStep("create_service", Function.SERVICE, Group.SERVICE),
     PlannedStep(
-        "await_ready", Function.VERIFICATION, Group.FIRST_ANSWER, polling=Polling.PROVISIONING
+        "await_ready", Function.VERIFICATION, Group.FIRST_RESPONSE, polling=Polling.PROVISIONING
     ),
-    PlannedStep("route_traffic", Function.LOAD_BALANCING, Group.FIRST_ANSWER),
-    PlannedStep("smoke_test", Function.VERIFICATION, Group.FIRST_ANSWER),
+    PlannedStep("route_traffic", Function.LOAD_BALANCING, Group.FIRST_RESPONSE),
+    PlannedStep("smoke_test", Function.VERIFICATION, Group.FIRST_RESPONSE),
     PlannedStep("apply_scaling", Function.SERVICE, Group.FINISH),
     PlannedStep("create_dns_record", Function.LOAD_BALANCING, Group.FINISH, polling=Polling.DNS),
     PlannedStep("finish", Function.LIFECYCLE, Group.FINISH),
@@ -125,7 +125,7 @@ DESTROY = (
     PlannedStep(
         "delete_dns_record",
         Function.LOAD_BALANCING,
-        Group.REMOVE_ADDRESS,
+        Group.REMOVE_LOAD_BALANCER,
         branch="load_balancer",
         polling=Polling.BRIEF,
         deletes="dns_record",
@@ -134,7 +134,7 @@ DESTROY = (
     PlannedStep(
         "delete_load_balancer",
         Function.LOAD_BALANCING,
-        Group.REMOVE_ADDRESS,
+        Group.REMOVE_LOAD_BALANCER,
         branch="load_balancer",
         deletes="load_balancer",
         decisive=False,
@@ -142,7 +142,7 @@ DESTROY = (
     PlannedStep(
         "delete_target_group",
         Function.LOAD_BALANCING,
-        Group.REMOVE_ADDRESS,
+        Group.REMOVE_LOAD_BALANCER,
         branch="load_balancer",
         needs=("delete_load_balancer",),
         deletes="target_group",
@@ -159,7 +159,7 @@ DESTROY = (
     PlannedStep(
         "delete_security_groups",
         Function.NETWORK,
-        Group.REMOVE_REST,
+        Group.REMOVE_OTHERS,
         needs=("delete_load_balancer", "delete_service", "drain_tasks"),
         polling=Polling.SLOW,
         deletes="security_group",
@@ -168,7 +168,7 @@ DESTROY = (
     PlannedStep(
         "delete_task_definitions",
         Function.CLUSTER,
-        Group.REMOVE_REST,
+        Group.REMOVE_OTHERS,
         branch="task_definition",
         deletes="task_definition",
         decisive=False,
@@ -176,7 +176,7 @@ DESTROY = (
     PlannedStep(
         "delete_cluster",
         Function.CLUSTER,
-        Group.REMOVE_REST,
+        Group.REMOVE_OTHERS,
         branch="cluster",
         needs=("delete_service", "drain_tasks"),
         deletes="cluster",
@@ -185,12 +185,12 @@ DESTROY = (
     PlannedStep(
         "delete_log_group",
         Function.CLUSTER,
-        Group.REMOVE_REST,
+        Group.REMOVE_OTHERS,
         branch="cluster",
         deletes="log_group",
         decisive=False,
     ),
-    PlannedStep("verify_teardown", Function.VERIFICATION, Group.PROOF, polling=Polling.SLOW),
-    PlannedStep("finish_teardown", Function.LIFECYCLE, Group.PROOF),
+    PlannedStep("verify_teardown", Function.VERIFICATION, Group.VERIFICATION, polling=Polling.SLOW),
+    PlannedStep("finish_teardown", Function.LIFECYCLE, Group.VERIFICATION),
 )
 STEPS = {step.name: step for step in (*CONVERGE, *DESTROY)}

@@ -151,7 +151,7 @@ def drift(deployment: Deployment, load_balancer_arn: str, target_group_arn: str)
         # every listener.
         if _differs(listener, {**settings, "SslPolicy": listener.get("SslPolicy")}):
             moved = _action(listener) != _action(settings)
-            return f"{name} {'forwards elsewhere' if moved else 'has another certificate'}"
+            return f"{name} {'has another default action' if moved else 'has another certificate'}"
     return ""
 
 

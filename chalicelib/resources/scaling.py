@@ -175,7 +175,7 @@ def difference(deployment: Deployment) -> str:
     tracking = own.get("TargetTrackingScalingPolicyConfiguration", {})
     metric = tracking.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
     if (metric, tracking.get("TargetValue")) != (METRICS[scaling.metric], float(scaling.target)):
-        return f"the service scales by {metric} of {tracking.get('TargetValue')}"
+        return f"the scaling policy has the target {tracking.get('TargetValue')} for {metric}"
     return ""
 
 

@@ -79,7 +79,7 @@ def interactions(request: Request) -> Answer:
         logger.warning("slack interaction ignored", extra={"reason": str(error)})
         return Answer(200)
     if not inbox.accept(request_id, asked):
-        raise signature.refused("it was accepted before")
+        raise signature.refused("the request was accepted before")
     return Answer(200)
 
 
@@ -101,9 +101,9 @@ def _accepted(request_id: str, asked: Asked) -> str:
     if owners.owner_of(asked.user, asked.channel) is None:
         return owners.refusal(asked.user, asked.channel)
     if not inbox.accept(request_id, asked):
-        raise signature.refused("it was accepted before")
+        raise signature.refused("the request was accepted before")
     text = " ".join(asked.text.split())
-    return f"On it: {text if len(text) <= SHOWN else text[:SHOWN] + '…'}"
+    return f"Command received: {text if len(text) <= SHOWN else text[:SHOWN] + '…'}"
 
 
 def _ephemeral(text: str) -> Answer:
@@ -122,14 +122,14 @@ def _form(body: bytes) -> dict[str, str]:
     )
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise ValueError("it has a field twice")
+        raise ValueError("the form has a field twice")
     return form
 
 
 def _payload(body: bytes) -> dict[str, Any]:
     payload = json.loads(_form(body).get("payload", ""))
     if not isinstance(payload, dict):
-        raise ValueError("its payload is not a JSON object")
+        raise ValueError("the payload is not a JSON object")
     return payload
 
 
@@ -146,15 +146,15 @@ def _typed(form: dict[str, str]) -> Asked:
 def _pressed(payload: dict[str, Any]) -> Asked:
     """The button that was pressed. Raises `ValueError` for anything but a button of Slipway."""
     if payload.get("type") != "block_actions":
-        raise ValueError(f"its type is {str(payload.get('type'))[:SHOWN]!r}")
+        raise ValueError(f"the type of the payload is {str(payload.get('type'))[:SHOWN]!r}")
     actions = payload.get("actions")
     if not isinstance(actions, list) or len(actions) != 1:
-        raise ValueError("it does not have exactly one action")
+        raise ValueError("the payload does not have exactly one action")
     button, value = _member(actions[0], "action_id"), _member(actions[0], "value")
     if button not in BUTTONS:
-        raise ValueError(f"its button is {str(button)[:SHOWN]!r}")
+        raise ValueError(f"the button is {str(button)[:SHOWN]!r}")
     if value is None or not naming.ID_PATTERN.fullmatch(value):
-        raise ValueError("its value is not a deployment ID")
+        raise ValueError("the value of the button is not a deployment ID")
     return _asked(
         user=_member(payload.get("user"), "id"),
         channel=_member(payload.get("channel"), "id"),
@@ -181,9 +181,9 @@ def _asked(
     button: str | None = None,
 ) -> Asked:
     if user is None or not inbox.USER.fullmatch(user):
-        raise ValueError("it names no user")
+        raise ValueError("the request names no user")
     if channel is None or not inbox.CHANNEL.fullmatch(channel):
-        raise ValueError("it names no channel")
+        raise ValueError("the request names no channel")
     return Asked(
         user=user,
         channel=channel,

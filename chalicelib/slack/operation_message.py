@@ -175,7 +175,7 @@ def next_steps(deployment: dict[str, Any]) -> Block | None:
         mrkdwn.code(f"{inbox.PREFIX}{verb} {deployment['name']}") for verb in ("retry", "delete")
     )
     return layout.section(
-        f"To try again with the same image and settings: {retry}. To change them: {delete}, then "
+        f"To retry with the same image and settings: {retry}. To change them: {delete}, then "
         "deploy again."
     )
 

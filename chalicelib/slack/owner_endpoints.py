@@ -45,7 +45,7 @@ class SlackOwnerRequest(BaseModel):
     @classmethod
     def _scopes(cls, value: list[str]) -> list[str]:
         if len(set(value)) != len(value) or "read" not in value:
-            raise ValueError("must list read, may list deploy, and must list each once")
+            raise ValueError("must be `read`, or `read` and `deploy`, each only once")
         return value
 
 
@@ -101,7 +101,7 @@ def delete(request: Request, slack_id: str) -> Answer:
     """`DELETE /slack/owners/{slack_id}`: 204, or 404 if there is no such mapping."""
     auth.require_unrevoked(request.caller)
     if not owners.ID_PATTERN.fullmatch(slack_id):
-        raise NotFound(f"{slack_id} is not mapped to an owner")
+        raise NotFound(f"{slack_id} is not mapped to an owner.")
     owners.delete(slack_id)
     logger.info(
         "slack id unmapped", extra={"slack_id": slack_id, "by_token": request.caller.token_id}

@@ -105,7 +105,7 @@ def put(slack_id: str, owner: str, scopes: list[str], announce: bool) -> tuple[M
 def delete(slack_id: str) -> None:
     """Deletes a mapping. Raises `NotFound` if there is none, and `Retryable` as `put` does."""
     if table.get_item(*keys.slack_owner(slack_id)) is None:
-        raise NotFound(f"{slack_id} is not mapped to an owner")
+        raise NotFound(f"{slack_id} is not mapped to an owner.")
     try:
         table.delete_item(*keys.slack_owner(slack_id), "attribute_exists(pk)", {})
     except table.Conflict:

@@ -43,7 +43,7 @@ def steps(listed: list[dict[str, Any]]) -> str:
     for step in listed:
         name, is_rollback = split_name(step["name"])
         group = plan.STEPS[name].group if name in plan.STEPS else OTHERS
-        groups.setdefault(f"Back: {group}" if is_rollback else group, []).append(step)
+        groups.setdefault(f"Rollback: {group}" if is_rollback else group, []).append(step)
     for most in (MOST_MESSAGE, MOST_MESSAGE // 4, 0):
         text = "\n".join(_group(title, members, most) for title, members in groups.items())
         if len(text) <= MOST_TEXT:

@@ -55,7 +55,8 @@ def refused(reason: str) -> Unauthenticated:
     """The same error for every reason, which only the log shows."""
     logger.info("slack request refused", extra={"reason": reason})
     return Unauthenticated(
-        "This endpoint accepts only requests that Slack has signed, once each and for five minutes",
+        "This endpoint accepts a request only once, and only if Slack signed it less than five "
+        "minutes ago.",
         headers={"WWW-Authenticate": "Slack-Signature"},
     )
 

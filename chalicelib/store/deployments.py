@@ -73,7 +73,7 @@ def _refuse_taken_name(deployment: Deployment) -> None:
     if taken_by and taken_by != deployment.id:
         raise NameTaken(
             f"{name_taken(deployment.owner, deployment.name, taken_by)}. "
-            "Delete it first or choose another name"
+            "Delete it first, or choose another name."
         )
 
 
@@ -116,7 +116,7 @@ def update_with_result(
     for attempt in range(WRITE_ATTEMPTS):
         deployment = get(deployment_id)
         if deployment is None:
-            raise NotFound(f"There is no deployment {deployment_id}")
+            raise NotFound(f"There is no deployment {deployment_id}.")
         before, held = quota.held(deployment), domains.held(deployment)
         result = change(deployment)
         also = [*quota_guard.reserve(deployment, before), *domains.changes(deployment, held)]

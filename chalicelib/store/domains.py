@@ -53,7 +53,7 @@ def check_available(deployment: Deployment, before: Iterable[str]) -> None:
         if holder(domain) not in (None, deployment.id):
             message = (
                 f"{domain} belongs to another live deployment. "
-                "Delete that one or choose another domain"
+                "Delete that deployment, or choose another domain."
             )
             raise NameTaken(message, errors=[{"field": "domain", "message": message}])
 

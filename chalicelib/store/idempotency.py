@@ -113,7 +113,7 @@ def _kept(claim: _Claim, item: dict[str, Any], moment: int) -> Document:
     if claim.fingerprint is not None and item.get("fingerprint") != claim.fingerprint:
         raise IdempotencyKeyReused(
             f"This {NAME} was used for another request within 24 hours. "
-            "Send the same request again, or use a new key",
+            "Send the same request again, or use a new key.",
             errors=[{"field": NAME, "message": "was used for another request"}],
         )
     if "document" not in item:
@@ -125,8 +125,8 @@ def _kept(claim: _Claim, item: dict[str, Any], moment: int) -> Document:
 def _in_use(seconds: int) -> IdempotencyKeyInUse:
     # The work takes well under a second. The claim lasts longer only if its function died.
     return IdempotencyKeyInUse(
-        f"The first request with this {NAME} is still in progress. Retry in a moment; the key is "
-        f"free after {seconds} s at the latest",
+        f"The first request with this {NAME} is still in progress. Retry in a second. "
+        f"The key is free after {seconds} s at the latest.",
         headers={"Retry-After": "1"},
     )
 

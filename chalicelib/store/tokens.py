@@ -26,7 +26,9 @@ SCOPES = ("read", "deploy", "admin")
 PREFIX = "slw_"
 # An owner is part of keys of the table, and the value of the tag `slipway:owner`.
 OWNER_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
-OWNER_RULE = "must be 1 to 63 of a-z, 0-9, dot, hyphen and _, with a letter or digit at both ends"
+OWNER_RULE = (
+    "must have 1 to 63 characters: a-z, 0-9, dot, hyphen and _, with a letter or digit at both ends"
+)
 ID_PATTERN = re.compile(r"tok_[0-9a-f]{16}", re.ASCII)
 # How exact `last_used_at` is: a write for each use would cost more than the use.
 LAST_USE_EVERY = timedelta(hours=1)
@@ -98,7 +100,7 @@ def issue(
         given = ", ".join(sorted(unknown)) or "none"
         raise ValueError(f"scopes must be one or more of {', '.join(SCOPES)}, not {given}")
     if not re.fullmatch(OWNER_PATTERN, owner):
-        raise ValueError(f"owner {OWNER_RULE}")
+        raise ValueError(f"owner {OWNER_RULE}, not {owner!r}")
     token_id, token = f"tok_{secrets.token_hex(8)}", PREFIX + secrets.token_urlsafe(32)
     known: dict[str, Any] = {
         "token_id": token_id,
@@ -172,7 +174,7 @@ def revoke(token_id: str) -> None:
 
     Raises `NotFound` if it does not exist, `Retryable` if it is being written.
     """
-    missing = NotFound(f"There is no token {token_id}")
+    missing = NotFound(f"There is no token {token_id}.")
     item = _listed_item(token_id)
     if item is None:
         raise missing

@@ -14,7 +14,7 @@ from chalicelib.store.tokens import Caller
 def require(caller: Caller, scope: str) -> None:
     """Raises `Forbidden` unless the caller has the scope; `admin` includes the others."""
     if scope not in caller.scopes and not caller.is_admin:
-        raise Forbidden(f"This token lacks the scope {scope}")
+        raise Forbidden(f"This token does not have the scope {scope}.")
 
 
 def find(caller: Caller, reference: str) -> Deployment:
@@ -28,7 +28,7 @@ def find(caller: Caller, reference: str) -> Deployment:
         named = store.id_of_name(caller.owner, reference)
         deployment = store.get(named) if named else None
     if deployment is None or not _is_visible(deployment, caller):
-        raise NotFound(f"There is no deployment {reference}")
+        raise NotFound(f"There is no deployment {reference}.")
     return deployment
 
 

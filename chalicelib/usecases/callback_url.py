@@ -24,8 +24,8 @@ def fault(url: str) -> str | None:
     """
     if not shared_secrets.webhook_secrets():
         return (
-            "cannot be used because webhooks are not set up: ask your platform team to set the "
-            "webhook secret"
+            "cannot be used because webhooks are not set up: ask your platform team to create "
+            "the webhook secret"
         )
     wrong = web_address.fault(url, http=settings().callbacks_on_loopback) or _notation_fault(url)
     if wrong:

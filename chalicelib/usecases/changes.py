@@ -162,8 +162,8 @@ def _tear_down(
 def _check_edition(deployment: Deployment, editions: Collection[int] | None) -> None:
     if editions is not None and deployment.edition not in editions:
         raise PreconditionFailed(
-            f"{deployment.id} has changed since you read it. Get it again, then decide whether to "
-            "send the change"
+            f"{deployment.id} has changed since you read it. Read it again, then decide whether to "
+            "send the change."
         )
 
 
@@ -209,6 +209,6 @@ def _unavailable(error: Exception) -> Exception:
     if reason is None:
         return error
     return AwsUnavailable(
-        f"AWS did not start the operation: {reason}. Nothing is lost; send the request again",
+        f"AWS did not start the operation: {str(reason).rstrip('.')}. Send the request again.",
         headers=aws_errors.RETRY_AFTER,
     )

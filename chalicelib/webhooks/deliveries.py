@@ -175,7 +175,7 @@ def redeliver(delivery_id: str) -> Delivery:
             table.transact([again])
         except table.Conflict:  # a courier writes it at this moment, or it no longer exists
             if get(delivery_id) is None:
-                raise NotFound(f"There is no delivery {delivery_id}") from None
+                raise NotFound(f"There is no delivery {delivery_id}.") from None
             continue
         delivery = get(delivery_id)
         if delivery:

@@ -131,7 +131,7 @@ def redeliver(request: Request, delivery_id: str) -> Answer:
     # Subscriptions belong to admins, although they get the events of every owner.
     is_theirs = delivery and delivery.owner == caller.owner and not delivery.subscription_id
     if delivery is None or not (is_theirs or caller.is_admin):
-        raise NotFound(f"There is no delivery {delivery_id}")
+        raise NotFound(f"There is no delivery {delivery_id}.")
     if delivery.subscription_id:
         _require_enabled(delivery.subscription_id)
     shown = Delivery.model_validate(deliveries.redeliver(delivery_id))
@@ -142,12 +142,12 @@ def _require_enabled(subscription_id: str) -> None:
     subscription = subscriptions.find(subscription_id)
     if subscription is None:
         raise InvalidState(
-            "The subscription of this delivery was deleted. Subscribe its URL again to get events"
+            "The subscription of this delivery was deleted. Subscribe its URL again to get events."
         )
     if subscription.disabled_at:
         raise InvalidState(
-            f"The subscription of this delivery is disabled since {subscription.disabled_at} "
-            f"({subscription.disabled_reason}). Subscribe its URL again, then redeliver"
+            f"The subscription of this delivery was disabled at {subscription.disabled_at} "
+            f"({subscription.disabled_reason}). Subscribe its URL again, then redeliver."
         )
 
 

@@ -48,7 +48,7 @@ def create(url: str, types: tuple[str, ...]) -> Subscription:
         return _renewed(same_url, types)
     if len(existing) >= MOST:
         raise QuotaExceeded(
-            f"There are already {MOST} subscriptions, the maximum. Delete one first",
+            f"There are already {MOST} subscriptions, the maximum. Delete a subscription first.",
             headers={"Retry-After": "60"},
         )
     created = Subscription(f"sub_{secrets.token_hex(8)}", url, types, rfc3339(clock.now()))
@@ -91,7 +91,7 @@ def find(subscription_id: str) -> Subscription | None:
 
 def delete(subscription_id: str) -> None:
     """Deletes a subscription. Its pending deliveries are not sent. Raises `NotFound`."""
-    missing = NotFound(f"There is no subscription {subscription_id}")
+    missing = NotFound(f"There is no subscription {subscription_id}.")
     if not ID_PATTERN.fullmatch(subscription_id):
         raise missing
     try:

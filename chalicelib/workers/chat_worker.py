@@ -44,12 +44,13 @@ WAITING = (
     "here. Do not send it again: {text}"
 )
 GIVEN_UP = (
-    "AWS or Slack did not respond for 30 minutes, so Slipway gave up on this command: {text}. It "
-    "may have taken effect. Check with `/slipway list`, and send it again if it has not."
+    "AWS or Slack did not respond for 30 minutes, so Slipway does not retry this command again: "
+    "{text}. The command may have had an effect. Check with `/slipway list`, and send it again if "
+    "it had none."
 )
 FAULT = (
     "This command failed because of a fault in Slipway: {text}. Give the request ID {request} to "
-    "your platform team. They find the details in the log."
+    "your platform team. The log has the details."
 )
 
 

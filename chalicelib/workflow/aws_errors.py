@@ -56,7 +56,8 @@ def unavailable_if_transient() -> Iterator[None]:
     except Exception as error:
         if not is_transient(error):
             raise
-        detail = f"AWS is not available: {workflow_error(error) or error}"
+        reason = str(workflow_error(error) or error).rstrip(".")
+        detail = f"AWS is not available: {reason}. Send the request again."
         raise AwsUnavailable(detail, headers=RETRY_AFTER) from error
 
 
@@ -83,7 +84,7 @@ def _failure(kind: ErrorKind, error: Exception) -> DeploymentFailed:
         )
     return DeploymentFailed(
         FailureCode.INTERNAL,
-        f"AWS refused {operation}: {message}",
+        f"AWS refused {operation}: {message.rstrip('.')}.",
         hint="Give `evidence` to your platform team: Slipway or its settings have a fault.",
         evidence=evidence,
     )

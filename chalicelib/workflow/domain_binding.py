@@ -60,7 +60,7 @@ def _served_before(deployment: Deployment) -> bool:
 def unbind(deployment: Deployment) -> Outcome:
     """Deletes the deployment's DNS records, before the load balancer that they point to."""
     dns_record.delete(deployment.id, deployment.domains)
-    return Outcome(message="" if deployment.domains else "no domain")
+    return Outcome(message="" if deployment.domains else "the deployment has no domain")
 
 
 def _bind(deployment: Deployment, domain: str) -> Dns:
@@ -90,10 +90,10 @@ def _resource(dns: Dns) -> Resource:
 
 def _summary(dns: Dns | None) -> str:
     if dns is None:
-        return "no domain"
+        return "the deployment has no domain"
     if dns.managed:
         return f"{dns.name} points to the load balancer"
     return (
-        f"no public hosted zone of this account holds {dns.name}: set the {dns.type} record shown "
-        "in `dns`"
+        f"no public hosted zone of this account contains {dns.name}: create the {dns.type} record "
+        "shown in `dns`"
     )

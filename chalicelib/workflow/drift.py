@@ -30,9 +30,10 @@ def _of_service(deployment: Deployment, ecs_service: dict[str, Any]) -> str:
     least, most = deployment.wanted_tasks, deployment.most_tasks
     if not least <= ecs_service["desiredCount"] <= most:
         expected = f"{least}" if least == most else f"{least} to {most}"
-        return f"the service wants {ecs_service['desiredCount']} tasks, not {expected}"
+        return f"the desired count of the service is {ecs_service['desiredCount']}, not {expected}"
     if ecs_service["taskDefinition"] != _recorded_revision(deployment):
-        return f"the service runs {ecs_service['taskDefinition'].rsplit('/', 1)[-1]}"
+        revision = ecs_service["taskDefinition"].rsplit("/", 1)[-1]
+        return f"the service runs another task definition revision: {revision}"
     return ""
 
 
@@ -54,9 +55,9 @@ def _of_rules(deployment: Deployment) -> str:
     front = listener.serving(deployment)
     rule = pause_rule.find(deployment, front["ListenerArn"]) if front else None
     if deployment.paused and not (rule and pause_rule.is_in_force(rule)):
-        return "the listener does not answer 503, although the deployment is paused"
+        return "the listener does not return 503, although the deployment is paused"
     if rule and not deployment.paused:
-        return "the listener answers 503, although the deployment is not paused"
+        return "the listener returns 503, although the deployment is not paused"
     return ""
 
 

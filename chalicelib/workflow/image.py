@@ -81,6 +81,6 @@ def not_found(reference: str, reason: str, error: Exception | None) -> Deploymen
     return DeploymentFailed(
         FailureCode.IMAGE_NOT_FOUND,
         f"The image {reference} does not exist: {reason}.",
-        hint="Check the tag and that the push is complete, then deploy again.",
+        hint="Check that the tag is correct and the push is complete, then deploy again.",
         evidence={"aws_message": aws.message_of(error)} if error else {},
     )

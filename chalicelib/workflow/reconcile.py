@@ -35,7 +35,7 @@ MOST_TAKEOVERS = 3
 # https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
 ORPHAN_PATIENCE = timedelta(minutes=10)
 
-EXPIRED = "its time to live has passed"
+EXPIRED = "the time to live has passed"
 
 Finding = dict[str, str]
 
@@ -106,9 +106,9 @@ def _check_expiry(deployment: Deployment) -> str:
 
     def change(record: Deployment) -> None:
         if not record.expires_at or clock.now() < record.expires_at:
-            raise Superseded("its time to live was extended")
+            raise Superseded("the time to live was extended")
         if not record.delete(clock.now(), EXPIRED):
-            raise Superseded("it is already being deleted")
+            raise Superseded("the deployment is already being deleted")
 
     executions.start(store.update(deployment.id, change))
     return EXPIRED
@@ -126,7 +126,7 @@ def _check_execution(deployment: Deployment) -> str:
             return ""
         if moment <= deployment.operation.deadline:
             executions.start(deployment)
-            return "its execution was never started"
+            return "the execution was never started"
         status = "could not be started"
     if status == "RUNNING":
         if moment < deployment.operation.deadline + OVERDUE:
@@ -149,7 +149,7 @@ def _continue(deployment: Deployment, reason: str) -> str:
     def change(record: Deployment) -> None:
         operation = record.operation
         if (record.generation, operation.path, record.is_running) != (generation, path, True):
-            raise Superseded("its execution has ended in the meantime")
+            raise Superseded("the execution has ended in the meantime")
         # It died after it recorded the failure and before it switched the path.
         failed = path is Path.CONVERGE and record.failure is not None
         late = clock.now() > operation.deadline
@@ -181,7 +181,7 @@ def _check_drift(deployment: Deployment) -> str:
 
     def change(record: Deployment) -> None:
         if (record.generation, record.status) != (deployment.generation, deployment.status):
-            raise Superseded("it is being changed")
+            raise Superseded("the deployment is being changed")
         record.repair(reason, clock.now())
 
     executions.start(store.update(deployment.id, change))
@@ -196,7 +196,7 @@ def _follow_cost(deployment: Deployment, tasks: int) -> None:
 
     def change(record: Deployment) -> None:
         if (record.generation, record.status) != (deployment.generation, Status.ACTIVE):
-            raise Superseded("it is being changed")
+            raise Superseded("the deployment is being changed")
         record.meter.set_rate(rate, clock.now())
 
     store.update(deployment.id, change)
@@ -231,7 +231,7 @@ def _check_orphan(orphan: orphans.Orphan) -> str:
     if record is None:
         last = store.last_event(orphan.id)
         adopted = Deployment.adopt(orphan.id, orphan.owner, leftovers, clock.now(), last)
-        return f"{finding}, without a record" if store.adopt(adopted) else ""
+        return f"{finding}, but the table has no record" if store.adopt(adopted) else ""
     return _report(record, leftovers, finding)
 
 
@@ -249,4 +249,4 @@ def _report(deployment: Deployment, leftovers: list[Leftover], finding: str) -> 
     changed = store.update(deployment.id, change)
     if changed.is_running:
         executions.start(changed)
-    return f"{finding}, after its teardown"
+    return f"{finding}, after the teardown"

@@ -61,9 +61,9 @@ def _unexplained(step: Step, error: dict[str, Any]) -> Failure:
         document = json.loads(cause)
         cause = document.get("errorMessage", cause) if isinstance(document, dict) else cause
     if name in NOT_DONE:
-        message = f"The step {step.full_name} used up its retries: {step.message}."
+        message = f"The step {step.full_name} failed after all retries: {step.message}."
     else:
-        message = f"The step {step.full_name} ended without an answer: {name}."
+        message = f"The step {step.full_name} ended without a result: {name}."
     return Failure(
         code=FailureCode.INTERNAL,
         step=step.full_name,

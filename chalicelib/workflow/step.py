@@ -210,10 +210,10 @@ def _explain(error: Exception) -> WorkflowError:
 
 
 def _deadline_exceeded(deployment: Deployment, error: WorkflowError) -> DeploymentFailed:
-    operation = deployment.operation
+    operation, reason = deployment.operation, str(error).rstrip(".")
     return DeploymentFailed(
         FailureCode.DEADLINE_EXCEEDED,
-        f"The {operation.kind} did not end by {clock.rfc3339(operation.deadline)}: {error}.",
+        f"The {operation.kind} did not end by {clock.rfc3339(operation.deadline)}: {reason}.",
         hint="See `evidence` for AWS's last response. Retry. If it fails again, give the "
         "deployment ID to your platform team.",
         evidence={"waiting_for": str(error)},

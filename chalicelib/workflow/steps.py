@@ -58,7 +58,8 @@ def _apply_scaling(deployment: Deployment) -> Outcome:
     def change(record: Deployment) -> None:
         record.keep_only(scaling.KIND, set(), clock.now())
 
-    return Outcome(message="no scaling asked for", change=change)
+    reason = "the deployment is paused" if deployment.paused else "the spec has no `scaling`"
+    return Outcome(message=reason, change=change)
 
 
 WORK: dict[str, Work] = {

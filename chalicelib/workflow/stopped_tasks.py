@@ -62,8 +62,8 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         r"no space left on device",
         Verdict(
             FailureCode.CONTAINER_EXITED,
-            "The image {image} does not fit on the task's 20 GiB disk, which holds it both "
-            "compressed and unpacked.",
+            "The image {image} does not fit on the task's 20 GiB disk. The disk needs room for the "
+            "compressed and the unpacked image.",
             "Make the image smaller, for example by removing build tools and data.",
             final=True,
         ),
@@ -82,7 +82,7 @@ _BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
         Verdict(
             FailureCode.IMAGE_NOT_FOUND,
             "The image {image} does not exist.",
-            "Check the tag and that the push is complete, then deploy again.",
+            "Check that the tag is correct and the push is complete, then deploy again.",
             final=True,
         ),
     ),
@@ -204,7 +204,7 @@ def _wrong_architecture(spec: Spec) -> Verdict:
     return Verdict(
         FailureCode.ARCHITECTURE_MISMATCH,
         f"The image is not built for {spec.architecture}, the deployment's CPU architecture.",
-        f"Build it with `docker buildx build --platform {platform}`, or deploy with "
+        f"Build the image with `docker buildx build --platform {platform}`, or deploy with "
         f'"architecture": "{other}".',
         final=True,
     )

@@ -1,6 +1,6 @@
 """Each failure code of the contract, by a cause that produces it on the simulated AWS.
 
-`python -m tests.faults.failure_codes` writes the table in docs/failures.md anew.
+`python -m tests.faults.failure_codes` writes the table in docs/failures.md again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TRACEBACK = (
     '  File "/app/serve.py", line 1, in <module>',
     "ModuleNotFoundError: No module named 'torch'",
 )
-HEADER = """| code | cause | message | hint | told after | FAILED after |
+HEADER = """| code | cause | message | hint | reported after | FAILED after |
 |---|---|---|---|---|---|"""
 ALWAYS = 10**6
 
@@ -140,46 +140,46 @@ def _never_active(world: World) -> None:
 
 CAUSES: tuple[Cause, ...] = (
     Cause(
-        "the tag is not in the repository",
+        "the repository does not have the tag",
         FailureCode.IMAGE_NOT_FOUND,
         early=True,
         spec={"image": image("nope")},
     ),
     Cause(
-        "a registry that is not ECR has no such image",
+        "the image is not in its registry, which is not Amazon ECR",
         FailureCode.IMAGE_NOT_FOUND,
         ("stopped_reason", "stop_code", "service_events"),
         prepare=_behaves_elsewhere(containers.missing_image()),
         spec={"image": FOREIGN},
     ),
     Cause(
-        "Slipway may not read the repository",
+        "Slipway is not allowed to read the repository",
         FailureCode.IMAGE_ACCESS_DENIED,
         ("aws_message",),
         early=True,
         prepare=_fails("ecr.DescribeImages", "denied"),
     ),
     Cause(
-        "ECS may not pull the image",
+        "ECS is not allowed to pull the image",
         FailureCode.IMAGE_ACCESS_DENIED,
         ("stopped_reason", "stop_code", "service_events"),
         prepare=_behaves(containers.pull_denied()),
     ),
     Cause(
-        "the image is built for ARM64 alone",
+        "the image is built only for ARM64",
         FailureCode.ARCHITECTURE_MISMATCH,
         early=True,
         prepare=_arm_only,
         spec={"image": image("arm")},
     ),
     Cause(
-        "the image is built for another architecture, which only its log tells",
+        "the image is built for another architecture, and only its log shows that",
         FailureCode.ARCHITECTURE_MISMATCH,
         ("exit_code", "log_lines"),
         prepare=_behaves(containers.exec_format_error()),
     ),
     Cause(
-        "a secret that does not exist",
+        "the secret does not exist",
         FailureCode.SECRET_UNAVAILABLE,
         early=True,
         spec={"secrets": {"API_KEY": SECRET}},
@@ -198,7 +198,7 @@ CAUSES: tuple[Cause, ...] = (
         spec={"certificate_arn": CERTIFICATE},
     ),
     Cause(
-        "the domain has a record that is somebody else's",
+        "the domain already has a DNS record that Slipway did not create",
         FailureCode.NETWORK_MISCONFIGURED,
         early=True,
         prepare=_taken_name,
@@ -211,7 +211,7 @@ CAUSES: tuple[Cause, ...] = (
         prepare=_behaves(containers.no_route_to_registry()),
     ),
     Cause(
-        "no load balancer more is allowed",
+        "the quota of load balancers is used up",
         FailureCode.AWS_QUOTA_EXCEEDED,
         ("aws_message", "aws_operation"),
         prepare=_fails(
@@ -228,7 +228,7 @@ CAUSES: tuple[Cause, ...] = (
         prepare=_behaves(containers.vcpu_limit()),
     ),
     Cause(
-        "Slipway's role may not make a cluster",
+        "Slipway's role is not allowed to create a cluster",
         FailureCode.AWS_ACCESS_DENIED,
         ("aws_message", "aws_operation"),
         prepare=_fails("ecs.CreateCluster", "denied"),
@@ -240,7 +240,7 @@ CAUSES: tuple[Cause, ...] = (
         prepare=_behaves(containers.no_capacity()),
     ),
     Cause(
-        "AWS gives the load balancer up",
+        "AWS cannot provision the load balancer",
         FailureCode.CAPACITY_UNAVAILABLE,
         ("reason",),
         prepare=lambda world: world.account.load_balancers.fail_next(
@@ -254,13 +254,13 @@ CAUSES: tuple[Cause, ...] = (
         prepare=_behaves(containers.exits(1.0, 1, TRACEBACK)),
     ),
     Cause(
-        "the model needs more memory than it has",
+        "the model needs more memory than its task has",
         FailureCode.OUT_OF_MEMORY,
         ("stopped_reason", "exit_code", "container_reason"),
         prepare=_behaves(containers.out_of_memory()),
     ),
     Cause(
-        "the health check's path is not there",
+        "the path of the health check does not exist",
         FailureCode.HEALTH_CHECK_FAILED,
         ("stopped_reason", "target_health", "service_events"),
         prepare=_behaves(containers.answers(200, health=404)),
@@ -280,14 +280,14 @@ CAUSES: tuple[Cause, ...] = (
         spec={"health_check": {"grace": 30}},
     ),
     Cause(
-        "the answer has not what was promised",
+        "the response does not have a key of `json_has`",
         FailureCode.SMOKE_TEST_FAILED,
         ("prediction", "log_lines"),
         prepare=_behaves(Behaviour(logs=("listening on 80",))),
         spec={"smoke_test": {"path": "/?uid=20", "json_has": ["titles"]}},
     ),
     Cause(
-        "the load balancer is never active",
+        "the load balancer does not become active",
         FailureCode.DEADLINE_EXCEEDED,
         ("waiting_for", "service_events", "log_lines"),
         prepare=_never_active,

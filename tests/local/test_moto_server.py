@@ -84,6 +84,6 @@ def test_the_traces_of_the_functions_are_stored(moto: MotoServer) -> None:
 def test_a_server_that_has_ended_is_reported(tmp_path: Path) -> None:
     dead = MotoServer(tmp_path)
     dead.stop()
-    with pytest.raises(EmulatorError, match="moto server does not answer"):
+    with pytest.raises(EmulatorError, match="The moto server does not respond"):
         dead.connect("http://127.0.0.1:1")
     assert dead.ended

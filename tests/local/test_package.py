@@ -62,7 +62,7 @@ def test_any_stage_is_packaged(project: Path, tmp_path: Path, stage: str) -> Non
 
 @pytest.mark.parametrize("stage", ["", "Prod", "2nd", "a_b", "prod-", "-a", "a" * 33, "../dev"])
 def test_an_invalid_stage_is_one_sentence_with_the_rule(tmp_path: Path, stage: str) -> None:
-    with pytest.raises(PackagingError, match=r"is not a valid stage name\. Use 1 to 32 lower-case"):
+    with pytest.raises(PackagingError, match=r"is not a valid stage name\. Use 1 to 32 lowercase"):
         package(stage, tmp_path)
 
 

@@ -126,7 +126,7 @@ def test_an_escaped_path_is_the_same_name(api: Client, escaped: str) -> None:
     answer = api.send("GET", f"/deployments/{escaped}")
 
     check_problem(answer, 404, "NOT_FOUND")
-    assert answer.json["detail"] == "There is no deployment not-there"
+    assert answer.json["detail"] == "There is no deployment not-there."
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_manually_scaled_service_is_repaired(
     ecs = aws_client("ecs", stack.aws_endpoint_url)
     ecs.update_service(cluster=made["id"], service=made["id"], desiredCount=3)
 
-    assert reconcile(stack)[made["id"]] == "the service wants 3 tasks, not 1"
+    assert reconcile(stack)[made["id"]] == "the desired count of the service is 3, not 1"
 
     repaired = api.follow(made["id"])
     assert (repaired["status"], repaired["operation"]["kind"]) == ("ACTIVE", "repair")

@@ -75,11 +75,11 @@ def _failure() -> Iterator[Screen]:
         )
         digest = str(images["imageDetails"][0]["imageDigest"])
         world.account.containers.set(digest, containers.exits(1.0, 1, TRACEBACK))
-        deployment_id = _create(world)
-        _run(world, deployment_id, lambda d: d.failure is not None)
-        yield Screen("failure-told", "A deploy fails and is cleaned up", _operation(deployment_id))
-        _run(world, deployment_id, lambda d: not d.is_running)
-        yield Screen("failure-done", "The deploy has failed", _operation(deployment_id))
+        made = _create(world)
+        _run(world, made, lambda d: d.failure is not None)
+        yield Screen("failure-reported", "A deploy fails and is cleaned up", _operation(made))
+        _run(world, made, lambda d: not d.is_running)
+        yield Screen("failure-done", "The deploy has failed", _operation(made))
 
 
 def _create(world: World) -> str:

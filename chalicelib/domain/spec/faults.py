@@ -69,7 +69,7 @@ def refused(faults: list[dict[str, str]]) -> ValidationFailed:
     """The error that counts the faults and names their fields."""
     fields = ", ".join(each["field"] or "body" for each in faults)
     noun = "fault" if len(faults) == 1 else "faults"
-    return ValidationFailed(f"The body has {len(faults)} {noun}: {fields}", errors=faults)
+    return ValidationFailed(f"The body has {len(faults)} {noun}: {fields}.", errors=faults)
 
 
 def shown(value: str) -> str:

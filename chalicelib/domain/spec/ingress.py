@@ -27,7 +27,7 @@ def is_everyone(cidrs: list[str]) -> bool:
 
 def _faults(cidrs: list[str]) -> Iterator[str]:
     if not cidrs:
-        yield "must have at least one range: an empty list would block every request"
+        yield "must have at least one range, because an empty list would block every request"
     if len(cidrs) > MOST_CIDRS:
         yield f"must have at most {MOST_CIDRS} ranges, not {len(cidrs)}"
     for cidr in cidrs[:MOST_CIDRS]:

@@ -61,9 +61,11 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "memory": {"description": "Memory in MiB. Fargate limits the sizes for each `cpu`."},
         "architecture": {"description": "The CPU architecture of the image and of its tasks."},
-        "count": {"description": "The number of tasks. The stack sets a maximum."},
-        "scaling": {"description": "Automatic scaling between two bounds. It replaces `count`."},
-        "command": {"description": "Replaces the command of the image."},
+        "count": {"description": "The number of tasks. The stack sets a limit."},
+        "scaling": {"description": "Automatic scaling between two bounds, in place of `count`."},
+        "command": {
+            "description": "The command of the container, in place of the image's own command."
+        },
         "environment": {
             "description": "Environment variables, at most 4 KiB in total. Slipway refuses a name "
             "that looks like a secret.",
@@ -93,7 +95,7 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "certificate_arn": {
             "description": "The ARN of an AWS Certificate Manager certificate in the stack's "
-            "region. With it, port 443 serves and port 80 redirects to port 443.",
+            "region. With a certificate, port 443 serves and port 80 redirects to port 443.",
             "pattern": pattern(certificate_reference.ARN),
         },
         "domain": {
@@ -102,8 +104,8 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "maxLength": domain_name.MOST_CHARACTERS,
         },
         "ttl": {
-            "description": "The lifetime of the deployment. Slipway tears it down afterwards. "
-            f"The value {time_to_live.RULE}.",
+            "description": "The time to live. Slipway deletes the deployment when this time has "
+            f"passed. The value {time_to_live.RULE}.",
         },
         "on_failure": {
             "description": "Whether Slipway deletes or keeps the resources if a create fails.",
@@ -127,7 +129,7 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "Scaling": {
         "min": {"description": "The minimum number of tasks."},
-        "max": {"description": "The maximum number of tasks. The stack limits it."},
+        "max": {"description": "The maximum number of tasks. The stack sets a limit."},
         "metric": {"description": "The metric that AWS keeps near `target`."},
         "target": {
             "description": "; ".join(f"{metric}: {unit}" for metric, unit in scaling.UNITS.items())
@@ -150,8 +152,8 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "description": "The seconds after which a health check fails; less than `interval`."
         },
         "grace": {
-            "description": "The seconds after the start of a task in which failed health checks do "
-            "not count."
+            "description": "The seconds after the start of a task during which failed health "
+            "checks do not count."
         },
     },
     "SmokeTest": {
@@ -164,7 +166,7 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         "max_latency_ms": {"description": "The maximum response time in milliseconds."},
     },
     "Extension": {
-        "ttl": {"description": f"The lifetime from now on. The value {time_to_live.RULE}."}
+        "ttl": {"description": f"The new time to live, from now. The value {time_to_live.RULE}."}
     },
 }
 

@@ -1,4 +1,4 @@
-"""The rule for `ttl`, the lifetime of a deployment: `90m`, `8h` or `3d`."""
+"""The rule for `ttl`, the time to live of a deployment: `90m`, `8h` or `3d`."""
 
 from __future__ import annotations
 

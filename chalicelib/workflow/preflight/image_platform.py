@@ -58,7 +58,8 @@ def _mismatch(architecture: str, wanted: str, platforms: set[str]) -> Deployment
     return DeploymentFailed(
         FailureCode.ARCHITECTURE_MISMATCH,
         f"The image is built for {built_for}, but the deployment needs {architecture}.",
-        hint=f"Build it with docker buildx build --platform {wanted} and push it{other_fix}.",
+        hint=f"Build the image with `docker buildx build --platform {wanted}` and push it"
+        f"{other_fix}.",
         evidence={"image_platforms": sorted(platforms), "wanted_platform": wanted},
     )
 

@@ -122,7 +122,9 @@ def _check_quota(
     if used + needed <= limit:
         return
     counts = {"limit": limit, "used": used, "needed": needed, "region": settings().aws_region}
-    wait = " Wait after a delete: AWS counts the usage every few minutes." if evidence else ""
+    wait = (
+        " After a delete, wait a few minutes until AWS counts the usage again." if evidence else ""
+    )
     raise DeploymentFailed(
         FailureCode.AWS_QUOTA_EXCEEDED,
         f"The account's quota is {limit:g} {what} in {settings().aws_region}: "

@@ -4,6 +4,7 @@ import app
 from chalicelib.api import auth
 from chalicelib.domain.errors import Forbidden, Unauthenticated
 from chalicelib.store.tokens import Caller
+from chalicelib.usecases import access
 from tests.support.gateway import METHOD_ARN, Gateway, call, proxy_event
 
 
@@ -48,10 +49,10 @@ def test_a_context_without_an_owner_has_no_caller(context: dict[str, str]) -> No
 def test_scopes(scopes: set[str], scope: str, allowed: bool) -> None:
     caller = Caller("team-a", frozenset(scopes), "tok_1")
     if allowed:
-        auth.require(caller, scope)
+        access.require(caller, scope)
     else:
         with pytest.raises(Forbidden, match=scope):
-            auth.require(caller, scope)
+            access.require(caller, scope)
 
 
 def test_the_authorizer_allows_every_route_because_its_response_is_cached(gateway: Gateway) -> None:

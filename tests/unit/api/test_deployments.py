@@ -455,7 +455,7 @@ def test_a_pause_and_a_resume_are_operations(gateway: Gateway) -> None:
     assert [found["status"] for found in listed(gateway, "PAUSED")] == ["PAUSED"]
     again = gateway.post(f"{path}/pause")
     assert (again.status, again.code) == (409, "INVALID_STATE")
-    assert "already PAUSED" in again.json["detail"]
+    assert "is already PAUSED: only an ACTIVE deployment can be paused." in again.json["detail"]
     resuming = gateway.post(f"{path}/resume")
     assert (resuming.status, resuming.json["operation"]["kind"]) == (202, "resume")
     assert sorted(executions())[1:] == [f"{pausing.json['id']}-{n}" for n in (2, 3)]
@@ -693,5 +693,5 @@ def test_a_body_without_effect_is_refused(gateway: Gateway, action: str) -> None
     refused = gateway.post(path, {"image": IMAGE})
 
     assert (refused.status, refused.code) == (422, "VALIDATION_FAILED")
-    assert "takes no request body" in refused.json["detail"]
+    assert refused.json["detail"] == "This endpoint takes no request body."
     assert gateway.post(path, {}).status != 422

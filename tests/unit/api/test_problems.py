@@ -110,9 +110,9 @@ def test_a_successful_response_is_unchanged(answer: dict[str, Any]) -> None:
     ("body", "detail"),
     [
         (json.dumps({"Code": "x", "Message": "Unsupported"}), "Unsupported"),
-        ("not JSON", "The request failed"),
-        ("[]", "The request failed"),
-        ("", "The request failed"),
+        ("not JSON", "The request failed."),
+        ("[]", "The request failed."),
+        ("", "The request failed."),
     ],
 )
 def test_chalices_own_errors_become_problems(body: str, detail: str) -> None:

@@ -87,7 +87,7 @@ def test_an_invalid_integer_is_refused(text: str) -> None:
     with pytest.raises(ValidationFailed) as raised:
         request(query={"limit": [text]}).parameters(Paged)
     assert raised.value.errors == [
-        {"field": "limit", "message": "must be a whole number from 1 to 100"}
+        {"field": "limit", "message": f"must be a whole number from 1 to 100, not {text!r}"}
     ]
 
 
@@ -96,6 +96,8 @@ def test_all_unknown_repeated_and_invalid_parameters_are_reported_at_once() -> N
     with pytest.raises(ValidationFailed) as raised:
         asked.parameters(Paged)
     assert sorted(fault["field"] for fault in raised.value.errors) == ["a", "b", "cursor", "limit"]
+    unknown = next(fault["message"] for fault in raised.value.errors if fault["field"] == "a")
+    assert unknown == "Unknown query parameter. Allowed parameters: limit, cursor"
 
 
 def test_a_repeated_parameter_with_an_invalid_value_is_reported_once() -> None:

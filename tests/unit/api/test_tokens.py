@@ -297,4 +297,4 @@ def test_the_command_line_creates_the_first_token_of_a_stack(
 
     monkeypatch.setattr(sys, "argv", [*line[:4], "Not A Name"])
     assert bootstrap.main() == 1
-    assert "owner must be" in capsys.readouterr().err
+    assert "owner must have 1 to 63 characters" in capsys.readouterr().err

@@ -125,10 +125,10 @@ def test_a_failed_deployment_is_retried() -> None:
         deployment.end_failed(MOMENT)
 
     store.update(made.id, fail)
-    assert "To try again with the same image and settings: `retry rec`." in say("status rec").text
+    assert "To retry with the same image and settings: `retry rec`." in say("status rec").text
     # Each refusal names the command that helps.
     assert f"{made.id}, which is FAILED. Delete it first" in say(f"deploy {IMAGE} name=rec").text
-    assert "Delete it and deploy again" in say("update rec port=81").text
+    assert "Delete it and deploy again." in say("update rec port=81").text
     assert record(say("retry rec")).status is Status.CREATING
 
 
@@ -281,13 +281,13 @@ def test_another_owners_deployment_is_not_found(text: str) -> None:
         reply = say(text.replace("rec", name, 1), BOB)
         assert reply.refused and reply.deployment is None
         fix = "To see your deployments: `list`"
-        assert reply.text == f"There is no deployment {name}\n{fix}"
+        assert reply.text == f"There is no deployment {name}.\n{fix}"
     assert store.get(made.id) == made
 
 
 def test_a_similar_name_is_suggested() -> None:
     made = serving()
-    assert say("pause rce").text == "There is no deployment rce\nDid you mean `rec`?"
+    assert say("pause rce").text == "There is no deployment rce.\nDid you mean `rec`?"
     assert f"Did you mean `{made.id}`?" in say("pause re", ADMIN).text
 
 
@@ -295,8 +295,10 @@ def test_an_admin_gets_the_ids_of_other_owners_deployments_of_this_name() -> Non
     made = {record(say(f"deploy {IMAGE} name=rec", caller)).id for caller in (BOB, ANN)}
     _, meant, why = say("status rec", ADMIN).text.splitlines()
     assert set(re.findall("`([^`]*)`", meant)) == made
-    assert why == "An admin uses the ID to name another owner's deployment."
-    assert say("status nothing", ADMIN).text.endswith("to name another owner's deployment.")
+    assert why == "To name another owner's deployment, use its ID."
+    assert say("status nothing", ADMIN).text.endswith(
+        "To name another owner's deployment, use its ID."
+    )
     assert "by its id" not in say("status nothing").text
 
 
@@ -305,14 +307,14 @@ def test_each_fault_has_its_own_line() -> None:
     assert reply.refused
     lines = reply.text.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["image", "port", "cpu"]
-    assert "such as 123456789012.dkr.ecr" in lines[0]
+    assert "Example: 123456789012.dkr.ecr" in lines[0]
     assert lines[-1].startswith("Correct this")
 
 
 def test_a_missing_scope_is_reported() -> None:
     serving()
-    assert say("pause rec", READER).text == "This token lacks the scope deploy"
-    assert say("status rec", DEPLOYER).text == "This token lacks the scope read"
+    assert say("pause rec", READER).text == "This token does not have the scope deploy."
+    assert say("status rec", DEPLOYER).text == "This token does not have the scope read."
     # The reply does not reveal any names.
     assert "Did you mean" not in say("pause rce", DEPLOYER).text
     assert say("status rec", READER).refused is False
@@ -321,7 +323,7 @@ def test_a_missing_scope_is_reported() -> None:
 def test_a_wrong_status_is_reported() -> None:
     made = serving()
     assert say("resume rec").text == (
-        f"{made.id} is already ACTIVE: only a PAUSED deployment can be resumed\n"
+        f"{made.id} is already ACTIVE: only a PAUSED deployment can be resumed.\n"
         "To see the details: `status rec`"
     )
     say("pause rec")

@@ -47,7 +47,7 @@ def test_a_read_is_answered_in_the_same_way(gateway: Gateway) -> None:
     ("text", "expected"),
     [
         ("scal rec 3", "Did you mean `scale rec 3`?"),
-        ("pause rec", "There is no deployment rec"),
+        ("pause rec", "There is no deployment rec."),
         ("deploy nginx", "image must be an image reference"),
         (" ", "`deploy <image>"),
         ("help", "`deploy <image>"),
@@ -108,7 +108,7 @@ def test_another_owner_sees_and_changes_nothing(gateway: Gateway) -> None:
 def test_a_token_without_the_scope_read_gets_403(gateway: Gateway) -> None:
     say(gateway, f"deploy {IMAGE} name=rec")
     answer = say(gateway, "status rec", caller="deployer")
-    assert (answer.status, answer.json["text"]) == (200, "This token lacks the scope read")
+    assert (answer.status, answer.json["text"]) == (200, "This token does not have the scope read.")
 
 
 def test_a_command_with_a_key_can_be_sent_again(gateway: Gateway) -> None:
@@ -121,7 +121,7 @@ def test_a_command_with_a_key_can_be_sent_again(gateway: Gateway) -> None:
 
 def test_a_refused_command_can_be_sent_again_with_its_key(gateway: Gateway) -> None:
     key = {"Idempotency-Key": "message-17"}
-    assert "There is no deployment rec" in say(gateway, "status rec", headers=key).json["text"]
+    assert "There is no deployment rec." in say(gateway, "status rec", headers=key).json["text"]
     say(gateway, f"deploy {IMAGE} name=rec")
     assert "is CREATING" in say(gateway, "status rec", headers=key).json["text"]
     key = {"Idempotency-Key": "message-18"}

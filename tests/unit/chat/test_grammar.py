@@ -336,7 +336,7 @@ def test_a_long_line_is_refused_immediately() -> None:
     found = parse("status " + "x" * 4000)
     assert (
         isinstance(found, Misunderstanding)
-        and "at most 4000 characters; this one has 4007" in found.text
+        and "must have at most 4000 characters, not 4007" in found.text
     )
     assert isinstance(parse("status " + "x" * 3993), Command)
 

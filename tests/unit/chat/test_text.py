@@ -65,7 +65,7 @@ def test_a_failed_deployment_shows_reason_hint_and_commands() -> None:
         f"recommender ({ID}) is FAILED.",
         "IMAGE_NOT_FOUND in step resolve_image: it is not there",
         "What to do: push it",
-        "To try again with the same image and settings: `retry recommender`. To change them: "
+        "To retry with the same image and settings: `retry recommender`. To change them: "
         "`delete recommender`, then deploy again.",
     ]
 
@@ -105,7 +105,7 @@ def test_leftovers_of_a_delete_are_listed() -> None:
     deployment.leftovers = [Leftover(kind="load_balancer", name=ID, reason="in use")]
     lines = status_lines(deployment)
     assert f"Not deleted: load_balancer {ID} (in use)" in lines
-    assert "To try again: `retry recommender`" in lines
+    assert "To retry: `retry recommender`" in lines
 
 
 @pytest.mark.parametrize("verb", sorted(set(CHANGES) - {"extend"}))

@@ -7,6 +7,7 @@ import pytest
 from infra import sentences
 from infra.sentences import (
     CHAT,
+    COMMANDS,
     DETAILS,
     FAILURES,
     HINTS,
@@ -19,7 +20,7 @@ from infra.sentences import (
 
 SOURCE = '''"""A module of texts."""
 
-raise NotFound(f"There is no deployment {reference}")
+raise NotFound(f"There is no deployment {reference}.")
 raise DeploymentFailed(code, "The image " f"{image.name} " "is missing.", hint="Check the tag.")
 Route("GET", "/health", summary="Whether Slipway answers")
 Field(description="Seconds.")
@@ -45,7 +46,7 @@ class Body(Strict):
 
 def test_each_text_has_its_line_and_kind() -> None:
     assert [(each.line, each.kind, each.text) for each in sentences.texts(SOURCE, "x.py")] == [
-        (3, DETAILS, "There is no deployment {reference}"),
+        (3, DETAILS, "There is no deployment {reference}."),
         (4, HINTS, "Check the tag."),
         (4, FAILURES, "The image {name} is missing."),
         (5, OPENAPI, "Whether Slipway answers"),
@@ -60,6 +61,47 @@ def test_each_text_has_its_line_and_kind() -> None:
 def test_the_place_gives_the_kind_of_other_texts() -> None:
     [text] = sentences.texts('say("No such command.")', "chalicelib/chat/grammar.py")
     assert (text.kind, str(text)) == (CHAT, "chalicelib/chat/grammar.py:1: No such command.")
+
+
+def test_texts_of_yaml_are_descriptions_and_details() -> None:
+    source = """
+Size:
+  Type: Number
+  Description: >-
+    The size of
+    a task
+Response:
+  - body: '{"status":404,"detail":"There is no such path."}'
+"""
+    assert [
+        (each.line, each.kind, each.text) for each in sentences.texts(source, "infra/t.yaml")
+    ] == [
+        (4, COMMANDS, "The size of a task"),
+        (8, DETAILS, "There is no such path."),
+    ]
+
+
+def test_texts_of_the_makefile_are_descriptions_and_what_it_prints() -> None:
+    source = 'up: ready ## start the stack\n\t@echo "The stack is running."\n'
+    assert [(each.line, each.text) for each in sentences.texts(source, "Makefile")] == [
+        (1, "start the stack"),
+        (2, "The stack is running."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "faults"),
+    [
+        ('raise NotFound(f"There is no deployment {name}")', []),
+        ('raise NotFound(f"There is no deployment {name} here")', ["no period at the end"]),
+        ('raise NotFound("There is no deployment.")', []),
+        ('fault("port", "must be a number")', []),
+        ('DeploymentFailed(code, "It failed.", hint="Try again")', ["no period at the end"]),
+    ],
+)
+def test_details_and_hints_end_with_a_period(source: str, faults: list[str]) -> None:
+    listed = sentences.texts(source, "x.py")
+    assert [fault for each in listed for fault in each.faults] == faults
 
 
 def test_a_text_within_a_text_is_listed_too() -> None:

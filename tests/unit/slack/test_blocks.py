@@ -100,7 +100,7 @@ def test_a_running_operation_shows_progress_steps_and_user() -> None:
     assert "`███░░░░░░░░░░░░░░░░░`  *18 %*  1 min 15 s" in content
     assert "✓ *Image and checks*\n▸ *Load balancer*" in content
     assert "✓ security groups  ▸ load balancer _(provisioning)_" in content
-    assert "· Service\n· First answer\n· Finish" in content
+    assert "· Service\n· First response\n· Finish" in content
     assert f"requested by <@{USER}>" in content
     assert f"`{ID}`" in content
     assert "`recommend:1`" in content
@@ -133,9 +133,7 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     assert "line 9\n" not in content
     status = visible_text(blocks.reply(replied(verb="status", deployment=shown(deployment))))
     for each in (content, status):
-        assert (
-            "To try again with the same image and settings: `/slipway retry recommender`." in each
-        )
+        assert "To retry with the same image and settings: `/slipway retry recommender`." in each
         assert "To change them: `/slipway delete recommender`, then deploy again." in each
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
@@ -173,7 +171,7 @@ def test_a_rollback_does_not_look_like_a_success() -> None:
     deployment = rolling_back(MOMENT)
     deployment.url = URL
     assert of(deployment).text.startswith("Update failed: recommender, rolling back")
-    assert "· Back: Service" in visible_text(of(deployment))
+    assert "· Rollback: Service" in visible_text(of(deployment))
     deployment.activate(MOMENT, 0.04)
     message = of(deployment)
     assert message.text == "Update failed: recommender, rolled back"

@@ -86,7 +86,7 @@ def test_its_command_is_accepted(
     assert typed
     arguments = shlex.split(typed[1])
     say(*arguments)
-    assert "On it: deploy" in capsys.readouterr().out
+    assert "Command received: deploy" in capsys.readouterr().out
     taken = asked()
     assert taken.text == " ".join(arguments)
     assert isinstance(parse(taken.text), Command)

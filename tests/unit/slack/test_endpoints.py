@@ -48,7 +48,7 @@ def ephemeral_text(answer: Answered) -> str:
 @pytest.mark.usefixtures("slack_app")
 def test_a_command_is_acknowledged_and_passed_to_the_worker() -> None:
     answer = post(COMMANDS, command("deploy recommend:1  name=shop"))
-    assert ephemeral_text(answer) == "On it: deploy recommend:1 name=shop"
+    assert ephemeral_text(answer) == "Command received: deploy recommend:1 name=shop"
     [item] = inbox()
     kept = {name: item[name] for name in ("user", "channel", "text", "response_url", "team")}
     assert kept == {

@@ -160,8 +160,8 @@ def test_without_a_secret_every_url_is_refused() -> None:
     set_webhook_secrets(" ")
     fault = callback_url.fault("https://example.com/hooks")
     assert fault == (
-        "cannot be used because webhooks are not set up: ask your platform team to set the "
-        "webhook secret"
+        "cannot be used because webhooks are not set up: ask your platform team to create "
+        "the webhook secret"
     )
 
 

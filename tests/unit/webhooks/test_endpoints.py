@@ -227,7 +227,7 @@ def test_only_the_owner_can_redeliver(gateway: Gateway, delivered: Subscriber) -
         answer = gateway.post(f"{DELIVERIES}/{delivery}/redeliver", caller=caller)
         assert answer.status == status, (delivery, caller)
         if status == 404:
-            assert answer.json["detail"] == f"There is no delivery {delivery}"
+            assert answer.json["detail"] == f"There is no delivery {delivery}."
 
 
 def test_a_repeated_redelivery_with_the_same_key_has_one_effect(
@@ -295,7 +295,8 @@ def test_twenty_subscriptions_are_the_maximum(gateway: Gateway) -> None:
     answer = subscribe(gateway)
     assert (answer.status, answer.code) == (429, "QUOTA_EXCEEDED")
     assert (
-        "There are already 20 subscriptions, the maximum. Delete one first" in answer.json["detail"]
+        "There are already 20 subscriptions, the maximum. Delete a subscription first."
+        in answer.json["detail"]
     )
     gateway.delete(f"{SUBSCRIPTIONS}/{subscriptions.list_all()[0].id}", caller="admin")
     assert subscribe(gateway).status == 201

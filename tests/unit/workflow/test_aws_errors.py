@@ -129,7 +129,9 @@ def test_transient_errors_are_recognized(error: Exception, transient: bool) -> N
 def test_a_transient_error_is_raised_as_unavailable() -> None:
     with pytest.raises(AwsUnavailable) as raised, aws_errors.unavailable_if_transient():
         raise client_error("Throttling")
-    assert raised.value.detail == "AWS is not available: AWS throttled CreateThing"
+    assert raised.value.detail == (
+        "AWS is not available: AWS throttled CreateThing. Send the request again."
+    )
     assert raised.value.headers == {"Retry-After": "5"}
 
 

@@ -95,7 +95,7 @@ def test_an_execution_that_was_never_started_is_started(clock: Clock) -> None:
     clock.advance(seconds=59)
     assert (run(), started()) == ({}, [])  # the API may be about to start it
     clock.advance(seconds=1)
-    assert run() == {ID: "its execution was never started"}
+    assert run() == {ID: "the execution was never started"}
     assert started() == [f"{ID}-1"]
 
 
@@ -344,8 +344,8 @@ def test_a_healthy_paused_deployment_is_not_changed() -> None:
 @pytest.mark.parametrize(
     ("by_hand", "words"),
     [
-        (_delete_rule, "does not answer 503, although the deployment is paused"),
-        (_let_some_through, "does not answer 503, although the deployment is paused"),
+        (_delete_rule, "does not return 503, although the deployment is paused"),
+        (_let_some_through, "does not return 503, although the deployment is paused"),
         (_scale_by_hand, "wants 5 tasks, not 0"),
         (_delete_service, "service was deleted"),
         (_delete_listener, "listener was deleted"),
@@ -365,7 +365,7 @@ def test_a_paused_deployment_is_repaired_and_stays_paused(by_hand: Any, words: s
 
 def test_a_leftover_pause_rule_is_removed() -> None:
     pause_rule.ensure(serving())
-    assert run() == {ID: "the listener answers 503, although the deployment is not paused"}
+    assert run() == {ID: "the listener returns 503, although the deployment is not paused"}
     traffic.route_traffic(record())
     assert drift.find(record(), service.find(ID)) == ""
 
@@ -422,7 +422,7 @@ def test_the_cost_meter_follows_autoscaling_within_the_bounds(clock: Clock) -> N
 def test_a_count_outside_the_bounds_is_repaired(count: int) -> None:
     deployment = scaled()
     scale_to(count)
-    assert run() == {ID: f"the service wants {count} tasks, not 2 to 4"}
+    assert run() == {ID: f"the desired count of the service is {count}, not 2 to 4"}
     assert record().meter == deployment.meter
 
 
@@ -477,7 +477,7 @@ def test_findings_are_reported_even_if_the_search_for_strays_fails(clock: Clock)
     store.create(deployment_of())
     clock.advance(seconds=60)
     aws_says.refuse("resourcegroupstaggingapi", "GetResources", "ThrottlingException")
-    assert run() == {ID: "its execution was never started"}
+    assert run() == {ID: "the execution was never started"}
 
 
 def test_a_record_for_strays_leaves_the_name_to_others() -> None:

@@ -95,9 +95,9 @@ def test_a_fault_has_the_contracts_text(fields: dict[str, Any], field: str, mess
 
 
 def test_the_detail_counts_and_names_the_faults() -> None:
-    with pytest.raises(ValidationFailed, match=r"^The body has 2 faults: image, port$"):
+    with pytest.raises(ValidationFailed, match=r"^The body has 2 faults: image, port\.$"):
         specs.parse({"name": "x", "port": 0}, **LIMITS)
-    with pytest.raises(ValidationFailed, match=r"^The body has 1 fault: body$"):
+    with pytest.raises(ValidationFailed, match=r"^The body has 1 fault: body\.$"):
         specs.parse([], **LIMITS)
 
 
