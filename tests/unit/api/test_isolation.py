@@ -39,10 +39,10 @@ ADMINS = {
     "put_slack_owner",
     "delete_slack_owner",
 }
-# An owner's resources that are not deployments: tests/unit/api/test_webhooks.py.
+# An owner's resources that are not deployments: tests/unit/webhooks/test_endpoints.py.
 OTHERS = {"redeliver"}
 OPEN = {"get_health", "get_openapi"}
-# Slack signs its requests instead of using a token: tests/unit/api/test_slack.py.
+# Slack signs its requests instead of using a token: tests/unit/slack/test_endpoints.py.
 SIGNED = {"receive_slack_command", "receive_slack_interaction"}
 OWN = {"create_deployment"}
 

@@ -299,7 +299,7 @@ def test_an_admin_gets_the_ids_of_other_owners_deployments_of_this_name() -> Non
     assert say("status nothing", ADMIN).text.endswith(
         "To name another owner's deployment, use its ID."
     )
-    assert "by its id" not in say("status nothing").text
+    assert "another owner's deployment" not in say("status nothing").text
 
 
 def test_each_fault_has_its_own_line() -> None:
