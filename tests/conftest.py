@@ -1,4 +1,4 @@
-"""For all tests: the local stack, who runs what, and what is told at the end."""
+"""For all tests: the local stack, the distribution to processes, and the final summary."""
 
 import contextlib
 import os
@@ -15,32 +15,32 @@ from tests.support.slack_server import FakeSlack
 from tests.support.summary import LINES
 
 WHOLE_STACKS = "tests/stack/"
-# The fixture that starts a stack of its own, and the group of the tests that use it.
+# The fixture that starts a separate stack, and the group of the tests that use it.
 SIMULATED = "simulated"
-# Every test of these is independent; the others share what is made once for a module.
+# All tests in these modules are independent. Other modules share fixtures of module scope.
 INDEPENDENT = ("tests/faults/test_property.py", "tests/faults/test_failure_codes.py")
-# What takes the longest comes first.
+# The longest tests run first.
 LONGEST = (WHOLE_STACKS, "tests/faults/test_matrix.py", "tests/faults/")
-TOLD = "slipway_summary"
+SUMMARY = "slipway_summary"
 
 
-# A day of retries is 9 s: longer than a subscriber asks for by `Retry-After` in these tests.
+# A day of retries takes 9 s: longer than any `Retry-After` of a subscriber in these tests.
 RETRY_TIME_SCALE = 1e-4
 
 
 @pytest.fixture(scope="session")
 def slack() -> Iterator[FakeSlack]:
-    """The server that plays Slack for the stack of the session."""
+    """The fake Slack of the session's stack."""
     with FakeSlack() as played:
         yield played
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterator[Stack]:
-    """The whole of Slipway on the local stack, one for the test session."""
+    """All of Slipway on the local stack, once per test session."""
     state: Path = tmp_path_factory.mktemp("local") / "stack"
     with contextlib.ExitStack() as until_the_end:
-        # For this stack alone: others of the session have no Slack.
+        # Only for this stack; other stacks of the session have no Slack.
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("SLACK_API_URL", slack.api_url)
             environment.setenv("LOCAL_SLACK_BOT_TOKEN", slack.token)
@@ -51,19 +51,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterato
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """A process for each core, and one for each kind of stack: its tests mostly wait."""
+    """One process for each core, and one for each kind of stack, whose tests mostly wait."""
     return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """In a run of several processes: one for each kind of stack, the other tests by module.
+    """With several processes: one for each kind of stack; other tests are split by module.
 
-    A second process with a stack of one kind would start it again, and compete for the cores.
+    A second process with the same kind of stack would start it again and compete for the cores.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    config.option.loadscopereorder = False  # our order, not that of the numbers of tests
+    config.option.loadscopereorder = (
+        False  # keep our order, instead of sorting by the number of tests
+    )
 
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
@@ -77,12 +79,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @cache
 def _uses_simulated(module: str) -> bool:
-    """The process that schedules the tests knows their ids alone."""
+    """The scheduling process knows only the IDs of the tests, so this reads the module."""
     return f"{SIMULATED}: " in (ROOT / module).read_text()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole stacks first, because they take the longest, then the fault matrix."""
+    """Run whole stacks first, because they take the longest, and then the fault matrix."""
 
     def turn(item: pytest.Item) -> int:
         turns = (n for n, path in enumerate(LONGEST) if item.nodeid.startswith(path))
@@ -92,18 +94,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """One process of several hands its lines over."""
+    """A worker process sends its lines to the controller."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput[TOLD] = LINES
+        session.config.workeroutput[SUMMARY] = LINES
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Takes them over in the process that reports; one that died told nothing."""
-    LINES.extend(getattr(node, "workeroutput", {}).get(TOLD, []))
+    """The controller collects a worker's lines. A worker that died has sent none."""
+    LINES.extend(getattr(node, "workeroutput", {}).get(SUMMARY, []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What the fault matrix, the property test and others ran."""
+    """Print what the fault matrix, the property test and other tests ran."""
     for line in LINES:
         terminalreporter.write_line(line)

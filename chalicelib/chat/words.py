@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 
-# A command has at most so many characters.
-MOST_CHARACTERS = 4000
 # How Slack escapes: https://docs.slack.dev/messaging/formatting-message-text
 _LINK = re.compile(r"<((?:https?|mailto|tel):[^<>|]*)(?:\|([^<>]*))?>")
 _MENTION = re.compile(r"<([@#!])([^<>|]*)(?:\|([^<>]*))?>")

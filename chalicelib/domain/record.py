@@ -56,10 +56,10 @@ STATUS_EVENTS = {
     Status.DELETE_FAILED: EventType.DELETE_FAILED,
 }
 STEP_EVENTS = {
-    "running": EventType.STEP_RUNNING,
-    "succeeded": EventType.STEP_SUCCEEDED,
-    "failed": EventType.STEP_FAILED,
-    "skipped": EventType.STEP_SKIPPED,
+    StepStatus.RUNNING: EventType.STEP_RUNNING,
+    StepStatus.SUCCEEDED: EventType.STEP_SUCCEEDED,
+    StepStatus.FAILED: EventType.STEP_FAILED,
+    StepStatus.SKIPPED: EventType.STEP_SKIPPED,
 }
 # A deployment may have several resources of these kinds: two security groups, and two DNS records
 # while its domain changes. A leftover of another kind is identified by its kind alone.

@@ -1,1 +1,1 @@
-"""Slack: what it may ask for, and what it is told."""
+"""Slack: its requests to Slipway, and the messages that Slipway posts."""

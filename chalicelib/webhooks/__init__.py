@@ -1,1 +1,1 @@
-"""Webhooks out: signed events, told to the URLs that asked for them until they have taken them."""
+"""Webhooks: signed events, posted to each subscriber until it accepts them or the tries end."""

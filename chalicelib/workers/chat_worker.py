@@ -242,7 +242,7 @@ def _report(lease: work.Lease, words: str) -> None:
         _say(asked, words.format(text=asked.text, request=lease.pk))
     except Exception as error:
         extra = {"request": lease.pk, "reason": f"{type(error).__name__}: {error}"}
-        logger.warning("its user could not be told", extra=extra)
+        logger.warning("report to a slack user failed", extra=extra)
 
 
 def _gap(attempts: int, error: Exception) -> timedelta:

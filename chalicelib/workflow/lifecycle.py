@@ -81,7 +81,6 @@ def diagnose(event: dict[str, Any]) -> dict[str, Any]:
     try:
         _, path = store.update_with_result(deployment_id, change)
     except (Superseded, NotFound) as error:
-        path = "end"
         logger.info(
             "diagnosis superseded", extra={"deployment": deployment_id, "reason": str(error)}
         )

@@ -76,12 +76,7 @@ def _check_pause(deployment: Deployment) -> Outcome:
 
 def _retry(deployment: Deployment, reason: str) -> None:
     """Raises `NotReady` until the last attempt."""
-    attempts = next(
-        s.attempts
-        for s in deployment.operation.steps[::-1]
-        if s.attempts and s.name.endswith("smoke_test")
-    )
-    if attempts < ATTEMPTS:
+    if deployment.operation.step("smoke_test").attempts < ATTEMPTS:
         raise NotReady(reason)
 
 

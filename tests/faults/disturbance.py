@@ -1,4 +1,4 @@
-"""One case of the fault matrix: what goes wrong, and what becomes of the world after it."""
+"""One case of the fault matrix: the fault, and the world's state after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.faults.world import Point, World
 from tests.support.simulated_aws.states import Killed
 from tests.support.simulated_aws.weather import Fault, Kind
 
-# What may go wrong at a call.
+# The faults that can happen at a call.
 AT_A_CALL = (
     "throttled",
     "denied",
@@ -24,17 +24,17 @@ AT_A_CALL = (
 )
 AT_A_WRITE_OF_THE_RECORD = ("lost_answer", "killed_after")
 AT_A_CHANGE_OF_TAGS = ("denied", "killed_after")
-# Or a DELETE comes in just then, while the function goes on for almost all of its 30 s.
+# Or a DELETE arrives at this point, while the function runs for almost all of its 30 s.
 DELETED = "deleted"
-# And once for each invocation.
+# And, once for each invocation:
 AT_AN_INVOCATION = "delivered_twice"
 STALL_SECONDS = 25.0
 THROTTLED_SECONDS = 60.0
-# Past every deadline.
+# Longer than every deadline.
 SILENT_SECONDS = 7200.0
 FOR_LONG = 10**6
 SERVER_ERRORS = 3
-# A client goes on asking as long as it gets no useful answer.
+# A client repeats its request until it gets a useful response.
 TRIES, BETWEEN_TRIES = 10, 10.0
 LIMIT_HOURS = 8.0
 STAY_UP = [OPERATIONS[name] for name in ("update", "pause", "resume")]
@@ -42,7 +42,7 @@ STAY_UP = [OPERATIONS[name] for name in ("update", "pause", "resume")]
 
 @dataclass(frozen=True)
 class Case:
-    """One operation, one of its calls, one thing that goes wrong there."""
+    """One operation, one of its calls, and one fault at this call."""
 
     operation: str
     label: str
@@ -56,12 +56,12 @@ class Case:
 
 @dataclass
 class Result:
-    """What became of a case.
+    """The result of a case.
 
     Attributes:
-        outcome: "converged", or "ended clean": as it was before, or torn down, or told.
-        how: the states that the record was in when nothing ran any more.
-        problems: what did not hold; empty when all is well.
+        outcome: "converged", or "ended clean": as before the operation, torn down, or reported.
+        how: the states of the record when nothing ran any more.
+        problems: the broken invariants; empty if all hold.
     """
 
     outcome: str = ""
@@ -70,27 +70,27 @@ class Result:
 
 
 class Disturbed:
-    """A world in which one thing goes wrong."""
+    """A world with one fault."""
 
     def __init__(self, world: World, operation: Operation, case: Case) -> None:
         self._world, self._operation, self._case = world, operation, case
         self._down: list[str] = []
-        # Nothing can be told before records can be written again.
+        # Nothing can be reported while records cannot be written.
         self._silenced = case.kind == "denied" and ":dynamodb." in case.label
 
     def begin(self, point: Point) -> None:
-        """Lets it happen, just before the call of `point`."""
+        """Cause the fault just before the call of `point`."""
         self._world.interference = self._watch
         getattr(self, f"_{self._case.kind}")(point)
 
     def _throttled(self, point: Point) -> None:
         self._plan(point, "throttled", FOR_LONG)
-        self._world.schedule.after(THROTTLED_SECONDS, self._mend)
+        self._world.schedule.after(THROTTLED_SECONDS, self._repair)
 
     def _denied(self, point: Point) -> None:
         self._plan(point, "denied", FOR_LONG)
         if self._silenced:
-            self._world.schedule.after(SILENT_SECONDS, self._mend)
+            self._world.schedule.after(SILENT_SECONDS, self._repair)
 
     def _server_error(self, point: Point) -> None:
         self._plan(point, "server_error", SERVER_ERRORS)
@@ -111,7 +111,7 @@ class Disturbed:
         point.invocation.again = True
 
     def _deleted(self, point: Point) -> None:
-        if self._world.delete(NAME).status == 202:  # and not before there is anything
+        if self._world.delete(NAME).status == 202:  # not before the deployment exists
             self._operation = OPERATIONS["teardown"]
         self._world.run_for(STALL_SECONDS)
 
@@ -119,13 +119,16 @@ class Disturbed:
         self._world.account.weather.plan(Fault(point.call.name, kind, times=times))
 
     def _kill(self, point: Point) -> None:
-        """At the next edge: the end of the call that it began before."""
+        """Kill the function at the next point: the end of the call that it started."""
         self._world.interference = self._watch
         raise Killed
 
     def _watch(self, point: Point) -> None:
-        """An update must not take down what serves; a pause and a resume let a caller meet the
-        tasks or the answer that it is paused, and nothing between."""
+        """Check what a caller of the URL gets.
+
+        An update must not stop the serving tasks. During a pause and a resume, the caller gets
+        either the tasks or the pause response, and nothing else.
+        """
         first = sum(point.invocation.counts.values()) == 1 and point.when == "before"
         if self._operation in STAY_UP and first and not self._down:
             (record,) = invariants.Table(self._world).records.values()
@@ -135,7 +138,7 @@ class Disturbed:
                 self._down.append(f"the URL does not answer during {point.invocation.label}")
 
     def result(self) -> Result:
-        """Runs to the end, and once more after what went wrong is mended."""
+        """Run to the end, and once more after the fault is removed."""
         result = Result()
         self._ask_again()
         in_order = self._world.run_until_idle(LIMIT_HOURS)
@@ -151,19 +154,19 @@ class Disturbed:
         return result
 
     def _ask_again(self) -> None:
-        """The client repeats a request that had no useful answer, as the answer asks it to."""
+        """The client repeats a request without a useful response, as the response asks it to."""
         for _ in range(TRIES):
             if self._world.replies[-1].status in (202, 409, 404):
                 return
             self._world.run_for(BETWEEN_TRIES)
             self._operation.ask(self._world)
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         self._world.account.weather.clear()
 
     def _second_try(self) -> list[str]:
-        """What ended clean gets where it was to go as soon as the cause is mended."""
-        self._mend()
+        """An operation that ended clean succeeds once its cause is removed."""
+        self._repair()
         self._down.clear()
         found: list[str] = []
         records = list(invariants.Table(self._world).records.values())
@@ -171,12 +174,12 @@ class Disturbed:
             self._world.retry(NAME)
             found += self._come_to_rest()
         if not ended_well(self._world, self._operation):
-            # A retried update that had been rolled back is where it was before.
+            # A retried update that was rolled back stays in its previous state.
             self._operation.ask(self._world)
             found += self._come_to_rest()
         if not ended_well(self._world, self._operation):
             found.append(f"it is {self._states()}")
-        return [f"mended and tried again: {text}" for text in found]
+        return [f"after the repair: {text}" for text in found]
 
     def _come_to_rest(self) -> list[str]:
         if not self._world.run_until_idle(LIMIT_HOURS):
@@ -185,9 +188,9 @@ class Disturbed:
 
     def _states(self) -> str:
         records = invariants.Table(self._world).records.values()
-        told: list[Any] = [
+        states: list[Any] = [
             f"{r.status} ({r.operation.kind} {r.operation.status}"
             + (f", {r.failure.code} at {r.failure.step})" if r.failure else ")")
             for r in records
         ]
-        return ", ".join(told) or "no record"
+        return ", ".join(states) or "no record"

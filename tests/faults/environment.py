@@ -1,5 +1,7 @@
-"""A world to run in: the environment of the functions, moto, simulated time, a load balancer that
-answers when AWS's would."""
+"""A world for tests: the functions' environment, moto, simulated time, and a load balancer.
+
+The load balancer responds when AWS's would respond.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,7 @@ def image(tag: str) -> str:
 
 @contextlib.contextmanager
 def opened(seed: int = 0) -> Iterator[World]:
-    """An AWS account with Slipway in it and the images 1 and 2, at the start of simulated time."""
+    """An AWS account with Slipway and the images 1 and 2, at the start of simulated time."""
     with pytest.MonkeyPatch.context() as patch:
         own = {"LOAD_BALANCER_URL": "http://{name}", "ALLOWED_DOMAINS": "*.example.com"}
         for name, value in {**ENVIRONMENT, **own}.items():
@@ -69,7 +71,7 @@ def opened(seed: int = 0) -> Iterator[World]:
         patch.setattr(clock, "datetime", SimulatedDatetime(time))
         numbers = itertools.count()
         patch.setattr(naming, "new_id", lambda name: f"{name}-{_suffix(next(numbers))}")
-        # Conflicts of nested runs are over as soon as they are met: nobody to wait for.
+        # Conflicts of nested runs end immediately, so there is nothing to wait for.
         patch.setattr(store, "time", SimpleNamespace(sleep=lambda seconds: None))
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
@@ -77,7 +79,7 @@ def opened(seed: int = 0) -> Iterator[World]:
             with mock_aws():
                 account = Account(time, seed=seed)
                 for service in SERVICES:
-                    _ = account.raw(service).exceptions  # built once for all worlds, not in each
+                    _ = account.raw(service).exceptions  # built once for all worlds
                 patch.setattr(aws, "client", account.client)
                 patch.setattr(smoke_test, "http", _http(account))
                 make_table(account.raw("dynamodb"))
@@ -90,16 +92,16 @@ def opened(seed: int = 0) -> Iterator[World]:
 
 
 def _suffix(number: int) -> str:
-    """Six characters of the id's alphabet, another for each number."""
+    """Six characters of the ID's alphabet, different for each number."""
     base = len(ID_ALPHABET)
     return "".join(ID_ALPHABET[number // base**place % base] for place in range(5, -1, -1))
 
 
 def _http(account: Account) -> SimpleNamespace:
-    """Stands in for the module `http` in the smoke test."""
+    """Replaces the module `http` in the smoke test."""
 
     class Connection(http.client.HTTPConnection):
-        """To the load balancer named as the host; its answer comes as the request goes out."""
+        """A connection to the load balancer of this host name. It responds immediately."""
 
         def connect(self) -> None:
             self.sock, self._far = socket.socketpair()

@@ -44,12 +44,12 @@ ALWAYS = 10**6
 
 @dataclass(frozen=True)
 class Cause:
-    """What is wrong, and what comes of it.
+    """A fault, and the failure that it causes.
 
     Attributes:
         evidence: keys that the failure's evidence must have.
-        early: nothing is made before it is found.
-        prepare: makes it wrong, in the world before the request.
+        early: the fault is found before any resource is created.
+        prepare: sets the fault up in the world, before the request.
         spec: fields of the request.
     """
 
@@ -63,12 +63,18 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Told:
-    """How it ended: the record, and simulated seconds from the request until the reason stood in
-    the record, and until FAILED."""
+class Outcome:
+    """How the create ended.
+
+    Attributes:
+        record: the final record.
+        reason_after: simulated seconds from the request until the record had the failure.
+        failed_after: simulated seconds from the request until FAILED.
+        problems: the broken invariants.
+    """
 
     record: Deployment
-    told_after: float
+    reason_after: float
     failed_after: float
     problems: list[str]
 
@@ -85,7 +91,7 @@ def _digest(world: World, tag: str) -> str:
 
 
 def _behaves_elsewhere(behaviour: Behaviour) -> Callable[[World], object]:
-    """An image of a registry that cannot be asked before the pull."""
+    """An image in a registry that Slipway cannot call before the pull."""
     return lambda world: world.account.containers.set(FOREIGN, behaviour)
 
 
@@ -297,8 +303,8 @@ CAUSES: tuple[Cause, ...] = (
 )
 
 
-def cause(each: Cause) -> Told:
-    """Lets it happen to one create, from the request to the end."""
+def cause(each: Cause) -> Outcome:
+    """Run one create with this cause, from the request to the end."""
     with pytest.MonkeyPatch.context() as patch, opened() as world:
         for name, value in each.environment.items():
             patch.setenv(name, value)
@@ -308,36 +314,36 @@ def cause(each: Cause) -> Told:
         spec = {"smoke_test": {"path": "/?uid=20"}, "image": image("1"), **each.spec}
         reply = world.create(name="model", **spec)
         assert reply.status == 202, reply
-        made, told_after = reply.body["id"], None
+        made, reason_after = reply.body["id"], None
         while (record := _record(world, made)).operation.status == "running":
-            if told_after is None and record.failure:
-                told_after = world.clock.seconds()
+            if reason_after is None and record.failure:
+                reason_after = world.clock.seconds()
             world.schedule.step()
         failed_after = world.clock.seconds()
-        assert told_after is not None, _record(world, made)
+        assert reason_after is not None, _record(world, made)
         assert world.run_until_idle()
-        return Told(_record(world, made), told_after, failed_after, broken(world))
+        return Outcome(_record(world, made), reason_after, failed_after, broken(world))
 
 
 def _record(world: World, deployment_id: str) -> Deployment:
-    """Read past the layer: a look must not count as a call."""
+    """Read the record without the layer, because a read must not count as a call."""
     key = {"pk": {"S": f"DEPLOYMENT#{deployment_id}"}, "sk": {"S": "RECORD"}}
     table = settings().table_name
     item = world.account.raw("dynamodb").get_item(TableName=table, Key=key)["Item"]
     return Deployment.model_validate_json(item["document"]["S"])
 
 
-def row(each: Cause, told: Told) -> str:
-    """The line of docs/failures.md for one cause, with random ids left out."""
-    failure = told.record.failure
+def row(each: Cause, outcome: Outcome) -> str:
+    """The line of docs/failures.md for one cause, without random IDs."""
+    failure = outcome.record.failure
     assert failure
     cells = (
         f"`{failure.code}`",
         each.title,
         failure.message,
         failure.hint,
-        f"{told.told_after:.0f} s",
-        f"{told.failed_after:.0f} s",
+        f"{outcome.reason_after:.0f} s",
+        f"{outcome.failed_after:.0f} s",
     )
     line = "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     line = re.sub(r"\([0-9A-Z]{14,32}\)", "(Z...)", line)
@@ -345,7 +351,7 @@ def row(each: Cause, told: Told) -> str:
 
 
 def main() -> int:
-    """Writes the table below the mark."""
+    """Write the table below the marker."""
     head = PAGE.read_text().partition(MARK)[0]
     rows = [row(each, cause(each)) for each in CAUSES]
     PAGE.write_text("\n".join([head + MARK + HEADER, *rows]) + "\n")

@@ -1,4 +1,4 @@
-"""What must hold of records, table and AWS when nothing runs any more, whatever happened before."""
+"""Invariants of records, table and AWS. They hold whenever nothing runs, after any history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chalicelib.resources import pause_rule
 from chalicelib.store import quota_guard as usage
 from tests.faults.world import World
 
-# Status of the deployment -> how the operation that led there may have ended.
+# Status of the deployment -> the possible final statuses of its last operation.
 LEGAL = {
     Status.ACTIVE: {"succeeded", "rolled_back", "cancelled"},
     Status.PAUSED: {"succeeded", "rolled_back", "cancelled"},
@@ -25,37 +25,38 @@ LEGAL = {
     Status.DELETED: {"succeeded"},
     Status.DELETE_FAILED: {"failed"},
 }
-# A step looks at the deadline at least once a minute; where its execution has died the reconciler
-# does, every five.
+# A step checks the deadline at least once a minute. If its execution died, the reconciler checks
+# it every five minutes.
 PAST_DEADLINE = 600.0
 
 
 def broken(world: World, *, on_time: bool = True) -> list[str]:
-    """Every invariant that does not hold, in words; empty when all do.
+    """A description of each broken invariant; empty if all hold.
 
-    `on_time` False leaves deadlines out: for a world in which records could not be written.
+    With `on_time` False, deadlines are not checked: for a world in which records could not be
+    written.
     """
     table = Table(world)
-    found = [text for record in table.records.values() for text in _of_record(world, record)]
+    problems = [text for record in table.records.values() for text in _of_record(world, record)]
     if on_time:
-        found += [text for record in table.records.values() for text in _is_late(record)]
-    found += _orphans(world, table)
-    found += _names(table)
-    found += _quotas(table)
-    found += [text for record in table.records.values() for text in _events(record, table)]
-    found += _running(world)
-    found += _order(world)
-    found += _strangers(world, table)
-    return found
+        problems += [text for record in table.records.values() for text in _is_late(record)]
+    problems += _orphans(world, table)
+    problems += _names(table)
+    problems += _quotas(table)
+    problems += [text for record in table.records.values() for text in _events(record, table)]
+    problems += _running(world)
+    problems += _order(world)
+    problems += _strangers(world, table)
+    return problems
 
 
 class Table:
-    """The whole table, read past the layer; each view of it is made when it is first asked for.
+    """The whole table, read without the layer. Each view is computed at its first use.
 
     Attributes:
-        records: by id.
-        names: (owner, name) -> id.
-        sequences: id -> numbers of its events.
+        records: by ID.
+        names: (owner, name) -> ID.
+        sequences: ID -> numbers of its events.
     """
 
     def __init__(self, world: World) -> None:
@@ -92,32 +93,32 @@ class Table:
 
 def _of_record(world: World, record: Deployment) -> Iterator[str]:
     operation = record.operation
-    told = f"{record.id} {record.status} ({operation.kind} {operation.status})"
+    state = f"{record.id} {record.status} ({operation.kind} {operation.status})"
     if operation.status not in LEGAL.get(record.status, set()):
-        yield f"{told}: no end state"
+        yield f"{state}: no end state"
         return
     if operation.status != "cancelled":
         yield from (
-            f"{told}: step {step.name} is {step.status}"
+            f"{state}: step {step.name} is {step.status}"
             for step in operation.steps
             if step.status in ("pending", "running")
         )
     if operation.finished_at is None:
-        yield f"{told}: without a time of its end"
+        yield f"{state}: no finished_at"
     late = [key for key, until in record.in_flight.items() if until > world.clock.now()]
     if late:
-        yield f"{told}: in flight {late}"
+        yield f"{state}: in flight {late}"
     if (record.failure is None) != (operation.status in ("succeeded", "cancelled")):
-        yield f"{told}: failure is {record.failure}"
+        yield f"{state}: failure is {record.failure}"
     left = world.account.left(record.id)
     if record.status is Status.ACTIVE:
-        yield from _serves(world, record, told)
+        yield from _serves(world, record, state)
     elif record.status is Status.PAUSED:
-        yield from _is_paused(world, record, left, told)
+        yield from _is_paused(world, record, left, state)
     elif record.status is Status.DELETED or _is_torn_down(record):
-        yield from _is_gone(record, left, told)
+        yield from _is_gone(record, left, state)
     elif record.status is Status.DELETE_FAILED:
-        yield from _is_told(record, left, told)
+        yield from _lists_leftovers(record, left, state)
 
 
 def _is_late(record: Deployment) -> Iterator[str]:
@@ -131,93 +132,93 @@ def _is_torn_down(record: Deployment) -> bool:
     return record.status is Status.FAILED and record.operation.path is Path.DESTROY
 
 
-def _serves(world: World, record: Deployment, told: str) -> Iterator[str]:
+def _serves(world: World, record: Deployment, state: str) -> Iterator[str]:
     answers = world.account.answers(record.id)
     if record.wanted_tasks and not answers:
-        yield f"{told}: its URL does not answer"
+        yield f"{state}: its URL does not respond"
     if record.wanted_tasks and answers and set(answers.digests) != {record.image.digest}:
-        yield f"{told}: {answers.digests} serve, not {record.image.digest}"
+        yield f"{state}: {answers.digests} serve, not {record.image.digest}"
     if answers.fixed:
-        yield f"{told}: its URL answers {answers.fixed}"
-    yield from _stands(world, record, told)
+        yield f"{state}: its URL returns {answers.fixed}"
+    yield from _is_complete(world, record, state)
 
 
-def _is_paused(world: World, record: Deployment, left: list[str], told: str) -> Iterator[str]:
+def _is_paused(world: World, record: Deployment, left: list[str], state: str) -> Iterator[str]:
     fixed = world.account.answers(record.id).fixed or {"StatusCode": "0", "MessageBody": ""}
     if not pause_rule.is_its_answer(int(fixed["StatusCode"]), fixed["MessageBody"]):
-        yield f"{told}: its URL does not answer that it is paused, but {fixed}"
+        yield f"{state}: its URL returns {fixed}, not the pause response"
     if tasks := [item for item in left if item.startswith("task ")]:
-        yield f"{told}: {tasks} still run"
-    yield from _stands(world, record, told)
+        yield f"{state}: {tasks} still run"
+    yield from _is_complete(world, record, state)
 
 
-def _stands(world: World, record: Deployment, told: str) -> Iterator[str]:
-    """What holds of one that serves and of one that is paused."""
+def _is_complete(world: World, record: Deployment, state: str) -> Iterator[str]:
+    """Invariants of both serving and paused deployments."""
     if not record.url:
-        yield f"{told}: without a URL"
+        yield f"{state}: no URL"
     tags = world.account.inventory.own_tags(record.id)
     wrong = {name: found for name, found in tags.items() if found != record.spec.tags}
     if wrong:
-        yield f"{told}: tagged {wrong}, not {record.spec.tags}"
+        yield f"{state}: tagged {wrong}, not {record.spec.tags}"
     if record.leftovers:
-        yield f"{told}: with leftovers {record.leftovers}"
-    yield from _address(world, record, told)
-    yield from _scales(world, record, told)
+        yield f"{state}: with leftovers {record.leftovers}"
+    yield from _address(world, record, state)
+    yield from _scales(world, record, state)
 
 
-def _address(world: World, record: Deployment, told: str) -> Iterator[str]:
-    """The listeners are those of the spec, and just its domain leads to the deployment."""
+def _address(world: World, record: Deployment, state: str) -> Iterator[str]:
+    """The listeners match the spec, and only the spec's domain points to the deployment."""
     secure = {443: "forward", 80: "redirect"}
     listeners = world.account.inventory.listeners(record.id)
     if listeners != (secure if record.spec.certificate_arn else {80: "forward"}):
-        yield f"{told}: listens with {listeners}"
+        yield f"{state}: its listeners are {listeners}"
     aliases = world.account.inventory.aliases().items()
     leading = [name for name, target in aliases if target.startswith(f"{record.id}-")]
     wanted = [record.spec.domain] if record.spec.domain else []
     if leading != wanted or record.domains != wanted:
-        yield f"{told}: {leading} leads there, of {record.domains}, not {wanted}"
+        yield f"{state}: {leading} points to it and the record has {record.domains}, not {wanted}"
 
 
-def _scales(world: World, record: Deployment, told: str) -> Iterator[str]:
-    """AWS scales it as the spec says, or not at all."""
+def _scales(world: World, record: Deployment, state: str) -> Iterator[str]:
+    """AWS scales the deployment as the spec says, or not at all."""
     bounds, scaling = world.account.scaling.bounds(record.id), record.scaling
     if bounds != ((scaling.min, scaling.max) if scaling else None):
-        yield f"{told}: scales within {bounds}, not {scaling}"
+        yield f"{state}: scales within {bounds}, not {scaling}"
     live = [r for r in record.resources if r.kind == "scalable_target" and not r.verified_gone]
     if len(live) != bool(scaling):
-        yield f"{told}: its resources tell of {len(live)} scalable targets"
+        yield f"{state}: its resources list {len(live)} scalable targets"
     desired = world.account.desired_tasks(record.id)
     if not record.wanted_tasks <= desired <= record.most_tasks:
-        yield f"{told}: the service wants {desired} tasks"
+        yield f"{state}: the desired count of the service is {desired}"
 
 
-def _is_gone(record: Deployment, left: list[str], told: str) -> Iterator[str]:
+def _is_gone(record: Deployment, left: list[str], state: str) -> Iterator[str]:
     if left:
-        yield f"{told}: AWS still has {left}"
+        yield f"{state}: AWS still has {left}"
     unproven = [r.name for r in record.resources if not (r.verified_gone and r.deleted_at)]
     if unproven:
-        yield f"{told}: no receipt for {unproven}"
+        yield f"{state}: no receipt for {unproven}"
     if record.leftovers:
-        yield f"{told}: with leftovers {record.leftovers}"
+        yield f"{state}: with leftovers {record.leftovers}"
     if record.url or record.meter.usd_per_hour:
-        yield f"{told}: with {record.url} at USD {record.meter.usd_per_hour} an hour"
+        yield f"{state}: with {record.url} at USD {record.meter.usd_per_hour} an hour"
     if record.status is Status.DELETED and not (record.deleted_at and record.purge_at):
-        yield f"{told}: without deleted_at and purge_at"
+        yield f"{state}: without deleted_at and purge_at"
 
 
-def _is_told(record: Deployment, left: list[str], told: str) -> Iterator[str]:
-    """Everything that is left stands in `leftovers` with a reason."""
-    yield from (f"{told}: no reason for {item}" for item in record.leftovers if not item.reason)
+def _lists_leftovers(record: Deployment, left: list[str], state: str) -> Iterator[str]:
+    """Every remaining resource is in `leftovers` with a reason."""
+    yield from (f"{state}: no reason for {item}" for item in record.leftovers if not item.reason)
     named = {item.name for item in record.leftovers}
     if record.id in named and any(item.kind == "unknown" for item in record.leftovers):
-        return  # AWS could not be asked, and that is told
-    untold = [item for item in left if not _names_one(named, item)]
-    if untold:
-        yield f"{told}: not told of {untold}, only of {sorted(named)}"
+        return  # Slipway could not list AWS's resources, and the record says so
+    unlisted = [item for item in left if not _is_listed(named, item)]
+    if unlisted:
+        yield f"{state}: does not list {unlisted}, only {sorted(named)}"
 
 
-def _names_one(named: set[str], item: str) -> bool:
-    """Whether `item`, "kind name", is told: by its name, as the end of an ARN, or within it."""
+def _is_listed(named: set[str], item: str) -> bool:
+    """Whether `item`, "kind name", is listed: by its name, the end of its ARN, or a part of it."""
     return any(name in item or name.endswith(item.split()[1]) for name in named)
 
 
@@ -227,15 +228,15 @@ def _names_one(named: set[str], item: str) -> bool:
 def _orphans(world: World, table: Table) -> Iterator[str]:
     for item in world.account.stack_resources(settings().stack_name):
         if not any(known in str(item) for known in table.records):
-            yield f"nobody's: {item}"
+            yield f"no record for: {item}"
 
 
 def _names(table: Table) -> Iterator[str]:
-    """A name is taken as long as its deployment is not DELETED, and no longer."""
+    """A name is in use exactly as long as its deployment is not DELETED."""
     for (owner, name), known in table.names.items():
         record = table.records.get(known)
         if record is None or (record.owner, record.name) != (owner, name):
-            yield f"the name {name} of {owner} is {known}'s, which is not there"
+            yield f"the name {name} of {owner} belongs to {known}, which does not exist"
         elif record.status is Status.DELETED:
             yield f"{known} is DELETED and holds the name {name}"
     for record in table.records.values():
@@ -246,7 +247,7 @@ def _names(table: Table) -> Iterator[str]:
 
 
 def _quotas(table: Table) -> Iterator[str]:
-    """No owner has more than it may, but for what the reconciler found and told."""
+    """No owner exceeds its quota, except with resources that the reconciler found and reported."""
     used: dict[str, Use] = {}
     for record in table.records.values():
         if record.status is not Status.DELETE_FAILED:
@@ -262,7 +263,7 @@ def _events(record: Deployment, table: Table) -> Iterator[str]:
         yield f"{record.id}: events {numbers}, written {record.events_written}"
 
 
-# --- the past ------------------------------------------------------------------------------
+# --- history -------------------------------------------------------------------------------
 
 
 def _running(world: World) -> Iterator[str]:
@@ -271,7 +272,7 @@ def _running(world: World) -> Iterator[str]:
 
 
 def _order(world: World) -> Iterator[str]:
-    """Once a generation has changed something at AWS, no older one does."""
+    """Once a generation has changed anything in AWS, no older generation does."""
     newest: Counter[str] = Counter()
     for made, _ in world.touched:
         if not made.deployment_id or not made.generation:
@@ -285,7 +286,7 @@ def _order(world: World) -> Iterator[str]:
 
 
 def _strangers(world: World, table: Table) -> Iterator[str]:
-    """No step changes anything that is another deployment's."""
+    """No step changes resources of another deployment."""
     marks = {record.id: {record.id} for record in table.records.values()}
     for record in table.records.values():
         groups = (r.arn for r in record.resources if r.kind == "security_group")

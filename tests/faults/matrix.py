@@ -1,7 +1,7 @@
-"""The fault matrix: one undisturbed run of an operation, forked at each of its changes.
+"""The fault matrix: one run of an operation without faults, forked at each of its changes.
 
-The run is deterministic, so a process that was forked just before a call is a world in which
-everything up to there has happened. In it one thing goes wrong, and the run goes on to its end.
+The run is deterministic. So a process that is forked just before a call is a world in which
+everything before this call has happened. One fault happens there, and the run continues to its end.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from tests.workflow.machine import ROOT
 
 FULL = bool(os.environ.get("SLIPWAY_FULL_MATRIX"))
 WORKERS = os.cpu_count() or 2
-# Draws a load balancer that is soon active: the fewer looks, the sooner all cases are done.
+# With this seed the load balancer is active soon, so there are few checks and the cases end soon.
 SEED = 15
 
 
 def points(name: str) -> Iterator[Point]:
-    """Every change that the operation makes, each the first of its kind, in order."""
+    """The changes that the operation makes, in order, each the first of its kind."""
     found: dict[str, Point] = {}
 
     def note(point: Point) -> None:
@@ -63,7 +63,7 @@ def points(name: str) -> Iterator[Point]:
 
 
 def cases() -> Iterator[Case]:
-    """Every case there is: found by running each operation once."""
+    """All cases. They are found by running each operation once."""
     for name in OPERATIONS:
         met = set()
         meant = (point for point in points(name) if _is_meant(name, point))
@@ -77,8 +77,11 @@ def cases() -> Iterator[Case]:
 
 
 def listed(shared: Path | None = None) -> list[Case]:
-    """All of `cases`. With `shared`, a folder of several processes, the first to ask finds them and
-    the others read what it found."""
+    """All of `cases`.
+
+    `shared` is a folder that several processes share. The first process computes the cases, and
+    the others read its result.
+    """
     if shared is None:
         return list(cases())
     with (shared / "fault-matrix.json").open("a+") as file:
@@ -97,9 +100,12 @@ def _is_meant(name: str, point: Point) -> bool:
 
 
 def _kinds_at(point: Point, number: int) -> tuple[str, ...]:
-    """Two thirds of the calls write the record, all in one way: each meets one kind of fault, in
-    turn. Those that change tags are alike, too. Only in a full run, which takes some minutes more,
-    all meet every kind."""
+    """The kinds of faults at a call.
+
+    Two thirds of the calls write the record in the same way, so each gets only one kind, in turn.
+    The calls that change tags are similar, too. In a full run, which takes some minutes more,
+    every call gets every kind.
+    """
     if FULL:
         return AT_A_CALL
     if point.call.service == "dynamodb":
@@ -109,7 +115,7 @@ def _kinds_at(point: Point, number: int) -> tuple[str, ...]:
 
 
 def run(wanted: Iterable[Case]) -> dict[Case, Result]:
-    """Runs the cases; those of one operation share its undisturbed run up to where they begin."""
+    """Run the cases. Cases of one operation share its run without faults up to their own start."""
     by_operation: dict[str, list[Case]] = defaultdict(list)
     for case in wanted:
         by_operation[case.operation].append(case)
@@ -120,19 +126,19 @@ def run(wanted: Iterable[Case]) -> dict[Case, Result]:
 
 
 def run_apart(wanted: Iterable[Case]) -> dict[Case, Result]:
-    """As `run`, in a process of its own: one that forks should be small, and pytest's is not."""
+    """Like `run`, in a separate process, because a process that forks should be small."""
     asked = json.dumps([astuple(case) for case in wanted])
     command = [sys.executable, "-m", "tests.faults.matrix"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, input=asked, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     )
-    assert done.returncode == 0, "the process of the matrix died: its words are above"
+    assert done.returncode == 0, "the process of the matrix died; its output is above"
     return {Case(*case): Result(**result) for case, result in json.loads(done.stdout)}
 
 
 class Forks:
-    """The undisturbed run of an operation, and the processes that it is forked into."""
+    """The run of an operation without faults, and the processes that are forked from it."""
 
     def __init__(self, operation: Operation, wanted: list[Case]) -> None:
         self._operation = operation
@@ -145,7 +151,7 @@ class Forks:
         self._disturbed: Disturbed | None = None
 
     def run(self) -> dict[Case, Result]:
-        """The result of every case."""
+        """The results of all cases."""
         with opened(SEED) as world:
             prepare(world, self._operation)
             world.interference = lambda point: self._at(world, point)
@@ -153,10 +159,10 @@ class Forks:
                 self._operation.ask(world)
                 if self._disturbed is None:
                     world.run_until_idle()
-                if self._disturbed is not None:  # this process was forked on the way
-                    self._tell(self._disturbed.result())
+                if self._disturbed is not None:  # this process was forked during the run
+                    self._send_result(self._disturbed.result())
             except BaseException:
-                self._tell(Result(problems=[traceback.format_exc()[-4000:]]))
+                self._send_result(Result(problems=[traceback.format_exc()[-4000:]]))
                 raise
         while self._children:
             self._reap()
@@ -180,31 +186,31 @@ class Forks:
             self._children.append((case, child, reading))
 
     def _reap(self) -> None:
-        """Waits for the first of the children to end, and takes its result."""
+        """Wait for the first child to end, and read its result."""
         readable, _, _ = select.select([reading for _, _, reading in self._children], [], [])
         for entry in [entry for entry in self._children if entry[2] in readable]:
             case, child, reading = entry
             self._children.remove(entry)
-            with os.fdopen(reading) as told:
-                text = told.read()
+            with os.fdopen(reading) as pipe:
+                text = pipe.read()
             os.waitpid(child, 0)
             self._results[case] = (
                 Result(**json.loads(text)) if text else Result(problems=["its process died"])
             )
 
     def _become(self, world: World, case: Case, point: Point, writing: int) -> None:
-        """In the forked process: from here on it is the world of this one case.
+        """In the forked process: become the world of this one case.
 
-        The way out is `_tell`, at the end of the run that the stack below goes on with.
+        The process ends in `_send_result`, at the end of the run that the call stack continues.
         """
-        gc.disable()  # it would touch, and so copy, the whole of the memory that is shared
+        gc.disable()  # garbage collection would write to, and so copy, all of the shared memory
         self._wanted.clear()
         self._writing = writing
         self._disturbed = Disturbed(world, self._operation, case)
         self._disturbed.begin(point)
 
-    def _tell(self, result: Result) -> None:
-        """Ends a forked process with its result; does nothing in the one that it came from."""
+    def _send_result(self, result: Result) -> None:
+        """End a forked process with its result. In the parent process, do nothing."""
         if self._writing is not None:
             os.write(self._writing, json.dumps(asdict(result)).encode())
             os._exit(0)

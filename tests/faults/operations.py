@@ -16,11 +16,11 @@ BY_REQUESTS = {"min": 2, "max": 4, "metric": "requests_per_target", "target": 60
 
 @dataclass(frozen=True)
 class Operation:
-    """What a caller asks for, and the status that it ends in where nothing goes wrong.
+    """A caller's request, and the final status without faults.
 
     Attributes:
-        own: patterns of the points at which it is disturbed, where it goes the way of an update
-            and has few calls of its own; a full run disturbs it everywhere.
+        own: patterns of the points that get faults. Some operations share most calls with an
+            update and have few of their own. In a full run, all points get faults.
     """
 
     ask: Callable[[World], Reply]
@@ -74,7 +74,7 @@ OPERATIONS = {
 
 
 def prepare(world: World, operation: Operation) -> None:
-    """Brings the world to where the operation begins."""
+    """Bring the world to the operation's start."""
     if operation.on:
         before = OPERATIONS[operation.on]
         prepare(world, before)
@@ -84,7 +84,7 @@ def prepare(world: World, operation: Operation) -> None:
 
 
 def ended_well(world: World, operation: Operation) -> bool:
-    """Whether the world is as it is after the operation when nothing went wrong."""
+    """Whether the world's state is the same as after the operation without faults."""
     records = list(invariants.Table(world).records.values())
     return [r.status for r in records] == [operation.ends] and (
         operation.ends is Status.DELETED

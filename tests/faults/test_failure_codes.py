@@ -1,4 +1,4 @@
-"""Every failure code is produced by its cause, with a message, a hint and AWS's own evidence."""
+"""Every failure code has a cause that produces it, with message, hint and AWS's evidence."""
 
 import pytest
 
@@ -13,20 +13,20 @@ def test_every_code_of_the_contract_has_a_cause() -> None:
 
 
 @pytest.mark.parametrize("each", CAUSES, ids=lambda each: each.title)
-def test_a_cause_is_told_and_nothing_is_left(each: Cause) -> None:
-    told = failure_codes.cause(each)
+def test_a_cause_is_reported_and_nothing_remains(each: Cause) -> None:
+    outcome = failure_codes.cause(each)
 
-    failure = told.record.failure
+    failure = outcome.record.failure
     assert failure is not None
     assert failure.code == each.code, failure
     assert failure.message.endswith(".")
     assert failure.hint
     assert [key for key in each.evidence if not failure.evidence.get(key)] == []
-    assert told.record.status is Status.FAILED
-    assert told.problems == []
-    assert failure_codes.row(each, told) in failure_codes.PAGE.read_text().splitlines(), (
+    assert outcome.record.status is Status.FAILED
+    assert outcome.problems == []
+    assert failure_codes.row(each, outcome) in failure_codes.PAGE.read_text().splitlines(), (
         "docs/failures.md is out of date: python -m tests.faults.failure_codes"
     )
     if each.early:
-        assert told.record.resources == []
-        assert told.told_after <= 10
+        assert outcome.record.resources == []
+        assert outcome.reason_after <= 10

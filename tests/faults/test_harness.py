@@ -1,4 +1,4 @@
-"""The matrix and the invariants see what is broken: each test breaks one thing on purpose."""
+"""The matrix and the invariants detect errors: each test breaks one thing on purpose."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.in_process import TABLE, make_table
 
 
 def nothing(*_: Any) -> None:
-    """Stands in for what is taken away."""
+    """Replaces the removed function."""
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "instead", "case", "told"),
+    ("owner", "name", "instead", "case", "expected"),
     [
         pytest.param(
             step,
@@ -46,7 +46,7 @@ def nothing(*_: Any) -> None:
             lambda deployment: "",
             Case("deploy", "create:stepfunctions.StartExecution#1", "killed_before"),
             "no end state",
-            id="an execution that nobody starts",
+            id="an execution that is never started",
         ),
         pytest.param(
             store,
@@ -58,35 +58,35 @@ def nothing(*_: Any) -> None:
         ),
     ],
 )
-def test_what_is_broken_is_seen(
+def test_a_broken_part_is_detected(
     monkeypatch: pytest.MonkeyPatch,
     owner: Any,
     name: str,
     instead: Callable[..., Any],
     case: Case,
-    told: str,
+    expected: str,
 ) -> None:
     monkeypatch.setattr(owner, name, instead)
 
     result = matrix.run([case])[case]
 
-    assert any(told in problem for problem in result.problems), result
+    assert any(expected in problem for problem in result.problems), result
 
 
-def test_a_resource_without_a_record_is_seen() -> None:
+def test_a_resource_without_a_record_is_detected() -> None:
     with opened() as world:
         OPERATIONS["deploy"].ask(world)
         world.run_for(60)
         world.account.raw("dynamodb").delete_table(TableName=TABLE)
         make_table(world.account.raw("dynamodb"))
 
-        found = invariants.broken(world)
+        problems = invariants.broken(world)
 
-    assert any(text.startswith("nobody's: load_balancer") for text in found)
+    assert any(text.startswith("no record for: load_balancer") for text in problems)
 
 
-def test_what_is_deleted_by_hand_is_made_again() -> None:
-    """The reconciler's part, in the world of the matrix."""
+def test_a_manually_deleted_service_is_created_again() -> None:
+    """The reconciler repairs it in the world of the matrix."""
     with opened() as world:
         reply = OPERATIONS["deploy"].ask(world)
         assert world.run_until_idle()

@@ -1,5 +1,7 @@
-"""Every change that deploy, update and teardown make at AWS and in the table, and all that may go
-wrong there: it converges or ends clean, and never leaves anything untold."""
+"""All faults at every change that deploy, update and teardown make in AWS and in the table.
+
+Every case converges or ends clean, and never leaves anything unreported.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from tests.support.summary import LINES
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test a case; the cases are found by running each operation once."""
+    """One test per case. The cases are found by running each operation once."""
     if "case" in metafunc.fixturenames:
-        # xdist gives each worker a folder of its own within one folder of the run.
+        # xdist gives each worker its own folder within one folder of the run.
         is_worker = hasattr(metafunc.config, "workerinput")
         shared = Path(metafunc.config.option.basetemp).parent if is_worker else None
         metafunc.parametrize("case", matrix.listed(shared), ids=lambda case: case.id)
@@ -24,24 +26,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def results(request: pytest.FixtureRequest) -> dict[Case, Result]:
-    """All cases that were selected, run together."""
+    """The results of all selected cases, which run together."""
     wanted = [
         item.callspec.params["case"]
         for item in request.session.items
         if hasattr(item, "callspec") and "case" in item.callspec.params
     ]
-    found = matrix.run_apart(wanted)
-    count = Counter(r.outcome if not r.problems else "untold" for r in found.values())
+    results = matrix.run_apart(wanted)
+    count = Counter(r.outcome if not r.problems else "broken" for r in results.values())
     LINES.append(
-        f"fault matrix: {len(found)} cases: {count['converged']} converged, "
-        f"{count['ended clean']} ended clean, {count['untold']} left anything untold"
+        f"fault matrix: {len(results)} cases: {count['converged']} converged, "
+        f"{count['ended clean']} ended clean, {count['broken']} broke an invariant"
     )
-    return found
+    return results
 
 
 def test_a_fault_converges_or_ends_clean(case: Case, results: dict[Case, Result]) -> None:
     result = results[case]
 
     assert result.problems == [], result.how
-    # What passes is waited out; only what stays refused may keep the operation from its end.
+    # The operation waits for transient faults. Only a permanent refusal may prevent its success.
     assert result.outcome == "converged" or case.kind == "denied", result.how

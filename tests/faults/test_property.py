@@ -1,5 +1,4 @@
-"""Whatever callers ask for and whatever goes wrong, in any order: when nothing runs any more the
-invariants hold."""
+"""Random requests and faults in any order: when nothing runs any more, the invariants hold."""
 
 from __future__ import annotations
 
@@ -30,13 +29,13 @@ from tests.support.simulated_aws.states import Killed
 from tests.support.simulated_aws.weather import Fault, Kind
 from tests.support.summary import LINES
 
-# More of them with SLIPWAY_PROPERTY_RUNS=1000, say, on a machine that has the time.
+# SLIPWAY_PROPERTY_RUNS sets the number of runs, for example 1000 on a machine with enough time.
 RUNS = int(os.environ.get("SLIPWAY_PROPERTY_RUNS", "20"))
 PARTS = 4
 STEPS = 16
 NAMES = ("alpha", "beta")
 MOST_LIVE = 3
-# Of one owner: few enough that callers meet the limit.
+# The quota of one owner: small enough that callers reach it.
 MOST_TASKS = "4"
 SERVES, SERVES_TOO, CRASHES, MISSING = "1", "2", "crashes", "missing"
 PATTERNS = (
@@ -58,18 +57,18 @@ FOR_LONG = 10**6
 
 owners = st.sampled_from(OWNERS)
 names = st.sampled_from(NAMES)
-# What fails at once is seldom of interest.
+# Immediate failures are rarely interesting.
 tags = st.sampled_from((SERVES, SERVES, SERVES_TOO, SERVES_TOO, CRASHES, MISSING))
 own_tags = st.dictionaries(st.sampled_from(("a", "b")), st.sampled_from(("1", "2")))
-# None, or one of two that are fought for.
+# No domain, or one of two domains that several deployments want.
 domains = st.sampled_from((None, "a.example.com", "b.example.com"))
 patterns = st.sampled_from(PATTERNS)
 bounds = st.lists(st.integers(1, 3), min_size=2, max_size=2)
 metrics = st.sampled_from(("cpu", "requests_per_target"))
-# Seconds: within a step, within a deploy, past the deadlines of the reconciler's patience.
+# Seconds: within a step, within a deploy, and after the reconciler's deadlines.
 spans = st.sampled_from((0.5, 3.0, 20.0, 90.0, 400.0, 2000.0))
 which = st.integers(0, MOST_LIVE - 1)
-# Which of the changes to come: the request's own are the first two, a deploy has about forty.
+# The number of a later change: the request makes the first two, a deploy about forty.
 turns = st.integers(1, 4) | st.integers(1, 45)
 Trouble = tuple[str, int]
 troubles = st.tuples(
@@ -91,11 +90,11 @@ STALL = 25.0
 
 
 class Slipway(RuleBasedStateMachine):
-    """Two owners, up to three deployments of theirs, one AWS account."""
+    """Two owners with up to three deployments in one AWS account."""
 
     @initialize(seed=st.integers(0, 10**6), tag=tags, after=spans)
     def open(self, seed: int, tag: str, after: float) -> None:
-        """A world of its own for each run, with a deployment in it."""
+        """A new world for each run, with one deployment."""
         self.stack = contextlib.ExitStack()
         self.world: World = self.stack.enter_context(opened(seed))
         patch = self.stack.enter_context(pytest.MonkeyPatch.context())
@@ -110,7 +109,7 @@ class Slipway(RuleBasedStateMachine):
         self.world.run_for(after)
 
     def teardown(self) -> None:
-        """The sky clears, everything comes to its end, and must be in order."""
+        """Remove all faults, run everything to its end, and check the invariants."""
         if not hasattr(self, "world"):
             return
         try:
@@ -127,7 +126,7 @@ class Slipway(RuleBasedStateMachine):
     def create(
         self, owner: str, name: str, tag: str, keep: bool, after: float, trouble: Trouble | None
     ) -> None:
-        """A name that is taken is refused."""
+        """Create a deployment. A used name is refused."""
         self._plan(trouble)
         on_failure = "keep" if keep else "teardown"
         self.world.create(owner, name=name, image=image(tag), on_failure=on_failure)
@@ -136,7 +135,7 @@ class Slipway(RuleBasedStateMachine):
     @precondition(lambda self: self._live_count())
     @rule(which=which, tag=tags, after=spans, trouble=maybe)
     def update_image(self, which: int, tag: str, after: float, trouble: Trouble | None) -> None:
-        """Another image, or one that fails."""
+        """Update to another image, or to an image that fails."""
         self._plan(trouble)
         record = self._chosen(which)
         self.world.update(record.id, record.owner, image=image(tag))
@@ -145,7 +144,7 @@ class Slipway(RuleBasedStateMachine):
     @precondition(lambda self: self._live_count())
     @rule(which=which, count=st.integers(0, 3), after=spans, trouble=maybe)
     def scale(self, which: int, count: int, after: float, trouble: Trouble | None) -> None:
-        """More tasks, fewer, or none."""
+        """Set more tasks, fewer tasks, or none."""
         self._plan(trouble)
         record = self._chosen(which)
         self.world.update(record.id, record.owner, count=count, scaling=None)
@@ -156,7 +155,7 @@ class Slipway(RuleBasedStateMachine):
     def scale_by_load(
         self, which: int, bounds: list[int], metric: str, after: float, trouble: Trouble | None
     ) -> None:
-        """From now on AWS sets the number of tasks."""
+        """Turn autoscaling on: from now on AWS sets the number of tasks."""
         self._plan(trouble)
         record = self._chosen(which)
         scaling = {"min": min(bounds), "max": max(bounds), "metric": metric, "target": 50}
@@ -166,7 +165,7 @@ class Slipway(RuleBasedStateMachine):
     @precondition(lambda self: self._live_count())
     @rule(which=which, count=st.integers(0, 4), after=spans)
     def meet_load(self, which: int, count: int, after: float) -> None:
-        """The load asks for so many tasks."""
+        """The load needs `count` tasks."""
         self.world.account.scaling.ask_for(self._chosen(which).id, count)
         self.world.run_for(after)
 
@@ -175,7 +174,7 @@ class Slipway(RuleBasedStateMachine):
     def retag(
         self, which: int, tags: dict[str, str], tag: str, after: float, trouble: Trouble | None
     ) -> None:
-        """Other tags, along with an image that may fail: then they go back."""
+        """Change the tags together with an image that may fail: then they are rolled back."""
         self._plan(trouble)
         record = self._chosen(which)
         self.world.update(record.id, record.owner, tags=tags, image=image(tag))
@@ -186,7 +185,7 @@ class Slipway(RuleBasedStateMachine):
     def move(
         self, which: int, secure: bool, domain: str | None, after: float, trouble: Trouble | None
     ) -> None:
-        """To another address; a domain that another deployment has is refused."""
+        """Change the address. A domain of another deployment is refused."""
         self._plan(trouble)
         record = self._chosen(which)
         certificate = self.world.certificate if secure else None
@@ -196,7 +195,7 @@ class Slipway(RuleBasedStateMachine):
     @precondition(lambda self: self._live_count())
     @rule(which=which, after=spans, trouble=maybe)
     def delete(self, which: int, after: float, trouble: Trouble | None) -> None:
-        """At any moment."""
+        """Delete a deployment in any state."""
         self._plan(trouble)
         record = self._chosen(which)
         self.world.delete(record.id, record.owner)
@@ -205,7 +204,7 @@ class Slipway(RuleBasedStateMachine):
     @precondition(lambda self: self._live_count())
     @rule(which=which, after=spans, trouble=maybe)
     def retry(self, which: int, after: float, trouble: Trouble | None) -> None:
-        """Of what has failed; refused for anything else."""
+        """Retry a failed deployment; refused in any other state."""
         self._plan(trouble)
         record = self._chosen(which)
         self.world.retry(record.id, record.owner)
@@ -214,7 +213,7 @@ class Slipway(RuleBasedStateMachine):
     @precondition(lambda self: self._live_count())
     @rule(which=which, after=spans, trouble=maybe)
     def pause(self, which: int, after: float, trouble: Trouble | None) -> None:
-        """Of what is ACTIVE; refused for anything else."""
+        """Pause an ACTIVE deployment; refused in any other state."""
         self._plan(trouble)
         record = self._chosen(which)
         self.world.pause(record.id, record.owner)
@@ -223,7 +222,7 @@ class Slipway(RuleBasedStateMachine):
     @precondition(lambda self: self._live_count())
     @rule(which=which, after=spans, trouble=maybe)
     def resume(self, which: int, after: float, trouble: Trouble | None) -> None:
-        """Of what is PAUSED; refused for anything else."""
+        """Resume a PAUSED deployment; refused in any other state."""
         self._plan(trouble)
         record = self._chosen(which)
         self.world.resume(record.id, record.owner)
@@ -233,17 +232,17 @@ class Slipway(RuleBasedStateMachine):
 
     @rule(trouble=troubles)
     def trouble(self, trouble: Trouble) -> None:
-        """On top of what the requests bring with them."""
+        """Add a fault, in addition to those of the requests."""
         self._plan(trouble)
 
     @rule(pattern=patterns, kind=st.sampled_from(PASSING), nth=turns, times=st.integers(1, 3))
     def go_wrong(self, pattern: str, kind: Kind, nth: int, times: int) -> None:
-        """A few calls fail, before or after they took effect."""
+        """Make a few calls fail, before or after they take effect."""
         self.weather.plan(Fault(pattern, kind, nth=nth, times=times))
 
     @rule(pattern=patterns, kind=st.sampled_from(("throttled", "denied")), after=spans)
     def refuse(self, pattern: str, kind: Kind, after: float) -> None:
-        """AWS refuses a kind of call for a while."""
+        """Make AWS refuse one kind of call for a while."""
         self.weather.plan(Fault(pattern, kind, times=FOR_LONG))
         self.world.run_for(after)
         self.weather.clear()
@@ -252,18 +251,18 @@ class Slipway(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self) -> None:
-        """The reconciler looks out of turn."""
+        """Run the reconciler outside its schedule."""
         self.world.reconcile()
 
     @rule(after=spans)
     def wait(self, after: float) -> None:
-        """Time passes."""
+        """Let time pass."""
         self.world.run_for(after)
 
     @precondition(lambda self: not self.plans)
     @rule()
     def settle(self) -> None:
-        """Everything comes to its end."""
+        """Run everything to its end."""
         self._settle()
 
     # --- inside --------------------------------------------------------------------------
@@ -288,7 +287,7 @@ class Slipway(RuleBasedStateMachine):
             kind, turn = trouble
             self.plans.append((turn, getattr(self, f"_{kind}")))
 
-    # What may happen at a change, from just before it on.
+    # Faults at a change, from just before it.
 
     def _crash_before(self, point: Point) -> None:
         raise Killed
@@ -303,9 +302,9 @@ class Slipway(RuleBasedStateMachine):
         point.invocation.again = True
 
     def _stall(self, point: Point) -> None:
-        """The function takes almost all of its 30 s, and everything else goes on meanwhile.
+        """The function takes almost all of its 30 s, while everything else continues.
 
-        Once: at a second stall it would be ended, and here it would go on.
+        Only once: Lambda would end it at a second stall, but here it would continue.
         """
         if any(stalled is point.invocation for stalled in self.stalled):
             return
@@ -313,7 +312,7 @@ class Slipway(RuleBasedStateMachine):
         self.world.run_for(STALL)
 
     def _delete(self, point: Point) -> None:
-        """A DELETE comes in at this very moment."""
+        """A DELETE arrives at this point."""
         for record in self._live():
             if record.id == point.invocation.deployment_id:
                 self.world.delete(record.id, record.owner)
@@ -323,7 +322,7 @@ class Slipway(RuleBasedStateMachine):
         self._stall(point)
 
     def _meet(self, point: Point) -> None:
-        """Counts the changes down to what was planned for them."""
+        """Count the changes, and cause the fault that is planned for this one."""
         edge = [act for turn, act in self.plans if turn == 0 and point.when == "after"]
         due = []
         if edge:
@@ -337,10 +336,10 @@ class Slipway(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("seed", range(PARTS))
-def test_whatever_happens_the_invariants_hold(seed: int) -> None:
-    """In parts of the runs, so that several processes share them.
+def test_the_invariants_hold_after_random_requests_and_faults(seed: int) -> None:
+    """Each seed is a part of the runs, so that several processes share them.
 
-    Hypothesis begins with the simplest run. Each part has one more, so that it has as many others.
+    Hypothesis starts with the simplest run. So each part has one run more than its share.
     """
     runs = RUNS // PARTS + 1
     part = hypothesis.seed(seed)(type("Slipway", (Slipway,), {}))

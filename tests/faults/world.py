@@ -1,8 +1,8 @@
-"""Slipway and its AWS on simulated time: requests come in, executions run, the reconciler looks.
+"""Slipway and its AWS on simulated time: requests, executions and the reconciler.
 
-Each invocation of a function runs at one simulated instant; between them time passes as the state
-machine waits. `interference` is told of every call that the product makes to AWS, by its point,
-and may do there what happens in life: kill the function, run it twice, plan weather.
+Each invocation of a function runs at one simulated instant. Time passes between invocations, while
+the state machine waits. `interference` gets the point of every call that the product makes to AWS.
+It can cause realistic faults there: kill the function, run it twice, or plan weather.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from tests.workflow import machine
 
 OWNERS = ("team-a", "team-b")
 RECONCILE_EVERY = 300.0
-# Looks of the reconciler that change nothing before the world counts as idle.
+# The world is idle after this many reconciler runs without a change.
 QUIET_LOOKS = 2
 RULE = machine.TEMPLATE["Resources"]["Reconciler"]["Properties"]["Events"]["ExecutionEndedBadly"]
 RECONCILED = RULE["Properties"]["Pattern"]["detail"]["status"]
-# EventBridge hands an event on within seconds.
+# EventBridge delivers an event within seconds.
 EVENT_DELAY = 1.0
 
 
@@ -45,8 +45,8 @@ class Invocation:
     Attributes:
         label: the step's name, with "rollback_" before it on that path; or the request's, such as
             "create"; or "reconciler".
-        deployment_id: whose it is; "" where the event does not say.
-        again: whether the same event is to be delivered once more when it ends.
+        deployment_id: the deployment's ID; "" if the event does not name it.
+        again: whether the same event is delivered once more after the run.
     """
 
     label: str
@@ -59,10 +59,10 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Point:
-    """A place in the work: just before or just after one call to AWS.
+    """A point in the work: just before or just after one call to AWS.
 
     Attributes:
-        label: such as "create_service:ecs.CreateService#1", the first of its kind in its step.
+        label: such as "create_service:ecs.CreateService#1": the first such call in its step.
         when: "before" or "after".
     """
 
@@ -73,28 +73,28 @@ class Point:
 
     @property
     def mutating(self) -> bool:
-        """Whether the call changes anything at AWS."""
+        """Whether the call changes anything in AWS."""
         return is_mutating(self.call)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a client gets: `status` 0 is no answer at all."""
+    """A client's response. `status` 0 means that there was none."""
 
     status: int
     body: Any = None
 
 
 class World:
-    """One account with Slipway in it; for the moment between `mock_aws` and its end.
+    """One account with Slipway. Use it inside `mock_aws`.
 
     Attributes:
-        certificate: the ARN of one for every domain that may be bound.
+        certificate: the ARN of a certificate for every allowed domain.
         interference: called at every point of the product's own calls.
-        touched: what was changed beside the record, in order: by which invocation, and the call's
+        touched: the changes in AWS except to the record, in order: the invocation, and the call's
             parameters as text.
-        replies: what clients got, in order.
-        troubles: what runs of the reconciler ended with.
+        replies: the clients' responses, in order.
+        troubles: the errors of reconciler runs.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class World:
         self.account, self.clock, self.certificate = account, clock, certificate
         self.schedule = Schedule(clock)
         self.states = StepFunctions(self.schedule, machine.DEFINITION, self._step, seed=seed)
-        # Behind the weather, which meets calls to Step Functions as well.
+        # After the weather, which also applies to calls to Step Functions.
         rules = account.layer.rules
         rules.insert(rules.index(account.throttling) + 1, self.states)
         account.listeners.append(self._listen)
@@ -144,7 +144,7 @@ class World:
         return self.ask("resume", owner, reference)
 
     def ask(self, what: str, owner: str, *references: str, body: Any = None) -> Reply:
-        """One request, carried out at this simulated moment."""
+        """Send one request, which runs at the current simulated time."""
         reply = self._ask(what, owner, *references, body=body)
         self.replies.append(reply)
         return reply
@@ -171,14 +171,14 @@ class World:
     # --- time ----------------------------------------------------------------------------
 
     def run_for(self, seconds: float) -> None:
-        """Lets simulated time pass."""
+        """Let simulated time pass."""
         end = self.clock.seconds() + seconds
         while self.schedule.next_at is not None and self.schedule.next_at <= end:
             self.schedule.step()
         self.clock.advance_to(end)
 
     def run_until_idle(self, hours: float = 6.0) -> bool:
-        """Until nothing runs and the reconciler finds nothing to do; False at the limit."""
+        """Run until the world is idle. Return False if it is not idle after `hours`."""
         end = self.clock.seconds() + hours * 3600
         self._quiet = 0
         while self._quiet < QUIET_LOOKS or self.states.running:
@@ -188,21 +188,21 @@ class World:
         return True
 
     def reconcile(self, event: dict[str, Any] | None = None) -> None:
-        """One run of the reconciler; by default as its timer calls it."""
+        """Run the reconciler once; by default as its schedule does."""
         event = event or self._event("aws.events", "Scheduled Event", {})
         context = SimpleNamespace(aws_request_id=str(uuid.uuid4()))
         made = Invocation("reconciler")
         try:
             self._run(made, "reconciler", lambda: app.reconciler(event, context))
         except (Exception, Killed) as error:
-            # Its next run is in five minutes: AWS tries an asynchronous event twice more, which
-            # is left out here.
+            # Its next run is in five minutes. AWS retries an asynchronous event twice; that is
+            # omitted here.
             self.troubles.append(repr(error))
 
-    # --- inside --------------------------------------------------------------------------
+    # --- internals -----------------------------------------------------------------------
 
     def _tick(self) -> None:
-        """The reconciler's timer."""
+        """Run the reconciler's schedule."""
         if self.clock.seconds() > 0:
             before = self._changes
             self.reconcile()
@@ -211,7 +211,7 @@ class World:
         self.schedule.after(RECONCILE_EVERY, self._tick)
 
     def _status_changed(self, detail: dict[str, Any]) -> None:
-        """EventBridge hands the reconciler what its rule in the template names."""
+        """EventBridge sends the reconciler the events that match the template's rule."""
         if detail["status"] not in RECONCILED:
             return
         kind = "Step Functions Execution Status Change"
@@ -233,14 +233,14 @@ class World:
         }
 
     def _step(self, resource: str, event: dict[str, Any]) -> dict[str, Any]:
-        """A function of the state machine, called by Step Functions."""
+        """Run a function of the state machine, as Step Functions does."""
         function = machine.function_of(resource)
         prefix = "rollback_" if event["path"] == "rollback" else ""
         made = Invocation(prefix + event["step"], event["deployment_id"], int(event["generation"]))
         return self._run(made, function, lambda: machine.call(function, event))
 
     def _run(self, made: Invocation, function: str, work: Callable[[], Any]) -> Any:
-        """Runs a function once, or twice one after the other where `again` was set meanwhile."""
+        """Run a function once, or twice in sequence if `again` was set meanwhile."""
         made.rerun = lambda: self._nested(made, function, work)
         try:
             answer = self._once(made, function, work)
@@ -252,7 +252,7 @@ class World:
         return self._once(replace(made, counts=Counter(), again=False), function, work)
 
     def _nested(self, made: Invocation, function: str, work: Callable[[], Any]) -> None:
-        """The same event delivered to another instance of the function, which runs it whole."""
+        """Deliver the same event to another instance of the function, which runs completely."""
         with contextlib.suppress(Exception, Killed):
             self._once(replace(made, counts=Counter(), again=False), function, work)
 

@@ -12,7 +12,7 @@ from local.emulator import free_port
 
 
 class Refusing(socket.socket):
-    """A socket that may bind no fixed port, with the error of the class attribute."""
+    """A socket that cannot bind a fixed port. The class attribute is the error."""
 
     error = errno.EACCES
 

@@ -112,8 +112,8 @@ def test_a_missing_secret_is_reported_before_the_task_starts(service: Service) -
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:nowhere-AbCdEf"
     secret = {"name": "KEY", "valueFrom": arn}
     service.update(taskDefinition=service.register_task_definition(secrets=[secret]))
-    told = "ResourceInitializationError: unable to pull secrets"
-    wait_until(lambda: any(r.startswith(told) for r in service.stopped_reasons()), SECONDS)
+    reason_prefix = "ResourceInitializationError: unable to pull secrets"
+    wait_until(lambda: any(r.startswith(reason_prefix) for r in service.stopped_reasons()), SECONDS)
 
 
 def test_a_task_that_fails_its_health_check_never_serves_and_is_stopped(service: Service) -> None:

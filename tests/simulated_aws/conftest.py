@@ -1,4 +1,4 @@
-"""An account that behaves like AWS, with Slipway's settings, table and clock around it."""
+"""A simulated AWS account, with Slipway's settings, table and clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.simulated_aws.clock import SimulatedClock, SimulatedDatetime
 
 @pytest.fixture
 def simulated_clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
-    """A clock that the test moves, and Slipway's with it."""
+    """A clock that the test advances, and that Slipway uses too."""
     simulated = SimulatedClock()
     monkeypatch.setattr(clock, "datetime", SimulatedDatetime(simulated))
     return simulated
@@ -24,7 +24,7 @@ def simulated_clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Slipway's settings, and moto in AWS's place."""
+    """Slipway's settings, and moto instead of AWS."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
@@ -37,7 +37,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def account(
     environment: None, simulated_clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> Account:
-    """An account in which everything is seen at once, and Slipway's clients for it."""
+    """An account without eventual consistency, and Slipway's clients for it."""
     made = Account(simulated_clock, eventual=False)
     monkeypatch.setattr(aws, "client", made.client)
     return made

@@ -1,4 +1,4 @@
-"""The account as Slipway and the tests see it: clients, calls, what is left, who serves."""
+"""The account for Slipway and the tests: clients, calls, remaining resources and serving tasks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def slipway(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """An account with Slipway's table in it, and a smoke test that asks the simulated URL."""
+    """An account with Slipway's table, and a smoke test that requests the simulated URL."""
     make_table(account.raw("dynamodb"))
     account.push("1")
 
@@ -49,7 +49,7 @@ def slipway(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 
 def accept() -> Deployment:
-    """The record as `POST /deployments` leaves it."""
+    """The record as `POST /deployments` creates it."""
     body = {"name": "recommender", "image": f"{REGISTRY}/{REPOSITORY}:1"}
     parsed = specs.parse(body, allowed_registries=(REGISTRY,), max_tasks=10)
     return store.create(
@@ -57,8 +57,8 @@ def accept() -> Deployment:
     )
 
 
-def carry_out(account: Account, deployment: Deployment, way: str) -> Deployment:
-    """One way of the state machine, its steps one after the other; a wait takes three seconds."""
+def run_steps(account: Account, deployment: Deployment, way: str) -> Deployment:
+    """Run the steps of one path of the state machine in sequence; a wait takes three seconds."""
     for task in machine.tasks_of(way):
         account.caller = task.function
         event = {
@@ -79,8 +79,8 @@ def carry_out(account: Account, deployment: Deployment, way: str) -> Deployment:
     return found
 
 
-def test_slipway_deploys_in_the_time_that_aws_takes_and_leaves_nothing(slipway: Account) -> None:
-    deployment = carry_out(slipway, accept(), "Converge")
+def test_slipway_deploys_in_realistic_time_and_deletes_everything(slipway: Account) -> None:
+    deployment = run_steps(slipway, accept(), "Converge")
     assert deployment.status is Status.ACTIVE
     deployed_after = slipway.clock.seconds()
     assert 90 < deployed_after < 220
@@ -98,16 +98,16 @@ def test_slipway_deploys_in_the_time_that_aws_takes_and_leaves_nothing(slipway: 
         "task_definition",
     }
     deleting = store.update(deployment.id, lambda record: record.delete(now()))
-    deleted = carry_out(slipway, deleting, "Destroy")
+    deleted = run_steps(slipway, deleting, "Destroy")
 
     assert deleted.status is Status.DELETED
     assert slipway.left(deployment.id) == slipway.stack_resources(STACK) == []
     assert 15 < slipway.clock.seconds() - deployed_after < 300
 
 
-def test_every_call_is_noted_with_its_caller(slipway: Account) -> None:
+def test_every_call_is_recorded_with_its_caller(slipway: Account) -> None:
     slipway.calls.clear()
-    carry_out(slipway, accept(), "Converge")
+    run_steps(slipway, accept(), "Converge")
     makers = {
         (made.caller, made.call.name)
         for made in slipway.calls
@@ -133,14 +133,14 @@ def test_every_call_is_noted_with_its_caller(slipway: Account) -> None:
         ("elbv2.DescribeTargetHealth", False),
     ],
 )
-def test_what_changes_something(name: str, mutating: bool) -> None:
+def test_mutating_calls_are_recognized(name: str, mutating: bool) -> None:
     service, _, operation = name.partition(".")
 
     assert is_mutating(Call(service, operation, {})) is mutating
 
 
 @pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
-def test_a_listener_may_kill_the_function(account: Account, when: str, made: int) -> None:
+def test_a_listener_can_kill_the_function(account: Account, when: str, made: int) -> None:
     def kill(call: Call, at: str) -> None:
         if at == when:
             raise Killed
@@ -153,7 +153,7 @@ def test_a_listener_may_kill_the_function(account: Account, when: str, made: int
     assert len(account.client("ecs").list_clusters()["clusterArns"]) == made
 
 
-def test_a_listener_hears_of_failed_calls_too(account: Account) -> None:
+def test_a_listener_also_gets_failed_calls(account: Account) -> None:
     heard: list[tuple[str, str]] = []
     account.listeners.append(lambda call, when: heard.append((call.operation, when)))
     ecs = account.client("ecs")
@@ -163,7 +163,7 @@ def test_a_listener_hears_of_failed_calls_too(account: Account) -> None:
     assert heard == [("ListTasks", "before"), ("ListTasks", "after")]
 
 
-def test_errors_keep_all_that_the_emulator_said(slipway: Account) -> None:
+def test_errors_keep_every_field_of_the_emulators_response(slipway: Account) -> None:
     dynamodb = slipway.client("dynamodb")
     item = {"pk": {"S": "a"}, "sk": {"S": "b"}}
     put = {"TableName": TABLE, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
@@ -183,14 +183,14 @@ def test_paginators_go_through_the_layer(account: Account) -> None:
     assert [made.call.name for made in account.calls] == ["ecs.ListTaskDefinitions"]
 
 
-def test_another_region_is_another_place(account: Account) -> None:
+def test_regions_are_separate(account: Account) -> None:
     account.client("ecr", "eu-west-1").create_repository(repositoryName="there")
     here = account.client("ecr").describe_repositories()["repositories"]
 
     assert [repository["repositoryName"] for repository in here] == [REPOSITORY]
 
 
-def test_the_default_vpc_leads_to_the_internet(account: Account) -> None:
+def test_the_default_vpc_routes_to_the_internet(account: Account) -> None:
     tables = account.client("ec2").describe_route_tables()["RouteTables"]
     routes = [route for table in tables for route in table["Routes"]]
 
@@ -211,7 +211,7 @@ def test_slipways_clock_is_the_simulated_one(
 
 
 def task_fails(site: Site) -> None:
-    """The one task answers 500 from now on."""
+    """From now on, the only task responds with 500."""
     (task,) = site.account.fargate.tasks.all.values()
     task.behaviour = Behaviour(status=500)
 
@@ -229,7 +229,7 @@ def task_fails(site: Site) -> None:
     ],
     ids=["healthy", "in rotation but failing", "no listener"],
 )
-def test_the_url_answers_if_all_in_rotation_do(
+def test_the_url_responds_if_all_targets_in_rotation_respond(
     account: Account, happens: Callable[[Site], Any], up: bool, failing: int
 ) -> None:
     digest = account.push("1")
@@ -253,7 +253,7 @@ def test_a_target_that_fails_its_checks_is_not_in_rotation(account: Account) -> 
     assert not account.answers(NAME).up
 
 
-def test_what_is_left_is_told_until_it_is_gone(account: Account) -> None:
+def test_remaining_resources_are_listed_until_they_are_deleted(account: Account) -> None:
     site = Site(account).make()
     site.create_service()
     site.pass_time(SURELY_ACTIVE + 30)
@@ -268,7 +268,7 @@ def test_what_is_left_is_told_until_it_is_gone(account: Account) -> None:
     assert "target_group" in left and "task_definition" in left
 
 
-def test_another_deployments_things_are_not_told(account: Account) -> None:
+def test_resources_of_other_deployments_are_not_listed(account: Account) -> None:
     Site(account).make()
 
     assert account.left("site-abcdeg") == account.left("site") == []

@@ -17,7 +17,7 @@ def alias(target: str) -> dict[str, Any]:
 
 
 def change(account: Account, *changes: tuple[str, dict[str, Any]]) -> str:
-    """Asks for a batch; the id of the change."""
+    """Send a batch of changes and return the change ID."""
     route53 = account.client("route53")
     zone = route53.list_hosted_zones()["HostedZones"][0]["Id"]
     made = [{"Action": action, "ResourceRecordSet": record} for action, record in changes]
@@ -26,16 +26,16 @@ def change(account: Account, *changes: tuple[str, dict[str, Any]]) -> str:
 
 
 @pytest.fixture
-def furnished(account: Account) -> Account:
+def prepared(account: Account) -> Account:
     account.furnish_address()
     return account
 
 
-def test_a_change_takes_its_time_to_be_known(
-    furnished: Account, simulated_clock: SimulatedClock
+def test_a_change_is_pending_before_it_is_insync(
+    prepared: Account, simulated_clock: SimulatedClock
 ) -> None:
-    made = change(furnished, ("CREATE", alias("one.example.net")))
-    route53 = furnished.client("route53")
+    made = change(prepared, ("CREATE", alias("one.example.net")))
+    route53 = prepared.client("route53")
     assert route53.get_change(Id=made)["ChangeInfo"]["Status"] == "PENDING"
     simulated_clock.advance_to(simulated_clock.seconds() + 60)
     assert route53.get_change(Id=made)["ChangeInfo"]["Status"] == "INSYNC"
@@ -51,21 +51,23 @@ def test_a_change_takes_its_time_to_be_known(
         ([("DELETE", {**alias("one.example.net"), "Name": "b.example.com"})], "not found"),
     ],
 )
-def test_only_what_fits_is_changed(furnished: Account, changes: Any, words: str) -> None:
-    change(furnished, ("CREATE", alias("one.example.net")))
+def test_a_change_that_does_not_match_the_records_is_refused(
+    prepared: Account, changes: Any, words: str
+) -> None:
+    change(prepared, ("CREATE", alias("one.example.net")))
     with pytest.raises(ClientError, match=words):
-        change(furnished, *changes)
-    assert furnished.inventory.aliases() == {NAME: "one.example.net"}
+        change(prepared, *changes)
+    assert prepared.inventory.aliases() == {NAME: "one.example.net"}
 
 
-def test_a_record_is_replaced_in_one_batch(furnished: Account) -> None:
-    change(furnished, ("CREATE", alias("one.example.net")))
-    change(furnished, ("DELETE", alias("one.example.net")), ("CREATE", alias("two.example.net")))
-    assert furnished.inventory.aliases() == {NAME: "two.example.net"}
+def test_a_record_is_replaced_in_one_batch(prepared: Account) -> None:
+    change(prepared, ("CREATE", alias("one.example.net")))
+    change(prepared, ("DELETE", alias("one.example.net")), ("CREATE", alias("two.example.net")))
+    assert prepared.inventory.aliases() == {NAME: "two.example.net"}
 
 
-def test_a_listener_wants_a_certificate_that_is_there(furnished: Account) -> None:
-    elbv2 = furnished.client("elbv2")
+def test_a_listener_needs_an_existing_certificate(prepared: Account) -> None:
+    elbv2 = prepared.client("elbv2")
     arn = "arn:aws:acm:us-east-1:123456789012:certificate/none"
     with pytest.raises(elbv2.exceptions.CertificateNotFoundException):
         elbv2.modify_listener(ListenerArn="any", Certificates=[{"CertificateArn": arn}])

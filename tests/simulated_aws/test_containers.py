@@ -1,4 +1,4 @@
-"""What becomes of tasks that fail as they do in life: the evidence that AWS gives."""
+"""Tasks that fail in realistic ways, and the evidence that AWS shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:token-AbCdEf"
 
 
 def site_of(account: Account, behaviour: Behaviour, **container: Any) -> Site:
-    """A site whose tasks behave so."""
+    """A site whose tasks have this behaviour."""
     account.containers.set(f"{REGISTRY}/{REPOSITORY}:1", behaviour)
     site = Site(account).make(**container)
     site.create_service()
@@ -86,7 +86,7 @@ STOPPED: dict[str, tuple[Behaviour, str, str, int | None, str]] = {
 
 
 @pytest.mark.parametrize("what", STOPPED)
-def test_a_stopped_task_tells_why(account: Account, what: str) -> None:
+def test_a_stopped_task_shows_the_reason(account: Account, what: str) -> None:
     behaviour, code, reason, exit_code, container_reason = STOPPED[what]
     site = site_of(account, behaviour)
     site.pass_time(LONG)
@@ -120,7 +120,7 @@ HEALTH: dict[str, tuple[Behaviour, str, str]] = {
 
 
 @pytest.mark.parametrize("what", HEALTH)
-def test_a_target_tells_why_it_is_unhealthy(account: Account, what: str) -> None:
+def test_an_unhealthy_target_shows_the_reason(account: Account, what: str) -> None:
     behaviour, reason, description = HEALTH[what]
     site = site_of(account, behaviour)
     seen: list[dict[str, str]] = []
@@ -152,7 +152,7 @@ def test_lines_for_a_deleted_log_group_are_lost(account: Account) -> None:
     assert site.tasks("STOPPED")[0]["containers"][0]["exitCode"] == 1
 
 
-def test_a_slow_start_is_healthy_when_it_answers(account: Account) -> None:
+def test_a_slow_container_is_healthy_once_it_responds(account: Account) -> None:
     site = site_of(account, containers.slow_start(SURELY_ACTIVE + 20))
     site.update(healthCheckGracePeriodSeconds=600)
     site.pass_time(SURELY_ACTIVE + 10)
@@ -171,7 +171,7 @@ def test_a_slow_start_is_healthy_when_it_answers(account: Account) -> None:
     ],
     ids=["capacity", "quota"],
 )
-def test_where_there_is_no_place_no_task_is_made(
+def test_a_task_that_cannot_be_placed_is_not_created(
     account: Account, behaviour: Behaviour, words: str
 ) -> None:
     site = site_of(account, behaviour)
@@ -183,7 +183,7 @@ def test_where_there_is_no_place_no_task_is_made(
     assert site.service()["deployments"][0]["rolloutState"] == "FAILED"
 
 
-def test_a_missing_secret_is_named(account: Account) -> None:
+def test_the_error_names_the_missing_secret(account: Account) -> None:
     account.containers.missing_secrets.add(SECRET)
     site = site_of(account, containers.serves(), secrets=[{"name": "TOKEN", "valueFrom": SECRET}])
     site.pass_time(60)
@@ -193,7 +193,7 @@ def test_a_missing_secret_is_named(account: Account) -> None:
     assert f"failed to fetch secret {SECRET}" in task["stoppedReason"]
 
 
-def test_an_image_for_the_architecture_that_is_asked_for_runs(account: Account) -> None:
+def test_an_image_of_the_requested_architecture_runs(account: Account) -> None:
     site = site_of(account, containers.built_for("X86_64", "ARM64"))
     site.pass_time(60)
 
@@ -209,7 +209,7 @@ def test_a_container_that_ignores_sigterm_is_killed(account: Account) -> None:
     assert site.tasks("STOPPED")[0]["containers"][0]["exitCode"] == 137
 
 
-def test_behaviour_goes_by_digest_as_well(account: Account) -> None:
+def test_behaviour_can_be_set_by_digest(account: Account) -> None:
     digest = account.push("broken", containers.exits(1, code=9))
     site = Site(account)
     site.make(image=f"x@{digest}")

@@ -1,4 +1,4 @@
-"""moto asked by the short way says what it says by the long way."""
+"""Direct calls to moto's backend return what calls over HTTP return."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEW = {"ConditionExpression": "attribute_not_exists(pk)"}
 
 @pytest.fixture
 def table(account: Account) -> Any:
-    """A client of the table, straight to moto."""
+    """A DynamoDB client that calls moto directly."""
     dynamodb = raw_client("dynamodb")
     make_table(dynamodb)
     return dynamodb
@@ -41,7 +41,7 @@ def transact(*items: Answer) -> Call:
 
 
 def outcome(answer: Any) -> Any:
-    """What matters of an answer, or of an error."""
+    """The relevant part of a response or of an error."""
     if isinstance(answer, AwsError):
         said: Any = answer.__cause__
         return answer.code, said.response.get("CancellationReasons")
@@ -80,7 +80,7 @@ CALLS = {
 
 @pytest.mark.parametrize("what", CALLS)
 @pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
-def test_the_table_is_the_same_by_both_ways(table: Any, what: str, there: bool) -> None:
+def test_the_table_responds_the_same_in_both_ways(table: Any, what: str, there: bool) -> None:
     def prepare() -> None:
         for item in table.scan(TableName=TABLE)["Items"]:
             table.delete_item(TableName=TABLE, Key={key: item[key] for key in KEY})
@@ -97,7 +97,7 @@ def test_the_table_is_the_same_by_both_ways(table: Any, what: str, there: bool) 
     assert table.scan(TableName=TABLE)["Items"] == then
 
 
-def test_the_items_of_a_table_are_those_of_a_scan(account: Account, table: Any) -> None:
+def test_table_items_equal_a_scan(account: Account, table: Any) -> None:
     for sort_key, more in (
         ("RECORD", {}),
         ("EVENT#1", {"due": {"N": "1.5"}, "gone": {"NULL": True}}),
@@ -114,7 +114,7 @@ def test_the_items_of_a_table_are_those_of_a_scan(account: Account, table: Any) 
     assert len(scanned) == 2
 
 
-def test_a_read_sees_every_write_whoever_makes_it(account: Account) -> None:
+def test_a_read_sees_every_write_by_any_client(account: Account) -> None:
     layered, raw = account.client("ecs"), raw_client("ecs")
     seen = []
     for make in (lambda: None, lambda: layered.create_cluster(clusterName="a")):
@@ -129,7 +129,7 @@ def test_a_read_sees_every_write_whoever_makes_it(account: Account) -> None:
     assert [cluster["status"] for cluster in found] == ["INACTIVE"]
 
 
-def test_an_account_remembers_nothing_of_another(account: Account) -> None:
+def test_accounts_share_no_cached_responses(account: Account) -> None:
     account.client("ecs").create_cluster(clusterName="a")
     account.client("ecs").list_clusters()
     again = Account(account.clock, furnish=False)
@@ -137,7 +137,7 @@ def test_an_account_remembers_nothing_of_another(account: Account) -> None:
     assert len(again.client("ecs").list_clusters()["clusterArns"]) == 1
 
 
-def test_what_is_remembered_is_not_asked_again(
+def test_cached_responses_are_not_requested_again(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account.client("ecs").list_clusters()

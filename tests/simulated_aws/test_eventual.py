@@ -1,4 +1,4 @@
-"""Right after a create AWS may say not found, and not for long."""
+"""Right after a create, AWS can return not found for a short time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DELAY = 2
 
 @pytest.fixture
 def site(account: Account, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A network; from now on everything is seen two seconds late."""
+    """A network. From now on, every new resource is visible after two seconds."""
     site = Site(account)
     site.make_network()
     monkeypatch.setattr(eventual, "VISIBLE_AFTER", (DELAY,))
@@ -36,7 +36,7 @@ def later(site: Site) -> None:
     site.pass_time(DELAY)
 
 
-def test_a_security_group_is_not_in_lists_and_not_to_be_used(site: Site) -> None:
+def test_a_new_security_group_is_not_listed_and_cannot_be_used(site: Site) -> None:
     ec2 = site.client("ec2")
     group = ec2.create_security_group(GroupName="new", Description="new", VpcId=site.vpc)["GroupId"]
     filters = [{"Name": "group-name", "Values": ["new"]}]
@@ -84,7 +84,7 @@ def make_both(site: Site) -> None:
     ],
     ids=["load balancer", "target group", "listeners"],
 )
-def test_load_balancing_is_not_found_at_first(
+def test_new_load_balancing_resources_are_not_found_at_first(
     site: Site, ask: Callable[[Site], Any], code: str
 ) -> None:
     make_both(site)
@@ -96,7 +96,7 @@ def test_load_balancing_is_not_found_at_first(
     ask(site)
 
 
-def test_a_listener_has_to_wait_for_its_target_group(site: Site) -> None:
+def test_a_listener_needs_a_visible_target_group(site: Site) -> None:
     site.make_balancer()
     later(site)
     elbv2 = site.client("elbv2")
@@ -112,12 +112,12 @@ def test_a_listener_has_to_wait_for_its_target_group(site: Site) -> None:
 
 
 def own_rules(site: Site) -> list[Any]:
-    """Of the listener, without the one that every listener has."""
+    """The listener's rules without its default rule."""
     rules = shown(site, "elbv2", "describe_rules", "Rules", ListenerArn=site.listener)
     return [rule for rule in rules if not rule["IsDefault"]]
 
 
-def test_a_rule_is_not_in_the_list_and_its_place_is_taken(site: Site) -> None:
+def test_a_new_rule_is_not_listed_but_its_priority_is_in_use(site: Site) -> None:
     make_both(site)
     later(site)
     site.group = describe_group(site)["TargetGroupArn"]
@@ -139,7 +139,7 @@ def test_a_rule_is_not_in_the_list_and_its_place_is_taken(site: Site) -> None:
     assert len(own_rules(site)) == 1
 
 
-def test_a_cluster_is_told_missing_and_refuses_at_first(site: Site) -> None:
+def test_a_new_cluster_is_missing_and_refuses_calls_at_first(site: Site) -> None:
     ecs = site.client("ecs")
     ecs.create_cluster(clusterName=NAME)
     answer = ecs.describe_clusters(clusters=[NAME])
@@ -152,13 +152,13 @@ def test_a_cluster_is_told_missing_and_refuses_at_first(site: Site) -> None:
     assert ecs.list_tasks(cluster=NAME)["taskArns"] == []
 
 
-def test_a_name_that_is_taken_is_known_to_be_taken(site: Site) -> None:
+def test_a_create_sees_an_existing_name(site: Site) -> None:
     first = site.make_balancer()
 
     assert site.make_balancer() == first
 
 
-def test_a_delete_finds_what_reads_do_not_show(site: Site) -> None:
+def test_a_delete_finds_resources_that_reads_do_not_show(site: Site) -> None:
     site.make_balancer()
     site.client("elbv2").delete_load_balancer(LoadBalancerArn=site.balancer)
     later(site)
@@ -167,7 +167,7 @@ def test_a_delete_finds_what_reads_do_not_show(site: Site) -> None:
         describe_balancer(site)
 
 
-def test_a_service_is_told_missing_at_first(account: Account, site: Site) -> None:
+def test_a_new_service_is_missing_at_first(account: Account, site: Site) -> None:
     hidden = account.layer.rules.pop(0)
     site.make_balancer()
     site.make_group()
@@ -183,7 +183,7 @@ def test_a_service_is_told_missing_at_first(account: Account, site: Site) -> Non
     assert site.service()["status"] == "ACTIVE"
 
 
-def test_a_cluster_that_is_not_seen_cannot_be_tagged(site: Site) -> None:
+def test_a_cluster_that_is_not_visible_cannot_be_tagged(site: Site) -> None:
     ecs = site.client("ecs")
     arn = ecs.create_cluster(clusterName="new")["cluster"]["clusterArn"]
     tags = [{"key": "a", "value": "1"}]
@@ -195,7 +195,7 @@ def test_a_cluster_that_is_not_seen_cannot_be_tagged(site: Site) -> None:
     ecs.tag_resource(resourceArn=arn, tags=tags)
 
 
-def test_a_target_group_that_is_not_seen_cannot_be_tagged(site: Site) -> None:
+def test_a_target_group_that_is_not_visible_cannot_be_tagged(site: Site) -> None:
     elbv2 = site.client("elbv2")
     arn = elbv2.create_target_group(
         Name="new", Protocol="HTTP", Port=80, VpcId=site.vpc, TargetType="ip"
@@ -209,7 +209,7 @@ def test_a_target_group_that_is_not_seen_cannot_be_tagged(site: Site) -> None:
     elbv2.add_tags(ResourceArns=[arn], Tags=tags)
 
 
-def test_an_account_is_eventual_unless_it_is_told_not_to_be(account: Account) -> None:
+def test_an_account_is_eventually_consistent_by_default(account: Account) -> None:
     kinds = [type(rule) for rule in Account(account.clock, furnish=False).layer.rules]
 
     assert Eventual in kinds

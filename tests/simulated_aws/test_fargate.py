@@ -1,4 +1,4 @@
-"""ECS on Fargate: services keep their tasks, roll them, and go."""
+"""ECS on Fargate: services keep their tasks running, roll updates out, and are deleted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STOPPED_BY_THEN = max(TASK_STOPPED) + 5 + 10 + 2
 
 @pytest.fixture
 def site(account: Account) -> Site:
-    """Everything but the service; the image 1 serves."""
+    """Everything except the service; image 1 serves."""
     account.containers.set("1", serves())
     return Site(account).make()
 
@@ -38,7 +38,7 @@ def serving(site: Site, **changes: object) -> Site:
     return site
 
 
-def test_a_task_takes_its_measured_time_to_run(site: Site) -> None:
+def test_a_task_starts_in_the_measured_time(site: Site) -> None:
     site.create_service()
     site.pass_time(3)
     assert [task["lastStatus"] for task in site.tasks()] == ["PROVISIONING"]
@@ -66,7 +66,7 @@ def test_a_service_counts_its_tasks(site: Site) -> None:
     assert clusters[0]["runningTasksCount"] == 3
 
 
-def test_a_running_task_is_a_target_under_the_address_of_its_interface(site: Site) -> None:
+def test_a_running_task_is_registered_with_its_interfaces_address(site: Site) -> None:
     site.create_service()
     site.pass_time(SURELY_RUNNING)
     details = {d["name"]: d["value"] for d in site.tasks()[0]["attachments"][0]["details"]}
@@ -130,7 +130,7 @@ def test_a_bad_update_leaves_the_old_tasks_serving_and_trips_the_breaker(site: S
     assert len(site.tasks("STOPPED")) == 3
 
 
-def test_going_back_after_a_tripped_breaker_is_a_new_deployment(site: Site) -> None:
+def test_a_rollback_after_a_tripped_breaker_is_a_new_deployment(site: Site) -> None:
     serving(site)
     good = site.definition
     site.account.containers.set(f"{_image(site)}:bad", exits(after=2))
@@ -144,7 +144,7 @@ def test_going_back_after_a_tripped_breaker_is_a_new_deployment(site: Site) -> N
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
-def test_scaling_makes_no_new_deployment(site: Site, count: int) -> None:
+def test_scaling_creates_no_new_deployment(site: Site, count: int) -> None:
     serving(site, desiredCount=2)
     site.update(desiredCount=count)
     site.pass_time(SURELY_RUNNING + STOPPED_BY_THEN)
@@ -154,7 +154,7 @@ def test_scaling_makes_no_new_deployment(site: Site, count: int) -> None:
     assert [h["State"] for h in site.health()] == ["healthy"] * count
 
 
-def test_a_stopped_task_takes_its_measured_time_and_is_replaced(site: Site) -> None:
+def test_a_task_stops_in_the_measured_time_and_is_replaced(site: Site) -> None:
     serving(site)
     task = site.tasks()[0]["taskArn"]
     site.client("ecs").stop_task(cluster=NAME, task=task, reason="by hand")
@@ -168,7 +168,7 @@ def test_a_stopped_task_takes_its_measured_time_and_is_replaced(site: Site) -> N
     assert [t["lastStatus"] for t in site.tasks()] == ["RUNNING"]
 
 
-def test_a_stopped_task_is_forgotten_after_an_hour(site: Site) -> None:
+def test_a_stopped_task_disappears_after_an_hour(site: Site) -> None:
     serving(site)
     task = site.tasks()[0]["taskArn"]
     site.client("ecs").stop_task(cluster=NAME, task=task)
@@ -192,7 +192,7 @@ def test_a_deleted_service_drains_until_its_tasks_have_stopped(site: Site) -> No
     assert site.tasks() == []
 
 
-def test_health_checks_kill_a_task_only_after_its_grace(site: Site) -> None:
+def test_health_checks_replace_a_task_only_after_the_grace_period(site: Site) -> None:
     site.account.containers.set(f"{_image(site)}:1", answers(404))
     site.create_service(healthCheckGracePeriodSeconds=300)
     site.pass_time(SURELY_ACTIVE + 60)
@@ -214,7 +214,7 @@ def test_health_checks_kill_a_task_only_after_its_grace(site: Site) -> None:
     )
 
 
-def test_tasks_that_never_run_are_started_more_and_more_rarely(site: Site) -> None:
+def test_tasks_that_never_run_restart_with_growing_delays(site: Site) -> None:
     site.account.containers.set(f"{_image(site)}:1", missing_image())
     site.create_service(deploymentConfiguration={"maximumPercent": 200})
     site.pass_time(1800)
@@ -226,7 +226,7 @@ def test_tasks_that_never_run_are_started_more_and_more_rarely(site: Site) -> No
     assert any("is unable to consistently start tasks" in event for event in site.events())
 
 
-def test_tasks_that_ran_are_started_again_at_once(site: Site) -> None:
+def test_tasks_that_ran_restart_immediately(site: Site) -> None:
     site.account.containers.set(f"{_image(site)}:1", exits(after=1))
     site.create_service(deploymentConfiguration={"maximumPercent": 200})
     site.pass_time(1800)
@@ -254,7 +254,7 @@ def test_the_vcpu_limit_of_the_account_is_shared(site: Site) -> None:
         ("create_service", {"serviceName": NAME, "taskDefinition": NAME}),
     ],
 )
-def test_a_cluster_that_is_not_there_has_nothing(
+def test_calls_to_a_missing_cluster_are_refused(
     site: Site, operation: str, params: dict[str, object]
 ) -> None:
     with pytest.raises(ClientError) as error:
@@ -264,14 +264,14 @@ def test_a_cluster_that_is_not_there_has_nothing(
     assert message_of(error) == "Cluster not found."
 
 
-def test_a_missing_service_is_told_as_a_failure(site: Site) -> None:
+def test_a_missing_service_is_listed_as_a_failure(site: Site) -> None:
     answer = site.client("ecs").describe_services(cluster=NAME, services=["other"])
 
     assert answer["services"] == []
     assert answer["failures"][0]["reason"] == "MISSING"
 
 
-def test_tags_of_the_service_go_to_its_tasks_and_are_shown_when_asked_for(site: Site) -> None:
+def test_tasks_get_the_services_tags_and_show_them_on_request(site: Site) -> None:
     tags = [{"key": "slipway:stack", "value": "prod"}]
     site.create_service(propagateTags="SERVICE", tags=tags)
     site.pass_time(3)
@@ -282,7 +282,7 @@ def test_tags_of_the_service_go_to_its_tasks_and_are_shown_when_asked_for(site: 
     assert site.service()["tags"] == []
 
 
-def test_a_change_of_the_services_tags_reaches_the_tasks_that_come_after(site: Site) -> None:
+def test_changed_service_tags_apply_only_to_new_tasks(site: Site) -> None:
     site.create_service(propagateTags="SERVICE", tags=[{"key": "a", "value": "1"}])
     site.pass_time(60)
     ecs, first = site.client("ecs"), site.tasks()[0]["taskArn"]
@@ -303,7 +303,7 @@ def _image(site: Site) -> str:
     return str(task["containerDefinitions"][0]["image"]).rpartition(":")[0]
 
 
-def test_max_percent_bounds_how_many_run(site: Site) -> None:
+def test_maximum_percent_limits_the_number_of_tasks(site: Site) -> None:
     serving(site, desiredCount=2, deploymentConfiguration={"maximumPercent": 150})
     site.update(taskDefinition=site.register("2"))
     most = 0

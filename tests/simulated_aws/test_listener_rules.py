@@ -1,4 +1,4 @@
-"""Listener rules: what is refused, and what the URL answers while one stands."""
+"""Listener rules: refused calls, and the URL's response while a rule exists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def site(account: Account) -> Site:
 
 
 def create(site: Site, priority: int = 1, listener: str = "", **answer: str) -> str:
-    """A rule that answers every path itself; its ARN."""
+    """Create a rule with a fixed response for every path, and return its ARN."""
     made = site.client("elbv2").create_rule(
         ListenerArn=listener or site.listener,
         Priority=priority,
@@ -35,7 +35,7 @@ def create(site: Site, priority: int = 1, listener: str = "", **answer: str) -> 
     return str(made["Rules"][0]["RuleArn"])
 
 
-def test_a_rule_answers_before_the_targets_are_asked(account: Account, site: Site) -> None:
+def test_a_rule_responds_instead_of_the_targets(account: Account, site: Site) -> None:
     rule = create(site)
     answers = account.answers(NAME)
     assert not answers
@@ -51,7 +51,7 @@ def test_a_rule_answers_before_the_targets_are_asked(account: Account, site: Sit
     assert account.answers(NAME)
 
 
-def test_the_group_behind_it_stays_in_use(account: Account, site: Site) -> None:
+def test_the_target_group_stays_in_use(account: Account, site: Site) -> None:
     create(site)
     site.update(desiredCount=0)
     site.pass_time(SURELY_RUNNING)
@@ -63,7 +63,7 @@ def test_the_group_behind_it_stays_in_use(account: Account, site: Site) -> None:
     assert account.answers(NAME).fixed
 
 
-def test_it_goes_with_its_listener(account: Account, site: Site) -> None:
+def test_a_rule_is_deleted_with_its_listener(account: Account, site: Site) -> None:
     create(site)
     site.client("elbv2").delete_listener(ListenerArn=site.listener)
 
@@ -97,7 +97,7 @@ def no_rule(site: Site) -> str:
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_is_refused(site: Site, what: str) -> None:
+def test_an_invalid_rule_is_refused(site: Site, what: str) -> None:
     do, code = REFUSED[what]
     with pytest.raises(ClientError) as error:
         do(site)

@@ -1,4 +1,4 @@
-"""Load balancers: provisioning, target health, and interfaces that linger."""
+"""Load balancers: provisioning, target health, and interfaces that outlive them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.simulated_aws.times import INTERFACES_GONE, LOAD_BALANCER_ACT
 
 @pytest.fixture
 def site(account: Account) -> Site:
-    """Everything but the service."""
+    """Everything except the service."""
     return Site(account).make()
 
 
@@ -42,7 +42,7 @@ def test_a_load_balancer_can_fail(account: Account) -> None:
     assert found[0]["State"] == {"Code": "failed", "Reason": "no addresses left in subnet-1"}
 
 
-def test_a_load_balancer_can_provision_for_ever(account: Account) -> None:
+def test_a_load_balancer_can_stay_provisioning(account: Account) -> None:
     account.load_balancers.hang_next()
     site = Site(account).make()
     site.pass_time(100 * SURELY_ACTIVE)
@@ -89,7 +89,9 @@ def test_a_new_target_is_healthy_after_one_passed_check(account: Account) -> Non
     assert site.health() == [{"State": "healthy"}]
 
 
-def test_a_listener_begins_no_checks_before_its_load_balancer_is_active(account: Account) -> None:
+def test_a_new_listener_starts_no_checks_before_its_load_balancer_is_active(
+    account: Account,
+) -> None:
     site = Site(account)
     site.make_network()
     site.make_balancer()
@@ -105,7 +107,7 @@ def test_a_listener_begins_no_checks_before_its_load_balancer_is_active(account:
     assert [health["Reason"] for health in site.health()] == ["Target.Timeout"]
 
 
-def test_a_target_that_fails_needs_the_threshold_to_be_well_again(account: Account) -> None:
+def test_an_unhealthy_target_needs_the_threshold_to_become_healthy(account: Account) -> None:
     site = Site(account).make()
     site.create_service(healthCheckGracePeriodSeconds=3000)
     site.pass_time(SURELY_ACTIVE + 30)
@@ -157,7 +159,7 @@ def test_health_of_a_deleted_group_is_not_found(site: Site) -> None:
     assert code_of(error) == "TargetGroupNotFound"
 
 
-def test_interfaces_linger_and_hold_the_security_group(site: Site) -> None:
+def test_interfaces_outlive_the_load_balancer_and_block_the_security_group(site: Site) -> None:
     elbv2, ec2 = site.client("elbv2"), site.client("ec2")
     ec2.delete_security_group(GroupId=site.back)
     elbv2.delete_load_balancer(LoadBalancerArn=site.balancer)
@@ -185,7 +187,7 @@ def test_interfaces_are_found_by_group_and_by_description(site: Site) -> None:
     assert ec2.describe_network_interfaces(Filters=nobodys)["NetworkInterfaces"] == []
 
 
-def test_a_deleted_load_balancer_serves_nobody(site: Site) -> None:
+def test_a_deleted_load_balancer_does_not_serve(site: Site) -> None:
     site.create_service()
     site.pass_time(SURELY_ACTIVE + 30)
     assert site.account.answers(NAME)
@@ -207,9 +209,7 @@ def test_a_deleted_load_balancer_serves_nobody(site: Site) -> None:
         ("refused", "200-499", "Target.FailedHealthChecks"),
     ],
 )
-def test_what_a_check_meets_is_held_against_the_matcher(
-    met: int, matcher: str, reason: str
-) -> None:
+def test_a_health_check_applies_the_matcher(met: int, matcher: str, reason: str) -> None:
     fault = fault_of(met, matcher)
 
     assert (fault.reason if fault else "") == reason

@@ -1,4 +1,4 @@
-"""The order that AWS insists on."""
+"""The order of calls that AWS requires."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ UNLINKED = "does not have an associated load balancer."
 
 @pytest.fixture
 def site(account: Account) -> Site:
-    """Everything but the service."""
+    """Everything except the service."""
     return Site(account).make()
 
 
 def running(site: Site) -> None:
-    """A service with a task that runs."""
+    """A service with a running task."""
     site.create_service()
     site.pass_time(SURELY_RUNNING)
 
 
 def draining(site: Site) -> None:
-    """A service that is on its way out."""
+    """A service that is DRAINING."""
     running(site)
     site.delete_service()
 
 
 def without_listener(site: Site) -> None:
-    """The target group is nobody's."""
+    """A target group that no listener uses."""
     site.client("elbv2").delete_listener(ListenerArn=site.listener)
 
 
@@ -42,11 +42,11 @@ def inactive_definition(site: Site) -> None:
 
 
 def nothing(site: Site) -> None:
-    """All is as it was made."""
+    """Change nothing."""
 
 
 def delete_definitions(site: Site, count: int) -> None:
-    """DeleteTaskDefinitions; raises for what it tells in `failures`."""
+    """Call DeleteTaskDefinitions; raise for an entry in `failures`."""
     answer = site.client("ecs").delete_task_definitions(taskDefinitions=[site.definition] * count)
     assert not answer["failures"], answer["failures"][0]["reason"]
 
@@ -55,12 +55,12 @@ def delete_group(site: Site) -> None:
     site.client("elbv2").delete_target_group(TargetGroupArn=site.group)
 
 
-def delete_front(site: Site) -> None:
+def delete_balancer_group(site: Site) -> None:
     site.client("ec2").delete_security_group(GroupId=site.front)
 
 
 Do = Callable[[Site], object]
-# what: what came before, what is asked, the code of the refusal, words of it
+# case: (what happened before, the call, the error code, a part of the message)
 REFUSED: dict[str, tuple[Do, Do, str, str]] = {
     "a service before its listener": (
         without_listener,
@@ -154,7 +154,7 @@ REFUSED: dict[str, tuple[Do, Do, str, str]] = {
     ),
     "the deletion of a security group that another names": (
         nothing,
-        delete_front,
+        delete_balancer_group,
         "DependencyViolation",
         "has a dependent object",
     ),
@@ -240,7 +240,7 @@ REFUSED: dict[str, tuple[Do, Do, str, str]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_is_refused(site: Site, what: str) -> None:
+def test_a_call_out_of_order_is_refused(site: Site, what: str) -> None:
     before, ask, code, words = REFUSED[what]
     before(site)
 

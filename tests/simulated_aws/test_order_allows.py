@@ -1,4 +1,4 @@
-"""What AWS's order allows: the same once more, and what has become free."""
+"""Calls that AWS's order allows: repeated creates, and deletes of unused resources."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support.simulated_aws.site import NAME, SURELY_ACTIVE, Site
 
 @pytest.fixture
 def site(account: Account) -> Site:
-    """Everything but the service."""
+    """Everything except the service."""
     return Site(account).make()
 
 
 def delete_definition(site: Site) -> None:
-    """DeleteTaskDefinitions; raises for what it tells in `failures`."""
+    """Call DeleteTaskDefinitions; raise for an entry in `failures`."""
     answer = site.client("ecs").delete_task_definitions(taskDefinitions=[site.definition])
     assert not answer["failures"], answer["failures"][0]["reason"]
 
@@ -41,14 +41,14 @@ def test_an_active_task_definition_is_not_deleted(site: Site) -> None:
     delete_definition(site)
 
 
-def test_the_same_service_again_is_the_same_service(site: Site) -> None:
+def test_creating_the_same_service_again_returns_it(site: Site) -> None:
     first, again = site.create_service(), site.create_service()
 
     assert again["serviceArn"] == first["serviceArn"]
     assert [d["id"] for d in again["deployments"]] == [d["id"] for d in first["deployments"]]
 
 
-def test_a_service_of_a_deleted_ones_name_is_a_new_one(site: Site) -> None:
+def test_a_deleted_services_name_can_be_used_again(site: Site) -> None:
     site.end_service()
     made = site.create_service()
 
@@ -57,25 +57,27 @@ def test_a_service_of_a_deleted_ones_name_is_a_new_one(site: Site) -> None:
 
 
 @pytest.mark.parametrize("make", [Site.make_balancer, Site.make_group, Site.make_listener])
-def test_the_same_again_is_the_same(site: Site, make: Callable[[Site], str]) -> None:
+def test_creating_the_same_resource_again_returns_it(
+    site: Site, make: Callable[[Site], str]
+) -> None:
     first, again = make(site), make(site)
 
     assert first == again
 
 
-def test_the_same_load_balancer_again_does_not_begin_anew(site: Site) -> None:
+def test_creating_the_same_load_balancer_again_does_not_restart_it(site: Site) -> None:
     site.pass_time(SURELY_ACTIVE)
     site.make_balancer()
 
     assert site.state() == "active"
 
 
-def test_deleting_a_load_balancer_that_is_not_there_succeeds(site: Site) -> None:
+def test_deleting_a_missing_load_balancer_succeeds(site: Site) -> None:
     site.delete_balancer()
     site.delete_balancer()
 
 
-def test_a_group_that_is_named_no_more_can_be_deleted(site: Site) -> None:
+def test_an_unreferenced_security_group_can_be_deleted(site: Site) -> None:
     ec2 = site.client("ec2")
     site.delete_balancer()
     site.pass_time(3600)
@@ -85,7 +87,7 @@ def test_a_group_that_is_named_no_more_can_be_deleted(site: Site) -> None:
     ec2.delete_security_group(GroupId=site.front)
 
 
-def test_boto3_refuses_what_it_would_where_the_emulator_is_not_asked(site: Site) -> None:
+def test_boto3_validates_calls_that_the_emulator_does_not_handle(site: Site) -> None:
     with pytest.raises(ParamValidationError, match="cluster"):
         site.client("ecs").list_tasks(cluster=7)
 

@@ -1,4 +1,4 @@
-"""The proxy with real parts: boto3 on one side, MiniStack on the other, rules in between."""
+"""The proxy with real parts: boto3 on one side, MiniStack on the other, and rules between them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.simulated_aws.proxy import Proxy
 
 MOMENT = datetime(2026, 11, 24, 9, 30, 15, 250000, tzinfo=UTC)
 LOST = (ConnectionClosedError, HTTPClientError)
-# Throttling is in no service's model, which moto remarks on.
+# No service model has Throttling, so moto logs a warning.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception.AwsError. with code")
 
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Exception.AwsError. with code")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """A MiniStack without Slipway."""
     mark = uuid.uuid4().hex
-    with pytest.MonkeyPatch.context() as patch:  # other emulators of the session have their own
+    with pytest.MonkeyPatch.context() as patch:  # other emulators of the session use their own
         patch.setenv(processes.MARK, mark)
         running = Emulator(tmp_path_factory.mktemp("emulator"))
     yield running
@@ -39,7 +39,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """A proxy that listens and has no emulator yet."""
+    """A running proxy without an emulator."""
     running = Proxy()
     running.start()
     yield running
@@ -47,20 +47,20 @@ def proxy() -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def through(proxy: Proxy, emulator: Emulator) -> Proxy:
-    """A proxy in front of the emulator."""
+def connected(proxy: Proxy, emulator: Emulator) -> Proxy:
+    """A proxy that forwards to the emulator."""
     proxy.forward_to(emulator.url)
     return proxy
 
 
 @cache
 def session() -> Any:
-    """Shared, for it keeps what it has read of the services."""
+    """Shared, because it caches the service models."""
     return boto3.session.Session("local", "local", region_name=REGION)
 
 
 def client(proxy: Proxy, service: str) -> Any:
-    """A boto3 client that does not try again."""
+    """A boto3 client that does not retry."""
     config = Config(retries={"total_max_attempts": 1}, proxies={})
     return session().client(service, endpoint_url=proxy.url, config=config)
 
@@ -69,8 +69,8 @@ def name() -> str:
     return f"p-{uuid.uuid4().hex[:8]}"
 
 
-class Says(Rule):
-    """Answers one operation by itself, and keeps what it was asked."""
+class FixedResponse(Rule):
+    """Returns a fixed response for one operation, and records the calls."""
 
     def __init__(self, operation: str, answer: Answer | Exception) -> None:
         self._operation, self._answer = operation, answer
@@ -85,8 +85,8 @@ class Says(Rule):
         return self._answer
 
 
-class Amends(Rule):
-    """Changes the emulator's answers to one operation."""
+class ChangedResponse(Rule):
+    """Changes the emulator's responses to one operation."""
 
     def __init__(self, operation: str, change: Callable[[Answer], Answer]) -> None:
         self._operation, self._change = operation, change
@@ -95,7 +95,7 @@ class Amends(Rule):
         return self._change(answer) if call.operation == self._operation else answer
 
 
-# (service, operation, parameters, an answer): nested, with lists, maps, numbers and moments.
+# (service, operation, parameters, response): nested, with lists, maps, numbers and timestamps.
 CALLS: list[tuple[str, str, dict[str, Any], Answer]] = [
     (
         "ecs",
@@ -171,7 +171,7 @@ CALLS: list[tuple[str, str, dict[str, Any], Answer]] = [
 
 
 def send(proxy: Proxy, service: str, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The answer without `ResponseMetadata`."""
+    """The response without `ResponseMetadata`."""
     boto = client(proxy, service)
     method = {api: python for python, api in boto.meta.method_to_api_mapping.items()}[operation]
     answer: dict[str, Any] = getattr(boto, method)(**params)
@@ -180,10 +180,10 @@ def send(proxy: Proxy, service: str, operation: str, params: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(("service", "operation", "params", "answer"), CALLS)
-def test_a_rule_reads_the_request_and_its_answer_arrives(
+def test_a_rule_gets_the_request_and_its_response_arrives(
     proxy: Proxy, service: str, operation: str, params: dict[str, Any], answer: Answer
 ) -> None:
-    rule = Says(operation, answer)
+    rule = FixedResponse(operation, answer)
     with proxy.rule(rule):
         assert send(proxy, service, operation, params) == answer
 
@@ -196,10 +196,10 @@ def test_a_rule_reads_the_request_and_its_answer_arrives(
 @pytest.mark.parametrize(
     ("code", "status"), [("ThrottlingException", 400), ("ServiceUnavailable", 503)]
 )
-def test_an_error_of_a_rule_arrives_as_boto3_reads_it(
+def test_boto3_can_parse_an_error_of_a_rule(
     proxy: Proxy, service: str, operation: str, params: dict[str, Any], code: str, status: int
 ) -> None:
-    rule = Says(operation, AwsError(code, "Rate exceeded & more", status))
+    rule = FixedResponse(operation, AwsError(code, "Rate exceeded & more", status))
     with proxy.rule(rule), pytest.raises(ClientError) as caught:
         send(proxy, service, operation, params)
 
@@ -212,16 +212,16 @@ def test_an_error_of_a_rule_arrives_as_boto3_reads_it(
     assert [(seen.call.operation, seen.outcome) for seen in proxy.calls] == [(operation, code)]
 
 
-def test_a_modelled_error_is_caught_by_its_class(proxy: Proxy) -> None:
+def test_a_modelled_error_has_its_boto3_exception_class(proxy: Proxy) -> None:
     elbv2 = client(proxy, "elbv2")
-    rule = Says("DeleteTargetGroup", AwsError("ResourceInUse", "in use by a listener"))
+    rule = FixedResponse("DeleteTargetGroup", AwsError("ResourceInUse", "in use by a listener"))
 
     with proxy.rule(rule), pytest.raises(elbv2.exceptions.ResourceInUseException):
         elbv2.delete_target_group(TargetGroupArn="arn")
 
 
-def test_without_rules_the_emulator_s_answers_come_through(through: Proxy) -> None:
-    ecs, cluster = client(through, "ecs"), name()
+def test_without_rules_the_emulators_responses_arrive(connected: Proxy) -> None:
+    ecs, cluster = client(connected, "ecs"), name()
     made = ecs.create_cluster(clusterName=cluster)["cluster"]
     answer = ecs.describe_clusters(clusters=[cluster, "none"])
 
@@ -229,67 +229,67 @@ def test_without_rules_the_emulator_s_answers_come_through(through: Proxy) -> No
     assert [failure["reason"] for failure in answer["failures"]] == ["MISSING"]
     with pytest.raises(ecs.exceptions.ClusterNotFoundException):
         ecs.describe_services(cluster="none", services=["none"])
-    assert [seen.outcome for seen in through.calls] == [
+    assert [seen.outcome for seen in connected.calls] == [
         "answered",
         "answered",
         "ClusterNotFoundException",
     ]
 
 
-def test_what_no_rule_changed_keeps_its_bytes_and_what_one_did_does_not(
-    through: Proxy, emulator: Emulator
+def test_only_responses_that_a_rule_changed_are_rewritten(
+    connected: Proxy, emulator: Emulator
 ) -> None:
-    groups = client(through, "ec2").describe_security_groups()["SecurityGroups"]
+    groups = client(connected, "ec2").describe_security_groups()["SecurityGroups"]
     change: Callable[[Answer], Answer] = lambda answer: {  # noqa: E731
         "SecurityGroups": [
             {**group, "Description": "amended"} for group in answer["SecurityGroups"]
         ]
     }
-    with through.rule(Amends("DescribeSecurityGroups", change)):
-        amended = client(through, "ec2").describe_security_groups()["SecurityGroups"]
-    with through.rule(Amends("DescribeSecurityGroups", dict)):
-        same = client(through, "ec2").describe_security_groups()
+    with connected.rule(ChangedResponse("DescribeSecurityGroups", change)):
+        amended = client(connected, "ec2").describe_security_groups()["SecurityGroups"]
+    with connected.rule(ChangedResponse("DescribeSecurityGroups", dict)):
+        same = client(connected, "ec2").describe_security_groups()
 
     assert groups and [{**group, "Description": "amended"} for group in groups] == amended
-    # The request id of MiniStack's own answer, which a written one would not have.
+    # Only MiniStack's own response has its request ID; a rewritten one does not.
     assert same["SecurityGroups"] == groups
 
 
-def test_a_reset_before_the_emulator_has_no_effect(through: Proxy) -> None:
-    ecs, cluster = client(through, "ecs"), name()
-    with through.rule(Says("CreateCluster", ConnectionReset())), pytest.raises(LOST):
+def test_a_reset_before_the_emulator_has_no_effect(connected: Proxy) -> None:
+    ecs, cluster = client(connected, "ecs"), name()
+    with connected.rule(FixedResponse("CreateCluster", ConnectionReset())), pytest.raises(LOST):
         ecs.create_cluster(clusterName=cluster)
 
     assert ecs.describe_clusters(clusters=[cluster])["clusters"] == []
-    assert through.calls[0].outcome == "reset"
+    assert connected.calls[0].outcome == "reset"
 
 
-def test_a_lost_answer_leaves_the_effect(through: Proxy) -> None:
+def test_a_call_with_a_lost_response_took_effect(connected: Proxy) -> None:
     def lose(answer: Answer) -> Answer:
         raise ConnectionReset
 
-    ecs, cluster = client(through, "ecs"), name()
-    with through.rule(Amends("CreateCluster", lose)), pytest.raises(LOST):
+    ecs, cluster = client(connected, "ecs"), name()
+    with connected.rule(ChangedResponse("CreateCluster", lose)), pytest.raises(LOST):
         ecs.create_cluster(clusterName=cluster)
 
     assert len(ecs.describe_clusters(clusters=[cluster])["clusters"]) == 1
 
 
-def test_the_table_is_passed_on_unread(through: Proxy) -> None:
-    dynamodb = client(through, "dynamodb")
-    with through.rule(Says("ListTables", AwsError("Never", "read"))):
+def test_table_calls_are_forwarded_unparsed(connected: Proxy) -> None:
+    dynamodb = client(connected, "dynamodb")
+    with connected.rule(FixedResponse("ListTables", AwsError("Never", "read"))):
         assert dynamodb.list_tables()["TableNames"] == []
 
-    assert through.calls == []
+    assert connected.calls == []
 
 
-def test_calls_do_not_wait_for_one_that_the_emulator_holds(proxy: Proxy) -> None:
-    """Rules take turns, but a call that has not been answered keeps no other."""
+def test_calls_do_not_wait_for_a_slow_call_in_the_emulator(proxy: Proxy) -> None:
+    """Rules handle one call at a time, but a pending call does not block other calls."""
     entered, release = threading.Event(), threading.Event()
 
-    def describe(through: Proxy, cluster: str) -> None:
+    def describe(connected: Proxy, cluster: str) -> None:
         with pytest.raises(ClientError):  # 503: there is no emulator
-            client(through, "ecs").describe_clusters(clusters=[cluster])
+            client(connected, "ecs").describe_clusters(clusters=[cluster])
 
     class Slow(Proxy):
         def _forward(self, request: Any) -> Any:
@@ -314,8 +314,8 @@ def test_calls_do_not_wait_for_one_that_the_emulator_holds(proxy: Proxy) -> None
         slow.stop()
 
 
-def test_a_fault_of_a_rule_is_told(proxy: Proxy) -> None:
-    rule = Says("DescribeClusters", ValueError("a typing error"))
+def test_an_error_in_a_rule_is_reported(proxy: Proxy) -> None:
+    rule = FixedResponse("DescribeClusters", ValueError("a typing error"))
     with proxy.rule(rule), pytest.raises(ClientError) as caught:
         client(proxy, "ecs").describe_clusters()
 

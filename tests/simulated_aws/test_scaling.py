@@ -1,4 +1,4 @@
-"""What Application Auto Scaling insists on, and moto does not."""
+"""Rules of Application Auto Scaling that moto does not enforce."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_a_target_needs_its_service(site: Site) -> None:
     assert register(site)["ScalableTargetARN"]
 
 
-def test_tags_of_one_that_exists_are_refused(site: Site) -> None:
+def test_tags_for_an_existing_target_are_refused(site: Site) -> None:
     site.create_service()
     register(site, Tags={"a": "b"})
     with pytest.raises(ClientError, match="already exists"):
@@ -56,7 +56,7 @@ def test_tags_of_one_that_exists_are_refused(site: Site) -> None:
     register(site, MaxCapacity=5)
 
 
-def test_the_most_is_no_less_than_the_least(site: Site) -> None:
+def test_the_maximum_must_not_be_less_than_the_minimum(site: Site) -> None:
     site.create_service()
     with pytest.raises(ClientError, match="Maximum capacity"):
         register(site, MinCapacity=4)
@@ -69,7 +69,7 @@ def test_a_policy_needs_its_target(site: Site) -> None:
     assert code_of(error) == "ObjectNotFoundException"
 
 
-def test_a_label_names_what_there_is(site: Site) -> None:
+def test_a_resource_label_must_name_existing_resources(site: Site) -> None:
     site.create_service()
     register(site)
     metric = {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": "app/a/b"}
@@ -79,7 +79,7 @@ def test_a_label_names_what_there_is(site: Site) -> None:
     put(site, {**metric, "ResourceLabel": f"{balancer}/{site.group.rpartition(':')[2]}"})
 
 
-def test_a_policy_goes_with_its_target_and_what_is_gone_is_not_found(site: Site) -> None:
+def test_a_policy_is_deleted_with_its_target(site: Site) -> None:
     client = site.client("application-autoscaling")
     site.create_service()
     register(site)
@@ -96,7 +96,7 @@ def test_a_policy_goes_with_its_target_and_what_is_gone_is_not_found(site: Site)
         assert code_of(error) == "ObjectNotFoundException"
 
 
-def test_a_target_outlives_its_service_and_is_left(site: Site) -> None:
+def test_a_target_remains_after_its_service_is_deleted(site: Site) -> None:
     site.create_service()
     register(site)
     site.delete_service()
@@ -104,9 +104,9 @@ def test_a_target_outlives_its_service_and_is_left(site: Site) -> None:
     assert f"scalable_target service/{NAME}/{NAME}" in site.account.left(NAME)
 
 
-def test_load_sets_the_count_within_the_bounds(site: Site) -> None:
+def test_load_sets_the_desired_count_within_the_bounds(site: Site) -> None:
     site.create_service()
-    site.account.scaling.ask_for(NAME, 2)  # nothing scales it yet
+    site.account.scaling.ask_for(NAME, 2)  # no policy scales the service yet
     assert site.service()["desiredCount"] == 1
     register(site)
     put(site)

@@ -1,4 +1,4 @@
-"""moto asked without HTTP answers as it does through boto3, in every call of whole lives."""
+"""Calls to moto without HTTP return what boto3 returns, for every call of a lifecycle."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ BY_SHORT_WAY = emulator._answer
 LIFE = ("deploy", "update", "pause", "resume", "teardown")
 
 
-def by_long_way(call: Call, region: str = REGION) -> Answer:
-    """Through boto3, with a request and an answer in the service's protocol."""
+def over_http(call: Call, region: str = REGION) -> Answer:
+    """Call through boto3, with a request and a response in the service's protocol."""
     answer = ask(raw_client(call.service, region), call)
     return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
 
-def by_both_ways(call: Call, region: str) -> Answer:
-    """A read, which may be repeated, is the same by both ways at the same moment."""
+def over_both(call: Call, region: str) -> Answer:
+    """A read, which can be repeated, returns the same in both ways at the same time."""
     answer = BY_SHORT_WAY(call, region)
     if call.service in short_way.HANDLERS and not is_mutating(call):
         said = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
-        assert said == by_long_way(call, region), call
+        assert said == over_http(call, region), call
     return answer
 
 
 def life(monkeypatch: pytest.MonkeyPatch, way: Ask) -> list[tuple[str, Answer]]:
-    """Every answer of moto in the life of a deployment, with one update that fails."""
+    """All of moto's responses in the lifecycle of a deployment with one failed update."""
     heard: list[tuple[str, Answer]] = []
 
     def hear(call: Call, region: str) -> Answer:
-        mock_random.seed(len(heard))  # moto draws the same ids in both lives
+        mock_random.seed(len(heard))  # moto generates the same IDs in both runs
         answer = way(call, region)
         if call.service in short_way.HANDLERS:
             heard.append((call.name, timeless(answer)))
@@ -60,8 +60,11 @@ def life(monkeypatch: pytest.MonkeyPatch, way: Ask) -> list[tuple[str, Answer]]:
 
 
 def timeless(value: Any) -> Any:
-    """Without moto's moments, which the real clock gives, and without the addresses in memory that
-    it numbers default rules with."""
+    """Remove values that differ between runs.
+
+    They are moto's timestamps, which come from the real clock, and the memory addresses in the IDs
+    of its default rules.
+    """
     if isinstance(value, dict):
         return {k: timeless(v) for k, v in value.items() if k != "ResponseMetadata"}
     if isinstance(value, list):
@@ -71,9 +74,11 @@ def timeless(value: Any) -> Any:
     return "a moment" if isinstance(value, datetime) else value
 
 
-def test_every_answer_of_a_life_is_the_same_by_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = life(monkeypatch, by_both_ways)
-    long = life(monkeypatch, by_long_way)
+def test_every_response_in_a_lifecycle_is_the_same_in_both_ways(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = life(monkeypatch, over_both)
+    long = life(monkeypatch, over_http)
 
     assert [name for name, _ in short] == [name for name, _ in long]
     for (name, by_short), (_, by_long) in zip(short, long, strict=True):
@@ -85,7 +90,7 @@ def test_every_answer_of_a_life_is_the_same_by_both_ways(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("service", "microsecond"), [("ec2", 0), ("ecs", 123000), ("elbv2", 123456)]
 )
-def test_a_moment_is_as_exact_as_its_protocol(service: str, microsecond: int) -> None:
+def test_a_timestamp_has_the_precision_of_its_protocol(service: str, microsecond: int) -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)
     protocol = {"ec2": "ec2", "ecs": "json", "elbv2": "query"}[service]
 
@@ -94,7 +99,7 @@ def test_a_moment_is_as_exact_as_its_protocol(service: str, microsecond: int) ->
     assert read == moment.replace(microsecond=microsecond)
 
 
-def test_what_moto_is_given_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moto_gets_its_own_copy_of_the_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Any] = []
 
     def keep(self: Any) -> ActionResult:

@@ -1,4 +1,4 @@
-"""Step Functions on the simulated clock: what is started, stopped, retried, caught and seen."""
+"""Step Functions on the simulated clock: start, stop, retry, catch and describe."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ State = dict[str, Any]
 
 
 class NotReady(Exception):
-    """An error by name."""
+    """An error that a state machine can name."""
 
 
 class Broken(Exception):
-    """Another one."""
+    """Another error."""
 
 
 def task(name: str, **more: Any) -> State:
@@ -32,34 +32,34 @@ def task(name: str, **more: Any) -> State:
 
 
 def one(state: State, **more: Any) -> State:
-    """A state machine of one state."""
+    """A state machine with one state."""
     return {"StartAt": "Only", "States": {"Only": state}, **more}
 
 
 class World:
-    """A state machine with functions that do as they are told."""
+    """A state machine with functions that tests define."""
 
     def __init__(self, definition: State, **functions: Callable[[], Any]) -> None:
         self.clock = SimulatedClock()
         self.schedule = Schedule(self.clock)
         self.called: list[tuple[str, float]] = []
-        self.told: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self._functions = functions
         self.states = StepFunctions(self.schedule, definition, self._function)
-        self.states.watchers.append(self.told.append)
+        self.states.watchers.append(self.events.append)
 
     def _function(self, name: str, event: dict[str, Any]) -> dict[str, Any]:
         self.called.append((name, self.clock.seconds()))
         return dict(self._functions.get(name, dict)() or {})
 
     def ask(self, operation: str, **params: Any) -> Answer:
-        """One call."""
+        """Make one call to Step Functions."""
         answer = self.states.before(Call("stepfunctions", operation, params))
         assert answer is not None
         return answer
 
     def start(self, name: str = "a-1", text: str = "{}") -> str:
-        """Starts an execution; its ARN."""
+        """Start an execution and return its ARN."""
         return str(
             self.ask("StartExecution", stateMachineArn=MACHINE, name=name, input=text)[
                 "executionArn"
@@ -67,23 +67,23 @@ class World:
         )
 
     def end(self) -> Execution:
-        """Runs all there is to run; the execution that was started first."""
+        """Run everything to the end and return the first execution."""
         while self.schedule.next_at is not None:
             self.schedule.step()
         return next(iter(self.states.executions.values()))
 
-    def moments(self, name: str) -> list[float]:
-        """When a function was called, in simulated seconds."""
+    def call_times(self, name: str) -> list[float]:
+        """The times of a function's calls, in simulated seconds."""
         return [moment for called, moment in self.called if called == name]
 
     def waits(self, name: str) -> list[float]:
-        """Seconds between its calls, without what a call takes itself."""
-        at = self.moments(name)
+        """Seconds between a function's calls, without the duration of the calls."""
+        at = self.call_times(name)
         return [round(b - a) for a, b in itertools.pairwise(at)]
 
 
 def times(count: int, error: type[BaseException]) -> Callable[[], None]:
-    """A function that fails so many times, and then succeeds."""
+    """A function that fails `count` times, and then succeeds."""
     left = [error] * count
 
     def function() -> None:
@@ -93,17 +93,17 @@ def times(count: int, error: type[BaseException]) -> Callable[[], None]:
     return function
 
 
-def test_a_second_start_of_the_same_while_it_runs_is_the_first() -> None:
+def test_starting_a_running_execution_again_returns_it() -> None:
     world = World(one(task("work")))
 
     assert world.start() == world.start()
     world.end()
 
-    assert len(world.moments("work")) == 1
+    assert len(world.call_times("work")) == 1
 
 
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_name_is_refused_for_other_work_and_after_its_end(ended: bool) -> None:
+def test_a_used_name_is_refused_for_other_input_and_after_the_end(ended: bool) -> None:
     world = World(one(task("work")))
     world.start()
     if ended:
@@ -115,7 +115,7 @@ def test_a_name_is_refused_for_other_work_and_after_its_end(ended: bool) -> None
     assert refused.value.code == "ExecutionAlreadyExists"
 
 
-def test_each_branch_waits_by_itself() -> None:
+def test_branches_wait_independently() -> None:
     retry = [{"ErrorEquals": ["NotReady"], "IntervalSeconds": 10, "MaxAttempts": 9}]
     slow = one(task("slow", Retry=retry))
     quick = {"StartAt": "A", "States": {"A": task("a", Next="B", End=False), "B": task("b")}}
@@ -126,10 +126,10 @@ def test_each_branch_waits_by_itself() -> None:
     world.start()
 
     assert world.end().status == "SUCCEEDED"
-    assert world.moments("b")[0] < world.moments("slow")[1]
+    assert world.call_times("b")[0] < world.call_times("slow")[1]
 
 
-def test_a_branch_that_fails_stops_the_others_but_not_a_function_that_runs() -> None:
+def test_a_failed_branch_stops_the_others_but_not_running_functions() -> None:
     behind = {"StartAt": "A", "States": {"A": task("a", Next="B", End=False), "B": task("b")}}
     failing = one(task("fails"))
     parallel = {"Type": "Parallel", "Branches": [failing, behind], "End": True}
@@ -162,7 +162,7 @@ def _raise(errors: list[type[Exception]]) -> None:
         raise errors.pop(0)
 
 
-def test_waits_grow_by_the_rate_up_to_the_longest() -> None:
+def test_delays_grow_by_the_backoff_rate_up_to_the_maximum() -> None:
     retry = [
         {
             "ErrorEquals": ["States.ALL"],
@@ -180,7 +180,7 @@ def test_waits_grow_by_the_rate_up_to_the_longest() -> None:
     assert [round(wait, -1) for wait in world.waits("work")] == [100, 200, 300, 300]
 
 
-def test_full_jitter_draws_below_the_wait() -> None:
+def test_full_jitter_draws_a_shorter_delay() -> None:
     retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1000, "BackoffRate": 1}
     retry |= {"MaxAttempts": 30, "JitterStrategy": "FULL"}
     world = World(one(task("work", Retry=[retry])), work=times(30, NotReady))
@@ -192,16 +192,19 @@ def test_full_jitter_draws_below_the_wait() -> None:
     assert max(waits) <= 1002 and min(waits) < 300 and len(set(waits)) > 20
 
 
-def test_no_attempts_goes_straight_to_the_catcher() -> None:
+def test_zero_max_attempts_goes_directly_to_the_catcher() -> None:
     retry = [{"ErrorEquals": ["Broken"], "MaxAttempts": 0}, {"ErrorEquals": ["States.ALL"]}]
-    catch = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Told"}]
-    states = {"Only": task("work", Retry=retry, Catch=catch), "Told": {"Type": "Pass", "End": True}}
+    catch = [{"ErrorEquals": ["Broken"], "ResultPath": "$.error", "Next": "Caught"}]
+    states = {
+        "Only": task("work", Retry=retry, Catch=catch),
+        "Caught": {"Type": "Pass", "End": True},
+    }
     world = World({"StartAt": "Only", "States": states}, work=times(1, Broken))
 
     world.start(text='{"kept": 1}')
     output = json.loads(world.end().output or "")
 
-    assert len(world.moments("work")) == 1
+    assert len(world.call_times("work")) == 1
     assert (output["kept"], output["error"]["Error"]) == (1, "Broken")
 
 
@@ -213,7 +216,7 @@ def test_a_killed_function_is_an_unknown_error() -> None:
     assert world.end().error == "Lambda.Unknown"
 
 
-def test_an_execution_ends_at_its_time_out() -> None:
+def test_an_execution_ends_at_its_timeout() -> None:
     wait = {"Type": "Wait", "Seconds": 100, "Next": "Work"}
     states = {"Wait": wait, "Work": task("work")}
     world = World({"StartAt": "Wait", "States": states, "TimeoutSeconds": 60})
@@ -224,7 +227,7 @@ def test_an_execution_ends_at_its_time_out() -> None:
     assert world.called == []
 
 
-def test_a_stopped_execution_is_aborted_and_told() -> None:
+def test_a_stopped_execution_is_aborted_and_sends_an_event() -> None:
     world = World(one(task("work", Retry=[{"ErrorEquals": ["States.ALL"]}])), work=times(1, Broken))
     arn = world.start()
 
@@ -234,11 +237,11 @@ def test_a_stopped_execution_is_aborted_and_told() -> None:
 
     assert world.end().status == "ABORTED"
     assert len(world.called) == 1
-    assert [detail["status"] for detail in world.told] == ["RUNNING", "ABORTED"]
-    world.ask("StopExecution", executionArn=arn)  # again is no error
+    assert [detail["status"] for detail in world.events] == ["RUNNING", "ABORTED"]
+    world.ask("StopExecution", executionArn=arn)  # stopping it again is no error
 
 
-def test_reads_lag_behind() -> None:
+def test_reads_lag() -> None:
     world = World(one(task("work")))
     arn = world.start()
     with pytest.raises(AwsError):
@@ -267,7 +270,7 @@ def test_a_list_is_newest_first_and_paged() -> None:
     assert running["executions"] == []
 
 
-def test_what_the_interpreter_does_not_know_is_refused() -> None:
+def test_unsupported_fields_are_refused() -> None:
     world = World(one(task("work", HeartbeatSeconds=5)))
     world.start()
 

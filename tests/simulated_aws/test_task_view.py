@@ -1,4 +1,4 @@
-"""Tasks and services of the local stack in AWS's words."""
+"""Tasks and services of the local stack, as AWS would describe them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def service(**changes: Any) -> dict[str, Any]:
         ("STOPPED", None, "CannotPullContainerError: no", "STOPPED", "STOPPED"),
     ],
 )
-def test_a_task_is_where_its_process_is(
+def test_a_task_has_the_status_of_its_process(
     said: str, state: str | None, reason: str, last: str, desired: str
 ) -> None:
     shown = seen_by_aws(task(said, state, reason=reason))
@@ -122,7 +122,7 @@ def test_a_task_is_where_its_process_is(
         ("by hand", "UserInitiated", "by hand", None, None),
     ],
 )
-def test_a_stopped_task_says_why_as_aws_does(
+def test_a_stopped_task_shows_the_reason_as_aws_does(
     reason: str, code: str, words: str, exit_code: int | None, container_reason: str | None
 ) -> None:
     shown = seen_by_aws(task("STOPPED", "STOPPED", reason=reason))
@@ -132,7 +132,7 @@ def test_a_stopped_task_says_why_as_aws_does(
     assert (container["exitCode"], container.get("reason")) == (exit_code, container_reason)
 
 
-def test_the_exit_code_of_a_task_that_was_stopped_is_the_process_s_own() -> None:
+def test_a_stopped_task_has_the_exit_code_of_its_process() -> None:
     shown = seen_by_aws(task("STOPPED", "STOPPED", reason=UNHEALTHY, exit_code="143"))
 
     assert shown["containers"][0]["exitCode"] == 143
@@ -142,7 +142,7 @@ def view(tasks: list[Task], **changes: Any) -> dict[str, Any]:
     return service_seen_by_aws(service(**changes), [seen_by_aws(each) for each in tasks])
 
 
-def test_a_service_counts_processes() -> None:
+def test_a_service_counts_the_processes() -> None:
     shown = view([task("RUNNING", "RUNNING"), task("RUNNING", number=2)], desiredCount=2)
 
     assert (shown["runningCount"], shown["pendingCount"]) == (1, 1)
@@ -150,7 +150,7 @@ def test_a_service_counts_processes() -> None:
     assert (deployment["runningCount"], deployment["rolloutState"]) == (1, "IN_PROGRESS")
 
 
-def test_a_rollout_lasts_until_the_old_tasks_are_gone() -> None:
+def test_a_rollout_lasts_until_the_old_tasks_have_stopped() -> None:
     old = task("STOPPED", "RUNNING", reason="Task definition updated")
     old["taskDefinitionArn"] = OLD
     new = task("RUNNING", "RUNNING", number=2)
@@ -177,7 +177,7 @@ def test_the_third_failed_task_trips_the_breaker() -> None:
     assert "circuit breaker" in tripped["rolloutStateReason"]
 
 
-def test_a_deleted_service_drains_until_its_tasks_are_gone() -> None:
+def test_a_deleted_service_drains_until_its_tasks_have_stopped() -> None:
     going = task("STOPPED", "STOPPING", reason="Service deleted")
     gone = task("STOPPED", "STOPPED", reason="Service deleted")
 
@@ -185,7 +185,7 @@ def test_a_deleted_service_drains_until_its_tasks_are_gone() -> None:
     assert view([gone], status="INACTIVE")["status"] == "INACTIVE"
 
 
-def test_events_tell_what_became_of_tasks_newest_first() -> None:
+def test_events_list_the_tasks_changes_newest_first() -> None:
     shown = view([task("STOPPED", "STOPPED", reason=UNHEALTHY), task("RUNNING", number=3)])
 
     assert [event["message"] for event in shown["events"]] == [

@@ -10,7 +10,7 @@ from tests.support.simulated_aws.aws import AwsError, Call
 from tests.support.simulated_aws.clock import SimulatedClock
 from tests.support.simulated_aws.throttling import Throttling
 
-# A call, what passes at once, what passes a second after that.
+# A call, the burst, and the rate per second after that.
 FIGURES = [
     ("elbv2.CreateLoadBalancer", 10, 0.2),
     ("elbv2.CreateTargetGroup", 20, 3),
@@ -25,7 +25,7 @@ FIGURES = [
 
 
 def passing(limits: Throttling, name: str) -> int:
-    """How many calls pass now until one does not."""
+    """How many calls pass now before one is throttled."""
     service, _, operation = name.partition(".")
     for count in range(1000):
         try:
@@ -36,7 +36,7 @@ def passing(limits: Throttling, name: str) -> int:
 
 
 @pytest.mark.parametrize(("name", "burst", "rate"), FIGURES)
-def test_a_bucket_empties_and_fills(name: str, burst: int, rate: float) -> None:
+def test_a_bucket_empties_and_refills(name: str, burst: int, rate: float) -> None:
     clock = SimulatedClock()
     limits = Throttling(clock, on=True)
     assert passing(limits, name) == burst
@@ -47,7 +47,7 @@ def test_a_bucket_empties_and_fills(name: str, burst: int, rate: float) -> None:
     assert passing(limits, name) == burst
 
 
-def test_actions_of_one_group_share_a_bucket_and_others_do_not() -> None:
+def test_only_actions_of_the_same_group_share_a_bucket() -> None:
     limits = Throttling(SimulatedClock(), on=True)
     assert passing(limits, "ecs.CreateCluster") == 20
 
@@ -56,7 +56,7 @@ def test_actions_of_one_group_share_a_bucket_and_others_do_not() -> None:
     assert passing(limits, "dynamodb.GetItem") == 1000
 
 
-def test_the_eleventh_load_balancer_at_once_is_throttled(account: Account) -> None:
+def test_the_eleventh_simultaneous_load_balancer_is_throttled(account: Account) -> None:
     subnets = [s["SubnetId"] for s in account.client("ec2").describe_subnets()["Subnets"][:2]]
     elbv2 = account.client("elbv2")
     account.throttling.on = True
@@ -69,5 +69,5 @@ def test_the_eleventh_load_balancer_at_once_is_throttled(account: Account) -> No
     elbv2.create_load_balancer(Name="lb-10", Subnets=subnets)
 
 
-def test_it_is_off_until_it_is_switched_on(account: Account) -> None:
+def test_throttling_is_off_by_default(account: Account) -> None:
     assert passing(account.throttling, "elbv2.CreateLoadBalancer") == 1000

@@ -1,4 +1,4 @@
-"""What falls due, in order, when time is caught up with."""
+"""Due actions run in order when the timeline catches up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.support.simulated_aws.timeline import Timeline
 from tests.support.simulated_aws.times import LOAD_BALANCER_ACTIVE, Times
 
 
-def test_actions_come_in_order_each_at_its_own_moment() -> None:
+def test_actions_run_in_order_each_at_its_due_time() -> None:
     clock, came = SimulatedClock(), []
     timeline = Timeline(clock)
     timeline.after(20, lambda: came.append(("later", timeline.now)))
@@ -22,7 +22,7 @@ def test_actions_come_in_order_each_at_its_own_moment() -> None:
     assert timeline.next_due() == 30
 
 
-def test_what_an_action_sets_off_is_counted_from_its_own_moment() -> None:
+def test_a_follow_up_action_counts_from_its_parents_due_time() -> None:
     clock, came = SimulatedClock(), []
     timeline = Timeline(clock)
     timeline.after(10, lambda: timeline.after(5, lambda: came.append(timeline.now)))
@@ -32,7 +32,7 @@ def test_what_an_action_sets_off_is_counted_from_its_own_moment() -> None:
     assert came == [15]
 
 
-def test_an_action_that_calls_aws_does_not_overtake_itself() -> None:
+def test_an_action_that_calls_aws_does_not_start_another_catch_up() -> None:
     clock, came = SimulatedClock(), []
     timeline = Timeline(clock)
 
@@ -48,7 +48,7 @@ def test_an_action_that_calls_aws_does_not_overtake_itself() -> None:
     assert came == ["first", "second"]
 
 
-def test_moments_are_those_of_slipways_clock() -> None:
+def test_times_equal_slipways_clock() -> None:
     clock = SimulatedClock()
     clock.advance_to(61.5)
 

@@ -1,4 +1,4 @@
-"""Faults that come as planned or by chance, in each service's own words."""
+"""Planned and random faults, with each service's own error codes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def clusters(account: Account) -> int:
         ("lost_answer", ConnectionClosedError, True),
     ],
 )
-def test_a_planned_fault_comes_once(
+def test_a_planned_fault_happens_once(
     account: Account, kind: Kind, error: Any, took_effect: bool
 ) -> None:
     account.weather.plan(Fault("ecs.CreateCluster", kind))
@@ -47,7 +47,7 @@ def test_a_planned_fault_comes_once(
     assert clusters(account) == took_effect + 1
 
 
-def test_the_nth_call_and_those_after_it_go_wrong(account: Account) -> None:
+def test_the_nth_call_and_the_following_ones_fail(account: Account) -> None:
     account.weather.plan(Fault("ecs.CreateCluster", "throttled", nth=2, times=2))
     went = []
     for number in range(5):
@@ -60,7 +60,7 @@ def test_the_nth_call_and_those_after_it_go_wrong(account: Account) -> None:
     assert went == [True, False, False, True, True]
 
 
-def test_a_name_may_stand_for_many_and_others_pass(account: Account) -> None:
+def test_a_wildcard_matches_many_calls_and_others_pass(account: Account) -> None:
     account.weather.plan(Fault("ecs.*", "denied", times=99))
     account.client("elbv2").describe_load_balancers()
 
@@ -68,7 +68,7 @@ def test_a_name_may_stand_for_many_and_others_pass(account: Account) -> None:
         account.client("ecs").list_clusters()
 
 
-def test_an_error_of_ones_own_choice(account: Account) -> None:
+def test_a_fault_can_have_a_chosen_error(account: Account) -> None:
     fault = Fault(
         "elbv2.DescribeLoadBalancers", "refused", code="TooManyLoadBalancers", message="50 is all"
     )
@@ -117,7 +117,7 @@ WORDS: dict[str, dict[Kind, tuple[str, int]]] = {
 
 
 @pytest.mark.parametrize("service", WORDS)
-def test_each_service_has_its_own_words(account: Account, service: str) -> None:
+def test_each_service_has_its_own_error_codes(account: Account, service: str) -> None:
     for kind, (code, status) in WORDS[service].items():
         account.weather.clear()
         account.weather.plan(Fault(f"{service}.*", kind))
@@ -129,7 +129,7 @@ def test_each_service_has_its_own_words(account: Account, service: str) -> None:
 
 
 def outcomes(account: Account, calls: int = 400) -> list[str]:
-    """What becomes of many calls."""
+    """The outcomes of many calls."""
     account.weather.chances = {"throttled": 0.1, "lost_answer": 0.05}
     account.calls.clear()
     for _ in range(calls):
@@ -140,7 +140,7 @@ def outcomes(account: Account, calls: int = 400) -> list[str]:
     return [made.outcome for made in account.calls]
 
 
-def test_chance_is_as_probable_as_it_says_and_the_same_for_a_seed(account: Account) -> None:
+def test_random_faults_follow_the_probability_and_the_seed(account: Account) -> None:
     first = outcomes(account)
     again = outcomes(Account(account.clock, furnish=False))
     other = outcomes(Account(account.clock, seed=7, furnish=False))
@@ -151,7 +151,7 @@ def test_chance_is_as_probable_as_it_says_and_the_same_for_a_seed(account: Accou
     assert 5 <= counts["reset"] <= 40
 
 
-def test_chance_spares_the_table_unless_it_is_exposed(account: Account) -> None:
+def test_random_faults_spare_the_table_unless_it_is_exposed(account: Account) -> None:
     account.weather.chances = {"denied": 1.0}
     account.client("dynamodb").list_tables()
     account.weather.exposed = lambda call: True
@@ -160,7 +160,7 @@ def test_chance_spares_the_table_unless_it_is_exposed(account: Account) -> None:
         account.client("dynamodb").list_tables()
 
 
-def test_a_clear_sky_stays_clear(account: Account) -> None:
+def test_no_faults_happen_after_clear(account: Account) -> None:
     account.weather.chances = {"denied": 1.0}
     account.weather.plan(Fault("ecs.*", "denied", times=9))
     account.weather.clear()

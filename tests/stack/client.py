@@ -1,4 +1,4 @@
-"""A client of Slipway's API and of deployed models: status, headers and body, nothing raised."""
+"""A client of Slipway's API and of deployed models. It returns errors instead of raising them."""
 
 import contextlib
 import http.client
@@ -27,7 +27,7 @@ SAMPLE_PATH = "/?uid=20"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; `status` 0 where nothing did."""
+    """A response; `status` 0 means that there was none."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -44,7 +44,7 @@ def ask(
     data: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> Answer:
-    """One request."""
+    """Send one request."""
     request = urllib.request.Request(url, data, headers or {}, method=method)
     try:
         with open_url(request, timeout=60) as answer:
@@ -56,7 +56,7 @@ def ask(
 
 
 def wait_until(condition: Callable[[], Any], what: str, deadline: float = OPERATION_SECONDS) -> Any:
-    """The first true value of `condition`; fails the test where there is none in time."""
+    """Return the first true value of `condition`. Fail the test if there is none in time."""
     end = time.monotonic() + deadline
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {deadline:g} s: {what}"
@@ -65,7 +65,7 @@ def wait_until(condition: Callable[[], Any], what: str, deadline: float = OPERAT
 
 
 def issue_token(stack: Stack, owner: str, *scopes: str) -> str:
-    """A further token, put into the stack's table."""
+    """Store an additional token in the stack's table and return it."""
     dynamodb = aws_client("dynamodb", stack.aws_endpoint_url)
     (table,) = dynamodb.list_tables()["TableNames"]
     return tokens.issue(table_name=table, owner=owner, scopes=list(scopes), client=dynamodb)[1]
@@ -88,7 +88,7 @@ class Client:
         data: bytes | None = None,
         **headers: str,
     ) -> Answer:
-        """A request with a JSON body, or with `data` as it is; `If_Match` is If-Match."""
+        """Send a JSON body, or `data` unchanged. Header names use `_` for `-`, as in `If_Match`."""
         own = {"Content-Type": "application/json"}
         if self.token:
             own["Authorization"] = f"Bearer {self.token}"
@@ -108,7 +108,7 @@ class Client:
         }
 
     def create(self, name: str, **changes: Any) -> str:
-        """POST; the id of the accepted deployment."""
+        """POST a create and return the ID of the accepted deployment."""
         answer = self.send("POST", "/deployments", self.spec(name, **changes))
         assert answer.status == 202, answer.text
         return str(answer.json["id"])
@@ -129,23 +129,23 @@ class Client:
         return dict(wait_until(ended, f"the end of the operation of {deployment}"))
 
     def deploy(self, name: str, **changes: Any) -> dict[str, Any]:
-        """A deployment whose create has ended."""
+        """Create a deployment and wait until the create has ended."""
         return self.follow(self.create(name, **changes))
 
     def change(self, deployment: str, **changes: Any) -> dict[str, Any]:
-        """PATCH, and the deployment once that has ended."""
+        """PATCH, and return the deployment once the update has ended."""
         answer = self.send("PATCH", f"/deployments/{deployment}", changes)
         assert answer.status == 202, answer.text
         return self.follow(deployment)
 
     def delete(self, deployment: str) -> dict[str, Any]:
-        """DELETE, and the deployment once that has ended."""
+        """DELETE, and return the deployment once the teardown has ended."""
         answer = self.send("DELETE", f"/deployments/{deployment}")
         assert answer.status == 202, answer.text
         return self.follow(answer.json["id"])
 
     def events(self, deployment: str) -> list[dict[str, Any]]:
-        """Every event, page by page."""
+        """All events, read page by page."""
         found: list[dict[str, Any]] = []
         cursor = ""
         while True:
@@ -162,7 +162,7 @@ def predict(url: str) -> Answer:
 
 
 def wait_for_tasks(url: str, count: int) -> set[str]:
-    """The tasks that answer, once there are so many in the last answers."""
+    """Return the tasks that respond, once the last responses come from `count` tasks."""
     last: list[str] = []
 
     def seen() -> set[str] | None:
@@ -174,14 +174,14 @@ def wait_for_tasks(url: str, count: int) -> set[str]:
 
 
 @dataclass
-class Asking:
-    """A caller that asks for predictions without a pause, and again where one fails.
+class ContinuousCaller:
+    """A caller that requests predictions continuously, and retries failed requests.
 
     Attributes:
-        answered: how many requests had a prediction.
-        failed: the answers that were none.
-        lost: those that were none at the last try.
-        served_by: the tasks that answered.
+        answered: the number of requests that got a prediction.
+        failed: the responses without a prediction.
+        lost: the responses without a prediction at the last attempt.
+        served_by: the tasks that responded.
     """
 
     answered: int = 0
@@ -191,9 +191,9 @@ class Asking:
 
 
 @contextlib.contextmanager
-def asking(url: str) -> Iterator[Asking]:
-    """Asks in a thread for the length of a `with` block."""
-    seen, stop = Asking(), threading.Event()
+def calling_continuously(url: str) -> Iterator[ContinuousCaller]:
+    """Send requests in a thread during a `with` block."""
+    seen, stop = ContinuousCaller(), threading.Event()
 
     def loop() -> None:
         while not stop.is_set():
@@ -220,7 +220,7 @@ def asking(url: str) -> Iterator[Asking]:
 
 
 def kill_task(task_id: str) -> None:
-    """SIGKILL the process of a task, found by the id in its environment."""
+    """Send SIGKILL to the process of a task. Its environment contains the ID."""
     sought = f"TASK_ID={task_id[:8]}".encode()
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):

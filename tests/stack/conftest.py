@@ -18,7 +18,7 @@ def api(stack: Stack) -> Client:
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """A second stack, whose functions meet an AWS that behaves like AWS."""
+    """A second stack, whose functions call the simulated AWS."""
     state: Path = tmp_path_factory.mktemp("simulated") / "stack"
     with simulated_stack(state) as started:
         yield started
@@ -26,5 +26,5 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
 
 @pytest.fixture(scope="session")
 def harsh(simulated: Simulated) -> Client:
-    """Its API."""
+    """The API of the second stack."""
     return Client(simulated.stack)

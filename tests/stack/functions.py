@@ -1,4 +1,4 @@
-"""Lambda functions of a stack, called as EventBridge's schedule calls them."""
+"""A stack's Lambda functions, called as EventBridge's schedule calls them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEDULED = {
 
 @cache
 def functions_of(url: str) -> dict[str, Any]:
-    """The client of a stack's functions, and their names; neither changes while it runs."""
+    """A Lambda client and the names of a stack's functions, cached while the stack runs."""
     functions = aws_client("lambda", url)
     pages = functions.get_paginator("list_functions").paginate()
     names = [found["FunctionName"] for page in pages for found in page["Functions"]]
@@ -32,14 +32,14 @@ def functions_of(url: str) -> dict[str, Any]:
 
 
 def name_of(stack: Stack, logical_id: str) -> str:
-    """The name that CloudFormation gave a function of the template."""
+    """The name that CloudFormation generated for a function of the template."""
     names = functions_of(stack.aws_endpoint_url)["names"]
     (name,) = (name for name in names if logical_id in name)
     return str(name)
 
 
 def run_scheduled(stack: Stack, logical_id: str) -> dict[str, Any]:
-    """What a function returns to its schedule; a failure of it fails the test."""
+    """Invoke a function as its schedule does and return its result. Fail the test on an error."""
     functions = functions_of(stack.aws_endpoint_url)["client"]
     answer = functions.invoke(
         FunctionName=name_of(stack, logical_id), Payload=json.dumps(SCHEDULED)
@@ -50,5 +50,5 @@ def run_scheduled(stack: Stack, logical_id: str) -> dict[str, Any]:
 
 
 def sweep(stack: Stack) -> None:
-    """What the courier does once a minute."""
+    """Run the courier's sweep, which is scheduled once a minute."""
     run_scheduled(stack, "Courier")

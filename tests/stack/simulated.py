@@ -1,4 +1,4 @@
-"""The whole stack behind the proxy: Slipway's functions meet an AWS that behaves like AWS."""
+"""The whole stack behind the proxy: Slipway's functions call the simulated AWS."""
 
 from __future__ import annotations
 
@@ -31,39 +31,39 @@ from tests.support.simulated_aws.times import Times
 
 # A load balancer is active after 3 to 6 s.
 SCALE = 0.03
-# Longer than to scale: each look runs a function on a processor that the tasks need as well.
+# Longer than the scale requires: each check runs a function on a core that the tasks also need.
 WAIT_SCALE = "0.1"
 SEED = 1
 
 
 class Emulator:
-    """MiniStack without the proxy, for what the rules themselves have to know."""
+    """MiniStack without the proxy, for the rules' own calls."""
 
     def __init__(self) -> None:
         self.url = ""
         self._clients: dict[str, Any] = {}
 
     def raw(self, service: str) -> Any:
-        """A boto3 client straight to MiniStack."""
+        """A boto3 client that calls MiniStack directly."""
         if service not in self._clients:
             self._clients[service] = client(service, self.url)
         return self._clients[service]
 
     def ask(self, call: Call) -> Answer:
-        """MiniStack's answer to a call; raises `AwsError`."""
+        """MiniStack's response to a call. Raises `AwsError`."""
         return ask(self.raw(call.service), call)
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """A running stack and the proxy before its AWS."""
+    """A running stack, and the proxy in front of its AWS."""
 
     stack: Stack
     proxy: Proxy
 
 
 class OnlyFor(Rule):
-    """A rule for the calls that name one deployment."""
+    """Applies a rule only to calls that name one deployment."""
 
     def __init__(self, deployment: str, rule: Rule) -> None:
         self._deployment, self._rule = deployment, rule
@@ -80,7 +80,7 @@ class OnlyFor(Rule):
 
 @contextlib.contextmanager
 def simulated_stack(state: Path) -> Iterator[Simulated]:
-    """The stack for the length of a `with` block."""
+    """Run the stack during a `with` block."""
     emulator = Emulator()
     proxy = Proxy(_rules(emulator))
     proxy.start()

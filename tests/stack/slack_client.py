@@ -1,4 +1,4 @@
-"""What Slack sends to a stack: commands and clicks, signed as Slack signs them.
+"""Slack's requests to a stack: commands and clicks, signed as Slack signs them.
 
 https://docs.slack.dev/interactivity/implementing-slash-commands
 https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Request:
-    """A request as Slack sent it, to be sent once more where a test replays it."""
+    """A request as Slack sent it, so that a test can replay it."""
 
     path: str
     body: bytes
@@ -33,7 +33,7 @@ class Request:
 
 
 class SlackClient:
-    """Sends what Slack would for a user in a channel."""
+    """Sends Slack's requests for a user in a channel."""
 
     def __init__(self, stack: Stack, slack: FakeSlack) -> None:
         self._stack, self._slack = stack, slack
@@ -41,7 +41,7 @@ class SlackClient:
     def command(
         self, text: str, *, user: str = USER, channel: str = CHANNEL, moment: float | None = None
     ) -> Request:
-        """`/slipway text`, typed by a user in a channel."""
+        """A request for `/slipway text`, typed by the user in the channel."""
         number = next(_numbers)
         return self.signed(
             "/slack/commands",
@@ -66,7 +66,7 @@ class SlackClient:
     def click(
         self, action_id: str, deployment: str, *, user: str = USER, channel: str = CHANNEL
     ) -> Request:
-        """A button of a message, clicked."""
+        """A request for a click on a message's button."""
         number = next(_numbers)
         payload: dict[str, Any] = {
             "type": "block_actions",
@@ -92,7 +92,7 @@ class SlackClient:
         return self.signed("/slack/interactions", {"payload": json.dumps(payload)})
 
     def signed(self, path: str, form: dict[str, str], moment: float | None = None) -> Request:
-        """A form with Slack's signature, of now where no other moment is given."""
+        """A form with Slack's signature, at the current time by default."""
         body = urlencode(form).encode()
         timestamp = str(int(time.time() if moment is None else moment))
         verifier = SignatureVerifier(self._stack.slack_signing_secret)
@@ -106,12 +106,12 @@ class SlackClient:
         return Request(path, body, headers)
 
     def send(self, request: Request, **headers: str) -> Answer:
-        """The answer; `headers` in place of the request's own (`X_Slack_Signature`)."""
+        """Send a request. `headers` replace its own headers (`X_Slack_Signature`)."""
         own = request.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         return ask(self._stack.api_url + request.path, "POST", request.body, own)
 
     def says(self, text: str, **where: str) -> str:
-        """The text with which a typed command is acknowledged, for the user's eyes alone."""
+        """Send a command and return the text that only the user sees."""
         answer = self.send(self.command(text, **where))  # type: ignore[arg-type]
         assert answer.status == 200, answer.text
         assert answer.json.get("response_type", "ephemeral") == "ephemeral"
@@ -119,12 +119,12 @@ class SlackClient:
 
 
 def shown(message: dict[str, Any]) -> str:
-    """All that a message shows, as one text to look for words in."""
+    """All visible texts of a message, as one text to search in."""
     return json.dumps(message, ensure_ascii=False)
 
 
 def buttons(message: dict[str, Any]) -> dict[str, str]:
-    """The buttons of a message that lead to us: action_id -> value."""
+    """The buttons of a message that call Slipway: action_id -> value."""
     found = {}
     for block in message.get("blocks", []):
         for element in [*block.get("elements", []), block.get("accessory", {})]:

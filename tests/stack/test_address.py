@@ -1,8 +1,8 @@
 """HTTPS and a domain on the local stack.
 
-Certificate, listeners and record are the emulator's, which serves every listener over plain HTTP at
-its own address: who asks with the load balancer's own name as Host meets the listener of the port
-that stands there.
+The emulator stores the certificate, the listeners and the record. It serves every listener over
+plain HTTP at its own address: a request with the load balancer's DNS name and a port in the Host
+header reaches the listener of that port.
 """
 
 import http.client
@@ -29,7 +29,7 @@ def zone(stack: Stack) -> Iterator[None]:
 
 
 def through(stack: Stack, name: str, port: int) -> tuple[int, str]:
-    """Status and Location of what the listener on `port` answers to /?uid=20."""
+    """Status and Location of the response of the listener on `port` to /?uid=20."""
     connection = http.client.HTTPConnection(stack.aws_endpoint_url.removeprefix("http://"))
     try:
         connection.request("GET", "/?uid=20", headers={"Host": f"{name}:{port}"})
@@ -40,7 +40,7 @@ def through(stack: Stack, name: str, port: int) -> tuple[int, str]:
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_life_with_an_address(api: Client, stack: Stack) -> None:
+def test_the_lifecycle_with_https_and_a_domain(api: Client, stack: Stack) -> None:
     acm = client("acm", stack.aws_endpoint_url)
     certificate = acm.request_certificate(DomainName="*.example.com")["CertificateArn"]
 

@@ -1,4 +1,4 @@
-"""A bot of another chat passes commands through: a life by text alone."""
+"""A bot of another chat program passes commands on: a lifecycle by text only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "texted"
 
 @pytest.fixture(scope="module")
 def bot(api: Client) -> Any:
-    """Says a text; the answer's body."""
+    """Send a text and return the body of the response."""
 
     def say(text: str) -> dict[str, Any]:
         answer = api.send("POST", "/chat/commands", {"text": text, "user": "ann"})
@@ -26,7 +26,7 @@ def bot(api: Client) -> Any:
 
 
 def until(bot: Any, command: str, word: str) -> dict[str, Any]:
-    """The answer to a command once it has a word in it."""
+    """Repeat a command until its response contains `word`, and return the response."""
 
     def asked() -> dict[str, Any] | None:
         said = bot(command)
@@ -58,14 +58,14 @@ def test_from_deploy_to_delete(bot: Any, api: Client, stack: Stack) -> None:
     assert api.follow(deployment["id"])["status"] == "DELETED"
 
 
-def test_a_mistyped_command_gets_the_nearest_and_starts_nothing(bot: Any) -> None:
+def test_a_mistyped_command_gets_a_suggestion_and_starts_nothing(bot: Any) -> None:
     said = bot(f"pasue {NAME}")
 
     assert said["deployment"] is None
     assert f"pause {NAME}" in said["text"]
 
 
-def test_a_token_that_may_only_read_is_refused(stack: Stack) -> None:
+def test_a_token_with_only_read_is_refused(stack: Stack) -> None:
     reader = Client(stack, issue_token(stack, "reader", "read"))
 
     assert reader.send("POST", "/chat/commands", {"text": "list", "user": "a"}).status == 403

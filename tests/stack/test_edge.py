@@ -1,4 +1,4 @@
-"""What the gateway, the authorizer and the edge answer: problems in the contract's words."""
+"""Responses of the gateway, the authorizer and the edge: problem documents of the contract."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def check_problem(answer: Answer, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "slw_unknown"])
-def test_no_token_and_an_unknown_token(stack: Stack, token: str) -> None:
+def test_a_missing_or_unknown_token_is_401(stack: Stack, token: str) -> None:
     answer = Client(stack, token).send("GET", "/deployments")
 
     check_problem(answer, 401, "UNAUTHENTICATED")
@@ -25,19 +25,19 @@ def test_no_token_and_an_unknown_token(stack: Stack, token: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/", "/deployments/a/b/c"])
-def test_an_unknown_path(api: Client, path: str) -> None:
+def test_an_unknown_path_is_404(api: Client, path: str) -> None:
     check_problem(api.send("GET", path), 404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
-def test_a_method_that_a_path_does_not_have(api: Client, method: str) -> None:
+def test_an_unsupported_method_is_405(api: Client, method: str) -> None:
     answer = api.send(method, "/deployments")
 
     check_problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["Allow"] == "POST, GET, HEAD"
 
 
-def test_a_wrong_method_without_a_token_tells_nothing(stack: Stack) -> None:
+def test_a_wrong_method_without_a_token_reveals_nothing(stack: Stack) -> None:
     check_problem(Client(stack, "").send("PUT", "/deployments"), 401, "UNAUTHENTICATED")
 
 
@@ -53,7 +53,7 @@ def test_health_needs_no_token(stack: Stack) -> None:
     assert (answer.status, answer.json["status"]) == (200, "ok")
 
 
-def test_a_body_with_five_faults_names_all_five(api: Client, stack: Stack) -> None:
+def test_a_body_with_five_faults_reports_all_five(api: Client, stack: Stack) -> None:
     body = {
         "name": "Not_a_name",
         "image": stack.sample_image,
@@ -71,7 +71,7 @@ def test_a_body_with_five_faults_names_all_five(api: Client, stack: Stack) -> No
     assert all(faults.values())
 
 
-def test_an_image_of_a_foreign_registry(api: Client) -> None:
+def test_an_image_of_another_registry_is_refused(api: Client) -> None:
     answer = api.send("POST", "/deployments", api.spec("foreign", image="docker.io/library/x:1"))
 
     check_problem(answer, 422, "VALIDATION_FAILED")
@@ -82,13 +82,13 @@ def test_an_image_of_a_foreign_registry(api: Client) -> None:
     "content_type",
     ["text/plain", "application/octet-stream", "application/json; charset=latin-1", "x", ""],
 )
-def test_a_wrong_content_type(api: Client, content_type: str) -> None:
+def test_a_wrong_content_type_is_refused(api: Client, content_type: str) -> None:
     answer = api.send("POST", "/deployments", data=b"\x00\xff", Content_Type=content_type)
 
     check_problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def test_an_odd_content_type_of_a_look_does_not_matter(api: Client) -> None:
+def test_a_reads_content_type_does_not_matter(api: Client) -> None:
     assert api.send("GET", "/deployments", Content_Type="text/odd").status == 200
 
 
@@ -104,17 +104,17 @@ def test_an_odd_content_type_of_a_look_does_not_matter(api: Client) -> None:
         b"[" * 30_000,
     ],
 )
-def test_malformed_json(api: Client, data: bytes) -> None:
+def test_malformed_json_is_refused(api: Client, data: bytes) -> None:
     check_problem(api.send("POST", "/deployments", data=data), 400, "MALFORMED_JSON")
 
 
-def test_an_oversized_body(api: Client) -> None:
+def test_an_oversized_body_is_refused(api: Client) -> None:
     body = {"name": "x" * 70_000}
 
     check_problem(api.send("POST", "/deployments", body), 413, "BODY_TOO_LARGE")
 
 
-def test_a_missing_scope(stack: Stack) -> None:
+def test_a_missing_scope_is_403(stack: Stack) -> None:
     reader = Client(stack, issue_token(stack, "demo", "read"))
 
     check_problem(reader.send("POST", "/deployments", reader.spec("x")), 403, "FORBIDDEN")
@@ -122,7 +122,7 @@ def test_a_missing_scope(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("escaped", ["not-there", "not%2Dthere", "%6Eot-there"])
-def test_escapes_in_a_path_are_the_same_name(api: Client, escaped: str) -> None:
+def test_an_escaped_path_is_the_same_name(api: Client, escaped: str) -> None:
     answer = api.send("GET", f"/deployments/{escaped}")
 
     check_problem(answer, 404, "NOT_FOUND")
@@ -132,17 +132,17 @@ def test_escapes_in_a_path_are_the_same_name(api: Client, escaped: str) -> None:
 @pytest.mark.parametrize(
     "escaped", ["%00", "%C3%A9", "%F0%9F%9A%A2", "%ff", "a%23b", "%25", "a%2Fb", "%20", "x" * 4000]
 )
-def test_odd_names_are_not_found(api: Client, escaped: str) -> None:
+def test_unusual_names_are_not_found(api: Client, escaped: str) -> None:
     check_problem(api.send("GET", f"/deployments/{escaped}"), 404, "NOT_FOUND")
 
 
-def test_instance_is_the_path_that_was_asked_for(api: Client) -> None:
+def test_the_instance_is_the_requested_path(api: Client) -> None:
     answer = api.send("GET", "/deployments/not-there")
 
     assert answer.json["instance"] == "/deployments/not-there"
 
 
-def test_the_list_has_just_what_was_asked_for(api: Client) -> None:
+def test_the_list_has_only_the_requested_deployments(api: Client) -> None:
     answer = api.send("GET", "/deployments?limit=1&show_deleted=true")
 
     assert answer.status == 200

@@ -1,6 +1,6 @@
-"""Every reason for which a deploy fails, as the caller reads it: code, message, hint, evidence.
+"""Every reason for a failed deploy, as the caller sees it: code, message, hint and evidence.
 
-The deployments of this module are made at once, and each test follows its own.
+The deployments of this module are created at the same time. Each test follows its own.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tests.support.simulated_aws.aws import Answer, Call, Rule
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slipway/nowhere-AbCdEf"
 GREEDY = "print('loading', flush=True); data = b'x' * (600 << 20); import time; time.sleep(60)"
 SLOW = "echo loading; sleep 2; exec python -u recommend.py"
-# Enough on a machine that starts all of these at once.
+# Enough for a machine that starts all of these at the same time.
 PATIENT = {"path": "/health", "grace": 300}
 
 Ids = dict[str, str]
 
 
 def specs(image: str) -> dict[str, dict[str, Any]]:
-    """What each deployment has other than a good one."""
+    """How each deployment's spec differs from a valid one."""
     repository = image.rsplit(":", 1)[0]
     return {
         "slow-start": {"command": ["sh", "-c", SLOW], "health_check": PATIENT},
@@ -41,7 +41,7 @@ def specs(image: str) -> dict[str, dict[str, Any]]:
 
 
 class Provisioning(Rule):
-    """Keeps load balancers from becoming active until they are released."""
+    """Keeps load balancers in `provisioning` until they are released."""
 
     def __init__(self) -> None:
         self.released = False
@@ -55,7 +55,7 @@ class Provisioning(Rule):
 
 @pytest.fixture(scope="module")
 def provisioning(simulated: Simulated) -> Iterator[Provisioning]:
-    """The load balancer of `slow-start`, under way."""
+    """The load balancer of `slow-start`, while it is provisioning."""
     rule = Provisioning()
     with simulated.proxy.rule(OnlyFor("slow-start-", rule)):
         yield rule
@@ -63,13 +63,13 @@ def provisioning(simulated: Simulated) -> Iterator[Provisioning]:
 
 @pytest.fixture(scope="module")
 def made(harsh: Client, simulated: Simulated, provisioning: Provisioning) -> Ids:
-    """The deployments' ids by name, their creates begun."""
+    """Start the creates, and return the deployments' IDs by name."""
     chosen = specs(simulated.stack.sample_image)
     return {name: harsh.create(name, **changes) for name, changes in chosen.items()}
 
 
 def fails(harsh: Client, simulated: Simulated, made: Ids, name: str, code: str) -> dict[str, Any]:
-    """The failure; nothing may be left, and everything must be said."""
+    """Check the failure's fields and that nothing remains; return the failure."""
     ended = harsh.follow(made[name])
     failure: dict[str, Any] = ended["failure"]
 
@@ -82,19 +82,19 @@ def fails(harsh: Client, simulated: Simulated, made: Ids, name: str, code: str) 
     return failure
 
 
-def test_while_the_load_balancer_is_made_the_step_says_so(
+def test_the_step_reports_the_provisioning_of_the_load_balancer(
     harsh: Client, made: Ids, provisioning: Provisioning
 ) -> None:
-    def told() -> bool:
+    def is_provisioning_reported() -> bool:
         steps = harsh.get(made["slow-start"])["operation"]["steps"]
         message = next(s["message"] for s in steps if s["name"] == "await_ready")
         return "load balancer is provisioning" in (message or "")
 
-    wait_until(told, "the message of await_ready")
+    wait_until(is_provisioning_reported, "the message of await_ready")
     provisioning.released = True
 
 
-def test_an_image_that_does_not_exist(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_missing_image_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
     failure = fails(harsh, simulated, made, "no-image", "IMAGE_NOT_FOUND")
 
     assert failure["step"] == "resolve_image"
@@ -104,7 +104,9 @@ def test_an_image_that_does_not_exist(harsh: Client, simulated: Simulated, made:
     assert harsh.get(made["no-image"])["resources"] == []
 
 
-def test_an_image_for_another_architecture(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_an_image_for_another_architecture_fails_the_deploy(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
     failure = fails(harsh, simulated, made, "arm-image", "ARCHITECTURE_MISMATCH")
 
     assert "ARM64" in failure["message"]
@@ -113,16 +115,14 @@ def test_an_image_for_another_architecture(harsh: Client, simulated: Simulated, 
     assert harsh.get(made["arm-image"])["resources"] == []
 
 
-def test_a_secret_that_does_not_exist(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_missing_secret_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
     failure = fails(harsh, simulated, made, "no-secret", "SECRET_UNAVAILABLE")
 
     assert SECRET in str(failure)
     assert harsh.get(made["no-secret"])["resources"] == []
 
 
-def test_a_container_that_exits_again_and_again(
-    harsh: Client, simulated: Simulated, made: Ids
-) -> None:
+def test_a_crash_loop_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
     failure = fails(harsh, simulated, made, "crash", "CONTAINER_EXITED")
     evidence = failure["evidence"]
 
@@ -133,11 +133,11 @@ def test_a_container_that_exits_again_and_again(
     assert evidence["stopped_reason"] == "Essential container in task exited"
     assert evidence["log_lines"][-1] == "cannot load the model: weights.npz is not there"
     assert any("has started 1 tasks" in event for event in evidence["service_events"])
-    # It was not waited for after the third: a fourth may have been about to start.
+    # The step does not wait after the third exit, but a fourth task may have been starting.
     assert evidence["stopped_tasks"] in (3, 4)
 
 
-def test_a_container_that_takes_too_much_memory(
+def test_a_container_with_too_much_memory_fails_the_deploy(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     failure = fails(harsh, simulated, made, "greedy", "OUT_OF_MEMORY")
@@ -150,7 +150,7 @@ def test_a_container_that_takes_too_much_memory(
     assert "loading" in evidence["log_lines"]
 
 
-def test_a_health_check_that_is_answered_with_404(
+def test_a_health_check_with_404_fails_the_deploy(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     failure = fails(harsh, simulated, made, "answers-404", "HEALTH_CHECK_FAILED")
@@ -162,7 +162,9 @@ def test_a_health_check_that_is_answered_with_404(
     assert any("/nowhere" in line for line in failure["evidence"]["log_lines"])
 
 
-def test_a_container_that_listens_elsewhere(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_container_on_another_port_fails_the_deploy(
+    harsh: Client, simulated: Simulated, made: Ids
+) -> None:
     failure = fails(harsh, simulated, made, "wrong-port", "HEALTH_CHECK_FAILED")
 
     assert "nothing listens on that port" in failure["message"]
@@ -170,7 +172,7 @@ def test_a_container_that_listens_elsewhere(harsh: Client, simulated: Simulated,
     assert any("8123" in line for line in failure["evidence"]["log_lines"])
 
 
-def test_a_prediction_that_lacks_what_was_asked_for(
+def test_a_prediction_without_the_expected_keys_fails_the_deploy(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     failure = fails(harsh, simulated, made, "no-smoke", "SMOKE_TEST_FAILED")
@@ -181,7 +183,7 @@ def test_a_prediction_that_lacks_what_was_asked_for(
     assert "recommendations" in failure["evidence"]["prediction"]["sample"]
 
 
-def test_a_slow_start_within_the_grace_period_is_no_failure(
+def test_a_slow_start_within_the_grace_period_is_not_a_failure(
     harsh: Client, simulated: Simulated, made: Ids, provisioning: Provisioning
 ) -> None:
     provisioning.released = True

@@ -1,4 +1,4 @@
-"""Deployments that cannot succeed: told why, and nothing left unless the caller keeps it."""
+"""Deployments that cannot succeed report why, and leave nothing unless the caller keeps it."""
 
 from local.inspection import leftovers
 from local.stack import Stack
@@ -7,7 +7,7 @@ from tests.stack.client import Client, predict
 SMOKE_TEST = {"path": "/?uid=20", "json_has": ["nope"]}
 
 
-def test_a_missing_image_makes_nothing(api: Client, stack: Stack) -> None:
+def test_a_missing_image_creates_nothing(api: Client, stack: Stack) -> None:
     failed = api.deploy("no-image", image=f"{stack.sample_image.rsplit(':', 1)[0]}:none")
 
     assert (failed["status"], failed["operation"]["status"]) == ("FAILED", "failed")

@@ -1,11 +1,11 @@
-"""`Idempotency-Key` over HTTP, with the functions' own roles and several at once."""
+"""`Idempotency-Key` over HTTP, with the functions' own roles and concurrent requests."""
 
 import threading
 
 from tests.stack.client import Answer, Client, wait_until
 
 
-def test_a_create_that_is_sent_many_times_makes_one_deployment(api: Client) -> None:
+def test_a_repeated_create_creates_one_deployment(api: Client) -> None:
     body, answers = api.spec("sent-often"), []
 
     def send() -> Answer:
@@ -34,10 +34,10 @@ def test_a_create_that_is_sent_many_times_makes_one_deployment(api: Client) -> N
     assert api.delete(first.json["id"])["status"] == "DELETED"
 
 
-def test_a_refused_create_can_be_mended_and_sent_with_its_key(api: Client) -> None:
-    refused = api.send("POST", "/deployments", {"name": "mended"}, Idempotency_Key="mended-1")
+def test_a_refused_create_can_be_fixed_and_sent_with_the_same_key(api: Client) -> None:
+    refused = api.send("POST", "/deployments", {"name": "fixed"}, Idempotency_Key="fixed-1")
     assert (refused.status, refused.json["code"]) == (422, "VALIDATION_FAILED")
 
-    accepted = api.send("POST", "/deployments", api.spec("mended"), Idempotency_Key="mended-1")
+    accepted = api.send("POST", "/deployments", api.spec("fixed"), Idempotency_Key="fixed-1")
     assert accepted.status == 202, accepted.text
     assert api.delete(accepted.json["id"])["status"] == "DELETED"

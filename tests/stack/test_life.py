@@ -1,7 +1,7 @@
-"""A deployment from an image to a URL, changed while it serves, and back to nothing.
+"""The lifecycle of a deployment: from an image to a URL, changed while it serves, and deleted.
 
-The tests of this module are one life: they share a deployment, each begins where the one
-before ended, and the last deletes it.
+The tests of this module share one deployment. Each starts where the previous test ended, and the
+last deletes the deployment.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from local.stack import Stack
 from tests.stack.client import (
     SAMPLE_PATH,
     Client,
-    asking,
+    calling_continuously,
     issue_token,
     kill_task,
     predict,
@@ -28,24 +28,24 @@ BUDGET = 60
 
 @pytest.fixture(scope="module")
 def made(api: Client) -> Iterator[dict[str, Any]]:
-    """The deployment as it was when its create had ended."""
+    """The deployment as it was right after its create ended."""
     deployment = api.deploy("life")
     yield deployment
     api.delete(deployment["id"])
 
 
 def second_tag(stack: Stack) -> str:
-    """The other image of the sample model."""
+    """Push the sample model under a second tag."""
     return f"{stack.sample_image.rsplit(':', 1)[0]}:2"
 
 
 def live_tasks(api: Client, deployment: str) -> set[str]:
-    """Ids of the running tasks, as short as tasks say their own."""
+    """Short IDs of the running tasks, in the format that tasks report."""
     tasks = api.send("GET", f"/deployments/{deployment}/tasks").json["tasks"]
     return {task["id"][:8] for task in tasks if task["status"] == "RUNNING"}
 
 
-def test_it_is_active_and_has_predicted(made: dict[str, Any], stack: Stack) -> None:
+def test_the_deployment_is_active_with_a_prediction(made: dict[str, Any], stack: Stack) -> None:
     assert (made["status"], made["operation"]["status"]) == ("ACTIVE", "succeeded"), made["failure"]
     assert made["operation"]["percent"] == 100
     assert {step["status"] for step in made["operation"]["steps"]} == {"succeeded"}
@@ -56,7 +56,7 @@ def test_it_is_active_and_has_predicted(made: dict[str, Any], stack: Stack) -> N
     assert made["failure"] is None
 
 
-def test_the_url_answers_with_titles(made: dict[str, Any]) -> None:
+def test_the_url_returns_titles(made: dict[str, Any]) -> None:
     answer = predict(made["url"])
 
     titles = [movie["title"] for movie in answer.json["recommendations"]]
@@ -65,7 +65,7 @@ def test_the_url_answers_with_titles(made: dict[str, Any]) -> None:
     assert all(title.strip() for title in titles)
 
 
-def test_a_poller_that_knows_it_gets_304(made: dict[str, Any], api: Client) -> None:
+def test_an_unchanged_deployment_is_304(made: dict[str, Any], api: Client) -> None:
     path = f"/deployments/{made['id']}"
     tag = api.send("GET", path).headers["ETag"]
 
@@ -74,7 +74,7 @@ def test_a_poller_that_knows_it_gets_304(made: dict[str, Any], api: Client) -> N
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-def test_for_another_owner_there_is_no_such_deployment(
+def test_another_owner_does_not_find_the_deployment(
     made: dict[str, Any], stack: Stack, method: str
 ) -> None:
     stranger = Client(stack, issue_token(stack, "stranger", "read", "deploy"))
@@ -85,23 +85,23 @@ def test_for_another_owner_there_is_no_such_deployment(
     assert stranger.send("GET", "/deployments").json["deployments"] == []
 
 
-def test_a_change_of_an_older_state_is_refused(made: dict[str, Any], api: Client) -> None:
+def test_a_change_of_an_older_version_is_refused(made: dict[str, Any], api: Client) -> None:
     answer = api.send("PATCH", f"/deployments/{made['id']}", {"count": 2}, If_Match='"0-0.00"')
 
     assert (answer.status, answer.json["code"]) == (412, "PRECONDITION_FAILED")
 
 
-def test_events_tell_every_step_in_order(made: dict[str, Any], api: Client) -> None:
+def test_events_list_every_step_in_order(made: dict[str, Any], api: Client) -> None:
     events = api.events(made["id"])
-    told = [event["step"] for event in events if event["type"] == "step.succeeded"]
+    succeeded = [event["step"] for event in events if event["type"] == "step.succeeded"]
 
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
-    assert sorted(told) == sorted(step["name"] for step in made["operation"]["steps"])
+    assert sorted(succeeded) == sorted(step["name"] for step in made["operation"]["steps"])
     assert (events[0]["type"], events[-1]["type"]) == ("deployment.creating", "deployment.active")
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)
 
 
-def test_the_create_was_within_the_budget_of_transitions(
+def test_the_create_stays_within_the_budget_of_transitions(
     made: dict[str, Any], stack: Stack
 ) -> None:
     counted = transitions(stack.aws_endpoint_url, made["id"])
@@ -110,7 +110,7 @@ def test_the_create_was_within_the_budget_of_transitions(
 
 
 def test_scaling_out_fails_no_request(made: dict[str, Any], api: Client) -> None:
-    with asking(made["url"]) as caller:
+    with calling_continuously(made["url"]) as caller:
         changed = api.change(made["id"], count=2)
         tasks = wait_for_tasks(made["url"], 2)
 
@@ -124,7 +124,7 @@ def test_scaling_out_fails_no_request(made: dict[str, Any], api: Client) -> None
 def test_a_new_image_fails_no_request(made: dict[str, Any], api: Client, stack: Stack) -> None:
     before = live_tasks(api, made["id"])
 
-    with asking(made["url"]) as caller:
+    with calling_continuously(made["url"]) as caller:
         changed = api.change(made["id"], image=second_tag(stack))
         tasks = wait_for_tasks(made["url"], 2)
 
@@ -149,16 +149,16 @@ def test_a_change_of_tags_reaches_aws_and_restarts_no_task(
 
 
 def team_of(stack: Stack, arn: str) -> list[str]:
-    """The values of the tag `team` on a resource; a security group is known by its id."""
+    """The values of the tag `team` on a resource. A security group is given by its ID."""
     url = stack.aws_endpoint_url
     if arn.startswith("sg-"):
         groups = client("ec2", url).describe_security_groups(GroupIds=[arn])["SecurityGroups"]
         return [tag["Value"] for tag in groups[0]["Tags"] if tag["Key"] == "team"]
     if ":ecs:" in arn:
-        told = client("ecs", url).list_tags_for_resource(resourceArn=arn)["tags"]
-        return [tag["value"] for tag in told if tag["key"] == "team"]
-    told = client("elbv2", url).describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
-    return [tag["Value"] for tag in told if tag["Key"] == "team"]
+        tags = client("ecs", url).list_tags_for_resource(resourceArn=arn)["tags"]
+        return [tag["value"] for tag in tags if tag["key"] == "team"]
+    tags = client("elbv2", url).describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    return [tag["Value"] for tag in tags if tag["Key"] == "team"]
 
 
 def test_an_update_to_a_missing_image_is_rolled_back(
@@ -166,7 +166,7 @@ def test_an_update_to_a_missing_image_is_rolled_back(
 ) -> None:
     before = api.get(made["id"])
 
-    with asking(made["url"]) as caller:
+    with calling_continuously(made["url"]) as caller:
         changed = api.change(made["id"], image=f"{stack.sample_image.rsplit(':', 1)[0]}:none")
 
     assert (changed["status"], changed["operation"]["status"]) == ("ACTIVE", "rolled_back")
@@ -179,14 +179,14 @@ def test_a_killed_task_is_replaced(made: dict[str, Any], api: Client) -> None:
     before = wait_for_tasks(made["url"], 2)
     killed = min(before)
 
-    with asking(made["url"]) as caller:
+    with calling_continuously(made["url"]) as caller:
         kill_task(killed)
         wait_until(lambda: killed not in live_tasks(api, made["id"]), f"the end of {killed}")
         after = wait_for_tasks(made["url"], 2)
 
     assert killed not in after
     assert before - after == {killed}
-    # The load balancer finds out by the first requests that it sends there.
+    # The load balancer notices when it sends the first requests there.
     assert {answer.status for answer in caller.failed} <= {502}
     assert caller.answered and caller.lost == []
     assert api.get(made["id"])["status"] == "ACTIVE"
@@ -217,7 +217,7 @@ def test_delete_by_name_leaves_nothing(made: dict[str, Any], api: Client, stack:
     assert predict(made["url"]).status != 200
 
 
-def test_deleting_twice_is_no_error(made: dict[str, Any], api: Client) -> None:
+def test_a_repeated_delete_is_not_an_error(made: dict[str, Any], api: Client) -> None:
     again = api.send("DELETE", f"/deployments/{made['id']}")
 
     assert (again.status, again.json["status"]) == (202, "DELETED")

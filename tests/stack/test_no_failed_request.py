@@ -1,9 +1,11 @@
-"""A caller that asks without a pause sees no failed request: not in a good update, not in one that
-cannot serve, not while that is rolled back."""
+"""A continuous caller sees no failed request.
+
+This holds during a good update, during an update that cannot serve, and during its rollback.
+"""
 
 from __future__ import annotations
 
-from tests.stack.client import Client, asking, predict
+from tests.stack.client import Client, calling_continuously, predict
 from tests.stack.simulated import Simulated
 from tests.support.summary import LINES
 
@@ -12,15 +14,15 @@ FEWEST = 20
 
 
 def tag(simulated: Simulated, name: str) -> str:
-    """The sample's image under another tag."""
+    """Push the sample's image under another tag."""
     return f"{simulated.stack.sample_image.rsplit(':', 1)[0]}:{name}"
 
 
-def test_updates_good_and_bad_fail_no_request(harsh: Client, simulated: Simulated) -> None:
+def test_good_and_bad_updates_fail_no_request(harsh: Client, simulated: Simulated) -> None:
     made = harsh.deploy("steady", health_check=PATIENT)
     assert made["status"] == "ACTIVE", made["failure"]
 
-    with asking(made["url"]) as caller:
+    with calling_continuously(made["url"]) as caller:
         good = harsh.change(made["id"], image=tag(simulated, "2"))
         after_good = caller.answered
         bad = harsh.change(made["id"], image=tag(simulated, "crash"))
@@ -37,6 +39,6 @@ def test_updates_good_and_bad_fail_no_request(harsh: Client, simulated: Simulate
     assert (bad["spec"], bad["image"]) == (good["spec"], good["image"])
     assert caller.failed == []
     assert after_good > FEWEST and after_bad - after_good > FEWEST
-    assert len(caller.served_by) >= 3  # the first, the good update's, the rollback's
+    assert len(caller.served_by) >= 3  # the create's, the good update's and the rollback's
     assert predict(made["url"]).status == 200
     assert harsh.delete(made["id"])["status"] == "DELETED"

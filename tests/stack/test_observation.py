@@ -1,4 +1,4 @@
-"""What a deployment writes and what CloudWatch measured of it, over the API."""
+"""A deployment's log lines and CloudWatch metrics over the API."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from tests.stack.client import Client, issue_token, predict, wait_until
 
 @pytest.fixture(scope="module")
 def made(api: Client) -> Iterator[dict[str, Any]]:
-    """A deployment of two tasks that serves."""
+    """A serving deployment with two tasks."""
     deployment = api.deploy("observed", count=2)
     assert deployment["status"] == "ACTIVE", deployment["failure"]
     yield deployment
@@ -21,7 +21,7 @@ def made(api: Client) -> Iterator[dict[str, Any]]:
 
 
 class Poller:
-    """Reads lines from where it was; keeps them all."""
+    """Continues to read lines from its last position, and keeps all lines."""
 
     def __init__(self, api: Client, deployment: str, query: str) -> None:
         self._api, self._path = api, f"/deployments/{deployment}/logs?{query}"
@@ -37,7 +37,7 @@ class Poller:
         return self
 
     def has(self, text: str, times: int) -> bool:
-        """Whether so many lines with the text have come, after a further look."""
+        """Poll once, and return whether `times` lines with the text have arrived."""
         self.look()
         return self.count(text) >= times
 
@@ -46,7 +46,7 @@ class Poller:
 
 
 def write(stack: Stack, deployment: str, text: str, count: int) -> None:
-    """Lines of the deployment's first task beside its own, all of one millisecond."""
+    """Add lines to the first task's log stream, all with the same millisecond."""
     logs = aws_client("logs", stack.aws_endpoint_url)
     [group] = (
         found["logGroupName"]
@@ -63,7 +63,7 @@ def write(stack: Stack, deployment: str, text: str, count: int) -> None:
     )
 
 
-def test_the_lines_of_both_tasks_come_in_order(api: Client, made: dict[str, Any]) -> None:
+def test_the_lines_of_both_tasks_are_in_order(api: Client, made: dict[str, Any]) -> None:
     tasks = {
         task["id"] for task in api.send("GET", f"/deployments/{made['id']}/tasks").json["tasks"]
     }
@@ -75,9 +75,7 @@ def test_the_lines_of_both_tasks_come_in_order(api: Client, made: dict[str, Any]
     assert all(line["at"].endswith("Z") and line["message"] for line in again)
 
 
-def test_a_poller_follows_and_repeats_nothing(
-    api: Client, stack: Stack, made: dict[str, Any]
-) -> None:
+def test_a_poller_gets_every_line_once(api: Client, stack: Stack, made: dict[str, Any]) -> None:
     poller = Poller(api, made["id"], "limit=7")
     write(stack, made["id"], "first burst", 20)
     wait_until(lambda: poller.has("first burst", 20), "the first burst")
@@ -89,7 +87,7 @@ def test_a_poller_follows_and_repeats_nothing(
         assert found == [f"{burst} {n:02}" for n in range(20)]
 
 
-def test_one_task_is_read_alone(api: Client, made: dict[str, Any]) -> None:
+def test_lines_can_be_limited_to_one_task(api: Client, made: dict[str, Any]) -> None:
     task = api.send("GET", f"/deployments/{made['id']}/tasks").json["tasks"][0]["id"]
     poller = Poller(api, made["id"], f"task={task[:8]}")
     wait_until(lambda: poller.look().lines, "its first line")
@@ -98,10 +96,10 @@ def test_one_task_is_read_alone(api: Client, made: dict[str, Any]) -> None:
     assert other["lines"] == []
 
 
-def test_figures_of_the_load_balancer_and_the_service(
+def test_metrics_cover_the_load_balancer_and_the_service(
     api: Client, stack: Stack, made: dict[str, Any]
 ) -> None:
-    """The emulator measures nothing itself: the figures are put where AWS puts them."""
+    """The emulator has no metrics, so the test stores the values as AWS does."""
     [arn] = [found["arn"] for found in made["resources"] if found["kind"] == "load_balancer"]
     balancer = {"LoadBalancer": arn.partition(":loadbalancer/")[2]}
     service = {"ClusterName": made["id"], "ServiceName": made["id"]}
@@ -145,12 +143,14 @@ def test_figures_of_the_load_balancer_and_the_service(
 
 
 @pytest.mark.parametrize("endpoint", ["logs", "metrics"])
-def test_another_owner_sees_neither(stack: Stack, made: dict[str, Any], endpoint: str) -> None:
+def test_another_owner_sees_neither_logs_nor_metrics(
+    stack: Stack, made: dict[str, Any], endpoint: str
+) -> None:
     stranger = Client(stack, issue_token(stack, "stranger", "read"))
     assert stranger.send("GET", f"/deployments/{made['id']}/{endpoint}").status == 404
 
 
-def test_after_a_teardown_there_are_no_lines_and_the_figures_still_answer(api: Client) -> None:
+def test_after_a_teardown_there_are_no_lines_but_metrics_remain(api: Client) -> None:
     deployment = api.deploy("observed-gone")
     assert api.delete(deployment["id"])["status"] == "DELETED"
     logs = api.send("GET", f"/deployments/{deployment['id']}/logs")

@@ -1,5 +1,7 @@
-"""A pause and a resume as a caller of the URL meets them, who never stops asking: predictions, then
-only Slipway's own answer, then predictions."""
+"""A pause and a resume, as a continuous caller of the URL sees them.
+
+The caller gets predictions, then only Slipway's own response, then predictions again.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ PREDICTED, PAUSED = "predicted", "paused"
 
 
 def kind_of(answer: Answer) -> str:
-    """A prediction, Slipway's own 503, or whatever else it is, in words."""
+    """The kind of a response as text: a prediction, Slipway's own 503, or another response."""
     if answer.status == 200 and answer.json.get("recommendations"):
         return PREDICTED
     is_json = answer.headers.get("Content-Type") == "application/json"
@@ -25,8 +27,8 @@ def kind_of(answer: Answer) -> str:
 
 
 @contextlib.contextmanager
-def listing(url: str) -> Iterator[list[str]]:
-    """The kinds of the answers of one caller who asks without a pause, each when it changes."""
+def kinds_of_responses(url: str) -> Iterator[list[str]]:
+    """The kinds of responses that a continuous caller gets, each time the kind changes."""
     kinds: list[str] = []
     stop = threading.Event()
 
@@ -45,13 +47,13 @@ def listing(url: str) -> Iterator[list[str]]:
         thread.join()
 
 
-def test_a_caller_meets_predictions_or_the_answer_that_it_is_paused(
+def test_a_caller_gets_only_predictions_or_the_pause_response(
     harsh: Client, simulated: Simulated
 ) -> None:
     made = harsh.deploy("sleepy")
     path = f"/deployments/{made['id']}"
 
-    with listing(made["url"]) as kinds:
+    with kinds_of_responses(made["url"]) as kinds:
         assert harsh.send("POST", f"{path}/pause").status == 202
         paused = harsh.follow(made["id"])
         while_paused = predict(made["url"])
@@ -63,16 +65,16 @@ def test_a_caller_meets_predictions_or_the_answer_that_it_is_paused(
     assert paused["url"] == made["url"]
     assert paused["prediction"] == made["prediction"]
     assert paused["cost"]["usd_per_hour"] == 0.0325 < made["cost"]["usd_per_hour"]
-    told = while_paused.json
-    assert (told["status"], told["retry_after"]) == (503, 60)
-    assert f"{made['id']} is paused" in told["detail"]
+    problem = while_paused.json
+    assert (problem["status"], problem["retry_after"]) == (503, 60)
+    assert f"{made['id']} is paused" in problem["detail"]
     assert (resumed["status"], resumed["operation"]["kind"]) == ("ACTIVE", "resume"), resumed
     assert resumed["cost"]["usd_per_hour"] == made["cost"]["usd_per_hour"]
     [rule] = [r for r in resumed["resources"] if r["kind"] == "listener_rule"]
     assert rule["verified_gone"]
     assert kinds == [PREDICTED, PAUSED, PREDICTED]
 
-    # And a teardown from where it is paused.
+    # A teardown also works while paused.
     assert harsh.send("POST", f"{path}/pause").status == 202
     assert harsh.follow(made["id"])["status"] == "PAUSED"
     tasks = harsh.send("GET", f"{path}/tasks").json["tasks"]

@@ -1,4 +1,4 @@
-"""The reconciler on the whole stack: called by its timer's event, and by Step Functions' own."""
+"""The reconciler on the whole stack: called by its schedule, and by events of Step Functions."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.stack.functions import run_scheduled
 
 
 def reconcile(stack: Stack) -> dict[str, str]:
-    """What one run found, by deployment."""
+    """The findings of one run, by deployment."""
     found = run_scheduled(stack, "Reconciler")["findings"]
     return {finding["deployment"]: finding["finding"] for finding in found}
 
@@ -30,11 +30,11 @@ def made(api: Client) -> Any:
     api.delete(deployment["id"])
 
 
-def test_what_serves_as_it_should_is_left_alone(made: dict[str, Any], stack: Stack) -> None:
+def test_a_healthy_deployment_is_not_changed(made: dict[str, Any], stack: Stack) -> None:
     assert made["id"] not in reconcile(stack)
 
 
-def test_a_service_that_was_scaled_by_hand_is_repaired(
+def test_a_manually_scaled_service_is_repaired(
     made: dict[str, Any], api: Client, stack: Stack
 ) -> None:
     ecs = aws_client("ecs", stack.aws_endpoint_url)
@@ -48,7 +48,7 @@ def test_a_service_that_was_scaled_by_hand_is_repaired(
     assert found["desiredCount"] == 1
 
 
-def test_a_service_that_was_deleted_by_hand_is_made_again(
+def test_a_manually_deleted_service_is_created_again(
     made: dict[str, Any], api: Client, stack: Stack
 ) -> None:
     ecs = aws_client("ecs", stack.aws_endpoint_url)
@@ -61,8 +61,8 @@ def test_a_service_that_was_deleted_by_hand_is_made_again(
     assert predict(repaired["url"]).status == 200
 
 
-def test_an_execution_that_was_aborted_is_taken_up_by_itself(api: Client, stack: Stack) -> None:
-    """Step Functions' event reaches the reconciler by the template's own rule."""
+def test_an_aborted_execution_is_replaced_automatically(api: Client, stack: Stack) -> None:
+    """The template's rule sends Step Functions' event to the reconciler."""
     deployment = api.create("aborted")
     states = aws_client("stepfunctions", stack.aws_endpoint_url)
     states.stop_execution(executionArn=execution_arn(stack, f"{deployment}-1"))
@@ -75,7 +75,7 @@ def test_an_execution_that_was_aborted_is_taken_up_by_itself(api: Client, stack:
     assert leftovers(stack.aws_endpoint_url, deployment) == []
 
 
-def test_resources_without_a_record_are_told_to_their_owner_and_can_be_removed(
+def test_resources_without_a_record_are_shown_to_their_owner_and_can_be_deleted(
     api: Client, stack: Stack
 ) -> None:
     tags = {
@@ -89,9 +89,9 @@ def test_resources_without_a_record_are_told_to_their_owner_and_can_be_removed(
 
     assert "but the table has no record" in reconcile(stack)["stray-abcdef"]
 
-    told = api.get("stray-abcdef")
-    assert told["status"] == "DELETE_FAILED"
-    assert [(item["kind"], item["name"]) for item in told["leftovers"]] == [
+    record = api.get("stray-abcdef")
+    assert record["status"] == "DELETE_FAILED"
+    assert [(item["kind"], item["name"]) for item in record["leftovers"]] == [
         ("cluster", "stray-abcdef")
     ]
     assert api.send("POST", "/deployments/stray-abcdef/retry").status == 202

@@ -1,6 +1,6 @@
-"""A deployment that scales by itself, on the whole stack: moto keeps its scalable target.
+"""A deployment with autoscaling on the whole stack; moto stores its scalable target.
 
-Nothing scales there: no load drives a metric. The test sets the count as AWS would.
+Nothing scales there, because no load drives a metric. The test sets the count as AWS would.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ BY_CPU = {"min": 2, "max": 4, "metric": "cpu", "target": 60}
 
 
 def moto(stack: Stack, service: str) -> Any:
-    """A client of moto's server, where the functions are told that it is."""
+    """A client of moto's server, at the address that the functions use."""
     functions = aws_client("lambda", stack.aws_endpoint_url).list_functions()["Functions"]
     url = functions[0]["Environment"]["Variables"]["AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING"]
     return aws_client(service, url)
@@ -36,7 +36,7 @@ def metrics(stack: Stack, deployment: str) -> list[str]:
     return [str(t["PredefinedMetricSpecification"]["PredefinedMetricType"]) for t in tracked]
 
 
-def test_it_scales_is_changed_while_it_does_and_leaves_nothing(api: Client, stack: Stack) -> None:
+def test_an_autoscaled_deployment_is_created_changed_and_deleted(api: Client, stack: Stack) -> None:
     made = api.deploy("scaled", scaling=BY_REQUESTS)
     name = made["id"]
     assert made["status"] == "ACTIVE", made["failure"]
@@ -66,8 +66,8 @@ def test_it_scales_is_changed_while_it_does_and_leaves_nothing(api: Client, stac
     assert (bounds(stack, name), metrics(stack, name)) == ([], [])
 
 
-def test_what_the_functions_do_is_traced(stack: Stack, api: Client) -> None:
-    """X-Ray's SDK reports each AWS call; nothing of that is switched off here."""
+def test_the_functions_are_traced(stack: Stack, api: Client) -> None:
+    """X-Ray's SDK reports each AWS call. Nothing is switched off here."""
     assert api.send("GET", "/deployments").status == 200
     xray = moto(stack, "xray")
     span = {"StartTime": "2020-01-01T00:00:00Z", "EndTime": "2100-01-01T00:00:00Z"}

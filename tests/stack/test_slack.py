@@ -1,4 +1,4 @@
-"""Slack, from the signed command to the message that follows an operation, on the whole stack."""
+"""Slack on the whole stack: from the signed command to the message that follows an operation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def team(stack: Stack) -> Iterator[Client]:
 
 @pytest.fixture
 def person(stack: Stack, slack: FakeSlack, team: Client) -> Iterator[SlackClient]:
-    """Somebody of the team; Slack has nothing against us at first."""
+    """A user of the team. Slack has no faults at first."""
     slack.release()
     slack.forget()
     yield SlackClient(stack, slack)
@@ -47,7 +47,7 @@ def person(stack: Stack, slack: FakeSlack, team: Client) -> Iterator[SlackClient
 
 
 def options(stack: Stack, image: str = "") -> str:
-    """What `deploy` takes for the sample model."""
+    """The options of `deploy` for the sample model."""
     return f"{image or stack.sample_image} health_check.path=/health smoke_test.path={SAMPLE_PATH}"
 
 
@@ -56,13 +56,13 @@ def missing(stack: Stack) -> str:
 
 
 def found(team: Client, name: str) -> dict[str, Any] | None:
-    """The newest deployment of a name, deleted ones too."""
+    """The newest deployment with a name, including deleted ones."""
     listed = team.send("GET", f"/deployments?name={name}&show_deleted=true").json["deployments"]
     return team.get(listed[0]["id"]) if listed else None
 
 
 def ended(team: Client, name: str) -> dict[str, Any]:
-    """The deployment of a name once it is there and its operation has ended."""
+    """The deployment with a name, once it exists and its operation has ended."""
 
     def looked() -> dict[str, Any] | None:
         deployment = found(team, name)
@@ -72,7 +72,7 @@ def ended(team: Client, name: str) -> dict[str, Any]:
 
 
 def message_with(stack: Stack, slack: FakeSlack, has: Callable[[Message], bool]) -> Message:
-    """The message in the channel that has this, once it does; a lost call is made by the sweep."""
+    """Wait for the channel's message for which `has` is true. The sweep repeats lost calls."""
 
     def looked() -> Message | None:
         for (channel, _), message in reversed(list(slack.messages.items())):
@@ -85,7 +85,7 @@ def message_with(stack: Stack, slack: FakeSlack, has: Callable[[Message], bool])
 
 
 def response(slack: FakeSlack, has: Callable[[Message], bool]) -> Message:
-    """The post to a response_url that has this, once it has come."""
+    """Wait for the post to a response_url for which `has` is true."""
 
     def looked() -> Message | None:
         return next((body for body in slack.posts("response_url") if has(body)), None)
@@ -94,16 +94,16 @@ def response(slack: FakeSlack, has: Callable[[Message], bool]) -> Message:
 
 
 def about(deployment: dict[str, Any], *words: str) -> Callable[[Message], bool]:
-    """Whether a message is about a deployment and has these words."""
+    """A condition: the message is about the deployment and contains these words."""
     return lambda message: all(word in shown(message) for word in (deployment["id"], *words))
 
 
-# --- a life --------------------------------------------------------------------------------
+# --- the lifecycle -------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def deployed(stack: Stack, slack: FakeSlack, team: Client) -> Iterator[dict[str, Any]]:
-    """Deployed by a command; the tests here go on with it, and the last deletes it."""
+    """Deploy with a command. The tests here continue with it, and the last deletes it."""
     slack.release()
     slack.forget()
     said = SlackClient(stack, slack).says(f"deploy {options(stack)} name=chatted")
@@ -129,7 +129,7 @@ def test_a_command_deploys_and_one_message_follows_it(
     assert deployed["url"] not in shown(posted[0])
 
 
-def test_scale_is_told_in_a_message_of_its_own(
+def test_scale_has_its_own_message(
     deployed: dict[str, Any], person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     person.says("scale chatted 2")
@@ -148,7 +148,7 @@ def test_scale_is_told_in_a_message_of_its_own(
 @pytest.mark.parametrize(
     ("text", "word"), [("status chatted", "ACTIVE"), ("list", "chatted"), ("logs chatted", "```")]
 )
-def test_a_question_is_answered_to_who_asked(
+def test_a_read_is_answered_only_to_its_user(
     deployed: dict[str, Any], person: SlackClient, slack: FakeSlack, text: str, word: str
 ) -> None:
     person.says(text)
@@ -158,14 +158,14 @@ def test_a_question_is_answered_to_who_asked(
     assert slack.posts("chat.postMessage") == []
 
 
-def test_a_mistyped_command_gets_the_nearest(person: SlackClient, slack: FakeSlack) -> None:
+def test_a_mistyped_command_gets_a_suggestion(person: SlackClient, slack: FakeSlack) -> None:
     assert "scale chatted 2" in person.says("scael chatted 2")
 
     assert "deploy" in person.says("help")
     assert slack.calls == []
 
 
-def test_delete_asks_back_and_then_deletes(
+def test_a_delete_asks_for_confirmation_and_then_deletes(
     deployed: dict[str, Any], person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     person.says("delete chatted")
@@ -190,7 +190,7 @@ def test_delete_asks_back_and_then_deletes(
 # --- failure -------------------------------------------------------------------------------
 
 
-def test_a_failure_shows_its_hint_and_a_button_that_retries(
+def test_a_failure_shows_its_hint_and_a_retry_button(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     person.says(f"deploy {options(stack, missing(stack))} name=chat-failing")
@@ -210,7 +210,7 @@ def test_a_failure_shows_its_hint_and_a_button_that_retries(
     )
 
 
-def test_what_was_begun_elsewhere_is_told_in_the_team_s_channel(
+def test_an_operation_from_elsewhere_is_announced_in_the_teams_channel(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     failed = team.deploy("chat-elsewhere", image=missing(stack))
@@ -221,7 +221,7 @@ def test_what_was_begun_elsewhere_is_told_in_the_team_s_channel(
 # --- who may ---------------------------------------------------------------------------------
 
 
-def test_an_unmapped_user_is_refused_and_told_who_can_help(
+def test_an_unmapped_user_is_refused_with_a_contact(
     person: SlackClient, team: Client, stack: Stack
 ) -> None:
     said = person.says(
@@ -232,9 +232,7 @@ def test_an_unmapped_user_is_refused_and_told_who_can_help(
     assert found(team, "chat-stranger") is None
 
 
-def test_the_same_request_is_refused_the_second_time(
-    person: SlackClient, team: Client, stack: Stack
-) -> None:
+def test_a_replayed_request_is_refused(person: SlackClient, team: Client, stack: Stack) -> None:
     request = person.command(f"deploy {options(stack, missing(stack))} name=chat-replayed")
 
     assert [person.send(request).status for _ in range(2)] == [200, 401]
@@ -244,23 +242,23 @@ def test_the_same_request_is_refused_the_second_time(
     assert len(team.send("GET", path).json["deployments"]) == 1
 
 
-def test_a_request_that_slack_has_not_signed_is_refused(person: SlackClient, stack: Stack) -> None:
+def test_an_unsigned_request_is_refused(person: SlackClient, stack: Stack) -> None:
     request = person.command("list")
     old = person.command("list", moment=time.time() - 301)
 
     assert person.send(request, X_Slack_Signature="v0=" + "0" * 64).status == 401
     assert person.send(request, X_Slack_Request_Timestamp="soon").status == 401
     assert person.send(old).status == 401
-    # Nor does a token of the API's stand in for the signature.
+    # An API token does not replace the signature either.
     form = {"Content-Type": request.headers["Content-Type"]}
     bearer = {**form, "Authorization": f"Bearer {stack.admin_token}"}
     assert ask(stack.api_url + request.path, "POST", request.body, bearer).status == 401
 
 
-# --- Slack in a bad hour ---------------------------------------------------------------------
+# --- faults of Slack -------------------------------------------------------------------------
 
 
-def test_a_slack_that_throttles_and_hangs_holds_nothing_up(
+def test_a_slack_that_throttles_and_hangs_delays_nothing(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     slack.throttle(1, target="chat.postMessage")
@@ -275,7 +273,7 @@ def test_a_slack_that_throttles_and_hangs_holds_nothing_up(
     assert answers[-1] is None and "ratelimited" in answers
 
 
-def test_where_the_bot_is_no_member_start_and_end_go_to_the_response_url(
+def test_without_channel_membership_start_and_end_go_to_the_response_url(
     person: SlackClient, team: Client, stack: Stack, slack: FakeSlack
 ) -> None:
     person.says(
@@ -283,13 +281,13 @@ def test_where_the_bot_is_no_member_start_and_end_go_to_the_response_url(
     )
     failed = ended(team, "chat-private")
 
-    def told() -> list[Message] | None:
+    def start_and_end() -> list[Message] | None:
         posts = [m for m in slack.posts("response_url") if failed["id"] in shown(m)]
         if posts and "retry" in buttons(posts[-1]):
             return posts
         sweep(stack)
         return None
 
-    posts = wait_until(told, "the end at the response_url")
+    posts = wait_until(start_and_end, "the end at the response_url")
     assert 1 <= len(posts) <= 2
     assert [key for key in slack.messages if key[0] == PRIVATE_CHANNEL] == []

@@ -1,10 +1,10 @@
-"""Deployments beside each other, names in use, and deletes that come in the middle."""
+"""Concurrent deployments, names in use, and deletes during a create."""
 
 from typing import Any
 
 from local.inspection import leftovers
 from local.stack import Stack
-from tests.stack.client import Client, asking, predict, wait_until
+from tests.stack.client import Client, calling_continuously, predict, wait_until
 
 
 def step_status(deployment: dict[str, Any], name: str) -> str:
@@ -13,7 +13,7 @@ def step_status(deployment: dict[str, Any], name: str) -> str:
 
 
 def check_cancelled(api: Client, stack: Stack, gone: dict[str, Any]) -> None:
-    """The create is over for good, and nothing of it is left."""
+    """Check that the create is cancelled and that none of its resources remain."""
     events = api.events(gone["id"])
     types = [event["type"] for event in events]
     assert (gone["status"], gone["operation"]["kind"]) == ("DELETED", "delete")
@@ -27,7 +27,7 @@ def check_cancelled(api: Client, stack: Stack, gone: dict[str, Any]) -> None:
     assert leftovers(stack.aws_endpoint_url, gone["id"]) == []
 
 
-def test_deleting_one_leaves_the_other_and_frees_its_name(api: Client, stack: Stack) -> None:
+def test_deleting_one_keeps_the_other_and_releases_its_name(api: Client, stack: Stack) -> None:
     ids = [api.create("one"), api.create("other")]
     one, other = (api.follow(each) for each in ids)
     assert (one["status"], other["status"]) == ("ACTIVE", "ACTIVE")
@@ -36,7 +36,7 @@ def test_deleting_one_leaves_the_other_and_frees_its_name(api: Client, stack: St
     second = api.send("POST", "/deployments", api.spec("one"))
     assert (second.status, second.json["code"]) == (409, "NAME_TAKEN")
     assert ids[0] in second.json["detail"]
-    with asking(other["url"]) as caller:
+    with calling_continuously(other["url"]) as caller:
         gone = api.delete("one")
     assert gone["status"] == "DELETED"
     assert leftovers(stack.aws_endpoint_url, one["id"]) == []
@@ -54,13 +54,13 @@ def test_deleting_one_leaves_the_other_and_frees_its_name(api: Client, stack: St
     assert leftovers(stack.aws_endpoint_url, other["id"]) == []
 
 
-def test_a_delete_right_after_the_post(api: Client, stack: Stack) -> None:
+def test_a_delete_right_after_the_create_is_accepted(api: Client, stack: Stack) -> None:
     deployment = api.create("regret")
 
     check_cancelled(api, stack, api.delete(deployment))
 
 
-def test_a_delete_while_the_create_makes_resources(api: Client, stack: Stack) -> None:
+def test_a_delete_cancels_a_create_that_creates_resources(api: Client, stack: Stack) -> None:
     deployment = api.create("regret-soon")
     wait_until(
         lambda: step_status(api.get(deployment), "create_load_balancer") != "pending",
@@ -70,7 +70,7 @@ def test_a_delete_while_the_create_makes_resources(api: Client, stack: Stack) ->
     check_cancelled(api, stack, api.delete(deployment))
 
 
-def test_a_delete_while_the_create_waits_for_tasks(api: Client, stack: Stack) -> None:
+def test_a_delete_cancels_a_create_that_waits_for_tasks(api: Client, stack: Stack) -> None:
     # A container that never listens keeps await_ready waiting until the DELETE comes.
     deployment = api.create("regret-late", command=["sleep", "600"])
     wait_until(lambda: step_status(api.get(deployment), "await_ready") == "running", "await_ready")

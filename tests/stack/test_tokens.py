@@ -1,7 +1,7 @@
 """Tokens over HTTP, through the gateway, the real authorizer and its cache.
 
-API Gateway keeps what the authorizer said of a token for a minute, and so does the emulator:
-what these tests say of a token that was used and then revoked is true within it and after it.
+API Gateway caches the authorizer's response for a minute, and so does the emulator. The checks of
+used and then revoked tokens hold before and after the cache expires.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ BODY = {"owner": "ci", "scopes": ["read"]}
 
 @pytest.fixture
 def admin(stack: Stack) -> Client:
-    """A caller with the scope admin alone."""
+    """A caller with only the scope admin."""
     return Client(stack, issue_token(stack, "platform", "admin"))
 
 
@@ -40,13 +40,13 @@ def listed(admin: Client, token_id: str) -> dict[str, Any] | None:
 
 
 def stored(stack: Stack) -> str:
-    """All that the table holds, as text."""
+    """The whole content of the table, as text."""
     dynamodb = aws_client("dynamodb", stack.aws_endpoint_url)
     (table,) = dynamodb.list_tables()["TableNames"]
     return str(dynamodb.scan(TableName=table)["Items"])
 
 
-def test_a_token_is_made_used_and_seen_to_be_used(admin: Client, stack: Stack) -> None:
+def test_a_token_is_created_and_its_use_is_shown(admin: Client, stack: Stack) -> None:
     made = create(admin, scopes=["deploy", "read"], expires_in="8h")
 
     assert set(made) == {"id", "token", "owner", "scopes", "expires_at"}
@@ -65,7 +65,7 @@ def test_a_token_is_made_used_and_seen_to_be_used(admin: Client, stack: Stack) -
     assert made["token"] not in stored(stack)
 
 
-def test_a_revoked_token_is_nobody(admin: Client, stack: Stack) -> None:
+def test_a_revoked_token_is_401(admin: Client, stack: Stack) -> None:
     made = create(admin)
 
     answer = revoke(admin, made["id"])
@@ -77,10 +77,10 @@ def test_a_revoked_token_is_nobody(admin: Client, stack: Stack) -> None:
     check_problem(revoke(admin, made["id"]), 404, "NOT_FOUND")
 
 
-def test_a_revoked_admin_is_told_at_once_below_tokens(admin: Client, stack: Stack) -> None:
+def test_a_revoked_admin_is_refused_immediately_below_tokens(admin: Client, stack: Stack) -> None:
     made = create(admin, scopes=["admin"])
     second = Client(stack, made["token"])
-    victim = create(second)  # by now the gateway knows the second admin, and keeps him
+    victim = create(second)  # the gateway has cached the second admin
 
     assert revoke(second, made["id"]).status == 204
 
@@ -94,7 +94,7 @@ def test_a_revoked_admin_is_told_at_once_below_tokens(admin: Client, stack: Stac
     assert listed(admin, victim["id"]) is not None
 
 
-def test_a_token_has_the_scopes_that_it_was_given(admin: Client, stack: Stack) -> None:
+def test_a_token_has_the_requested_scopes(admin: Client, stack: Stack) -> None:
     reader = Client(stack, create(admin)["token"])
 
     assert reader.send("GET", "/deployments").status == 200
@@ -104,7 +104,7 @@ def test_a_token_has_the_scopes_that_it_was_given(admin: Client, stack: Stack) -
     check_problem(revoke(reader, "tok_0000000000000000"), 403, "FORBIDDEN")
 
 
-def test_a_body_with_faults_names_them_all(admin: Client) -> None:
+def test_a_body_with_faults_reports_them_all(admin: Client) -> None:
     body = {"owner": "No One", "scopes": [], "expires_in": "soon", "colour": "red"}
 
     answer = admin.send("POST", "/tokens", body)
@@ -114,7 +114,7 @@ def test_a_body_with_faults_names_them_all(admin: Client) -> None:
     assert fields == {"owner", "scopes", "expires_in", "colour"}
 
 
-def test_the_gateway_keeps_a_token_as_long_as_the_readme_says(stack: Stack) -> None:
+def test_the_gateway_caches_a_token_for_the_documented_time(stack: Stack) -> None:
     gateway = aws_client("apigateway", stack.aws_endpoint_url)
 
     kept = [
@@ -127,5 +127,5 @@ def test_the_gateway_keeps_a_token_as_long_as_the_readme_says(stack: Stack) -> N
 
 
 @pytest.mark.parametrize("token_id", ["tok_0000000000000000", "%00", "%C3%A9", "a%23b", "%25"])
-def test_there_is_no_such_token(admin: Client, token_id: str) -> None:
+def test_an_unknown_token_is_404(admin: Client, token_id: str) -> None:
     check_problem(revoke(admin, token_id), 404, "NOT_FOUND")

@@ -1,6 +1,6 @@
-"""AWS on a bad day: throttled, answers lost, deletes refused. The end is right all the same.
+"""AWS with faults: throttling, lost responses, refused deletes. The final state is still correct.
 
-The deployments of this module are made at once, each under its own sky.
+The deployments of this module are created at the same time, each with its own faults.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tests.stack.client import Client, predict
 from tests.stack.simulated import OnlyFor, Simulated
 from tests.support.simulated_aws.weather import Fault, Weather
 
-# moto remarks on error codes that are in no model.
+# moto logs a warning for error codes that are in no model.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception.AwsError. with code")
-# Of all calls; boto3 tries three times, and then the state machine tries the step again.
+# The share of all calls. boto3 makes three attempts, and then the state machine retries the step.
 THROTTLED, LOST, BROKEN = 0.3, 0.2, 0.1
-# Enough on a machine that starts all of these at once.
+# Enough for a machine that starts all of these at the same time.
 PATIENT = {"path": "/health", "grace": 300}
-# Not of the task definition: registering is never idempotent, so botocore's own retry after a lost
-# answer makes a spare revision. It costs nothing, and goes with the others.
+# Without the task definition: registering is not idempotent, so botocore's retry after a lost
+# response creates an extra revision. It costs nothing, and is deleted with the others.
 ONE_OF_EACH = {"cluster", "service", "load balancer", "target group"}
 
 Ids = dict[str, str]
@@ -31,7 +31,7 @@ Ids = dict[str, str]
 
 @pytest.fixture(scope="module")
 def skies(simulated: Simulated) -> Iterator[dict[str, Weather]]:
-    """The weather of each deployment by its name, until the module ends."""
+    """The weather of each deployment, by name, until the module ends."""
     skies = {name: Weather(seed) for seed, name in enumerate(("throttled", "lost", "refused"))}
     skies["throttled"].chances = {"throttled": THROTTLED}
     skies["lost"].chances = {"lost_answer": LOST, "late_server_error": BROKEN, "reset": BROKEN}
@@ -43,12 +43,12 @@ def skies(simulated: Simulated) -> Iterator[dict[str, Weather]]:
 
 @pytest.fixture(scope="module")
 def made(harsh: Client, skies: dict[str, Weather]) -> Ids:
-    """The deployments' ids by name, their creates begun."""
+    """Start the creates, and return the deployments' IDs by name."""
     return {name: harsh.create(name, health_check=PATIENT) for name in skies}
 
 
 def active(harsh: Client, deployment: str) -> dict[str, Any]:
-    """The deployment, which must have come up."""
+    """The deployment, which must be ACTIVE."""
     ended = harsh.follow(deployment)
     assert (ended["status"], ended["failure"]) == ("ACTIVE", None)
     assert predict(ended["url"]).status == 200
@@ -56,7 +56,7 @@ def active(harsh: Client, deployment: str) -> dict[str, Any]:
 
 
 def gone(harsh: Client, simulated: Simulated, deployment: dict[str, Any]) -> None:
-    """The end of a teardown that left nothing."""
+    """The deployment after a teardown that left nothing."""
     assert (deployment["status"], deployment["leftovers"]) == ("DELETED", [])
     assert all(resource["verified_gone"] for resource in deployment["resources"])
     assert deployment["cost"]["usd_per_hour"] == 0
@@ -64,7 +64,7 @@ def gone(harsh: Client, simulated: Simulated, deployment: dict[str, Any]) -> Non
 
 
 def outcomes(simulated: Simulated, deployment: str) -> set[str]:
-    """What came of the calls that name a deployment."""
+    """The outcomes of the calls that name a deployment."""
     return {seen.outcome for seen in simulated.proxy.calls if deployment in str(seen.call.params)}
 
 
@@ -75,7 +75,7 @@ def test_a_throttled_deploy_becomes_active(harsh: Client, simulated: Simulated, 
     gone(harsh, simulated, harsh.delete(made["throttled"]))
 
 
-def test_lost_answers_leave_one_of_each_and_after_the_teardown_none(
+def test_lost_responses_create_no_duplicates_and_leave_nothing(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     active(harsh, made["lost"])
@@ -87,7 +87,7 @@ def test_lost_answers_leave_one_of_each_and_after_the_teardown_none(
     gone(harsh, simulated, harsh.delete(made["lost"]))
 
 
-def test_a_delete_that_aws_refuses_is_told_and_can_be_retried(
+def test_a_delete_that_aws_refuses_is_reported_and_can_be_retried(
     harsh: Client, simulated: Simulated, made: Ids, skies: dict[str, Weather]
 ) -> None:
     active(harsh, made["refused"])
@@ -102,7 +102,7 @@ def test_a_delete_that_aws_refuses_is_told_and_can_be_retried(
     left = {item["kind"]: item for item in stuck["leftovers"]}
     assert left["load_balancer"]["name"] == made["refused"]
     assert "DeleteLoadBalancer" in left["load_balancer"]["reason"]
-    assert stuck["cost"]["usd_per_hour"] > 0  # it is still paid for
+    assert stuck["cost"]["usd_per_hour"] > 0  # it still costs money
 
     skies["refused"].clear()
     answer = harsh.send("POST", f"/deployments/{made['refused']}/retry")

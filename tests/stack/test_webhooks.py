@@ -1,7 +1,7 @@
-"""Webhooks: what subscribers on loopback get from the packaged application, and what becomes of
-those that fail, hang or have gone.
+"""Webhooks of the packaged application, with subscribers on loopback.
 
-Most deployments here name an image that does not exist: two events each, and nothing is made.
+Some subscribers fail, hang or no longer exist. Most deployments here use an image that does not
+exist: they have two events each and create no resources.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ CREATED, FAILED = "deployment.created", "deployment.failed"
 
 @pytest.fixture
 def subscriber(stack: Stack) -> Iterator[Subscriber]:
-    """One that has the stack's secret."""
+    """A subscriber with the stack's secret."""
     with Subscriber(stack.webhook_secret) as running:
         yield running
 
 
 @pytest.fixture
 def other(stack: Stack) -> Iterator[Subscriber]:
-    """Another."""
+    """A second subscriber."""
     with Subscriber(stack.webhook_secret) as running:
         yield running
 
@@ -47,18 +47,18 @@ def admin(stack: Stack) -> Client:
 
 
 def missing(stack: Stack) -> str:
-    """An image that the registry has not."""
+    """An image that does not exist in the registry."""
     return f"{stack.sample_image.rsplit(':', 1)[0]}:none"
 
 
 def fail(api: Client, stack: Stack, name: str, url: str | None) -> str:
-    """A create that has failed at its first step; the id."""
+    """Run a create that fails at its first step, and return the ID."""
     more = {"callback_url": url} if url else {}
     return str(api.deploy(name, image=missing(stack), **more)["id"])
 
 
 def deliveries(api: Client, deployment: str, **query: str) -> list[dict[str, Any]]:
-    """As the API lists them, newest first."""
+    """The deliveries as the API lists them, newest first."""
     asked = "&".join(f"{name}={value}" for name, value in query.items())
     answer = api.send("GET", f"/webhooks/deliveries?deployment={deployment}&{asked}")
     assert answer.status == 200, answer.text
@@ -66,7 +66,7 @@ def deliveries(api: Client, deployment: str, **query: str) -> list[dict[str, Any
 
 
 def settled(api: Client, stack: Stack, deployment: str, status: str) -> list[dict[str, Any]]:
-    """The deliveries of a failed create, once both have this status; the sweep sees to retries."""
+    """The deliveries of a failed create, once both have this status. The sweep makes retries."""
 
     def all_settled() -> list[dict[str, Any]] | None:
         found = deliveries(api, deployment, status=status)
@@ -78,28 +78,28 @@ def settled(api: Client, stack: Stack, deployment: str, status: str) -> list[dic
     return list(wait_until(all_settled, f"both deliveries of {deployment} {status}"))
 
 
-# --- a life --------------------------------------------------------------------------------
+# --- the lifecycle -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Life:
-    """What was told of a deployment, and what the API said of it meanwhile."""
+class Lifecycle:
+    """The events of a deployment, and what the API returned meanwhile."""
 
     calls: list[Received]
     events: list[dict[str, Any]]
     active: dict[str, Any]
     deleted: dict[str, Any]
 
-    def told(self, kind: str) -> dict[str, Any]:
+    def first_event(self, kind: str) -> dict[str, Any]:
         """The first event of a type."""
         return next(call.event for call in self.calls if call.event["type"] == kind)
 
 
 @pytest.fixture(scope="module")
-def life(stack: Stack, api: Client) -> Iterator[Life]:
-    """A deployment from its create to its end, with a subscriber that takes everything."""
+def lifecycle(stack: Stack, api: Client) -> Iterator[Lifecycle]:
+    """A deployment from create to delete, with a subscriber that accepts everything."""
     with Subscriber(stack.webhook_secret) as subscriber:
-        active = api.deploy("told", callback_url=subscriber.url, ttl="59m")
+        active = api.deploy("hook", callback_url=subscriber.url, ttl="59m")
         path = f"/deployments/{active['id']}"
         run_scheduled(stack, "Reconciler")
         api.change(active["id"], count=2)
@@ -110,7 +110,7 @@ def life(stack: Stack, api: Client) -> Iterator[Life]:
         deleted = api.delete(active["id"])
         subscriber.wait_for(lambda: "deployment.deleted" in subscriber.types(active["id"]))
         wait_until(lambda: not deliveries(api, active["id"], status="pending"), "all delivered")
-        yield Life(
+        yield Lifecycle(
             calls=sorted(
                 subscriber.about(active["id"]), key=lambda c: int(c.event["data"]["sequence"])
             ),
@@ -120,8 +120,8 @@ def life(stack: Stack, api: Client) -> Iterator[Life]:
         )
 
 
-def test_a_whole_life_is_told_in_order(life: Life) -> None:
-    assert [call.event["type"] for call in life.calls] == [
+def test_a_lifecycle_is_delivered_in_order(lifecycle: Lifecycle) -> None:
+    assert [call.event["type"] for call in lifecycle.calls] == [
         "deployment.created",
         "deployment.active",
         "deployment.expiring",
@@ -133,51 +133,51 @@ def test_a_whole_life_is_told_in_order(life: Life) -> None:
     ]
 
 
-def test_it_is_signed_and_each_event_has_an_id_of_its_own(life: Life) -> None:
-    assert [call.fault for call in life.calls if call.fault] == []
-    assert len({call.id for call in life.calls}) == len(life.calls)
-    assert {call.headers["content-type"] for call in life.calls} == {"application/json"}
+def test_events_are_signed_and_each_has_its_own_id(lifecycle: Lifecycle) -> None:
+    assert [call.fault for call in lifecycle.calls if call.fault] == []
+    assert len({call.id for call in lifecycle.calls}) == len(lifecycle.calls)
+    assert {call.headers["content-type"] for call in lifecycle.calls} == {"application/json"}
 
 
-def test_the_sequence_is_that_of_the_deployments_events(life: Life) -> None:
-    own = {event["sequence"]: event["at"] for event in life.events}
+def test_sequence_numbers_match_the_deployments_events(lifecycle: Lifecycle) -> None:
+    own = {event["sequence"]: event["at"] for event in lifecycle.events}
 
-    for call in life.calls:
+    for call in lifecycle.calls:
         assert call.event["timestamp"] == own[call.event["data"]["sequence"]]
 
 
-def test_what_was_told_was_true_at_that_moment(life: Life) -> None:
-    created = life.told("deployment.created")["data"]["deployment"]
-    active = life.told("deployment.active")["data"]["deployment"]
-    paused = life.told("deployment.paused")["data"]["deployment"]
-    deleted = life.told("deployment.deleted")["data"]["deployment"]
+def test_an_event_shows_the_state_at_its_time(lifecycle: Lifecycle) -> None:
+    created = lifecycle.first_event("deployment.created")["data"]["deployment"]
+    active = lifecycle.first_event("deployment.active")["data"]["deployment"]
+    paused = lifecycle.first_event("deployment.paused")["data"]["deployment"]
+    deleted = lifecycle.first_event("deployment.deleted")["data"]["deployment"]
 
     assert (created["status"], created["url"]) == ("CREATING", None)
     for name in ("id", "name", "owner", "status", "url", "image", "prediction", "expires_at"):
-        assert active[name] == life.active[name], name
-    assert active["usd_per_hour"] == life.active["cost"]["usd_per_hour"]
+        assert active[name] == lifecycle.active[name], name
+    assert active["usd_per_hour"] == lifecycle.active["cost"]["usd_per_hour"]
     assert paused["status"] == "PAUSED"
     assert (deleted["status"], deleted["url"], deleted["leftovers"]) == ("DELETED", None, [])
 
 
-def test_an_update_that_was_rolled_back_says_why(life: Life) -> None:
-    failed = life.told("deployment.rolled_back")["data"]["deployment"]
+def test_a_rolled_back_update_reports_why(lifecycle: Lifecycle) -> None:
+    failed = lifecycle.first_event("deployment.rolled_back")["data"]["deployment"]
 
     assert failed["operation"] == {"kind": "update", "status": "rolled_back"}
     assert failed["status"] == "ACTIVE"
     assert failed["failure"]["code"] == "IMAGE_NOT_FOUND" and failed["failure"]["hint"]
 
 
-def test_a_failed_create_is_told_with_its_hint(
+def test_a_failed_create_is_delivered_with_its_hint(
     api: Client, stack: Stack, subscriber: Subscriber
 ) -> None:
-    deployment = fail(api, stack, "told-failed", subscriber.url)
+    deployment = fail(api, stack, "hook-failed", subscriber.url)
     subscriber.wait_for(lambda: len(subscriber.types(deployment)) == 2)
 
     assert subscriber.types(deployment) == [CREATED, FAILED]
-    told = next(c for c in subscriber.about(deployment) if c.event["type"] == FAILED)
+    call = next(c for c in subscriber.about(deployment) if c.event["type"] == FAILED)
     own = api.get(deployment)["failure"]
-    assert told.event["data"]["deployment"]["failure"] == {
+    assert call.event["data"]["deployment"]["failure"] == {
         name: own[name] for name in ("code", "step", "message", "hint")
     }
 
@@ -185,11 +185,11 @@ def test_a_failed_create_is_told_with_its_hint(
 # --- a subscriber that fails -----------------------------------------------------------------
 
 
-def test_what_met_a_500_comes_again_with_the_same_id(
+def test_a_delivery_with_500_is_retried_with_the_same_id(
     api: Client, stack: Stack, subscriber: Subscriber
 ) -> None:
     subscriber.answer(Reply(500), Reply(503, {"Retry-After": "2"}), Reply(500), Reply(drop=True))
-    deployment = fail(api, stack, "told-late", subscriber.url)
+    deployment = fail(api, stack, "hook-late", subscriber.url)
 
     found = settled(api, stack, deployment, "delivered")
 
@@ -200,7 +200,7 @@ def test_what_met_a_500_comes_again_with_the_same_id(
     assert len(tries) == 2
     assert sum(map(len, tries.values())) == 6
     assert [call.fault for call in subscriber.received if call.fault] == []
-    # Two seconds were asked for, and what is signed is the time of each try.
+    # The subscriber asked for two seconds, and each attempt's own time is signed.
     assert any(calls[-1].timestamp > calls[0].timestamp for calls in tries.values())
     assert all(calls[-1].body == calls[0].body for calls in tries.values())
     assert sorted(len(one["tries"]) for one in found) == sorted(map(len, tries.values()))
@@ -211,7 +211,7 @@ def test_a_redirect_is_not_followed(
 ) -> None:
     statuses = (301, 302, 303, 307, 308)
     subscriber.answer(*(Reply.redirect(other.url, status) for status in statuses))
-    deployment = fail(api, stack, "told-elsewhere", subscriber.url)
+    deployment = fail(api, stack, "hook-elsewhere", subscriber.url)
 
     settled(api, stack, deployment, "delivered")
 
@@ -220,9 +220,9 @@ def test_a_redirect_is_not_followed(
     assert {call.path for call in subscriber.received} == {"/hook"}
 
 
-def test_410_ends_it(api: Client, stack: Stack, subscriber: Subscriber) -> None:
+def test_410_ends_the_delivery(api: Client, stack: Stack, subscriber: Subscriber) -> None:
     subscriber.answer(then=Reply(410))
-    deployment = fail(api, stack, "told-gone", subscriber.url)
+    deployment = fail(api, stack, "hook-gone", subscriber.url)
 
     found = settled(api, stack, deployment, "failed")
     sweep(stack)
@@ -231,11 +231,11 @@ def test_410_ends_it(api: Client, stack: Stack, subscriber: Subscriber) -> None:
     assert len(subscriber.received) == 2
 
 
-def test_what_could_not_be_delivered_is_listed_and_sent_again(
+def test_a_failed_delivery_is_listed_and_sent_again(
     api: Client, stack: Stack, subscriber: Subscriber
 ) -> None:
     subscriber.answer(then=Reply(500))
-    deployment = fail(api, stack, "told-never", subscriber.url)
+    deployment = fail(api, stack, "hook-never", subscriber.url)
     failed = settled(api, stack, deployment, "failed")
     ids = {call.id for call in subscriber.received}
     assert {one["type"] for one in failed} == {CREATED, FAILED}
@@ -254,7 +254,7 @@ def test_what_could_not_be_delivered_is_listed_and_sent_again(
 
 
 def check_gaps(tries: list[datetime]) -> None:
-    """Each is at least as long after the one before as the schedule says, at this scale."""
+    """Check that the gaps between attempts are at least those of the schedule, at this scale."""
     gaps = [gap * RETRY_TIME_SCALE for gap in retry_schedule.GAPS]
     observed = [after - before for before, after in itertools.pairwise(tries)]
     LINES.append(
@@ -263,26 +263,26 @@ def check_gaps(tries: list[datetime]) -> None:
         + " s; the schedule has "
         + ", ".join(f"{gap.total_seconds():.4g}" for gap in gaps)
     )
-    # What is due is due to the millisecond.
+    # Due times have a precision of one millisecond.
     slack = timedelta(milliseconds=1)
     assert len(observed) == len(gaps)
-    # The last is sooner where those before were late: no try is after the end of the day.
+    # The last gap is shorter if earlier attempts were late: no attempt is after the end of the day.
     assert all(seen >= gap - slack for seen, gap in zip(observed[:-1], gaps[:-1], strict=True))
     assert tries[-1] - tries[0] >= sum(gaps, timedelta()) - slack
 
 
-def test_one_that_hangs_holds_up_neither_a_deployment_nor_another(
+def test_a_subscriber_that_hangs_delays_neither_deployments_nor_others(
     api: Client, stack: Stack, subscriber: Subscriber, other: Subscriber
 ) -> None:
     subscriber.hang()
     url = before(subscriber.url, other.url)
-    stuck = api.create("told-stuck", image=missing(stack), callback_url=url)
+    stuck = api.create("hook-stuck", image=missing(stack), callback_url=url)
     subscriber.wait_for(lambda: subscriber.hanging)
 
-    deployment = fail(api, stack, "told-freely", other.url)
+    deployment = fail(api, stack, "hook-freely", other.url)
     assert api.follow(stuck)["status"] == "FAILED"
-    # The sweep meets both subscribers, and waits for the one while it tells the other. It stands in
-    # for the stream, which the emulator reads with one function at a time.
+    # The sweep calls both subscribers, and waits for one while it calls the other. It replaces the
+    # stream, which the emulator reads with one function at a time.
     with ThreadPoolExecutor(1) as pool:
         pool.submit(sweep, stack)
         other.wait_for(lambda: len(other.types(deployment)) == 2)
@@ -294,8 +294,10 @@ def test_one_that_hangs_holds_up_neither_a_deployment_nor_another(
 
 
 def before(url: str, other: str) -> str:
-    """`url` with a query, so that a courier with one hand would call it before the other: it has
-    its receivers in the order of their URLs' hashes."""
+    """`url` with a query, so that a courier without concurrency would call it before the other.
+
+    The courier orders receivers by the hashes of their URLs.
+    """
 
     def hashed(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
@@ -304,11 +306,11 @@ def before(url: str, other: str) -> str:
     return next(each for each in candidates if hashed(each) < hashed(other))
 
 
-def test_one_that_throttles_is_asked_again_when_it_said(
+def test_a_throttling_subscriber_is_called_again_after_its_retry_after(
     api: Client, stack: Stack, subscriber: Subscriber
 ) -> None:
     subscriber.answer(Reply.throttled(1))
-    deployment = fail(api, stack, "told-slowly", subscriber.url)
+    deployment = fail(api, stack, "hook-slowly", subscriber.url)
 
     settled(api, stack, deployment, "delivered")
 
@@ -320,7 +322,7 @@ def test_one_that_throttles_is_asked_again_when_it_said(
 # --- subscriptions of the whole stack --------------------------------------------------------
 
 
-def test_a_subscription_gets_the_types_it_asked_for_of_every_owner(
+def test_a_subscription_gets_its_types_for_every_owner(
     api: Client, admin: Client, stack: Stack, subscriber: Subscriber, other: Subscriber
 ) -> None:
     body = {"url": subscriber.url, "types": [FAILED]}
@@ -328,7 +330,7 @@ def test_a_subscription_gets_the_types_it_asked_for_of_every_owner(
     assert made.status == 201, made.text
     path = f"/webhooks/subscriptions/{made.json['id']}"
     try:
-        deployment = fail(api, stack, "told-to-all", other.url)
+        deployment = fail(api, stack, "hook-to-all", other.url)
         subscriber.wait_for(lambda: subscriber.types(deployment))
         other.wait_for(lambda: len(other.types(deployment)) == 2)
     finally:
@@ -336,21 +338,21 @@ def test_a_subscription_gets_the_types_it_asked_for_of_every_owner(
 
     assert subscriber.types(deployment) == [FAILED]
     assert subscriber.received[0].fault is None
-    # The same event has the same id wherever it goes.
+    # An event has the same ID for every receiver.
     assert subscriber.received[0].id in {call.id for call in other.received}
 
-    after = fail(api, stack, "told-no-more", other.url)
+    after = fail(api, stack, "hook-no-more", other.url)
     other.wait_for(lambda: len(other.types(after)) == 2)
     assert subscriber.about(after) == []
 
 
-def test_a_subscription_that_is_gone_is_disabled(
+def test_a_subscription_that_returns_410_is_disabled(
     api: Client, admin: Client, stack: Stack, subscriber: Subscriber
 ) -> None:
     subscriber.answer(then=Reply(410))
     made = admin.send("POST", "/webhooks/subscriptions", {"url": subscriber.url}).json
     try:
-        fail(api, stack, "told-a-goner", None)
+        fail(api, stack, "hook-a-goner", None)
 
         def disabled() -> dict[str, Any] | None:
             listed = admin.send("GET", "/webhooks/subscriptions").json["subscriptions"]
@@ -362,7 +364,7 @@ def test_a_subscription_that_is_gone_is_disabled(
         admin.send("DELETE", f"/webhooks/subscriptions/{made['id']}")
 
 
-# --- where nothing is sent -----------------------------------------------------------------
+# --- refused URLs --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -381,14 +383,14 @@ def test_a_subscription_that_is_gone_is_disabled(
     ],
 )
 def test_a_callback_to_a_private_address_is_refused(api: Client, url: str) -> None:
-    answer = api.send("POST", "/deployments", api.spec("told-private", callback_url=url))
+    answer = api.send("POST", "/deployments", api.spec("hook-private", callback_url=url))
 
     assert (answer.status, answer.json["code"]) == (422, "VALIDATION_FAILED")
     assert [fault["field"] for fault in answer.json["errors"]] == ["callback_url"]
 
 
 @pytest.mark.parametrize("url", ["https://10.0.0.1/hook", "https://169.254.169.254/"])
-def test_so_is_a_subscription(admin: Client, url: str) -> None:
+def test_a_subscription_to_a_private_address_is_refused(admin: Client, url: str) -> None:
     answer = admin.send("POST", "/webhooks/subscriptions", {"url": url})
 
     assert (answer.status, [fault["field"] for fault in answer.json["errors"]]) == (422, ["url"])

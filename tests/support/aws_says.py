@@ -1,4 +1,4 @@
-"""What AWS answers, said on the real boto3 clients, where the emulator cannot be brought to it."""
+"""Stubbed AWS responses on the real boto3 clients, for responses that the emulator cannot give."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ Parsed = dict[str, Any]
 
 
 def answer(service: str, operation: str, parsed: Parsed | Callable[[Parsed], Parsed]) -> None:
-    """From now on `operation` is answered with `parsed`, or with what it makes of the request."""
+    """Later calls of `operation` return `parsed`; a callable gets the request's parameters."""
 
     def reply(params: Parsed, **_: Any) -> tuple[AWSResponse, Parsed]:
         body = parsed(params) if callable(parsed) else parsed
@@ -30,14 +30,14 @@ def refuse(
     times: int | None = None,
     **more: Any,
 ) -> None:
-    """`operation` fails with an AWS error: always, or the first `times` times."""
-    left = [times]
+    """`operation` fails with an AWS error: on every call, or on the first `times` calls."""
+    remaining = [times]
 
     def reply(**_: Any) -> tuple[AWSResponse, Parsed] | None:
-        if left[0] == 0:
+        if remaining[0] == 0:
             return None
-        if left[0] is not None:
-            left[0] -= 1
+        if remaining[0] is not None:
+            remaining[0] -= 1
         error = {"Code": code, "Message": message}
         metadata = {"HTTPStatusCode": status}
         return _response(status), {"Error": error, "ResponseMetadata": metadata, **more}
@@ -46,7 +46,7 @@ def refuse(
 
 
 def lose(service: str, operation: str, error: Exception) -> None:
-    """`operation` raises `error`, as when the connection breaks."""
+    """`operation` raises `error`, for example because the connection breaks."""
 
     def reply(**_: Any) -> None:
         raise error
@@ -55,7 +55,7 @@ def lose(service: str, operation: str, error: Exception) -> None:
 
 
 def watch(service: str, operation: str) -> list[Parsed]:
-    """The parameters of every call of `operation` from now on."""
+    """Return a list that collects the parameters of every later call of `operation`."""
     calls: list[Parsed] = []
     _on(
         service,

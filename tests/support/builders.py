@@ -1,4 +1,4 @@
-"""Specs and deployments for tests; they are valid unless a test changes that."""
+"""Specs and deployments for tests. They are valid unless a test passes invalid fields."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ LIMITS: dict[str, Any] = {
 
 
 def body_of(**fields: Any) -> dict[str, Any]:
-    """A body for `POST /deployments`."""
+    """A request body for `POST /deployments`."""
     return {"name": "recommender", "image": IMAGE, **fields}
 
 
@@ -46,7 +46,7 @@ def spec_of(**fields: Any) -> Spec:
 def deployment_of(
     deployment_id: str = ID, owner: str = OWNER, now: datetime = MOMENT, **fields: Any
 ) -> Deployment:
-    """A deployment whose create has just begun."""
+    """A deployment whose create has just started."""
     fields = {"name": deployment_id.rpartition("-")[0], **fields}
     return Deployment.create(deployment_id, owner, spec_of(**fields), now, usd_per_hour=0.0)
 
@@ -67,7 +67,7 @@ def failed(now: datetime = MOMENT) -> Deployment:
 
 
 def in_status(status: Status) -> Deployment:
-    """A deployment that reached `status` by its own transitions."""
+    """A deployment that reached `status` through the domain's own transitions."""
     if status is Status.CREATING:
         return deployment_of()
     if status is Status.FAILED:
@@ -88,7 +88,7 @@ def in_status(status: Status) -> Deployment:
 
 
 def rolling_back(turned_at: datetime) -> Deployment:
-    """A deployment whose update failed, before the first step of its rollback."""
+    """A deployment whose update failed, before its rollback runs the first step."""
     deployment = active()
     deployment.update(spec_of(count=2), MOMENT, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), turned_at)
@@ -108,7 +108,7 @@ def failure_of(step: str, code: str = "IMAGE_NOT_FOUND") -> Failure:
 
 
 class Clock:
-    """Replaces `chalicelib.platform.clock.now`: the time stands still until a test advances it."""
+    """Replaces `chalicelib.platform.clock.now`. The time changes only when a test advances it."""
 
     def __init__(self, moment: datetime = MOMENT) -> None:
         self.moment = moment

@@ -1,4 +1,4 @@
-"""Certificates for tests, signed by themselves."""
+"""Self-signed certificates for tests."""
 
 import datetime
 from typing import Any
@@ -10,11 +10,11 @@ from cryptography.x509.oid import NameOID
 
 
 def make(name: str, valid_from: datetime.datetime | None = None) -> tuple[bytes, bytes]:
-    """(private key, certificate for `name`), as PEM; valid for a year from yesterday on."""
+    """(private key, certificate for `name`) as PEM, valid for a year from yesterday by default."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     first = valid_from or datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -31,11 +31,11 @@ def make(name: str, valid_from: datetime.datetime | None = None) -> tuple[bytes,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    return private, made.public_bytes(serialization.Encoding.PEM)
+    return private, certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def put(acm: Any, name: str, valid_from: datetime.datetime | None = None) -> str:
-    """One that Certificate Manager has, ISSUED; its ARN."""
+    """Import a certificate into Certificate Manager (status ISSUED) and return its ARN."""
     key, certificate = make(name, valid_from)
     answer = acm.import_certificate(Certificate=certificate, PrivateKey=key)
     return str(answer["CertificateArn"])

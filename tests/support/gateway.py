@@ -1,4 +1,4 @@
-"""API Gateway as the functions see it: it asks the authorizer, then hands on a proxy event."""
+"""API Gateway as the functions see it: it calls the authorizer, then sends a proxy event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METHOD_ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef/api/GET/deployme
 
 @dataclass
 class Answered:
-    """An HTTP answer; header names are lower case."""
+    """An HTTP response. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -26,25 +26,25 @@ class Answered:
 
     @property
     def code(self) -> str:
-        """The code of a problem."""
+        """The code of a problem document."""
         return self.json["code"]
 
     @property
     def fields(self) -> list[str]:
-        """The fields that a problem names."""
+        """The fields that a problem document lists."""
         return [error["field"] for error in self.json["errors"]]
 
 
 @dataclass
 class Gateway:
-    """Sends requests as one of the callers whose tokens it has."""
+    """Sends requests as one of the callers in `tokens`."""
 
     tokens: dict[str, str]
-    # API Gateway keeps an authorizer's answer, too.
+    # API Gateway also caches the authorizer's response.
     _contexts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def authorize(self, caller: str) -> dict[str, Any]:
-        """What the authorizer says of the caller's token."""
+        """Return the authorizer's response for the caller's token."""
         if caller not in self._contexts:
             event = {
                 "type": "TOKEN",
@@ -65,7 +65,7 @@ class Gateway:
         query: dict[str, str | list[str]] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answered:
-        """`body` goes as JSON, or as it is when it is a string."""
+        """Send a request. A string `body` is sent unchanged; any other body is sent as JSON."""
         sent = {"Content-Type": "application/json"} if body is not None else {}
         raw = body if body is None or isinstance(body, str) else json.dumps(body)
         event = proxy_event(method, path, raw, query or {}, {**sent, **(headers or {})})
@@ -86,7 +86,7 @@ class Gateway:
 
 
 def call(event: dict[str, Any]) -> Answered:
-    """Hands the event to the app."""
+    """Pass the event to the app."""
     answer = app.app(event, None)
     headers = {name.lower(): value for name, value in answer["headers"].items()}
     return Answered(answer["statusCode"], headers, answer["body"])
@@ -99,17 +99,17 @@ def proxy_event(
     query: dict[str, str | list[str]],
     headers: dict[str, str],
 ) -> dict[str, Any]:
-    """What API Gateway hands a function; the path's parameters come as the client escaped them."""
+    """The event that API Gateway sends. Path parameters keep the client's percent-encoding."""
     resource, parameters = _route(path)
-    every = {name: [v] if isinstance(v, str) else v for name, v in query.items()}
+    lists = {name: [v] if isinstance(v, str) else v for name, v in query.items()}
     return {
         "resource": resource,
         "path": path,
         "httpMethod": method,
         "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
-        "queryStringParameters": {name: values[-1] for name, values in every.items()} or None,
-        "multiValueQueryStringParameters": every or None,
+        "queryStringParameters": {name: values[-1] for name, values in lists.items()} or None,
+        "multiValueQueryStringParameters": lists or None,
         "pathParameters": parameters or None,
         "stageVariables": None,
         "body": body,
@@ -135,6 +135,6 @@ def _route(path: str) -> tuple[str, dict[str, str]]:
 
 
 def escaped(text: str) -> str:
-    """`text` as one segment of a path."""
+    """`text`, percent-encoded as one segment of a path."""
     assert unquote(quote(text, safe="")) == text
     return quote(text, safe="")

@@ -1,4 +1,4 @@
-"""What tests that run Slipway in this process share: the functions' environment, and the table."""
+"""The functions' environment and the table, for tests that run Slipway in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_XRAY_SDK_ENABLED": "false",
-    # moto's images of EC2 take half a second to load, and nobody asks for them.
+    # moto takes half a second to load its EC2 images, and no test uses them.
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     "TABLE_NAME": TABLE,
     "STACK_NAME": STACK,
@@ -31,5 +31,5 @@ SHAPE = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryInd
 
 
 def make_table(dynamodb: Any, name: str = TABLE) -> None:
-    """The table as the template says it, so that template and code cannot drift apart."""
+    """Create the table from the template's definition, so that tests cover the real keys."""
     dynamodb.create_table(TableName=name, **{key: TABLE_RESOURCE[key] for key in SHAPE})

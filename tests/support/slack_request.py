@@ -1,4 +1,4 @@
-"""Requests as Slack sends them: signed by the recipe of its documentation, with no code of ours.
+"""Requests as Slack sends them, signed as Slack documents it, without Slipway's own code.
 
 https://docs.slack.dev/authentication/verifying-requests-from-slack/
 """
@@ -40,7 +40,7 @@ def sign(body: bytes, timestamp: str, secret: str = SECRET) -> str:
 
 
 def signed(body: bytes, timestamp: str | None = None, secret: str = SECRET) -> Headers:
-    """The headers of a request that Slack sends now, or at `timestamp`."""
+    """Headers of a request that Slack sends now, or at `timestamp`."""
     at = str(int(time.time())) if timestamp is None else timestamp
     return [(TIMESTAMP, at), (SIGNATURE, sign(body, at, secret))]
 
@@ -82,14 +82,14 @@ def interaction(payload: Any) -> bytes:
 def post(
     path: str, body: bytes, headers: Headers | None = None, *, method: str = "POST"
 ) -> Answered:
-    """Hands it to the app as API Gateway does: text, or base64 where it is no UTF-8."""
+    """Pass the body to the app as API Gateway does: as text, or as base64 if it is not UTF-8."""
     sent = [("Content-Type", FORM), *(signed(body) if headers is None else headers)]
     event = proxy_event(method, path, None, {}, {})
     try:
         event["body"] = body.decode()
     except UnicodeDecodeError:
         event["body"], event["isBase64Encoded"] = base64.b64encode(body).decode(), True
-    # API Gateway has the last value of each in `headers`, all of them in the other.
+    # API Gateway puts the last value of each header in `headers`, and all values here.
     event["headers"] = dict(sent)
     event["multiValueHeaders"] = {}
     for name, value in sent:

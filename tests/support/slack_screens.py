@@ -1,6 +1,6 @@
 """Slack screens of deployments on the simulated AWS, for docs/slack-messages.md.
 
-`python -m tests.support.slack_screens` writes the page. docs/render makes the pictures from it.
+`python -m tests.support.slack_screens` writes the page. docs/render draws the pictures.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.simulated_aws.account import REPOSITORY
 PAGE = ROOT / "docs" / "slack-messages.md"
 MARK = "<!-- made by: python -m tests.support.slack_screens -->\n"
 USER = "U0ANNA"
-# On AWS, the DNS name of a load balancer ends like this.
+# The DNS name of a load balancer on AWS ends with this.
 DNS_SUFFIX = "-1234567890.us-east-1.elb.amazonaws.com"
 HALF_OF_DEPLOY, HALF_OF_DELETE = 70, 15  # seconds
 
@@ -48,32 +48,32 @@ def screens() -> list[Screen]:
 
 def _deploy_and_delete() -> Iterator[Screen]:
     with opened() as world:
-        made = _create(world)
-        yield Screen("deploy-start", "A deploy starts", _operation(made))
-        _run(world, made, lambda d: world.clock.seconds() > HALF_OF_DEPLOY)
-        yield Screen("deploy-half", "The same message is updated", _operation(made))
-        _run(world, made, lambda d: not d.is_running)
-        yield Screen("deploy-done", "The deploy is done", _operation(made))
+        deployment_id = _create(world)
+        yield Screen("deploy-start", "A deploy starts", _operation(deployment_id))
+        _run(world, deployment_id, lambda d: world.clock.seconds() > HALF_OF_DEPLOY)
+        yield Screen("deploy-half", "The same message is updated", _operation(deployment_id))
+        _run(world, deployment_id, lambda d: not d.is_running)
+        yield Screen("deploy-done", "The deploy is done", _operation(deployment_id))
         world.clock.advance_to(world.clock.seconds() + 3600)
         yield Screen(
             "delete-question",
             "`/slipway delete recommender` asks for confirmation",
-            blocks.confirm_delete(_shown(made)),
+            blocks.confirm_delete(_shown(deployment_id)),
         )
-        world.delete(made)
+        world.delete(deployment_id)
         begun = world.clock.seconds()
-        _run(world, made, lambda d: world.clock.seconds() > begun + HALF_OF_DELETE)
-        yield Screen("delete-half", "A delete runs", _operation(made))
-        _run(world, made, lambda d: not d.is_running)
-        yield Screen("delete-done", "The delete ends with a receipt", _operation(made))
+        _run(world, deployment_id, lambda d: world.clock.seconds() > begun + HALF_OF_DELETE)
+        yield Screen("delete-half", "A delete runs", _operation(deployment_id))
+        _run(world, deployment_id, lambda d: not d.is_running)
+        yield Screen("delete-done", "The delete ends with a receipt", _operation(deployment_id))
 
 
 def _failure() -> Iterator[Screen]:
     with opened() as world:
-        found = world.account.raw("ecr").describe_images(
+        images = world.account.raw("ecr").describe_images(
             repositoryName=REPOSITORY, imageIds=[{"imageTag": "1"}]
         )
-        digest = str(found["imageDetails"][0]["imageDigest"])
+        digest = str(images["imageDetails"][0]["imageDigest"])
         world.account.containers.set(digest, containers.exits(1.0, 1, TRACEBACK))
         made = _create(world)
         _run(world, made, lambda d: d.failure is not None)
@@ -89,32 +89,32 @@ def _create(world: World) -> str:
     return str(reply.body["id"])
 
 
-def _run(world: World, made: str, until: Callable[[Deployment], bool]) -> None:
-    while not until(_record(made)):
+def _run(world: World, deployment_id: str, until: Callable[[Deployment], bool]) -> None:
+    while not until(_record(deployment_id)):
         world.schedule.step()
 
 
-def _record(made: str) -> Deployment:
-    record = store.get(made)
+def _record(deployment_id: str) -> Deployment:
+    record = store.get(deployment_id)
     assert record
     return record
 
 
-def _operation(made: str) -> Message:
-    return blocks.operation(_shown(made), USER, clock.now())
+def _operation(deployment_id: str) -> Message:
+    return blocks.operation(_shown(deployment_id), USER, clock.now())
 
 
-def _shown(made: str) -> dict[str, Any]:
-    shown = resource.render(_record(made), clock.now())
+def _shown(deployment_id: str) -> dict[str, Any]:
+    shown = resource.render(_record(deployment_id), clock.now())
     if shown["url"]:
         shown["url"] += DNS_SUFFIX
     if shown["prediction"]:
-        shown["prediction"]["latency_ms"] = 12  # the real latency differs in every run
+        shown["prediction"]["latency_ms"] = 12  # the measured latency differs in every run
     return shown
 
 
 def page(shown: list[Screen]) -> str:
-    """The part of docs/slack-messages.md after the mark."""
+    """The part of docs/slack-messages.md after the marker."""
     return "\n".join(_part(screen) for screen in shown)
 
 
@@ -127,7 +127,7 @@ def _part(screen: Screen) -> str:
 
 
 def main() -> int:
-    """Writes the part of the page after the mark."""
+    """Write the part of the page after the marker."""
     head = PAGE.read_text().partition(MARK)[0]
     PAGE.write_text(f"{head}{MARK}\n{page(screens())}")
     return 0

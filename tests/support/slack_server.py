@@ -1,7 +1,7 @@
-"""A server on loopback that plays Slack: the calls that Slipway makes of it, and their refusals.
+"""A fake Slack on loopback. It serves the calls that Slipway makes and refuses invalid ones.
 
-It keeps to what Slack's documentation says it enforces: a token, a channel that it knows, the
-`ts` of a message to update, five posts and 30 minutes for a `response_url`, and Block Kit's limits.
+It enforces what Slack documents: a valid token, a known channel, the `ts` of an existing message
+for updates, five posts within 30 minutes for a `response_url`, and Block Kit's limits.
 https://docs.slack.dev/reference/methods/chat.postMessage
 https://docs.slack.dev/reference/methods/chat.update
 https://docs.slack.dev/interactivity/handling-user-interaction#message_responses
@@ -15,9 +15,9 @@ In process:
         ...
         slack.calls, slack.messages, slack.posts
 
-`python -m tests.support.slack_server [--port 8080]` runs it in a process of its own. It prints its
-address as a line of JSON, then a line for each call. It takes the same orders over HTTP (`GET /`
-lists them).
+As a separate process: `python -m tests.support.slack_server [--port 8080]`. It prints its URLs as
+a line of JSON, then a line for each call. It accepts the same commands over HTTP (`GET /` lists
+them).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from urllib.parse import parse_qsl
 
 TOKEN = "xoxb-played-by-a-test"
 CHANNEL = "C0PREDICT"
-# It knows this channel, and the app is no member of it.
+# This channel exists, but the app is not a member of it.
 PRIVATE_CHANNEL = "C0PRIVATE"
 METHODS = ("chat.postMessage", "chat.update", "chat.delete")
 POSTS, LIFETIME = 5, timedelta(minutes=30)
@@ -48,7 +48,7 @@ HOOK_SECRET = "a-webhooks-secret"
 
 @dataclass(frozen=True)
 class Call:
-    """A call as it came in, and how it was answered.
+    """A received call and its outcome.
 
     `target`: a method such as `chat.postMessage`, `response_url` or `incoming_webhook`.
     """
@@ -63,9 +63,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Trouble:
-    """How calls are answered instead: `error` is a code of Slack's; `drop` closes without a word
-    (with `done`, after the call has been carried out: an answer that was lost); `hang` waits until
-    `FakeSlack.release`; `text` is answered as it is."""
+    """What happens to calls instead of success.
+
+    `error` is one of Slack's error codes. `drop` closes the connection without a response; with
+    `done`, the call takes effect first, so only the response is lost. `hang` waits until
+    `FakeSlack.release`. `text` is returned unchanged."""
 
     status: int = 200
     error: str | None = None
@@ -81,7 +83,7 @@ class Trouble:
 
 @dataclass
 class ResponseUrl:
-    """A `response_url` as Slack made it for a command."""
+    """A `response_url` that Slack created for a command."""
 
     made_at: datetime
     posts: int = 0
@@ -89,24 +91,24 @@ class ResponseUrl:
 
 @dataclass
 class FakeSlack:
-    """Slack on loopback. `now`: what time Slack thinks it is."""
+    """Slack on loopback. `now` returns Slack's current time."""
 
     token: str = TOKEN
     channels: set[str] = field(default_factory=lambda: {CHANNEL})
     private: set[str] = field(default_factory=lambda: {PRIVATE_CHANNEL})
     port: int = 0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    # Told a line for each call.
+    # Called with one line of text for each call.
     say: Callable[[str], object] = lambda line: None
     calls: list[Call] = field(default_factory=list)
-    # What stands in the channels: (channel, ts) -> the message as last posted or updated.
+    # The messages in the channels: (channel, ts) -> the message as last posted or updated.
     messages: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
     _posted: int = 0
     _troubles: list[Trouble] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _released: threading.Event = field(default_factory=threading.Event)
-    # How many calls hang at this moment: for a test to wait for.
+    # The number of calls that hang now; a test can wait for it.
     hanging: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def __enter__(self) -> Self:
@@ -142,16 +144,16 @@ class FakeSlack:
         return f"{self.url}{HOOK}{HOOK_SECRET}"
 
     def response_url(self) -> str:
-        """A new one, as Slack sends with a command."""
+        """A new `response_url`, as Slack sends it with a command."""
         with self._lock:
             name = f"{RESPONSE}{len(self.response_urls) + 1}"
             self.response_urls[name] = ResponseUrl(self.now())
         return f"{self.url}{name}"
 
-    # --- orders ------------------------------------------------------------------------------
+    # --- commands ----------------------------------------------------------------------------
 
     def trouble(self, trouble: Trouble) -> None:
-        """The next `times` calls (of `target`) go so; after those of earlier orders."""
+        """Apply `trouble` to the next `times` calls (of `target`), after any earlier trouble."""
         with self._lock:
             self._troubles += [trouble] * trouble.times
 
@@ -160,41 +162,41 @@ class FakeSlack:
         self.trouble(order)
 
     def refuse(self, code: str, times: int = 1, target: str | None = None) -> None:
-        """With an error of Slack's, such as `is_archived`."""
+        """Refuse calls with one of Slack's error codes, such as `is_archived`."""
         self.trouble(Trouble(200, code, times=times, target=target))
 
     def fail(self, status: int = 500, times: int = 1, target: str | None = None) -> None:
         self.trouble(Trouble(status, times=times, target=target))
 
     def drop(self, times: int = 1, *, done: bool = False, target: str | None = None) -> None:
-        """Closes the connection; `done`: only the answer is lost."""
+        """Close the connection. With `done`, the call takes effect but the response is lost."""
         self.trouble(Trouble(drop=True, done=done, times=times, target=target))
 
     def hang(self, times: int = 1, target: str | None = None) -> None:
-        """Answers nothing until `release`, and carries nothing out."""
+        """Do not respond until `release`. The calls have no effect."""
         self._released.clear()
         self.trouble(Trouble(hang=True, times=times, target=target))
 
     def release(self) -> None:
-        """Lets those that hang go, and forgets what else was ordered."""
+        """Release the calls that hang, and drop all trouble that is still set."""
         with self._lock:
             self._troubles.clear()
         self._released.set()
 
     def posts(self, target: str) -> list[dict[str, Any]]:
-        """The bodies of the calls of a target that were carried out, oldest first."""
+        """Bodies of the calls to a target that took effect, oldest first."""
         with self._lock:
             return [call.body for call in self.calls if call.target == target and not call.error]
 
     def forget(self) -> None:
-        """The calls so far; what was posted stands."""
+        """Forget the calls so far. Posted messages stay."""
         with self._lock:
             self.calls.clear()
 
-    # --- what Slack does -----------------------------------------------------------------------
+    # --- Slack's behaviour ---------------------------------------------------------------------
 
     def take(self, path: str, authorization: str, body: dict[str, Any]) -> _Answer:
-        """Carries a call out, or refuses it, and records it."""
+        """Apply or refuse a call, and record it."""
         target = _target(path)
         with self._lock:
             trouble = next((t for t in self._troubles if t.target in (None, target)), None)
@@ -268,7 +270,7 @@ class FakeSlack:
 
 
 def refusal_of(message: dict[str, Any]) -> str | None:
-    """Slack's error for a message beyond Block Kit's limits; None where it is within them.
+    """Slack's error for a message that exceeds Block Kit's limits; None if it is within them.
 
     https://docs.slack.dev/reference/block-kit/blocks
     """
@@ -314,7 +316,7 @@ class _Answer:
 
 
 def _plain(status: int, error: str | None) -> _Answer:
-    """Of a webhook: not JSON, but `ok` or the error's code."""
+    """A webhook's response: `ok` or the error code as plain text, not JSON."""
     return _Answer(status, error, {}, plain=True)
 
 
@@ -331,7 +333,7 @@ def _instead(trouble: Trouble) -> _Answer:
 
 
 def _line(call: Call) -> str:
-    """A call for a person who watches: `chat.postMessage C0PREDICT ok: Deploying recommender`."""
+    """A call as one readable line: `chat.postMessage C0PREDICT ok: Deploying recommender`."""
     where = f" {call.body.get('channel')}" if call.target.startswith("chat.") else ""
     text = str(call.body.get("text", "")).replace("\n", " ")
     return f"{call.target}{where} {call.error or 'ok'}: {text}"
@@ -345,7 +347,7 @@ def _target(path: str) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     played: FakeSlack
-    # What a process of its own can be asked besides.
+    # Extra commands of the separate process.
     CONTROL: ClassVar = {
         "GET /_calls": "what it was called with, and what it answered, oldest first",
         "DELETE /_calls": "forgets these",
@@ -406,19 +408,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Nothing on the terminal."""
+        """Print nothing."""
 
 
 def main() -> None:
-    """Plays Slack until the process is ended."""
+    """Serve until the process ends."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=0)
     say = partial(print, flush=True)
     with FakeSlack(port=parser.parse_args().port, say=say) as slack:
-        told = {"url": slack.url, "api_url": slack.api_url, "token": slack.token}
-        told |= {"incoming_webhook": slack.incoming_webhook, "channel": CHANNEL}
-        told |= {"response_url": slack.response_url(), "calls": f"{slack.url}/_calls"}
-        print(json.dumps(told), flush=True)
+        urls = {"url": slack.url, "api_url": slack.api_url, "token": slack.token}
+        urls |= {"incoming_webhook": slack.incoming_webhook, "channel": CHANNEL}
+        urls |= {"response_url": slack.response_url(), "calls": f"{slack.url}/_calls"}
+        print(json.dumps(urls), flush=True)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

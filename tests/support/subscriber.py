@@ -1,11 +1,11 @@
-"""A server on loopback that plays a subscriber of webhooks: it records and verifies, or misbehaves.
+"""A fake webhook subscriber on loopback. It records and verifies calls, and can misbehave.
 
     with Subscriber(secret) as subscriber:
         subscriber.answer(Reply(500), Reply(500))       # the next two; then 204
         ...
         subscriber.wait_for(lambda: subscriber.accepted("model-abc234"))
 
-It verifies with the library of Standard Webhooks, as a receiver would:
+It verifies signatures with the Standard Webhooks library, as a real receiver does:
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
@@ -27,11 +27,11 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Reply:
-    """How a call is answered.
+    """The response to a call.
 
     Attributes:
-        hang: not before `release`.
-        drop: the connection is closed without an answer.
+        hang: respond only after `release`.
+        drop: close the connection without a response.
     """
 
     status: int = 204
@@ -42,7 +42,7 @@ class Reply:
 
     @classmethod
     def redirect(cls, url: str, status: int = 307) -> Reply:
-        """To be followed with the same method and body, by whoever follows."""
+        """A redirect. A client that follows it must keep the method and the body."""
         return cls(status, {"Location": url})
 
     @classmethod
@@ -52,13 +52,13 @@ class Reply:
 
 @dataclass(frozen=True)
 class Received:
-    """A call as it came in.
+    """A received call.
 
     Attributes:
-        body: the bytes, which the signature is over.
-        at: when it came.
-        fault: why the signature or the time does not hold; None where both do.
-        reply: how it is answered.
+        body: the signed bytes.
+        at: when the call arrived.
+        fault: why the signature or the timestamp is invalid; None if both are valid.
+        reply: the response to the call.
     """
 
     path: str
@@ -74,7 +74,7 @@ class Received:
 
     @property
     def timestamp(self) -> int:
-        """Of the try, in seconds."""
+        """When this attempt was sent, in Unix seconds."""
         return int(self.headers["webhook-timestamp"])
 
     @property
@@ -83,19 +83,19 @@ class Received:
 
     @property
     def deployment(self) -> str:
-        """The id of the deployment that it is about; "None" where it tells of none."""
+        """The ID of the event's deployment; "None" if the event names no deployment."""
         return str(self.event.get("data", {}).get("deployment", {}).get("id"))
 
 
 class Subscriber:
-    """A subscriber; `received` has its calls, the oldest first.
+    """A subscriber. `received` holds its calls, oldest first.
 
     Attributes:
-        hanging: how many calls wait for `release` at this moment.
+        hanging: the number of calls that wait for `release` now.
     """
 
     def __init__(self, secret: str) -> None:
-        """Args: secret: what webhooks are signed with, `whsec_...`."""
+        """Args: secret: the signing secret of the webhooks, `whsec_...`."""
         self.received: list[Received] = []
         self.hanging = 0
         self._webhook = Webhook(secret)
@@ -126,54 +126,54 @@ class Subscriber:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}{PATH}"
 
-    # --- orders ------------------------------------------------------------------------------
+    # --- commands ----------------------------------------------------------------------------
 
     def answer(self, *replies: Reply, then: Reply | None = None) -> None:
-        """The next calls are answered so, in turn; those after them as `then` says, else 204."""
+        """Answer the next calls with `replies`, in order; later calls with `then`, or with 204."""
         with self._changed:
             self._replies, self._usual = list(replies), then or Reply()
 
     def hang(self) -> None:
-        """No call is answered until `release`."""
+        """Do not respond to any call until `release`."""
         self._released.clear()
         self.answer(then=Reply(hang=True))
 
     def release(self) -> None:
-        """Those that hang are answered, and all from now on, with 204."""
+        """Respond with 204 to the calls that hang and to all later calls."""
         self.answer()
         self._released.set()
 
-    # --- what came -----------------------------------------------------------------------------
+    # --- received calls ------------------------------------------------------------------------
 
     def about(self, deployment: str) -> list[Received]:
-        """The calls about a deployment, all tries of them."""
+        """All calls about a deployment, including failed attempts."""
         return [call for call in self.received if call.deployment == deployment]
 
     def accepted(self, deployment: str) -> list[Received]:
-        """Those of them that were answered with success."""
+        """The calls about a deployment that got a successful response."""
         return [call for call in self.about(deployment) if call.reply.status < 300]
 
     def types(self, deployment: str) -> list[str]:
-        """What was told of a deployment, each event once, by its sequence number."""
+        """The types of a deployment's delivered events, each event once, in sequence order."""
         events = {call.id: call.event for call in self.accepted(deployment)}
         return [e["type"] for e in sorted(events.values(), key=lambda e: e["data"]["sequence"])]
 
     def wait_for(self, condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
-        """The first true value of `condition`, looked at as calls come in.
+        """Return the first true value of `condition`, which is checked after each call.
 
         Raises:
-            AssertionError: there was none in time; it tells what came.
+            AssertionError: `condition` stayed false; the message lists the received calls.
         """
         with self._changed:
             value = self._changed.wait_for(condition, seconds)
-        told = [(c.event.get("type"), c.reply.status, c.fault) for c in self.received]
-        assert value, f"not within {seconds:g} s; received: {told}"
+        received = [(c.event.get("type"), c.reply.status, c.fault) for c in self.received]
+        assert value, f"not within {seconds:g} s; received: {received}"
         return value
 
-    # --- what a subscriber does --------------------------------------------------------------
+    # --- the subscriber's behaviour ----------------------------------------------------------
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
-        """Records and verifies a call; returns when it is to be answered."""
+        """Record and verify a call. Return the reply when it is time to send it."""
         with self._changed:
             reply = self._replies.pop(0) if self._replies else self._usual
             fault = self._fault(headers, body)
@@ -212,11 +212,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
             self.wfile.write(reply.body)
-        except OSError:  # who called has given up
+        except OSError:  # the caller has closed the connection
             self.close_connection = True
 
-    # A GET is what a redirect that was followed can turn a POST into.
+    # A client that follows a redirect can turn a POST into a GET.
     do_POST = do_GET = _take
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing on the terminal."""
+        """Print nothing."""

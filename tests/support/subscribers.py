@@ -1,4 +1,4 @@
-"""Those who are told by webhooks, played on loopback; and the table's stream, and DNS."""
+"""Fake webhook subscribers on loopback, a fake table stream, and a fake DNS resolver."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Answer = tuple[int, dict[str, str]]
 
 
 def set_webhook_secrets(*secrets: str) -> str:
-    """Sets the stack's secrets, the new one first."""
+    """Set the stack's signing secrets, the new one first."""
     name = shared_secrets.parameter(settings().stack_name, shared_secrets.WEBHOOK_SECRETS)
     value = " ".join(secrets)
     aws.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
@@ -36,7 +36,7 @@ def set_webhook_secrets(*secrets: str) -> str:
 
 @dataclass
 class Received:
-    """A request that a subscriber got; header names are lower case."""
+    """A request that a subscriber received. Header names are in lower case."""
 
     path: str
     headers: dict[str, str]
@@ -55,20 +55,20 @@ class Received:
         return self.event["data"]["sequence"]
 
     def is_signed(self, secret: str = WEBHOOK_SECRET) -> bool:
-        """Whether a signature of the header is the one of this secret, at the time it names."""
+        """Whether one signature in the header is valid for this secret and the header's time."""
         moment = datetime.fromtimestamp(int(self.headers["webhook-timestamp"]), UTC)
-        right = Webhook(secret).sign(self.id, moment, self.body)
-        return right in self.headers["webhook-signature"].split(" ")
+        expected = Webhook(secret).sign(self.id, moment, self.body)
+        return expected in self.headers["webhook-signature"].split(" ")
 
 
 @dataclass
 class Subscriber:
-    """Answers each request as `answer` says; 200 at first."""
+    """Answers each request with the result of `answer`; 200 by default."""
 
     port: int = 0
     received: list[Received] = field(default_factory=list)
     answer: Callable[[Received], Answer | None] = lambda received: (200, {})
-    # Set, and a request without an answer waits no longer.
+    # When set, requests that wait without a response end.
     over: threading.Event = field(default_factory=threading.Event)
 
     def url(self, path: str = "/hooks") -> str:
@@ -85,7 +85,7 @@ class Subscriber:
 
 @contextlib.contextmanager
 def listening(key: Path | None = None, certificate: Path | None = None) -> Iterator[Subscriber]:
-    """A server on a free port of loopback; over TLS where it has a key and a certificate."""
+    """A server on a free loopback port. It uses TLS if it gets a key and a certificate."""
     subscriber = Subscriber()
 
     class Handler(BaseHTTPRequestHandler):
@@ -95,7 +95,7 @@ def listening(key: Path | None = None, certificate: Path | None = None) -> Itera
             received = Received(self.path, headers, body)
             subscriber.received.append(received)
             answer = subscriber.answer(received)
-            if answer is None:  # never, as far as the caller can tell
+            if answer is None:  # the caller gets no response
                 subscriber.over.wait()
                 return
             self.send_response(answer[0])
@@ -127,10 +127,10 @@ def listening(key: Path | None = None, certificate: Path | None = None) -> Itera
 
 
 class Endless:
-    """A server whose answer has no end; `left` is set when its caller takes no more of it.
+    """A server whose response never ends. `left` is set when the caller closes the connection.
 
     Args:
-        head: what it begins with; without one it begins for ever.
+        head: the start of the response; without it, not even the headers end.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None, head: bytes = b"") -> None:
@@ -152,22 +152,22 @@ class Endless:
         self._listening.close()
 
     def _serve(self) -> None:
-        made, _ = self._listening.accept()
+        connection, _ = self._listening.accept()
         with contextlib.suppress(OSError):
             if self._context:
-                made = self._context.wrap_socket(made, server_side=True)
-            made.settimeout(1)  # a caller that is there takes it sooner
-            made.recv(65536)
-            made.sendall(self._head)
+                connection = self._context.wrap_socket(connection, server_side=True)
+            connection.settimeout(1)  # a caller that is still connected reads sooner
+            connection.recv(65536)
+            connection.sendall(self._head)
             while not self._over.is_set():
-                made.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
         if not self._over.is_set():
             self.left.set()
-        made.close()
+        connection.close()
 
 
 class Resolver:
-    """`socket.getaddrinfo` where DNS has `names` alone; addresses in digits are as they are."""
+    """Replaces `socket.getaddrinfo`. DNS knows only `names`; numeric addresses stay unchanged."""
 
     def __init__(self) -> None:
         self.names: dict[str, list[str]] = {"example.com": ["93.184.215.14"]}
@@ -176,21 +176,23 @@ class Resolver:
 
     def __call__(self, host: Any, port: Any, *more: Any, **named: Any) -> Any:
         self.asked.append(host)
-        host.encode("idna")  # as the real one does first
-        found = []
+        host.encode("idna")  # the real function does this first
+        results = []
         for address in self.names.get(host, [host]):
             with contextlib.suppress(OSError):
-                # The C library's own reading of digits: decimal, octal, hexadecimal.
+                # The C library accepts decimal, octal and hexadecimal numbers.
                 address = socket.inet_ntoa(socket.inet_aton(address))
             try:
-                found += self._real(address, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+                results += self._real(
+                    address, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST
+                )
             except socket.gaierror:
                 raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
-        return found
+        return results
 
 
 def stream() -> dict[str, Any]:
-    """The event of the stream for all items that wake the courier, in the order of their keys."""
+    """The stream event with all items that wake the courier, in key order."""
     items = aws.client("dynamodb").scan(TableName=settings().table_name)["Items"]
     woken = [item for item in items if item.get("wake", {}).get("S") == "courier"]
     woken.sort(key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
@@ -198,10 +200,10 @@ def stream() -> dict[str, Any]:
 
 
 def wake() -> dict[str, Any]:
-    """Has the stream wake the courier."""
+    """Invoke the courier with the stream event."""
     return courier.run(stream())
 
 
 def sweep() -> dict[str, Any]:
-    """The courier's minute."""
+    """Invoke the courier as its one-minute schedule does."""
     return courier.run({"source": "aws.events"})

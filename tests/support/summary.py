@@ -1,3 +1,3 @@
-"""What tests want to be told at the end of a run: `conftest.py` prints it."""
+"""Lines that tests add to the end of the run's output. `conftest.py` prints them."""
 
 LINES: list[str] = []

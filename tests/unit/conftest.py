@@ -1,4 +1,4 @@
-"""Settings, an emulated AWS account and the table of the template, for whoever asks."""
+"""Fixtures: settings, an emulated AWS account, and the template's table."""
 
 import json
 import socket
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import botocore.handlers
 import botocore.loaders
 import botocore.session
@@ -17,7 +18,7 @@ from moto import mock_aws
 from chalicelib.platform import aws, clock, shared_secrets
 from chalicelib.platform.settings import settings
 from chalicelib.store import tokens
-from tests.support import subscribers
+from tests.support import fast_aws, subscribers
 from tests.support.builders import ACCOUNT, OWNER, REGION, REGISTRY, Clock
 from tests.support.gateway import Gateway
 from tests.support.in_process import make_table
@@ -39,7 +40,7 @@ ENVIRONMENT = {
     "EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/slipway-execution",
     "ALLOWED_REGISTRIES": REGISTRY,
 }
-# What a developer's shell may hold and a test must not see.
+# Variables of a developer's shell that tests must not see.
 UNSET = (
     "AWS_ENDPOINT_URL",
     "AWS_PROFILE",
@@ -64,16 +65,31 @@ UNSET = (
 
 @pytest.fixture(scope="session", autouse=True)
 def service_models() -> Iterator[None]:
-    """botocore reads the models of the services once for all tests."""
+    """Load botocore's service models once for all tests."""
     loader = botocore.loaders.create_loader()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda search_path=None: loader)
         yield
 
 
+@pytest.fixture(scope="session")
+def clients() -> fast_aws.Clients:
+    return fast_aws.Clients(boto3.Session.client)
+
+
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the template sets on every function."""
+def environment(monkeypatch: pytest.MonkeyPatch, clients: fast_aws.Clients) -> Iterator[None]:
+    """The environment variables that the template sets on every function."""
+    monkeypatch.setattr(
+        boto3.Session,
+        "client",
+        lambda session, *args, **options: clients.get(session, *args, **options),
+    )
+    # This handler runs last, so that a test's own handlers are called first.
+    answering = ("before-call", fast_aws.answer_from_table, botocore.handlers.REGISTER_LAST)
+    monkeypatch.setattr(
+        botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, answering]
+    )
     for name in UNSET:
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRONMENT.items():
@@ -98,7 +114,7 @@ def table(cloud: None) -> str:
 
 @pytest.fixture
 def image(cloud: None) -> str:
-    """`recommend:1` in the account's registry; its digest."""
+    """`recommend:1` in the account's registry. Returns its digest."""
     return push_image()
 
 
@@ -114,7 +130,7 @@ def state_machine(cloud: None) -> str:
 
 @pytest.fixture
 def gateway(table: str, state_machine: str) -> Gateway:
-    """The API with tokens of three callers: `team-a`, `team-b`, and `reader` with `read` alone."""
+    """The API with three callers' tokens: `team-a`, `team-b`, and `reader` with only `read`."""
     scopes = {
         OWNER: (OWNER, ["read", "deploy"]),
         "team-b": ("team-b", ["read", "deploy"]),
@@ -135,24 +151,22 @@ def gateway(table: str, state_machine: str) -> Gateway:
 
 
 @pytest.fixture
-def aws_calls() -> Iterator[list[str]]:
-    """Every AWS call from here on, such as `dynamodb.GetItem`, whichever client makes it."""
+def aws_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list of all later AWS calls of any client, such as `dynamodb.GetItem`."""
     calls: list[str] = []
+    make_call = BaseClient._make_api_call
 
-    def record(event_name: str, **_: Any) -> None:
-        calls.append(event_name.removeprefix("before-call."))
+    def record(self: Any, operation: str, params: Any) -> Any:
+        calls.append(f"{self.meta.service_model.service_id.hyphenize()}.{operation}")
+        return make_call(self, operation, params)
 
-    handler = ("before-call", record)
-    botocore.handlers.BUILTIN_HANDLERS.append(handler)
-    aws.forget_clients()
-    yield calls
-    botocore.handlers.BUILTIN_HANDLERS.remove(handler)
-    aws.forget_clients()
+    monkeypatch.setattr(BaseClient, "_make_api_call", record)
+    return calls
 
 
 @pytest.fixture
 def simulated_time(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
-    """Stands still for all of Slipway until a test moves it."""
+    """A simulated clock for all of Slipway. It changes only when a test advances it."""
     made = SimulatedClock()
     monkeypatch.setattr(clock, "datetime", SimulatedDatetime(made))
     return made
@@ -160,7 +174,7 @@ def simulated_time(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
 
 @pytest.fixture
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time stands still for all of Slipway, until a test advances it."""
+    """A clock for all of Slipway. It changes only when a test advances it."""
     stopped = Clock()
     monkeypatch.setattr(clock, "now", stopped)
     return stopped
@@ -174,7 +188,7 @@ def webhook_secret(cloud: None) -> str:
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
-    """DNS as a test says it; nothing is looked up elsewhere."""
+    """A fake DNS that knows only the test's names."""
     made = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", made)
     return made
@@ -182,8 +196,11 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
 
 @pytest.fixture
 def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For threads: moto copies the table for a transaction, and puts the copy back when it fails,
-    whatever others have written since."""
+    """Serialize the AWS calls of threads.
+
+    moto copies the table for a transaction. If the transaction fails, moto restores the copy and
+    loses the writes of other threads.
+    """
     lock, call = threading.RLock(), BaseClient._make_api_call
 
     def locked(self: Any, *parameters: Any) -> Any:
@@ -197,7 +214,7 @@ def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def subscriber(
     monkeypatch: pytest.MonkeyPatch, table: str, webhook_secret: str, one_call_at_a_time: None
 ) -> Any:
-    """Somebody who is told, on loopback, as the local stack allows it."""
+    """A webhook subscriber on loopback, which the local stack allows."""
     monkeypatch.setenv("CALLBACKS_ON_LOOPBACK", "true")
     settings.cache_clear()
     with subscribers.listening() as listening:
@@ -205,7 +222,7 @@ def subscriber(
 
 
 def push_image(tag: str = "1", client: Any = None) -> str:
-    """Puts an image into the repository `recommend`; its digest."""
+    """Push an image to the repository `recommend` and return its digest."""
     ecr = client or aws.client("ecr")
     if not ecr.describe_repositories()["repositories"]:
         ecr.create_repository(repositoryName="recommend")
@@ -224,5 +241,5 @@ def push_image(tag: str = "1", client: Any = None) -> str:
 
 def _forget() -> None:
     settings.cache_clear()
-    aws.forget_clients()
+    aws.client.cache_clear()  # not the session, which takes as long to create as a client
     shared_secrets.forget()

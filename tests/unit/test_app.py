@@ -1,4 +1,4 @@
-"""What a function imports while it starts: its own part, and what every function needs."""
+"""A function's imports at startup: its own modules, and those that every function needs."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.project import ROOT
 
-# Of the steps, of one endpoint or another, or of a chat: nothing that every request needs.
+# Modules of the steps, of single endpoints or of chat, which a request does not need.
 STEPS = {"chalicelib.workflow.steps", "chalicelib.workflow.reconcile"}
 RARELY = {
     "chalicelib.api.validation",
@@ -35,24 +35,24 @@ def imported(handler: str) -> set[str]:
 
 
 @pytest.mark.parametrize("handler", ["app.app", "app.authorizer", "app.chat_worker"])
-def test_what_serves_requests_starts_without_the_steps(handler: str) -> None:
+def test_a_request_handler_starts_without_the_steps(handler: str) -> None:
     loaded = imported(handler)
     assert not loaded & (STEPS | RARELY | {"chalicelib.resources"})
     assert not {name for name in loaded if name.startswith("chalicelib.workflow.preflight")}
 
 
-def test_a_step_has_its_own_before_it_is_called() -> None:
+def test_a_step_function_imports_its_step_at_startup() -> None:
     loaded = imported("app.network")
     assert loaded >= STEPS
     assert not loaded & RARELY
 
 
 @pytest.mark.parametrize("handler", ["app.app", "app.chat_worker", "app.network"])
-def test_the_tables_client_is_made_while_a_function_starts(handler: str) -> None:
+def test_the_tables_client_is_created_at_startup(handler: str) -> None:
     made = (
         "import app; from chalicelib.platform import aws; print(aws.client.cache_info().currsize)"
     )
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", made],
         cwd=ROOT,
         env={**os.environ, "_HANDLER": handler},
@@ -60,16 +60,16 @@ def test_the_tables_client_is_made_while_a_function_starts(handler: str) -> None
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == "1"
+    assert process.stdout.strip() == "1"
 
 
-def test_what_is_logged_reaches_the_handler_of_lambda_which_makes_json_of_it() -> None:
+def test_log_records_reach_lambdas_json_handler() -> None:
     logger = (
         "import app, logging; logger = logging.getLogger('slipway');"
         "print(logger.isEnabledFor(logging.INFO), logger.propagate, logger.handlers)"
     )
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", logger], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert told.stdout.strip() == "True True []"
+    assert process.stdout.strip() == "True True []"

@@ -1,4 +1,4 @@
-"""AWS in process, by moto, with the table of the template and a model that answers."""
+"""AWS in process by moto, with the template's table and a model that responds."""
 
 import json
 import threading
@@ -18,8 +18,10 @@ from tests.workflow.world import Clients, World, fixed_response
 
 
 class Model(BaseHTTPRequestHandler):
-    """What the smoke test asks in place of the load balancer: a model behind a listener, or what a
-    rule of the listener answers itself."""
+    """A server that replaces the load balancer for the smoke test.
+
+    It responds as a model behind a listener, or with the fixed response of a listener rule.
+    """
 
     def do_GET(self) -> None:
         fixed = fixed_response()
@@ -32,12 +34,12 @@ class Model(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture(scope="session")
 def model_url() -> Iterator[str]:
-    """The address of a model that answers every path."""
+    """The URL of a model that responds on every path."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -49,7 +51,7 @@ def model_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def clients() -> Clients:
-    """The boto3 clients of all tests here."""
+    """The boto3 clients that all tests here share."""
     return Clients()
 
 
@@ -59,7 +61,7 @@ def world(monkeypatch: pytest.MonkeyPatch, clients: Clients, model_url: str) -> 
     environment = {
         **ENVIRONMENT,
         "LOAD_BALANCER_URL": model_url,
-        # moto's services run so many tasks from their creation on.
+        # moto's services run this many tasks from their creation.
         "MOTO_ECS_SERVICE_RUNNING": "1",
     }
     for name, value in environment.items():

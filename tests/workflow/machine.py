@@ -32,14 +32,14 @@ Invoke = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Task:
-    """A Task state, wherever it is nested."""
+    """A Task state at any nesting level."""
 
     name: str
     state: dict[str, Any]
 
     @property
     def function(self) -> str:
-        """The name that app.py gives the function that it calls."""
+        """The name in app.py of the function that the task calls."""
         return function_of(self.state["Resource"])
 
     @property
@@ -51,12 +51,12 @@ class Task:
         return list(self.state.get("Retry", []))
 
     def retrier(self, error: str) -> dict[str, Any] | None:
-        """The one that Step Functions would take for `error`: the first that names it."""
+        """The retrier that Step Functions uses for `error`: the first that names it."""
         return first_for(self.retriers, error)
 
 
 def tasks(states: dict[str, Any] = DEFINITION["States"]) -> Iterator[Task]:
-    """Every Task in these states and in their branches."""
+    """All Tasks in these states and in their branches."""
     for name, state in states.items():
         if state["Type"] == "Task":
             yield Task(name, state)
@@ -65,22 +65,22 @@ def tasks(states: dict[str, Any] = DEFINITION["States"]) -> Iterator[Task]:
 
 
 def tasks_of(way: str) -> list[Task]:
-    """The Tasks of one way: `Converge` or `Destroy`."""
+    """The Tasks of one path: `Converge` or `Destroy`."""
     return list(tasks({way: DEFINITION["States"][way]}))
 
 
 def functions_by_logical_id() -> dict[str, str]:
-    """The CloudFormation id that Chalice gives each function that does steps, with its name."""
+    """Logical ID that Chalice generates -> name, for each function that runs steps."""
     return {id: name for id, name in _all_functions().items() if not events_of(id)}
 
 
 def workers_by_logical_id() -> dict[str, str]:
-    """The same of those that events wake; no state machine calls them."""
+    """Logical ID -> name, for each function that events wake instead of the state machine."""
     return {id: name for id, name in _all_functions().items() if events_of(id)}
 
 
 def events_of(logical_id: str) -> dict[str, Any]:
-    """What wakes a function, as the template has it."""
+    """The template's event sources of a function."""
     properties = TEMPLATE["Resources"].get(logical_id, {}).get("Properties", {})
     return dict(properties.get("Events", {}))
 
@@ -90,16 +90,16 @@ def _all_functions() -> dict[str, str]:
 
 
 def function_of(resource: str) -> str:
-    """From `${NetworkArn}` over its substitution to `network`."""
+    """Resolve `${NetworkArn}` through its substitution to `network`."""
     placeholder = PLACEHOLDER.fullmatch(resource)
-    assert placeholder, f"{resource} is no placeholder"
+    assert placeholder, f"{resource} is not a placeholder"
     logical_id, attribute = SUBSTITUTIONS[placeholder[1]]["Fn::GetAtt"]
     assert attribute == "Arn"
     return functions_by_logical_id()[logical_id]
 
 
 def call(function: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Calls a Lambda function of app.py as AWS would."""
+    """Call a Lambda function of app.py as AWS does."""
     handler = next(f for f in app.app.pure_lambda_functions if f.name == function).handler_string
     context = SimpleNamespace(aws_request_id=str(uuid.uuid4()))
     answer = getattr(app, handler.removeprefix("app."))(event, context)
@@ -107,11 +107,11 @@ def call(function: str, event: dict[str, Any]) -> dict[str, Any]:
 
 
 class Execution:
-    """One execution in process, on a clock of its own: its waits take no time.
+    """One execution in process, with its own clock: its waits take no time.
 
     Attributes:
-        steps: the steps in the order in which they were called, retries included.
-        transitions: as Step Functions bills them: each state entered, each retry.
+        steps: the called steps in order, including retries.
+        transitions: the number that Step Functions bills: each entered state and each retry.
     """
 
     def __init__(self, invoke: Invoke = call) -> None:
@@ -120,7 +120,7 @@ class Execution:
         self._invoke = invoke
 
     def run(self, data: dict[str, Any]) -> str:
-        """Runs to the end; returns the name of the state that it ended in."""
+        """Run to the end and return the name of the last state."""
         schedule = Schedule(SimulatedClock())
         states = StepFunctions(schedule, DEFINITION, self._call)
         started = {"stateMachineArn": "", "name": "one", "input": json.dumps(data)}

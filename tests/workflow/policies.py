@@ -5,10 +5,10 @@ from tests.support.project import ROOT
 from tests.workflow.world import World
 
 POLICIES = {name: policy(ROOT, name)["Statement"] for name in config(ROOT)["lambda_functions"]}
-# The services whose actions have another prefix than their API.
+# Services whose IAM action prefix differs from the API's name.
 SERVICES = {"monitoring": "cloudwatch", "tagging": "tag"}
 ACTIONS: dict[str, set[str]] = {
-    # AWS checks that the caller may do what the service-linked role then does.
+    # AWS checks that the caller has the permissions that the service-linked role then uses.
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/auto-scaling-IAM.html
     "application-autoscaling:RegisterScalableTarget": {
         "application-autoscaling:RegisterScalableTarget",

@@ -1,4 +1,4 @@
-"""HTTPS and a domain through the whole workflow: on, moved, off, rolled back, and gone."""
+"""HTTPS and a domain through the whole workflow: on, moved, off, rolled back and deleted."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ FIRST, SECOND = "a.example.com", "b.example.com"
 
 
 def listeners(world: World, deployment: Deployment) -> dict[int, str]:
-    """Port -> what its listener does."""
+    """Port -> the action of its listener."""
     elbv2 = world.client("elbv2")
     arn = elbv2.describe_load_balancers(Names=[deployment.id])["LoadBalancers"][0][
         "LoadBalancerArn"
@@ -27,26 +27,26 @@ def update(world: World, deployment: Deployment, **changes: Any) -> Deployment:
     return world.read(deployment)
 
 
-def leads_to(world: World, deployment: Deployment, zone: str) -> list[str]:
-    """The domains whose record leads to the deployment."""
+def domains_of(world: World, deployment: Deployment, zone: str) -> list[str]:
+    """The domains whose record points to the deployment."""
     return [name for name, target in world.records(zone).items() if deployment.id in target]
 
 
-def test_a_life_with_https_and_a_domain(world: World) -> None:
+def test_the_lifecycle_with_https_and_a_domain(world: World) -> None:
     zone, certificate = world.make_zone(), world.make_certificate()
 
     made = world.deploy(certificate_arn=certificate, domain=FIRST)
     assert made.url == f"https://{FIRST}"
     assert listeners(world, made) == {443: "forward", 80: "redirect"}
-    assert leads_to(world, made, zone) == [FIRST]
+    assert domains_of(world, made, zone) == [FIRST]
 
     moved = update(world, made, domain=SECOND)
     assert (moved.status, moved.url) == ("ACTIVE", f"https://{SECOND}")
-    assert leads_to(world, made, zone) == [SECOND]
+    assert domains_of(world, made, zone) == [SECOND]
 
     plain = update(world, made, certificate_arn=None, domain=None)
     assert listeners(world, made) == {80: "forward"}
-    assert leads_to(world, made, zone) == []
+    assert domains_of(world, made, zone) == []
     assert plain.url and plain.url.startswith("http://") and plain.dns is None
     live = {(r.kind, r.name) for r in plain.resources if not r.deleted_at}
     assert ("listener", f"{made.id}:443") not in live
@@ -58,11 +58,11 @@ def test_a_life_with_https_and_a_domain(world: World) -> None:
     assert (gone.status, gone.leftovers, gone.dns) == ("DELETED", [], None)
     assert all(resource.verified_gone for resource in gone.resources)
     assert {"listener", "dns_record"} <= {resource.kind for resource in gone.resources}
-    assert leads_to(world, made, zone) == []
+    assert domains_of(world, made, zone) == []
     assert world.left(made.id) == []
 
 
-def test_a_failed_update_goes_back_to_the_old_address(world: World) -> None:
+def test_a_failed_update_restores_the_old_address(world: World) -> None:
     zone, certificate = world.make_zone(), world.make_certificate()
     made = world.deploy(certificate_arn=certificate, domain=FIRST)
 
@@ -77,10 +77,10 @@ def test_a_failed_update_goes_back_to_the_old_address(world: World) -> None:
     assert (failed.status, failed.operation.status) == ("ACTIVE", "rolled_back")
     assert (failed.url, failed.domains) == (f"https://{FIRST}", [FIRST])
     assert listeners(world, made) == {443: "forward", 80: "redirect"}
-    assert leads_to(world, made, zone) == [FIRST]
+    assert domains_of(world, made, zone) == [FIRST]
 
 
-def test_a_name_that_is_another_s_fails_in_the_preflight(world: World) -> None:
+def test_a_foreign_record_fails_the_preflight(world: World) -> None:
     zone = world.make_zone()
     record = {"Name": FIRST, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "x.org"}]}
     batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
@@ -97,7 +97,7 @@ def test_a_name_that_is_another_s_fails_in_the_preflight(world: World) -> None:
     assert world.left(deployment.id) == []
 
 
-def test_a_domain_in_no_zone_of_this_account_is_told_and_not_waited_for(world: World) -> None:
+def test_a_domain_outside_this_account_is_shown_but_not_waited_for(world: World) -> None:
     made = world.deploy(domain=FIRST)
 
     assert made.url == f"http://{FIRST}"
@@ -106,7 +106,7 @@ def test_a_domain_in_no_zone_of_this_account_is_told_and_not_waited_for(world: W
     assert not any(resource.kind == "dns_record" for resource in made.resources)
 
 
-def test_a_domain_is_one_deployments(world: World) -> None:
+def test_a_domain_belongs_to_one_deployment(world: World) -> None:
     first = world.deploy(domain=FIRST)
     with pytest.raises(NameTaken):
         world.accept(name="second", domain=FIRST)
@@ -114,11 +114,11 @@ def test_a_domain_is_one_deployments(world: World) -> None:
     assert world.deploy(name="second", domain=FIRST).status == "ACTIVE"
 
 
-def test_narrowed_callers_are_served_without_a_smoke_test(world: World) -> None:
+def test_restricted_callers_are_served_without_a_smoke_test(world: World) -> None:
     made = world.deploy(ingress_cidrs=["203.0.113.0/24"], smoke_test={"json_has": ["nope"]})
     assert made.operation.step("smoke_test").status == "skipped"
     assert made.prediction is None
 
     widened = update(world, made, ingress_cidrs=["0.0.0.0/0"], image=f"{REGISTRY}/recommend:2")
-    assert widened.operation.status == "rolled_back"  # now it is asked, and fails
+    assert widened.operation.status == "rolled_back"  # now the smoke test runs, and fails
     assert widened.spec.ingress_cidrs == ["203.0.113.0/24"]

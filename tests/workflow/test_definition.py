@@ -1,4 +1,4 @@
-"""The state machine agrees with the template, app.py and the errors, and its retries last."""
+"""The state machine matches the template, app.py and the errors, and its retries last."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ from tests.workflow.machine import (
 )
 
 STEPS = [*tasks_of("Converge"), *tasks_of("Destroy")]
-# What a step may raise while it waits for AWS, and not because something is wrong.
+# Errors that a step raises while it waits for AWS. They are not failures.
 PASSING = ("NotReady", "StillProvisioning", "Throttled", "Retryable")
 FINAL = ("DeploymentFailed", "Superseded")
 
@@ -69,14 +69,12 @@ def test_the_functions_are_those_of_the_plan() -> None:
     assert set(functions_by_logical_id().values()) == set(plan.Function)
 
 
-def test_the_workers_are_those_that_items_can_name() -> None:
+def test_items_can_wake_every_worker() -> None:
     assert set(workers_by_logical_id().values()) == {work.COURIER, work.CHAT_WORKER}
 
 
 @pytest.mark.parametrize(("logical_id", "name"), workers_by_logical_id().items())
-def test_a_worker_is_woken_by_the_items_that_name_it_and_by_the_sweep(
-    logical_id: str, name: str
-) -> None:
+def test_a_worker_is_woken_by_its_items_and_by_the_sweep(logical_id: str, name: str) -> None:
     events = {event["Type"]: event["Properties"] for event in events_of(logical_id).values()}
 
     assert events["Schedule"] == {"Schedule": "rate(1 minute)"}
@@ -86,14 +84,14 @@ def test_a_worker_is_woken_by_the_items_that_name_it_and_by_the_sweep(
     assert json.loads(pattern["Pattern"]) == {"dynamodb": {"NewImage": {"wake": {"S": [wake]}}}}
 
 
-def test_the_stream_tells_what_a_worker_reads() -> None:
+def test_the_stream_includes_what_a_worker_reads() -> None:
     table = TEMPLATE["Resources"]["Table"]["Properties"]
 
     assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
 def predecessors(states: dict[str, Any], before: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """For each step in these states, the steps that have ended when it starts."""
+    """For each step in these states, the steps that end before it starts."""
     found: dict[str, Any] = {}
     for state in states.values():  # in the order in which they run
         inside = {state["Parameters"]["step"]: before} if state["Type"] == "Task" else {}
@@ -128,7 +126,7 @@ def test_every_error_name_is_a_class_that_steps_raise() -> None:
 
 
 @pytest.mark.parametrize("task", STEPS, ids=by_name)
-def test_a_step_is_retried_for_what_passes_and_not_for_what_does_not(task: Task) -> None:
+def test_a_step_is_retried_only_for_transient_errors(task: Task) -> None:
     for error in PASSING:
         retrier = task.retrier(error)
         assert retrier and retrier["MaxAttempts"] > 0
@@ -139,7 +137,7 @@ def test_a_step_is_retried_for_what_passes_and_not_for_what_does_not(task: Task)
 
 
 @pytest.mark.parametrize("task", list(tasks()), ids=by_name)
-def test_states_all_stands_alone_and_last(task: Task) -> None:
+def test_states_all_is_alone_and_last(task: Task) -> None:
     with_all = [r["ErrorEquals"] for r in task.retriers if "States.ALL" in r["ErrorEquals"]]
 
     assert with_all == [["States.ALL"]]
@@ -147,7 +145,7 @@ def test_states_all_stands_alone_and_last(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", list(tasks()), ids=by_name)
-def test_what_is_retried_for_all_errors_backs_off_with_jitter(task: Task) -> None:
+def test_retries_for_all_errors_back_off_with_jitter(task: Task) -> None:
     retrier = task.retriers[-1]
 
     assert retrier["BackoffRate"] >= 2
@@ -155,8 +153,8 @@ def test_what_is_retried_for_all_errors_backs_off_with_jitter(task: Task) -> Non
     assert retrier["MaxDelaySeconds"] <= 60
 
 
-def waited(retrier: dict[str, Any]) -> float:
-    """The longest that a retrier waits in all, in seconds."""
+def total_delay(retrier: dict[str, Any]) -> float:
+    """The maximum total delay of a retrier, in seconds."""
     rate, longest = retrier["BackoffRate"], retrier.get("MaxDelaySeconds", float("inf"))
     intervals = (retrier["IntervalSeconds"] * rate**n for n in itertools.count())
     return sum(min(longest, i) for i in itertools.islice(intervals, retrier["MaxAttempts"]))
@@ -168,15 +166,15 @@ def waited(retrier: dict[str, Any]) -> float:
     + [(task, DESTROY_DEADLINE) for task in tasks_of("Destroy")],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_the_looks_of_a_step_outlast_the_deadline(task: Task, deadline: Any) -> None:
-    """So the step itself ends the waiting, and says what it waited for."""
+def test_the_retries_of_a_waiting_step_outlast_the_deadline(task: Task, deadline: Any) -> None:
+    """So the step itself ends the wait and reports what it waited for."""
     retrier = task.retrier("NotReady")
 
-    assert retrier and waited(retrier) > deadline.total_seconds()
+    assert retrier and total_delay(retrier) > deadline.total_seconds()
 
 
-def test_the_execution_outlasts_every_way_through() -> None:
-    """A create that fails at its deadline is still torn down within the teardown's own."""
+def test_the_execution_timeout_outlasts_every_path() -> None:
+    """A create that fails at its deadline still has time for the whole teardown."""
     longest = max(LONGEST_CONVERGE + DESTROY_DEADLINE, 2 * LONGEST_CONVERGE)
 
     assert longest.total_seconds() < DEFINITION["TimeoutSeconds"] <= 4 * longest.total_seconds()

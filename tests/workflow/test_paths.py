@@ -1,4 +1,4 @@
-"""The whole of the state machine's two ways, run in process against moto."""
+"""Both paths of the whole state machine, run in process with moto."""
 
 from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.operation import CONVERGE_STEPS, DESTROY_STEPS
@@ -48,7 +48,7 @@ def test_a_teardown_leaves_nothing(world: World) -> None:
     assert world.left(deployment.id) == []
 
 
-def test_a_teardown_of_nothing_ends_as_well(world: World) -> None:
+def test_a_teardown_without_resources_succeeds(world: World) -> None:
     deployment = world.accept()
 
     world.execute(world.accept_delete(deployment))
@@ -81,7 +81,7 @@ def test_an_update_registers_one_more_revision(world: World) -> None:
     assert len({(r.kind, r.name) for r in record.resources}) == len(record.resources)
 
 
-def test_a_create_that_fails_is_torn_down(world: World) -> None:
+def test_a_failed_create_is_torn_down(world: World) -> None:
     deployment = world.accept(smoke_test={"path": "/", "json_has": ["nope"]})
 
     execution = world.execute(deployment)
@@ -95,7 +95,7 @@ def test_a_create_that_fails_is_torn_down(world: World) -> None:
     assert all(resource.verified_gone for resource in record.resources)
 
 
-def test_a_create_that_fails_early_touches_nothing(world: World) -> None:
+def test_a_create_that_fails_early_changes_nothing(world: World) -> None:
     deployment = world.accept(image=f"{REGISTRY}/recommend:none")
 
     world.execute(deployment)
@@ -106,7 +106,7 @@ def test_a_create_that_fails_early_touches_nothing(world: World) -> None:
     assert world.left(deployment.id) == []
 
 
-def test_a_create_that_fails_is_kept_where_the_caller_wants_it(world: World) -> None:
+def test_a_failed_create_is_kept_on_request(world: World) -> None:
     smoke_test = {"path": "/", "json_has": ["nope"]}
     deployment = world.accept(smoke_test=smoke_test, on_failure="keep")
 
@@ -121,7 +121,7 @@ def test_a_create_that_fails_is_kept_where_the_caller_wants_it(world: World) -> 
     assert world.left(deployment.id) == []
 
 
-def test_an_update_that_fails_goes_back(world: World) -> None:
+def test_a_failed_update_is_rolled_back(world: World) -> None:
     deployment = world.deploy()
 
     world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:none"))
@@ -132,7 +132,7 @@ def test_an_update_that_fails_goes_back(world: World) -> None:
     assert (record.spec, record.image) == (deployment.spec, deployment.image)
 
 
-def test_a_delete_in_the_middle_supersedes_the_create(world: World) -> None:
+def test_a_delete_supersedes_a_running_create(world: World) -> None:
     deployment = world.accept()
     deleting = world.accept_delete(deployment)
 

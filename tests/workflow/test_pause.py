@@ -1,4 +1,4 @@
-"""Pause and resume through the whole of the state machine, in process against moto."""
+"""Pause and resume through the whole state machine, in process with moto."""
 
 from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.operation import CONVERGE_STEPS
@@ -8,7 +8,7 @@ from tests.support.in_process import REGISTRY
 from tests.workflow.world import World, fixed_response
 
 
-def test_a_pause_keeps_all_but_the_tasks(world: World) -> None:
+def test_a_pause_keeps_everything_except_the_tasks(world: World) -> None:
     deployment = world.deploy(count=1)
     left = world.left(deployment.id)
 
@@ -25,7 +25,7 @@ def test_a_pause_keeps_all_but_the_tasks(world: World) -> None:
     assert record.meter.usd_per_hour < deployment.meter.usd_per_hour
 
 
-def test_a_resume_is_as_it_was(world: World) -> None:
+def test_a_resume_restores_the_deployment(world: World) -> None:
     deployment = world.deploy()
     paused = world.pause(deployment)
 
@@ -39,7 +39,7 @@ def test_a_resume_is_as_it_was(world: World) -> None:
     assert record.prediction and record.prediction.status == 200
 
 
-def test_a_change_while_paused_serves_after_the_resume(world: World) -> None:
+def test_an_update_while_paused_serves_after_the_resume(world: World) -> None:
     deployment = world.pause(world.deploy())
 
     world.execute(world.accept_update(deployment, image=f"{REGISTRY}/recommend:2"))
@@ -52,7 +52,7 @@ def test_a_change_while_paused_serves_after_the_resume(world: World) -> None:
     assert (record.status, record.image) == (Status.ACTIVE, changed.image)
 
 
-def test_a_resume_that_fails_is_paused_again(world: World) -> None:
+def test_a_failed_resume_is_paused_again(world: World) -> None:
     deployment = world.pause(world.deploy())
     broken = {"path": "/", "json_has": ["nope"]}
     world.execute(world.accept_update(deployment, smoke_test=broken))
@@ -69,7 +69,7 @@ def test_a_resume_that_fails_is_paused_again(world: World) -> None:
     assert rule.arn
 
 
-def test_a_teardown_of_what_is_paused_leaves_nothing(world: World) -> None:
+def test_a_teardown_of_a_paused_deployment_leaves_nothing(world: World) -> None:
     deployment = world.pause(world.deploy())
 
     world.execute(world.accept_delete(deployment))

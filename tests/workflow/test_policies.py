@@ -180,7 +180,7 @@ def _refuse(deployment: Deployment) -> Any:
 
 def test_the_policies_allow_the_calls_of_the_api(world: World) -> None:
     world.make_state_machine()
-    spec = world.deploy(name="model").spec
+    world.deploy(name="model")
     caller = Caller(OWNER, frozenset({"read", "deploy"}), "tok_1")
     world.record_as("api_handler")
 
@@ -195,7 +195,7 @@ def test_the_policies_allow_the_calls_of_the_api(world: World) -> None:
             *args,
         ).body
 
-    validation.validate(OWNER, spec)
+    validation.validate(caller, {"name": "model", "image": f"{REGISTRY}/recommend:1"})
     made = send(deployments.create, body={"name": "api", "image": f"{REGISTRY}/recommend:1"})
     for handler in (deployments.get, deployments.events, deployments.tasks):
         send(handler, made["id"])

@@ -58,7 +58,7 @@ def subscriber() -> Iterator[Subscriber]:
 
 @pytest.fixture
 def send(world: World) -> Send:
-    """Calls a handler as an admin; returns the body of its response."""
+    """Call a handler as an admin and return the response body."""
     scopes = ["read", "deploy", "admin"]
     token_id, _ = tokens.issue(
         table_name=TABLE, owner="platform", scopes=scopes, client=world.client("dynamodb")

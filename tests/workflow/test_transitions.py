@@ -1,4 +1,4 @@
-"""What a normal deploy costs in state transitions, by the definition's own numbers."""
+"""The state transitions of a normal deploy, from the definition's own numbers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,30 +9,30 @@ from chalicelib.workflow.readiness import EARLIEST_ACTIVE
 from tests.workflow.machine import DEFINITION, Task, tasks_of
 
 BUDGET = 60
-# After the load balancer is active a target passes its first check, at the default of 5 s each.
+# After the load balancer is active, a target passes its first check, every 5 s by default.
 FIRST_HEALTH_CHECK = 10
 # Seconds from the load balancer's creation until it was active, as measured on AWS.
 MEASURED = (92, 126, 133, 135, 139, 141, 142, 145, 148, 156, 156, 162, 164, 172, 172, 176, 182, 187)
 
 
 def states_entered(states: dict[str, Any]) -> int:
-    """Every state of a way that has no choice in it: each is entered once."""
+    """All states of a path without a Choice. Each is entered once."""
     branches = [branch for state in states.values() for branch in state.get("Branches", [])]
     return len(states) + sum(states_entered(branch["States"]) for branch in branches)
 
 
 def intervals(retrier: dict[str, Any]) -> Iterator[float]:
-    """The waits of one retrier; Step Functions counts the attempts of each by itself."""
+    """The delays of one retrier. Step Functions counts each retrier's attempts separately."""
     wait, longest = retrier["IntervalSeconds"], retrier.get("MaxDelaySeconds", float("inf"))
     for _ in range(retrier["MaxAttempts"]):
         yield min(wait, longest)
         wait *= retrier["BackoffRate"]
 
 
-def looks(await_ready: Task, ready_after: float) -> int:
+def await_ready_retries(await_ready: Task, ready_after: float) -> int:
     """Retries of await_ready until it finds the deployment ready.
 
-    An upper bound: the first look is at once, and a look takes no time.
+    This is an upper bound: the first check is immediate, and a check takes no time.
     """
     early, late = await_ready.retrier("StillProvisioning"), await_ready.retrier("NotReady")
     assert early and late
@@ -46,11 +46,11 @@ def looks(await_ready: Task, ready_after: float) -> int:
 
 
 def transitions(active_after: float) -> int:
-    """Of one deploy, from the start to Done."""
+    """The transitions of one deploy, from the start to Done."""
     converge = DEFINITION["States"]["Converge"]
     around = len(["ChooseWay", "Done"])
     await_ready = next(task for task in tasks_of("Converge") if task.step == "await_ready")
-    retries = looks(await_ready, active_after + FIRST_HEALTH_CHECK)
+    retries = await_ready_retries(await_ready, active_after + FIRST_HEALTH_CHECK)
     return around + states_entered({"Converge": converge}) + retries
 
 
@@ -60,17 +60,17 @@ def test_a_deploy_stays_within_the_budget(active_after: int) -> None:
 
 
 @pytest.mark.parametrize("active_after", sorted(set(MEASURED)))
-def test_the_look_that_finds_it_active_comes_soon(active_after: int) -> None:
-    """Saving transitions must not cost the caller time."""
+def test_an_active_load_balancer_is_noticed_soon(active_after: int) -> None:
+    """Fewer transitions must not delay the caller."""
     await_ready = next(task for task in tasks_of("Converge") if task.step == "await_ready")
     late = await_ready.retrier("NotReady")
     assert late
-    after = list(intervals(late))[: looks(await_ready, active_after)]
+    after = list(intervals(late))[: await_ready_retries(await_ready, active_after)]
 
     assert max(after) <= 10
 
 
-def test_looking_rarely_lasts_until_one_can_be_active() -> None:
+def test_rare_checks_last_until_a_load_balancer_can_be_active() -> None:
     await_ready = next(task for task in tasks_of("Converge") if task.step == "await_ready")
     early = await_ready.retrier("StillProvisioning")
 

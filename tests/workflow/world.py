@@ -1,4 +1,4 @@
-"""A deployment in moto's AWS, taken through the state machine in process."""
+"""A deployment in moto's AWS that runs through the state machine in process."""
 
 import hashlib
 import json
@@ -32,8 +32,10 @@ LIMITS: specs.Limits = {
 
 
 def fixed_response() -> dict[str, str] | None:
-    """What a listener rule of the account answers itself: read past the clients, whose calls are
-    counted."""
+    """The fixed response of the account's listener rule, if there is one.
+
+    It bypasses `Clients`, which counts calls.
+    """
     balancers = elbv2_backends[ACCOUNT][REGION].load_balancers.values()
     listeners = [listener for balancer in balancers for listener in balancer.listeners.values()]
     actions = [a.data for each in listeners for r in each.rules.values() for a in r.actions]
@@ -41,9 +43,9 @@ def fixed_response() -> dict[str, str] | None:
 
 
 class Clients:
-    """boto3 clients for moto, made once: the JSON models behind them take seconds to read.
+    """boto3 clients for moto, created once because loading their JSON models takes seconds.
 
-    Stands in for `chalicelib.aws.client`.
+    Replaces `chalicelib.aws.client`.
     """
 
     def __init__(self) -> None:
@@ -52,14 +54,14 @@ class Clients:
         self._made: dict[str, Any] = {}
 
     def __call__(self, service: str) -> Any:
-        """The client of a service; each call tells the listener."""
+        """The client of a service. Each call is reported to the listener."""
         if service not in self._made:
             self._made[service] = self._session.client(service)
             self._made[service].meta.events.register("before-call", self._note)
         return self._made[service]
 
     def _note(self, model: Any, params: dict[str, Any], **_: Any) -> None:
-        """A transaction takes the permissions of what is in it, not one of its own.
+        """A transaction needs the permissions of its operations, not a separate one.
 
         https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
         """
@@ -72,10 +74,10 @@ class Clients:
 
 
 class World:
-    """moto's account.
+    """The account in moto.
 
     Attributes:
-        calls: the AWS operations that each Lambda function called, as `(service, operation)`.
+        calls: each Lambda function's AWS calls, as `(service, operation)`.
     """
 
     def __init__(self, clients: Clients) -> None:
@@ -89,7 +91,7 @@ class World:
         self.push("2")
 
     def push(self, tag: str) -> None:
-        """Puts an image into the registry."""
+        """Push an image to the registry."""
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
@@ -101,7 +103,7 @@ class World:
         )
 
     def accept(self, **spec: Any) -> Deployment:
-        """A record as `POST /deployments` leaves it."""
+        """Create a record as `POST /deployments` does."""
         body = {
             "name": "recommender",
             "image": f"{REGISTRY}/{REPOSITORY}:1",
@@ -113,7 +115,7 @@ class World:
         return store.create(deployment)
 
     def accept_update(self, deployment: Deployment, **changes: Any) -> Deployment:
-        """The record as PATCH leaves it."""
+        """Change the record as PATCH does."""
 
         def change(record: Deployment) -> None:
             spec = specs.patched(record.spec, changes, **LIMITS)
@@ -122,26 +124,26 @@ class World:
         return store.update(deployment.id, change)
 
     def accept_pause(self, deployment: Deployment) -> Deployment:
-        """The record as `POST .../pause` leaves it."""
+        """Change the record as `POST .../pause` does."""
         return store.update(deployment.id, lambda record: record.pause(now()))
 
     def accept_resume(self, deployment: Deployment) -> Deployment:
-        """The record as `POST .../resume` leaves it."""
+        """Change the record as `POST .../resume` does."""
         return store.update(deployment.id, lambda record: record.resume(now()))
 
     def pause(self, deployment: Deployment) -> Deployment:
-        """A PAUSED deployment."""
+        """Pause the deployment and return its record."""
         self.execute(self.accept_pause(deployment))
         record = self.read(deployment)
         assert record.status is Status.PAUSED, record.failure
         return record
 
     def accept_delete(self, deployment: Deployment) -> Deployment:
-        """The record as DELETE leaves it."""
+        """Change the record as DELETE does."""
         return store.update(deployment.id, lambda record: record.delete(now()))
 
     def execute(self, deployment: Deployment) -> machine.Execution:
-        """Runs the execution of the record's generation to its end."""
+        """Run the execution of the record's generation to its end."""
         execution = machine.Execution(self._invoke)
         execution.run(
             {
@@ -153,7 +155,7 @@ class World:
         return execution
 
     def deploy(self, **spec: Any) -> Deployment:
-        """An ACTIVE deployment."""
+        """Create an ACTIVE deployment."""
         deployment = self.accept(**spec)
         self.execute(deployment)
         record = self.read(deployment)
@@ -161,14 +163,14 @@ class World:
         return record
 
     def make_zone(self) -> str:
-        """A hosted zone for example.com; its id."""
+        """Create a hosted zone for example.com and return its ID."""
         route53 = self.client("route53")
         return str(
             route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
         )
 
     def records(self, zone: str) -> dict[str, str]:
-        """Name -> where it leads, of the aliases in a hosted zone."""
+        """Name -> target name, of the alias records in a hosted zone."""
         found = self.client("route53").list_resource_record_sets(HostedZoneId=zone)
         return {
             record["Name"].rstrip("."): record["AliasTarget"]["DNSName"].rstrip(".")
@@ -177,11 +179,11 @@ class World:
         }
 
     def make_certificate(self, name: str = "*.example.com") -> str:
-        """An issued certificate; its ARN."""
+        """Create an issued certificate and return its ARN."""
         return certificates.put(self.client("acm"), name)
 
     def make_state_machine(self) -> None:
-        """Creates a state machine that does nothing, for starting and stopping."""
+        """Create a state machine that does nothing, so that it can be started and stopped."""
         definition = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
         role = f"arn:aws:iam::{ACCOUNT}:role/states"
         self.client("stepfunctions").create_state_machine(
@@ -189,13 +191,13 @@ class World:
         )
 
     def read(self, deployment: Deployment) -> Deployment:
-        """The record as it is now."""
+        """Return the current record."""
         found = store.get(deployment.id)
         assert found
         return found
 
     def record_as(self, function: str) -> None:
-        """Counts what is called from now on as calls of `function`; "" for nobody's."""
+        """Record later calls as calls of `function`, or of no function if it is empty."""
         self._caller = function
 
     def _invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -213,7 +215,7 @@ class World:
             self.calls[self._caller].add((service, operation))
 
     def _register_target(self, deployment_id: str) -> None:
-        """What ECS does for a task that runs, or runs no more; moto's services have no tasks."""
+        """Register or deregister a task as ECS does, because moto's services have no tasks."""
         elbv2, live = self.client("elbv2"), service.find(deployment_id)
         group = elbv2.describe_target_groups(Names=[deployment_id])["TargetGroups"][0]
         entry = {
@@ -227,9 +229,9 @@ class World:
     def describe_tasks(
         self, deployment_id: str, *, desired: tuple[str, ...] = ("RUNNING", "STOPPED")
     ) -> list[dict[str, Any]]:
-        """moto's tasks, and the one that its live service ought to have.
+        """moto's tasks, plus the task that its active service should have.
 
-        Stands in for `chalicelib.resources.tasks.describe`.
+        Replaces `chalicelib.resources.tasks.describe`.
         """
         found = self._describe_tasks(deployment_id, desired=desired)
         live = service.find(deployment_id) if desired == ("RUNNING",) else None
@@ -246,7 +248,7 @@ class World:
         return found
 
     def left(self, deployment_id: str) -> list[str]:
-        """Everything in the account that names the deployment."""
+        """All resources in the account that name the deployment."""
         ecs, elbv2, ec2, logs = map(self.client, ("ecs", "elbv2", "ec2", "logs"))
         names = [
             *self._clusters_and_services(),
@@ -263,7 +265,7 @@ class World:
         return [name for name in names if deployment_id in name]
 
     def _clusters_and_services(self) -> list[str]:
-        """ARNs; moto goes on listing what is INACTIVE."""
+        """ARNs of clusters and services. moto also lists INACTIVE ones."""
         ecs = self.client("ecs")
         found = []
         for cluster in ecs.list_clusters()["clusterArns"]:

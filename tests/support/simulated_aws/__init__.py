@@ -1,8 +1,7 @@
-"""An AWS that behaves like AWS: the order, the waiting, the limits and the weather that emulators
-leave out.
+"""A simulated AWS: ordering rules, delays, limits and random faults that emulators do not have.
 
-It is a layer over an emulator, which keeps the resources. Rules look at every call before the
-emulator does and at every answer after it (`aws.py`); each rule is one file. The layer serves
-twice: in process over moto (`account.py`), on a clock that a test moves, and as a proxy between
+It is a layer over an emulator, which stores the resources. Rules see every call before the
+emulator and every response after it (`aws.py`). Each rule is one file. The layer has two uses:
+in process over moto (`account.py`), on a clock that a test advances; and as a proxy between
 Slipway's functions and MiniStack (`proxy.py`), on a scaled real clock.
 """

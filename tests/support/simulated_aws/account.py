@@ -1,4 +1,4 @@
-"""moto's AWS behind the layer, in one process."""
+"""A simulated AWS account: moto behind the layer, in one process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ When = Literal["before", "after"]
 
 @dataclass(frozen=True)
 class Made:
-    """A call that was made: when, by whom, and what came of it ("ok", an error code, "reset")."""
+    """A recorded call: its time, its caller and its outcome ("ok", an error code, "reset")."""
 
     seconds: float
     caller: str
@@ -55,17 +55,17 @@ class Made:
 
 @dataclass
 class Account:
-    """An AWS account that behaves like AWS. It needs `mock_aws()` around it.
+    """An AWS account that behaves like AWS. Use it inside `mock_aws()`.
 
     Attributes:
-        clock: moved by the test; everything that AWS does by itself falls due on it.
-        seed: the same seed draws the same times and weather.
-        eventual: whether what was just created may not be found for a moment.
-        furnish: whether to add a way to the internet and an image repository, once an account.
-        caller: who is calling, for `calls`; set by the test.
-        listeners: called around each call, outermost. What they raise flies through: a function
-            that is killed just before or just after a call.
-        weather, throttling, containers: see their modules. Throttling is off until switched on.
+        clock: the test advances it. AWS's background actions are due on this clock.
+        seed: the same seed gives the same times and faults.
+        eventual: whether a new resource can be invisible for a short time.
+        furnish: whether to add a route to the internet and an image repository, once per account.
+        caller: the caller that `calls` records; the test sets it.
+        listeners: called around each call, outermost. Their exceptions reach the caller, for
+            example to kill a function just before or just after a call.
+        weather, throttling, containers: see their modules. Throttling is off by default.
     """
 
     clock: SimulatedClock
@@ -124,7 +124,7 @@ class Account:
             self._furnish()
 
     def _furnish(self) -> None:
-        """What a real account has and moto's has not: a way to the internet, and our images."""
+        """Add what moto's account does not have: a route to the internet, and the images."""
         ec2 = self.raw("ec2")
         vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]
         gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -143,12 +143,12 @@ class Account:
         self.raw("ecr").create_repository(repositoryName=REPOSITORY)
 
     def furnish_address(self) -> str:
-        """A hosted zone for example.com, and an issued certificate for all in it: its ARN."""
+        """Add a hosted zone for example.com and an issued wildcard certificate; return its ARN."""
         self.raw("route53").create_hosted_zone(Name="example.com", CallerReference="furnished")
         return certificates.put(self.raw("acm"), "*.example.com", self.clock.now())
 
     def push(self, tag: str, behaviour: Behaviour | None = None) -> str:
-        """Puts an image into the registry; its tasks behave so. Returns its digest."""
+        """Push an image whose tasks have this behaviour, and return its digest."""
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
@@ -164,7 +164,7 @@ class Account:
         return digest
 
     def raw(self, service: str, region: str = REGION) -> Any:
-        """A boto3 client to moto, past the layer."""
+        """A boto3 client that calls moto directly, without the layer."""
         key = (service, region)
         if key not in self._raw:
             self._raw[key] = _redirected(
@@ -174,7 +174,7 @@ class Account:
         return self._raw[key]
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3 client through the layer; stands in for `chalicelib.aws.client`."""
+        """A boto3 client that goes through the layer; replaces `chalicelib.aws.client`."""
         key = (service, region or REGION)
         if key not in self._layered:
             raw = raw_client(*key)
@@ -208,7 +208,7 @@ class Account:
                 listener(call, "after")
 
     def _validate(self, raw: Any, call: Call) -> None:
-        """What boto3 refuses by itself, also where the emulator is never asked."""
+        """Validate the parameters as boto3 does, because not every call reaches the emulator."""
         shape = raw.meta.service_model.operation_model(call.operation).input_shape
         report = self._validator.validate(call.params, shape) if shape else None
         if report and report.has_errors():
@@ -220,7 +220,7 @@ class Account:
     @staticmethod
     def _raised(raw: Any, call: Call, error: AwsError) -> Exception:
         if isinstance(error.__cause__, ClientError):
-            return error.__cause__  # with all that the emulator said
+            return error.__cause__  # with every field of the emulator's response
         response = {
             "Error": {"Code": error.code, "Message": error.message},
             "ResponseMetadata": {"HTTPStatusCode": error.status, "RetryAttempts": 0},
@@ -229,33 +229,33 @@ class Account:
         return raised
 
     def left(self, deployment_id: str) -> list[str]:
-        """All that AWS still has of a deployment, as "kind name"."""
+        """A deployment's remaining resources in AWS, as "kind name"."""
         self.timeline.catch_up()
         return self.inventory.left(deployment_id)
 
     def stack_resources(self, stack: str) -> list[str]:
-        """ARNs and ids of all that carry the stack's tag and are not gone."""
+        """ARNs and IDs of all existing resources with the stack's tag."""
         self.timeline.catch_up()
         return self.inventory.of_stack(stack)
 
     def items(self, table: str) -> Iterator[dict[str, Any]]:
-        """Every item of a table in DynamoDB, in Python's types."""
+        """All items of a DynamoDB table, in Python types."""
         return table_items(table)
 
     def desired_tasks(self, deployment_id: str) -> int:
-        """How many tasks the deployment's service wants; 0 where there is none."""
+        """The desired count of the deployment's service; 0 if there is no service."""
         services = self.fargate.scheduler.services
         live = (s for s in services if s.name == deployment_id and s.status == "ACTIVE")
         return next((s.desired for s in live), 0)
 
     def answers(self, deployment_id: str) -> Serving:
-        """Whether the deployment's URL would answer now, and which images do."""
+        """Whether the deployment's URL responds now, and which images serve it."""
         self.timeline.catch_up()
         return self.inventory.serving(deployment_id)
 
 
 def _redirected(client: Any, call: Callable[[str, dict[str, Any]], Answer]) -> Any:
-    """The client, with `call` in place of the one method that every operation goes through."""
+    """The client, with `call` instead of the one method that every operation uses."""
     redirected = object.__new__(type(client))
     redirected.__dict__.update(client.__dict__)
     redirected._make_api_call = call

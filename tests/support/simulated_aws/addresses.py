@@ -1,4 +1,4 @@
-"""What Route 53 insists on and takes its time for, and what a listener wants of a certificate."""
+"""Route 53's rules and delays, and a listener's rules for certificates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Addresses(Rule):
 
     def __init__(self, raw: Callable[[str], Any], timeline: Timeline, times: Times) -> None:
         self._raw, self._timeline, self._times = raw, timeline, times
-        # Change id -> when all of Route 53's servers know of it, in seconds.
+        # Change ID -> when the change is INSYNC on all Route 53 servers, in seconds.
         self._in_sync_at: dict[str, float] = {}
 
     def before(self, call: Call) -> Answer | None:
@@ -55,7 +55,7 @@ class Addresses(Rule):
         return {"Id": f"/change/{change}", "Status": "INSYNC" if known else "PENDING"}
 
     def _check_batch(self, params: Answer) -> None:
-        """All of a batch or none, and DELETE only with the values that are there.
+        """Apply a batch as a whole or not at all. DELETE needs the record's current values.
 
         https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html
         """
@@ -63,18 +63,20 @@ class Addresses(Rule):
         for change in params["ChangeBatch"]["Changes"]:
             action, record = change["Action"], change["ResourceRecordSet"]
             key = _key(record)
-            told = f"[name='{key[0]}', type='{key[1]}']"
+            record_key = f"[name='{key[0]}', type='{key[1]}']"
             if action == "CREATE" and (key in there or self._meets_a_cname(key, there)):
-                raise _invalid(f"Tried to create resource record set {told} but it already exists")
+                raise _invalid(
+                    f"Tried to create resource record set {record_key} but it already exists"
+                )
             if action == "DELETE":
                 if key not in there:
                     raise _invalid(
-                        f"Tried to delete resource record set {told} but it was not found"
+                        f"Tried to delete resource record set {record_key} but it was not found"
                     )
                 if _values(there[key]) != _values(record):
                     raise _invalid(
-                        f"Tried to delete resource record set {told} but the values provided do "
-                        "not match the current values"
+                        f"Tried to delete resource record set {record_key} but the values "
+                        "provided do not match the current values"
                     )
                 del there[key]
             else:
@@ -85,12 +87,12 @@ class Addresses(Rule):
         return any(name == key[0] and "CNAME" in (kind, key[1]) for name, kind in there)
 
     def records(self, zone: str) -> list[Answer]:
-        """The records of a hosted zone."""
-        found = self._raw("route53").list_resource_record_sets(HostedZoneId=zone)
-        return list(found["ResourceRecordSets"])
+        """All records of a hosted zone."""
+        page = self._raw("route53").list_resource_record_sets(HostedZoneId=zone)
+        return list(page["ResourceRecordSets"])
 
     def aliases(self) -> Iterator[tuple[str, str]]:
-        """(name, where it leads) of every alias in the account's zones."""
+        """(name, target name) of every alias record in the account's zones."""
         for zone in self._raw("route53").list_hosted_zones()["HostedZones"]:
             for record in self.records(zone["Id"]):
                 if "AliasTarget" in record:
@@ -102,11 +104,11 @@ class Addresses(Rule):
         for entry in params.get("Certificates", []):
             acm = self._raw("acm")
             try:
-                found = acm.describe_certificate(CertificateArn=entry["CertificateArn"])
+                details = acm.describe_certificate(CertificateArn=entry["CertificateArn"])
             except acm.exceptions.ResourceNotFoundException:
                 message = f"Certificate '{entry['CertificateArn']}' not found"
                 raise AwsError("CertificateNotFound", message) from None
-            if found["Certificate"]["Status"] != "ISSUED":
+            if details["Certificate"]["Status"] != "ISSUED":
                 raise AwsError("UnsupportedCertificate", "The certificate must be issued")
 
 

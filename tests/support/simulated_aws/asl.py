@@ -1,5 +1,6 @@
-"""Amazon States Language, as far as Slipway's state machine uses it: what is not known here is
-refused and not passed over.
+"""The parts of Amazon States Language that Slipway's state machine uses.
+
+The interpreter refuses a field that it does not support; it never ignores one.
 
 https://states-language.net/spec.html
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -15,7 +16,7 @@ from typing import Any
 from tests.support.simulated_aws.schedule import Routine, Wish, sleep, together
 
 State = dict[str, Any]
-# From a state's `Resource` and its input to a wish that ends in the function's answer.
+# Takes a state's `Resource` and its input; the wait ends with the function's result.
 Invoke = Callable[[str, dict[str, Any]], Wish]
 
 COMMON = {"Type", "Comment", "Next", "End"}
@@ -34,7 +35,7 @@ DEFAULTS = {"IntervalSeconds": 1, "MaxAttempts": 3, "BackoffRate": 2.0}
 
 
 class StateFailed(Exception):
-    """A state ended with an error that nothing has caught so far."""
+    """A state ended with an error that no state has caught yet."""
 
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(f"{error}: {cause}")
@@ -45,8 +46,8 @@ class Interpreter:
     """One execution's states.
 
     Attributes:
-        transitions: as Step Functions bills them: each state entered, each retry.
-        last: the name of the state that was entered last.
+        transitions: the number that Step Functions bills: each entered state and each retry.
+        last: the name of the last entered state.
     """
 
     def __init__(self, invoke: Invoke, randomness: random.Random) -> None:
@@ -55,7 +56,7 @@ class Interpreter:
         self._invoke, self._random = invoke, randomness
 
     def run(self, machine: State, data: Any) -> Routine:
-        """The states from `StartAt` to an end; returns the output, raises `StateFailed`."""
+        """Run from `StartAt` to an end state. Return the output or raise `StateFailed`."""
         name = machine["StartAt"]
         while name is not None:
             state = machine["States"][name]
@@ -81,7 +82,7 @@ class Interpreter:
         return state.get("Next"), data
 
     def _run_work(self, state: State, data: Any) -> Routine:
-        """A Task or a Parallel, tried again and caught as it says."""
+        """Run a Task or a Parallel state with its `Retry` and `Catch`."""
         attempts: dict[int, int] = {}
         while True:
             try:
@@ -93,8 +94,8 @@ class Interpreter:
                     catcher = first_for(state.get("Catch", []), failed.error)
                     if catcher is None:
                         raise
-                    told = {"Error": failed.error, "Cause": failed.cause}
-                    return catcher["Next"], placed(catcher, data, told)
+                    error_output = {"Error": failed.error, "Cause": failed.cause}
+                    return catcher["Next"], placed(catcher, data, error_output)
             self.transitions += 1
             yield sleep(delay)
 
@@ -104,31 +105,31 @@ class Interpreter:
         return (yield self._invoke(state["Resource"], parameters(state, data)))
 
     def _delay(self, state: State, error: str, attempts: dict[int, int]) -> float | None:
-        """Seconds until the next try, or None: each retrier counts its own attempts."""
+        """Seconds until the next attempt, or None. Each retrier counts its own attempts."""
         retriers = state.get("Retry", [])
         retrier = first_for(retriers, error)
         if retrier is None:
             return None
         number = retriers.index(retrier)
         how = {**DEFAULTS, **retrier}
-        made = attempts.get(number, 0)
-        if made >= how["MaxAttempts"]:
+        previous = attempts.get(number, 0)
+        if previous >= how["MaxAttempts"]:
             return None
-        attempts[number] = made + 1
-        delay = float(how["IntervalSeconds"]) * float(how["BackoffRate"]) ** made
+        attempts[number] = previous + 1
+        delay = float(how["IntervalSeconds"]) * float(how["BackoffRate"]) ** previous
         delay = min(delay, float(how.get("MaxDelaySeconds", delay)))
         return self._random.uniform(0, delay) if how.get("JitterStrategy") == "FULL" else delay
 
 
 def check(name: str, state: State) -> None:
-    """Raises `NotImplementedError` for what this interpreter would leave out."""
+    """Raise `NotImplementedError` for a field that this interpreter does not support."""
     unknown = set(state) - COMMON - KNOWN.get(state["Type"], set())
     if state["Type"] not in KNOWN or unknown:
         raise NotImplementedError(f"{name}: {state['Type']} with {sorted(unknown)}")
 
 
 def matches(handler: State, error: str) -> bool:
-    """Whether a retrier or catcher is for `error`."""
+    """Whether a retrier or catcher applies to `error`."""
     names = set(handler["ErrorEquals"])
     if error in names or ("States.TaskFailed" in names and error != "States.Timeout"):
         return True
@@ -136,17 +137,17 @@ def matches(handler: State, error: str) -> bool:
 
 
 def first_for(handlers: list[State], error: str) -> State | None:
-    """The first retrier or catcher that names `error`, as Step Functions takes them."""
+    """The first retrier or catcher that matches `error`, in Step Functions' order."""
     return next((handler for handler in handlers if matches(handler, error)), None)
 
 
 def parameters(state: State, data: Any) -> Any:
-    """A state's input, by `Parameters`."""
+    """A state's input after `Parameters`."""
     return filled(state["Parameters"], data) if "Parameters" in state else data
 
 
 def filled(template: Any, data: Any) -> Any:
-    """A payload template with its `.$` fields looked up."""
+    """A payload template with its `.$` fields replaced by their values."""
     if not isinstance(template, dict):
         return template
     return {
@@ -156,17 +157,17 @@ def filled(template: Any, data: Any) -> Any:
 
 
 def at(data: Any, path: str) -> Any:
-    """What stands at a reference path such as `$.error.Cause`. Raises `StateFailed`."""
-    found = data
+    """The value at a reference path such as `$.error.Cause`. Raises `StateFailed`."""
+    value = data
     for part in path.removeprefix("$").split(".")[1:]:
-        if not isinstance(found, dict) or part not in found:
+        if not isinstance(value, dict) or part not in value:
             raise StateFailed("States.Runtime", f"{path} is not in {json.dumps(data)}")
-        found = found[part]
-    return found
+        value = value[part]
+    return value
 
 
 def placed(state: State, data: Any, result: Any) -> Any:
-    """What goes on to the next state, by `ResultPath`."""
+    """A state's output after `ResultPath`."""
     path = state.get("ResultPath", "$")
     if path is None:
         return data
@@ -174,7 +175,7 @@ def placed(state: State, data: Any, result: Any) -> Any:
 
 
 def chosen(state: State, data: Any) -> str:
-    """The state that a Choice goes to."""
+    """The name of the state that a Choice selects."""
     for rule in state["Choices"]:
         if holds(rule, data):
             return str(rule["Next"])
@@ -184,7 +185,7 @@ def chosen(state: State, data: Any) -> str:
 
 
 def holds(rule: State, data: Any) -> bool:
-    """Whether a rule of a Choice is true of the input."""
+    """Whether a Choice rule is true for the input."""
     if "And" in rule:
         return all(holds(part, data) for part in rule["And"])
     if "Or" in rule:

@@ -1,4 +1,4 @@
-"""A call to AWS, the rules that it meets, and what may become of it."""
+"""A call to AWS, the rules that apply to it, and its possible outcomes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Call:
 
 
 class AwsError(Exception):
-    """AWS answers with an error."""
+    """AWS responds with an error."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -40,21 +40,21 @@ class AwsError(Exception):
 
 
 class ConnectionReset(Exception):
-    """No answer comes: raised before the emulator's turn the call had no effect, after it had."""
+    """No response arrives. The call took effect only if this is raised after the emulator ran."""
 
 
 def ask(client: Any, call: Call) -> Answer:
-    """What a boto3 client is answered; its errors as `AwsError`, caused by the `ClientError`."""
+    """The response of a boto3 client. A `ClientError` is raised as an `AwsError`."""
     try:
-        # The one method that every operation of a boto3 client goes through.
+        # Every operation of a boto3 client calls this method.
         return dict(client._make_api_call(call.operation, call.params))
     except ClientError as error:
-        said, status = error.response["Error"], error.response["ResponseMetadata"]
-        raise AwsError(said["Code"], said["Message"], status["HTTPStatusCode"]) from error
+        details, status = error.response["Error"], error.response["ResponseMetadata"]
+        raise AwsError(details["Code"], details["Message"], status["HTTPStatusCode"]) from error
 
 
 class Clock(Protocol):
-    """Time as the rules see it."""
+    """The time that the rules use."""
 
     def seconds(self) -> float:
         """Simulated seconds since the start."""
@@ -62,21 +62,27 @@ class Clock(Protocol):
 
 
 class Rule:
-    """Something that AWS does and an emulator does not. Both methods may raise `AwsError` or
-    `ConnectionReset`; rules work out what has happened meanwhile from the clock at each call."""
+    """A behaviour of AWS that an emulator does not have.
+
+    Both methods may raise `AwsError` or `ConnectionReset`. At each call, rules use the clock to
+    work out what has happened since the last call.
+    """
 
     def before(self, call: Call) -> Answer | None:
-        """An answer in the emulator's stead, or None to go on."""
+        """Return a response that replaces the emulator's, or None to continue."""
         return None
 
     def after(self, call: Call, answer: Answer) -> Answer:
-        """The emulator's answer, corrected."""
+        """Return the emulator's response with corrections."""
         return answer
 
 
 class ServiceRule(Rule):
-    """A rule about one service, with a method for each operation that it is about:
-    `_before_<Operation>(params)` and `_after_<Operation>(params, answer)`. None changes nothing."""
+    """A rule for one service, with methods for the operations that it changes.
+
+    The methods are `_before_<Operation>(params)` and `_after_<Operation>(params, answer)`. A
+    method that returns None changes nothing.
+    """
 
     service: str
 
@@ -97,13 +103,13 @@ class ServiceRule(Rule):
 
 
 class Layer:
-    """The rules in order: the first to answer wins, and every one sees the answer, last first."""
+    """The rules in order. The first response wins; all rules then see it, in reverse order."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = list(rules)
 
     def handle(self, call: Call, emulator: Callable[[Call], Answer]) -> Answer:
-        """What AWS would answer; raises `AwsError` or `ConnectionReset`."""
+        """Return AWS's response; raise `AwsError` or `ConnectionReset`."""
         answer: Answer | None = None
         passed: list[Rule] = []
         for rule in self.rules:

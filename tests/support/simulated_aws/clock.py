@@ -1,4 +1,4 @@
-"""Simulated time: one that a test moves, and one that runs with the real one, scaled."""
+"""Simulated clocks: one that a test advances, and one that follows real time at a scale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ START = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
 class SimulatedClock:
-    """Stands still until a test moves it."""
+    """A clock that changes only when a test advances it."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -19,22 +19,22 @@ class SimulatedClock:
         return self._seconds
 
     def now(self) -> datetime:
-        """The simulated moment; stands in for `chalicelib.clock.now`."""
+        """The simulated time; replaces `chalicelib.clock.now`."""
         return START + timedelta(seconds=round(self._seconds, 3))
 
     def advance_to(self, seconds: float) -> None:
-        """Moves on; never back."""
+        """Advance to `seconds`. The clock never moves back."""
         self._seconds = max(self._seconds, seconds)
 
 
 class SimulatedDatetime:
-    """Stands in for the name `datetime` in `chalicelib.clock`."""
+    """Replaces the name `datetime` in `chalicelib.clock`."""
 
     def __init__(self, simulated: SimulatedClock) -> None:
         self._simulated = simulated
 
     def now(self, zone: tzinfo) -> datetime:
-        """The simulated moment."""
+        """The simulated time."""
         return self._simulated.now().astimezone(zone)
 
 

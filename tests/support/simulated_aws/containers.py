@@ -1,6 +1,6 @@
-"""What the tasks of an image do in life.
+"""How the tasks of an image behave.
 
-Words of stopped tasks:
+The texts of stopped tasks:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.simulated_aws.targets import Met
 
-# ECS's names of architectures and the registry's.
+# ECS's names of architectures, and the registry's names.
 PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
 LIMIT = "You've reached the limit on the number of vCPUs you can run concurrently"
 CAPACITY = (
@@ -29,18 +29,18 @@ ASM = (
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One image's life. Nothing set: it starts, serves on the port that it is told, and stops well.
+    """How one image behaves. By default it starts, serves on its assigned port, and exits cleanly.
 
     Attributes:
-        not_placed: why the scheduler finds no place for a task: a service event, and no task.
-        not_started: the stopped reason of a task that never gets to run; `{image}` is filled in.
-        platforms: what the image was built for; None is everything.
-        exits_after, exit_code, container_reason: seconds from RUNNING to the container's end.
-        logs: lines that it writes when it starts.
-        ready_after: seconds from RUNNING to the first answer.
-        listens_on: its port; None is the one of the task definition.
-        status: what it answers; `paths` says it for single paths; "timeout" is no answer ever.
-        ignores_sigterm: is killed after the stop timeout.
+        not_placed: why the scheduler cannot place a task. There is a service event but no task.
+        not_started: the stopped reason of a task that never runs; `{image}` is filled in.
+        platforms: the architectures that the image was built for; None means all.
+        exits_after, exit_code, container_reason: how the container ends, in seconds from RUNNING.
+        logs: lines that the container writes when it starts.
+        ready_after: seconds from RUNNING to the first response.
+        listens_on: its port; None means the port in the task definition.
+        status: the response status, or "timeout" for no response; `paths` overrides it by path.
+        ignores_sigterm: the task is killed after the stop timeout.
     """
 
     not_placed: str = ""
@@ -57,24 +57,24 @@ class Behaviour:
     ignores_sigterm: bool = False
 
     def answer(self, running_for: float, own_port: int, port: int, path: str) -> Met:
-        """What a request to `port` meets `running_for` seconds after RUNNING."""
+        """The result of a request to `port`, `running_for` seconds after RUNNING."""
         if port != (self.listens_on or own_port) or running_for < self.ready_after:
             return "refused"
         return self.paths.get(path.partition("?")[0], self.status)
 
 
 def serves() -> Behaviour:
-    """What is wanted: it answers 200 on every path."""
+    """The image works: it responds with 200 on every path."""
     return Behaviour()
 
 
 def exits(after: float = 1.0, code: int = 1, logs: tuple[str, ...] = ()) -> Behaviour:
-    """The process ends by itself."""
+    """The process exits by itself."""
     return Behaviour(exits_after=after, exit_code=code, logs=logs)
 
 
 def out_of_memory(after: float = 5.0) -> Behaviour:
-    """The kernel kills it.
+    """The kernel kills the process.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resolve-stopped-errors.html
     """
@@ -83,7 +83,7 @@ def out_of_memory(after: float = 5.0) -> Behaviour:
 
 
 def missing_image() -> Behaviour:
-    """It was deleted from the registry before the pull.
+    """The image was deleted from the registry before the pull.
 
     https://github.com/aws/containers-roadmap/issues/2687
     """
@@ -94,7 +94,7 @@ def missing_image() -> Behaviour:
 
 
 def pull_denied() -> Behaviour:
-    """The execution role may not pull it.
+    """The execution role is not allowed to pull the image.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_cannot_pull_image.html
     """
@@ -106,7 +106,7 @@ def pull_denied() -> Behaviour:
 
 
 def built_for(*architectures: str) -> Behaviour:
-    """An image for these of `X86_64` and `ARM64`: on another the pull finds no manifest.
+    """An image for the given architectures. A pull on any other finds no manifest.
 
     https://github.com/aviswerdlow/relay/issues/71
     """
@@ -114,7 +114,7 @@ def built_for(*architectures: str) -> Behaviour:
 
 
 def exec_format_error() -> Behaviour:
-    """One manifest without a list, of the wrong architecture: pulled, and not to be run.
+    """A single manifest of the wrong architecture: the pull succeeds, but the image cannot run.
 
     https://www.repost.aws/knowledge-center/ecs-task-exec-format-error
     """
@@ -123,27 +123,27 @@ def exec_format_error() -> Behaviour:
 
 
 def listens_on(port: int) -> Behaviour:
-    """It listens on a port of its own, whatever it is told."""
+    """The process ignores its assigned port and listens on `port`."""
     return Behaviour(listens_on=port)
 
 
 def hangs() -> Behaviour:
-    """It takes connections and never answers: Target.Timeout."""
+    """The process accepts connections but never responds: Target.Timeout."""
     return Behaviour(status="timeout")
 
 
 def answers(status: int, **paths: int) -> Behaviour:
-    """Answers `status`; `paths`, without their slash, answer another."""
+    """Responds with `status`. `paths`, without their slash, can have another status."""
     return Behaviour(status=status, paths={f"/{path}": code for path, code in paths.items()})
 
 
 def slow_start(seconds: float) -> Behaviour:
-    """A model that takes so long to load."""
+    """A model that takes `seconds` to load."""
     return Behaviour(ready_after=seconds)
 
 
 def no_route_to_registry() -> Behaviour:
-    """The task has neither a public address nor a NAT gateway.
+    """The task has no public IP address and no NAT gateway.
 
     https://github.com/doctorray117/minecraft-ondemand/issues/74
     """
@@ -157,7 +157,7 @@ def no_route_to_registry() -> Behaviour:
 
 
 def no_capacity() -> Behaviour:
-    """Fargate has none left in the zone: no task is made.
+    """Fargate has no capacity in the zone, so there is no task.
 
     https://repost.aws/knowledge-center/ecs-fargate-runtask-capacity
     """
@@ -165,7 +165,7 @@ def no_capacity() -> Behaviour:
 
 
 def vcpu_limit() -> Behaviour:
-    """The account's quota is used up: no task is made.
+    """The account's vCPU quota is used up, so there is no task.
 
     https://www.flightcontrol.dev/docs/troubleshooting/concurrent-cpu-limit
     """
@@ -173,12 +173,12 @@ def vcpu_limit() -> Behaviour:
 
 
 class Containers:
-    """Which behaviour the tasks of a task definition have.
+    """The behaviour of the tasks of a task definition.
 
     Attributes:
-        everywhere: what is done to every behaviour, for causes that lie outside the image.
-        missing_secrets: ARNs that task definitions name and that are not there.
-        vcpus: how many may run at once; None is as many as one likes.
+        everywhere: a change to every behaviour, for causes outside the image.
+        missing_secrets: ARNs that task definitions use but that do not exist.
+        vcpus: how many vCPUs may run at once; None means no limit.
     """
 
     def __init__(self) -> None:
@@ -188,17 +188,19 @@ class Containers:
         self.vcpus: float | None = None
 
     def set(self, image: str, behaviour: Behaviour) -> None:
-        """From now on tasks of `image` (a digest, or a reference as in the task definition) that
-        are started behave so."""
+        """Set the behaviour of tasks of `image` that start from now on.
+
+        `image` is a digest, or a reference as in the task definition.
+        """
         self._behaviours[image] = behaviour
 
     def of(self, definition: dict[str, Any]) -> Behaviour:
-        """The behaviour of a task that is started now from `definition` (as ECS describes it)."""
+        """The behaviour of a task that starts now from `definition` (as ECS describes it)."""
         container = definition["containerDefinitions"][0]
         image = container["image"]
         known = self._behaviours
-        found = known.get(image) or known.get(image.rpartition("@")[2]) or serves()
-        found = self.everywhere(found)
+        behaviour = known.get(image) or known.get(image.rpartition("@")[2]) or serves()
+        behaviour = self.everywhere(behaviour)
         gone = [
             secret["valueFrom"]
             for secret in container.get("secrets", [])
@@ -206,13 +208,13 @@ class Containers:
         ]
         if gone:
             # https://github.com/aws-samples/dataops-platform-airflow-dbt/issues/12
-            return replace(found, not_started=ASM.format(arn=gone[0]))
-        wanted = (definition.get("runtimePlatform") or {}).get("cpuArchitecture", "X86_64")
-        if found.platforms is not None and wanted not in found.platforms:
+            return replace(behaviour, not_started=ASM.format(arn=gone[0]))
+        architecture = (definition.get("runtimePlatform") or {}).get("cpuArchitecture", "X86_64")
+        if behaviour.platforms is not None and architecture not in behaviour.platforms:
             return replace(
-                found,
+                behaviour,
                 not_started="CannotPullContainerError: pull image manifest has been retried 7 "
                 "time(s): image Manifest does not contain descriptor matching platform "
-                f"'{PLATFORMS[wanted]}'",
+                f"'{PLATFORMS[architecture]}'",
             )
-        return replace(found, not_started=found.not_started.replace("{image}", image))
+        return replace(behaviour, not_started=behaviour.not_started.replace("{image}", image))

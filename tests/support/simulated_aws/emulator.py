@@ -1,9 +1,9 @@
-"""moto, asked no oftener than it must be: hundreds of whole deploys go through it.
+"""moto with as few calls as possible, because hundreds of whole deploys use it.
 
-A call through botocore to moto takes some milliseconds, nearly all of them for making and reading
-HTTP that nobody sees. So reads are remembered until something of their service is written, the
-busiest services are asked without HTTP (`short_way.py`), and the table's two busiest calls go to
-moto's table itself. Whatever is out of the ordinary takes the long way: errors are moto's own.
+A call through botocore to moto takes some milliseconds, almost all of them for writing and parsing
+HTTP. So reads are cached until the next write to their service, the busiest services are called
+without HTTP (`short_way.py`), and the table's two busiest calls go directly to moto's table. Every
+other call goes through botocore, so errors are moto's own.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from tests.support.simulated_aws.aws import Answer, Call, ask
 
 REGION, ACCOUNT_ID = "us-east-1", "123456789012"
 READS = ("Describe", "List", "Get", "BatchGet", "Query", "Scan", "Search", "TransactGet")
-# Services whose reads moto answers from what was written to that service alone.
+# Services whose reads in moto depend only on writes to the same service.
 REMEMBERED = {"ec2", "ecr", "ecs", "elbv2", "logs"}
 PLAIN_GET = {"TableName", "Key", "ConsistentRead"}
 
 _clients: dict[tuple[str, str], Any] = {}
-# Service -> how often it was written to, by whichever client.
+# Service -> the number of its writes by any client.
 _writes: dict[str, int] = {}
 
 
 def is_mutating(call: Call) -> bool:
-    """Whether a call changes something."""
+    """Whether a call can change anything."""
     return not call.operation.startswith(READS)
 
 
 def raw_client(service: str, region: str = REGION) -> Any:
-    """A boto3 client straight to moto, made once a process: that takes up to 160 ms."""
+    """A boto3 client that calls moto directly, cached because creating it takes up to 160 ms."""
     key = (service, region)
     if key not in _clients:
         session = boto3.Session("test", "test", region_name=region)
-        # Nothing is gained by retries of calls that never leave the process.
+        # Retries are useless for calls that never leave the process.
         client = session.client(service, config=Config(retries={"total_max_attempts": 1}))
         client.meta.events.register("before-call", lambda model, **_: _note(service, model.name))
         _clients[key] = client
@@ -55,13 +55,13 @@ def _note(service: str, operation: str) -> None:
 
 
 class Emulator:
-    """moto for one account; to be used within `mock_aws()`."""
+    """moto for one account. Use it inside `mock_aws()`."""
 
     def __init__(self) -> None:
         self._remembered: dict[tuple[str, str, str], tuple[int, Answer]] = {}
 
     def call(self, call: Call, region: str = REGION) -> Answer:
-        """What moto answers; raises `AwsError`, caused by the `ClientError` with all it said."""
+        """moto's response. Raises `AwsError`, whose cause is the complete `ClientError`."""
         if call.service not in REMEMBERED or is_mutating(call):
             return _answer(call, region)
         key = (call.name, region, repr(call.params))
@@ -75,13 +75,13 @@ class Emulator:
 
 
 def _answer(call: Call, region: str) -> Answer:
-    """By the short way where there is one and nothing is out of the ordinary."""
+    """Call moto without HTTP if the operation supports it; otherwise through botocore."""
     if call.service == "dynamodb":
-        answer = _table_answer(call)
+        answer = table_answer(call)
         if answer is not None:
             return answer
     elif call.service in short_way.HANDLERS:
-        # What moto refuses it refuses again, with an error that boto3 reads.
+        # If moto refuses the call, botocore repeats it and gets an error that boto3 parses.
         with contextlib.suppress(ServiceException, HTTPException):
             answer = short_way.answer(call, ACCOUNT_ID, region)
             _note(call.service, call.operation)
@@ -90,14 +90,14 @@ def _answer(call: Call, region: str) -> Answer:
 
 
 def table_items(table: str) -> Iterator[dict[str, Any]]:
-    """Every item of a table in Python's types, as a scan and boto3's `TypeDeserializer` give it."""
+    """A table's items in Python types, as a scan with boto3's `TypeDeserializer` returns them."""
     kept = dynamodb_backends[ACCOUNT_ID][REGION].tables[table]
     for item in kept.all_items():
         yield {name: value.cast_value for name, value in item.attrs.items()}
 
 
-def _table_answer(call: Call) -> Answer | None:
-    """The answer of moto's table, or None for what has to take the long way."""
+def table_answer(call: Call) -> Answer | None:
+    """The response of moto's table, or None if the call must go through botocore."""
     backend = dynamodb_backends[ACCOUNT_ID][REGION]
     if call.operation == "GetItem" and set(call.params) <= PLAIN_GET:
         if call.params["TableName"] not in backend.tables:
@@ -110,9 +110,9 @@ def _table_answer(call: Call) -> Answer | None:
 
 
 def _transact(backend: Any, items: list[dict[str, Any]]) -> Answer | None:
-    """Writes all where every condition holds; else nothing, and moto itself tells what is wrong.
+    """Write all items if every condition is true. Otherwise write nothing; moto then raises.
 
-    (moto copies the whole table before each transaction, to be able to go back.)
+    (moto itself copies the whole table before each transaction, so that it can roll back.)
     """
     writes = [(kind, write) for item in items for kind, write in item.items()]
     tables = {write["TableName"] for _, write in writes}

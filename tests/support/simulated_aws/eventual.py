@@ -1,4 +1,4 @@
-"""Right after a create, reads and the calls that build on it may say not found.
+"""Right after a create, reads and dependent calls can return not found.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 """
@@ -17,7 +17,7 @@ NO_TARGET_GROUP = ("TargetGroupNotFound", "One or more target groups not found")
 NO_CLUSTER = ("ClusterNotFoundException", "Cluster not found.")
 NO_RESOURCE = ("ResourceNotFoundException", "The specified resource could not be found.")
 NO_SERVICE = ("ServiceNotFoundException", "Service not found.")
-# Creates answer for themselves: a name that is taken is known to be taken.
+# Creates are consistent: they always see an existing resource of the same name.
 MADE: dict[str, Callable[[Answer], str]] = {
     "ec2.CreateSecurityGroup": lambda answer: str(answer["GroupId"]),
     "elbv2.CreateLoadBalancer": lambda a: str(a["LoadBalancers"][0]["LoadBalancerArn"]),
@@ -26,7 +26,7 @@ MADE: dict[str, Callable[[Answer], str]] = {
     "ecs.CreateCluster": lambda answer: str(answer["cluster"]["clusterArn"]),
     "ecs.CreateService": lambda answer: str(answer["service"]["serviceArn"]),
 }
-# Where the lists are in the answers of reads, and what names an item.
+# The list in each read's response, and the field that identifies an item.
 SHOWN = {
     "ec2.DescribeSecurityGroups": ("SecurityGroups", "GroupId"),
     "elbv2.DescribeLoadBalancers": ("LoadBalancers", "LoadBalancerArn"),
@@ -38,9 +38,9 @@ SHOWN = {
 
 
 class Eventual(Rule):
-    """Hides what was created just now, for a drawn moment.
+    """Hides a new resource for a random time.
 
-    A resource that was answered by a later create (the same name again) is not hidden again.
+    A resource that a later create of the same name returns is not hidden again.
     """
 
     def __init__(self, clock: Clock, times: Times) -> None:
@@ -48,7 +48,7 @@ class Eventual(Rule):
         self._visible_at: dict[str, float] = {}
 
     def before(self, call: Call) -> Answer | None:
-        # A delete goes to where the truth is kept.
+        # A delete always sees the resource.
         if self._visible_at and not call.operation.startswith("Delete"):
             for hidden, error in _named(call):
                 if self._is_hidden(hidden):
@@ -66,7 +66,7 @@ class Eventual(Rule):
         return answer
 
     def _is_hidden(self, reference: str) -> bool:
-        """`reference` is an id, an ARN, or the end of one ("cluster/name")."""
+        """`reference` is an ID, an ARN, or the end of an ARN ("cluster/name")."""
         now = self._clock.seconds()
         return any(
             now < at and (known == reference or known.endswith(f":{reference}"))
@@ -84,11 +84,11 @@ class Eventual(Rule):
             raise AwsError(*(NO_BALANCER if is_balancer else NO_TARGET_GROUP))
         if call.name == "ec2.DescribeSecurityGroups" and call.params.get("GroupIds"):
             raise AwsError(*_no_group(hidden[0]["GroupId"]))
-        told = {**answer, key: shown}
+        visible = {**answer, key: shown}
         if "failures" in answer:
             missing = [{"arn": item[identifier], "reason": "MISSING"} for item in hidden]
-            told["failures"] = answer["failures"] + missing
-        return told
+            visible["failures"] = answer["failures"] + missing
+        return visible
 
 
 def _no_group(group: str) -> tuple[str, str]:
@@ -100,7 +100,7 @@ def _arns(params: dict[str, Any]) -> bool:
 
 
 def _named(call: Call) -> Iterator[tuple[str, tuple[str, str]]]:
-    """What a call that builds on others names, and what AWS says where it is not there."""
+    """The resources that a dependent call uses, and AWS's error if one does not exist."""
     params = call.params
     if call.service == "ec2" and "GroupId" in params:
         yield params["GroupId"], _no_group(params["GroupId"])

@@ -1,5 +1,7 @@
-"""ECS on Fargate, in process: the emulator keeps clusters and task definitions, and what runs is
-simulated. (On the local stack real processes are the tasks, and this rule is not used.)
+"""ECS on Fargate, in process.
+
+The emulator stores clusters and task definitions; services and tasks are simulated here. The
+local stack does not use this rule, because its tasks are real processes.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ DEFAULT_DESIRED_STATUS = "RUNNING"
 
 
 class Fargate(ServiceRule):
-    """Answers for services and tasks.
+    """Answers all calls about services and tasks.
 
     Args:
         raw: service -> a boto3 client straight to the emulator.
@@ -56,11 +58,11 @@ class Fargate(ServiceRule):
         self.scheduler: Scheduler
 
     def use(self, targets: Targets) -> None:
-        """Where its tasks are registered."""
+        """Set the target groups in which tasks are registered."""
         self.scheduler = Scheduler(self._timeline, self.tasks, targets, self._launch)
 
     def probe(self, address: str, port: int, path: str) -> Met:
-        """What a request to a task's address meets now."""
+        """The result of a request to a task's address now."""
         for task in self.tasks.all.values():
             if task.interface.address == address:
                 return task.answer(self._timeline.now, port, path)
@@ -73,13 +75,13 @@ class Fargate(ServiceRule):
     # Clusters
 
     def _cluster(self, params: Answer) -> str:
-        """The short name; raises `ClusterNotFoundException` for one that is not or is INACTIVE."""
+        """The short name. Raises `ClusterNotFoundException` if it is missing or INACTIVE."""
         name = str(params.get("cluster", "default")).rsplit("/", 1)[-1]
         if name not in self._clusters:
-            found = self._raw("ecs").describe_clusters(clusters=[name])["clusters"]
-            if not found:
+            clusters = self._raw("ecs").describe_clusters(clusters=[name])["clusters"]
+            if not clusters:
                 raise AwsError(*CLUSTER_NOT_FOUND)
-            self._clusters[name] = found[0]["status"] == "ACTIVE"
+            self._clusters[name] = clusters[0]["status"] == "ACTIVE"
         if not self._clusters[name]:
             raise AwsError(*CLUSTER_NOT_FOUND)
         return name
@@ -132,7 +134,7 @@ class Fargate(ServiceRule):
             rollouts=[self._new_rollout(shown["taskDefinition"])],
             grace=float(params.get("healthCheckGracePeriodSeconds", 0)),
         )
-        # An INACTIVE one of the same name makes way.
+        # The new service replaces an INACTIVE service of the same name.
         self.scheduler.services = [
             s
             for s in self.scheduler.services
@@ -151,17 +153,17 @@ class Fargate(ServiceRule):
             service.grace = float(params["healthCheckGracePeriodSeconds"])
         changed = ("deploymentConfiguration", "networkConfiguration")
         service.params = {**service.params, **{k: params[k] for k in changed if k in params}}
-        wanted = self._full_arn(params.get("taskDefinition", service.primary.definition))
-        if wanted != service.primary.definition or params.get("forceNewDeployment"):
-            service.rollouts.insert(0, self._new_rollout(wanted))
+        definition_arn = self._full_arn(params.get("taskDefinition", service.primary.definition))
+        if definition_arn != service.primary.definition or params.get("forceNewDeployment"):
+            service.rollouts.insert(0, self._new_rollout(definition_arn))
         self.scheduler.look_soon(service)
         return {**answer, "service": self._described(service)}
 
     def _full_arn(self, definition: str) -> str:
         if definition.startswith("arn:") and definition.rpartition(":")[2].isdigit():
             return definition
-        found = self._raw("ecs").describe_task_definition(taskDefinition=definition)
-        return str(found["taskDefinition"]["taskDefinitionArn"])
+        description = self._raw("ecs").describe_task_definition(taskDefinition=definition)
+        return str(description["taskDefinition"]["taskDefinitionArn"])
 
     def _after_DeleteService(self, params: Answer, answer: Answer) -> Answer | None:
         service = self._find(params, params["service"])
@@ -173,7 +175,7 @@ class Fargate(ServiceRule):
         return {**answer, "service": self._described(service)}
 
     def _after_TagResource(self, params: Answer, answer: Answer) -> None:
-        """Of a service: its next tasks take the tags, those that run keep theirs.
+        """Tag a service. New tasks get the tags; running tasks keep their own.
 
         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html
         """
@@ -205,25 +207,25 @@ class Fargate(ServiceRule):
     def _before_ListServices(self, params: Answer) -> Answer:
         cluster = self._cluster(params)
         live = [s for s in self.scheduler.services if s.cluster == cluster]
-        # Draining services are not in the list, though they can be described.
+        # Draining services are not in the list, but DescribeServices returns them.
         # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteService.html
         return {"serviceArns": [s.arn for s in live if s.status == "ACTIVE"]}
 
     def tasks_prefix(self, kind: str) -> str:
-        """The beginning of an ARN of ECS."""
+        """The prefix of an ECS ARN."""
         return f"arn:aws:ecs:{self.tasks.region}:{self.tasks.account}:{kind}/"
 
     # Tasks
 
     def _before_ListTasks(self, params: Answer) -> Answer:
-        found = self.tasks.in_cluster(self._cluster(params))
-        wanted = params.get("desiredStatus", DEFAULT_DESIRED_STATUS)
+        tasks = self.tasks.in_cluster(self._cluster(params))
+        status = params.get("desiredStatus", DEFAULT_DESIRED_STATUS)
         if "serviceName" in params:
             group = "service:" + params["serviceName"].rsplit("/", 1)[-1]
-            found = [task for task in found if task.group == group]
+            tasks = [task for task in tasks if task.group == group]
         if "family" in params:
-            found = [t for t in found if t.definition["family"] == params["family"]]
-        return {"taskArns": [task.arn for task in found if task.wanted == wanted]}
+            tasks = [t for t in tasks if t.definition["family"] == params["family"]]
+        return {"taskArns": [task.arn for task in tasks if task.wanted == status]}
 
     def _before_DescribeTasks(self, params: Answer) -> Answer:
         cluster, tags = self._cluster(params), "TAGS" in params.get("include", [])
@@ -248,7 +250,7 @@ class Fargate(ServiceRule):
         return {"task": self.tasks.described(task, tags=True)}
 
     def _launch(self, service: Service, rollout: Rollout) -> Task | str:
-        """A task of a service, or why there is no place for one."""
+        """A new task of a service, or why it cannot be placed."""
         definition = self._definition(rollout.definition)
         behaviour = self._containers.of(definition)
         limit = self._containers.vcpus
@@ -272,8 +274,8 @@ class Fargate(ServiceRule):
 
     def _definition(self, arn: str) -> dict[str, Any]:
         if arn not in self._definitions:
-            found = self._raw("ecs").describe_task_definition(taskDefinition=arn)
-            self._definitions[arn] = found["taskDefinition"]
+            description = self._raw("ecs").describe_task_definition(taskDefinition=arn)
+            self._definitions[arn] = description["taskDefinition"]
         return self._definitions[arn]
 
     def _after_RegisterTaskDefinition(self, params: Answer, answer: Answer) -> None:
@@ -287,7 +289,7 @@ class Fargate(ServiceRule):
         return self._zones
 
     def _log(self, task: Task, lines: tuple[str, ...]) -> None:
-        """Into CloudWatch Logs, where the task definition says."""
+        """Write lines to the task definition's log group in CloudWatch Logs."""
         container = task.definition["containerDefinitions"][0]
         options = container.get("logConfiguration", {}).get("options", {})
         if "awslogs-group" not in options:
@@ -300,4 +302,4 @@ class Fargate(ServiceRule):
             logs.create_log_stream(logGroupName=group, logStreamName=stream)
             logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
         except logs.exceptions.ResourceNotFoundException:
-            return  # the group was deleted while the task started: its lines are lost
+            return  # the log group was deleted while the task started, so the lines are lost

@@ -1,7 +1,7 @@
-"""Network interfaces of load balancers and tasks, which hold the security groups that they use.
+"""Network interfaces of load balancers and tasks. They keep their security groups in use.
 
-Kept here and not in the emulator: neither moto nor MiniStack makes any for what ECS and Elastic
-Load Balancing run, and those of AWS linger after their owner is gone.
+The emulator does not store them: neither moto nor MiniStack creates interfaces for ECS and
+Elastic Load Balancing. On AWS, interfaces exist for a while after their owner is deleted.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.support.simulated_aws.aws import Answer, AwsError, Call, Rule
 
-# What describes a load balancer's and a task's interface, as the console shows them.
+# The descriptions of the interfaces of load balancers and tasks, as the console shows them.
 LOAD_BALANCER = "ELB app/{name}/{id}"
 TASK = "arn:aws:ecs:{region}:{account}:attachment/{id}"
 
@@ -25,7 +25,7 @@ class Interface:
     """One network interface in use.
 
     Attributes:
-        owner: what it belongs to: a task's id, or a load balancer's ARN.
+        owner: a task's ID, or a load balancer's ARN.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Interface:
 
 
 class NetworkInterfaces(Rule):
-    """Those in use; amends what EC2 says of interfaces and of groups that they hold."""
+    """The interfaces in use. Corrects EC2's responses about interfaces and security groups."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -55,7 +55,7 @@ class NetworkInterfaces(Rule):
         at: datetime,
         public: bool,
     ) -> Interface:
-        """A new interface, with addresses that no other had before."""
+        """A new interface, with IP addresses that no other interface had before."""
         number = next(self._numbers)
         tail = f"{number // 65536 % 16 + 16}.{number // 256 % 256}.{number % 256}"
         interface = Interface(
@@ -72,7 +72,7 @@ class NetworkInterfaces(Rule):
         return interface
 
     def detach(self, owner: str) -> None:
-        """Removes all interfaces of an owner."""
+        """Remove all interfaces of an owner."""
         for interface in self.of(owner):
             del self._live[interface.id]
 
@@ -85,7 +85,7 @@ class NetworkInterfaces(Rule):
         return [interface for interface in self._live.values() if group in interface.groups]
 
     def before(self, call: Call) -> Answer | None:
-        """A group that an interface uses cannot be deleted.
+        """Refuse to delete a security group that an interface uses.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
         """
@@ -125,7 +125,7 @@ def _passes(interface: Interface, name: str, values: list[str]) -> bool:
     if name == "description":
         return any(_wildcard(value, interface.description) for value in values)
     if name.startswith("tag"):
-        return False  # what AWS makes for itself carries no tags
+        return False  # interfaces that AWS creates have no tags
     if name not in known:
         raise NotImplementedError(f"filter {name} of DescribeNetworkInterfaces")
     return bool(known[name] & set(values))

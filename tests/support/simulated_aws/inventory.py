@@ -1,4 +1,4 @@
-"""What an account holds: everything that is left of a deployment, and who serves its URL."""
+"""The contents of an account: a deployment's resources, and what serves its URL."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ TAGGED = {
 
 @dataclass(frozen=True)
 class Serving:
-    """What a request to a deployment's URL meets now; true if it is answered.
+    """The result of a request to a deployment's URL now; true if the request gets a response.
 
     Attributes:
-        up: the load balancer is active and has a healthy target behind its listener.
-        digests: image digests (or references) of the tasks that are in rotation and answer.
-        failing: targets in rotation that do not answer 2xx or 3xx: requests to them are lost.
-        fixed: what a rule of the listener answers in the targets' stead: FixedResponseConfig.
+        up: the load balancer is active and its listener has a healthy target.
+        digests: image digests (or references) of the tasks in rotation that respond.
+        failing: targets in rotation that do not return 2xx or 3xx, so requests to them fail.
+        fixed: the FixedResponseConfig of a listener rule that responds instead of the targets.
     """
 
     up: bool
@@ -48,14 +48,14 @@ class Serving:
 
 @dataclass(frozen=True)
 class Item:
-    """Something that exists."""
+    """One resource in the account."""
 
     kind: str
     name: str
     tags: Tags
 
     def belongs_to(self, deployment_id: str) -> bool:
-        """By its tag, or by its name if it is one that is derived from the id."""
+        """Whether its tag, or a name derived from the ID, says so."""
         if self.tags.get(TAG_DEPLOYMENT) == deployment_id:
             return True
         parts = self.name.replace(":", "/").split("/")
@@ -66,7 +66,7 @@ class Item:
 
 
 class Inventory:
-    """Looks at the account from outside: no call of it is throttled, delayed or counted."""
+    """Reads the account directly: its calls are not throttled, delayed or counted."""
 
     def __init__(
         self,
@@ -82,13 +82,13 @@ class Inventory:
         self._addresses, self._scaling = addresses, scaling
 
     def left(self, deployment_id: str) -> list[str]:
-        """All that is left of a deployment, as "kind name"."""
+        """A deployment's remaining resources, as "kind name"."""
         return sorted(
             f"{item.kind} {item.name}" for item in self._items() if item.belongs_to(deployment_id)
         )
 
     def of_stack(self, stack: str) -> list[str]:
-        """All that carries a stack's tag, as "kind name"."""
+        """All resources with a stack's tag, as "kind name"."""
         return sorted(
             f"{item.kind} {item.name}"
             for item in self._items()
@@ -96,8 +96,11 @@ class Inventory:
         )
 
     def own_tags(self, deployment_id: str) -> dict[str, Tags]:
-        """ "kind name" -> tags beside the stack's own, of all of a deployment that was made with
-        tags: tasks keep those they were started with."""
+        """Return "kind name" -> tags, without the stack's own, of a deployment's resources.
+
+        Only resources that were created with tags are included, because tasks keep the tags that
+        they started with.
+        """
         return {
             f"{item.kind} {item.name}": {
                 key: value
@@ -109,7 +112,7 @@ class Inventory:
         }
 
     def serving(self, deployment_id: str) -> Serving:
-        """Who answers the deployment's URL now."""
+        """What responds on the deployment's URL now."""
         balancers = [
             balancer
             for balancer in self._balancers.balancers.values()
@@ -123,8 +126,8 @@ class Inventory:
                 if target.health.state != "healthy":
                     continue
                 up = True
-                met = self._fargate.probe(target.address, target.port, path)
-                if isinstance(met, int) and 200 <= met < 400:
+                outcome = self._fargate.probe(target.address, target.port, path)
+                if isinstance(outcome, int) and 200 <= outcome < 400:
                     digests.add(self._image(target.address))
                 else:
                     failing += 1
@@ -150,15 +153,15 @@ class Inventory:
             yield Item("scalable_target", name, target.tags)
 
     def aliases(self) -> dict[str, str]:
-        """Domain -> the load balancer's own name that it leads to."""
+        """Domain -> the DNS name of the load balancer that it points to."""
         return dict(self._addresses.aliases())
 
     def listeners(self, deployment_id: str) -> dict[int, str]:
-        """Port -> what its listener does, of the deployment's load balancer."""
+        """Port -> the listener's action, of the deployment's load balancer."""
         elbv2 = self._raw("elbv2")
         arn = next(b.arn for b in self._balancers.balancers.values() if b.name == deployment_id)
-        found = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
-        return {entry["Port"]: entry["DefaultActions"][0]["Type"] for entry in found}
+        listeners = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+        return {entry["Port"]: entry["DefaultActions"][0]["Type"] for entry in listeners}
 
     def _of_ecs(self) -> Iterator[Item]:
         ecs = self._raw("ecs")
@@ -180,7 +183,7 @@ class Inventory:
 
     def _of_load_balancing(self) -> Iterator[Item]:
         elbv2 = self._raw("elbv2")
-        for kind, found, arn, name in (
+        for kind, resources, arn, name in (
             (
                 "load_balancer",
                 elbv2.describe_load_balancers()["LoadBalancers"],
@@ -194,9 +197,9 @@ class Inventory:
                 "TargetGroupName",
             ),
         ):
-            for item in found:
-                told = elbv2.describe_tags(ResourceArns=[item[arn]])["TagDescriptions"]
-                yield Item(kind, item[name], _tags(told[0]["Tags"]))
+            for item in resources:
+                descriptions = elbv2.describe_tags(ResourceArns=[item[arn]])["TagDescriptions"]
+                yield Item(kind, item[name], _tags(descriptions[0]["Tags"]))
 
     def _of_network(self) -> Iterator[Item]:
         groups = self._raw("ec2").describe_security_groups()["SecurityGroups"]
@@ -215,7 +218,7 @@ class Inventory:
 
 
 def _deployment(target: str) -> str:
-    """The id in a load balancer's DNS name, which begins with its name and a number."""
+    """The ID in a load balancer's DNS name, which starts with its name and a number."""
     return target.partition(".")[0].rpartition("-")[0]
 
 

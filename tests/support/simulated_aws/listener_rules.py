@@ -1,4 +1,4 @@
-"""Listener rules: what Elastic Load Balancing refuses and emulators do not."""
+"""Listener rules: requests that Elastic Load Balancing refuses and emulators accept."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ MOST_CHARACTERS = 1024
 
 
 class ListenerRules(ServiceRule):
-    """Refuses a rule of no listener, at a place that is taken, or with an answer that no load
-    balancer could give.
+    """Refuses a rule without a listener, with a used priority, or with an invalid fixed response.
 
     Args:
         ask: as for `Order`.

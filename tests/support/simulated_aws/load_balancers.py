@@ -1,5 +1,6 @@
-"""Load balancers: the minutes until one is active, the interfaces that linger when it is gone, and
-the health of its targets.
+"""Load balancers: they take minutes to become active, and their interfaces outlive them.
+
+This module also answers for the health of their targets.
 
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 """
@@ -22,11 +23,11 @@ ACTIVE = {"active", "active_impaired"}
 
 @dataclass
 class Balancer:
-    """One load balancer; `state` and `reason` as DescribeLoadBalancers tells them.
+    """One load balancer; `state` and `reason` as DescribeLoadBalancers shows them.
 
     Attributes:
         forwards: listener or rule ARN -> the target groups that it forwards to.
-        fixed: rule ARN -> what it answers itself, before any target is asked.
+        fixed: rule ARN -> its fixed response, which needs no target.
     """
 
     arn: str
@@ -38,13 +39,13 @@ class Balancer:
 
 
 class LoadBalancers(ServiceRule):
-    """What Elastic Load Balancing does by itself.
+    """The behaviour of Elastic Load Balancing.
 
     Args:
         raw: service -> a boto3 client straight to the emulator.
-        probe: what a request to a target meets now.
-        emulator_keeps_targets: targets are registered behind the layer's back (by the agent of the
-            local stack), so that the emulator is asked which there are.
+        probe: returns the result of a request to a target now.
+        emulator_keeps_targets: the local stack's agent registers targets directly with the
+            emulator, so this layer reads them from there.
     """
 
     service = "elbv2"
@@ -67,11 +68,11 @@ class LoadBalancers(ServiceRule):
         self._stuck = 0
 
     def fail_next(self, reason: str) -> None:
-        """The next load balancer that is created ends as `failed` for `reason`."""
+        """The next new load balancer becomes `failed` with `reason`."""
         self._ends.append(reason)
 
     def hang_next(self) -> None:
-        """The next load balancer that is created stays `provisioning` for ever."""
+        """The next new load balancer stays `provisioning` forever."""
         self._stuck += 1
 
     def before(self, call: Call) -> Answer | None:
@@ -101,7 +102,7 @@ class LoadBalancers(ServiceRule):
         balancer = Balancer(shown["LoadBalancerArn"], params["Name"])
         self.balancers[balancer.arn] = balancer
         subnets = params.get("Subnets") or [m["SubnetId"] for m in params.get("SubnetMappings", [])]
-        # One node, and so one interface, in each subnet at least.
+        # At least one node, and so one interface, in each subnet.
         for subnet in subnets:
             self._interfaces.attach(
                 subnet=subnet,
@@ -148,7 +149,7 @@ class LoadBalancers(ServiceRule):
                 self._times.draw(INTERFACES_GONE), lambda: self._interfaces.detach(balancer.arn)
             )
 
-    # Listeners and rules: what makes a target group one that is in use
+    # Listeners and rules: a target group is in use if one of them forwards to it
 
     def _after_CreateListener(self, params: Answer, answer: Answer) -> None:
         for listener in answer["Listeners"]:
@@ -172,7 +173,7 @@ class LoadBalancers(ServiceRule):
                 self.balancers[owner].fixed[rule] = action["FixedResponseConfig"]
 
     def _forward(self, shown: Answer, actions: list[Answer]) -> None:
-        # A listener's ARN is its load balancer's with one part more.
+        # A listener's ARN is its load balancer's ARN plus one more part.
         owner = shown["ListenerArn"].replace(":listener/", ":loadbalancer/").rsplit("/", 1)[0]
         balancer = self.balancers.get(owner)
         if balancer:
@@ -237,7 +238,7 @@ class LoadBalancers(ServiceRule):
         return self._target_health(group, params)
 
     def _take_over(self, group: Group, answer: Answer) -> None:
-        """Targets that the emulator knows and the layer does not, and the other way round."""
+        """Add the targets that only the emulator has; remove those that it no longer has."""
         shown = [entry["Target"] for entry in answer["TargetHealthDescriptions"]]
         known = {(target["Id"], target.get("Port", group.port)) for target in shown}
         for address, port in known - set(group.targets):
@@ -268,9 +269,9 @@ class LoadBalancers(ServiceRule):
         if arn not in self.targets.groups:
             elbv2 = self._raw("elbv2")
             try:
-                found = elbv2.describe_target_groups(TargetGroupArns=[arn])
+                description = elbv2.describe_target_groups(TargetGroupArns=[arn])
             except elbv2.exceptions.TargetGroupNotFoundException:
                 message = "One or more target groups not found"
                 raise AwsError("TargetGroupNotFound", message) from None
-            self._after_DescribeTargetGroups({}, found)
+            self._after_DescribeTargetGroups({}, description)
         return self.targets.groups[arn]

@@ -1,4 +1,4 @@
-"""Faults of MiniStack 1.5.33 that mislead other rules or Slipway; each was tried."""
+"""Corrections of bugs in MiniStack 1.5.33 that mislead other rules or Slipway. All are verified."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.simulated_aws.aws import Answer, AwsError, Call, Rule
 
 NAMED = "ip-permission.group-id"
-# What an account may have by default.
+# Default quotas of an account.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
 LIMITS = {"application-load-balancers": "50", "target-groups": "3000"}
@@ -16,12 +16,14 @@ FARGATE_VCPU = 6.0
 
 
 class Ministack(Rule):
-    """Revokes rules that name another group, finds groups by the groups that they name, and says
-    that an image is missing, and what the quotas are.
+    """Revokes rules between groups, filters groups by their rules, and reports images and quotas.
 
-    MiniStack answers a revocation of such rules with success and keeps them, unless they are
-    revoked by id; it passes over the filter `ip-permission.group-id`; and it describes no image
-    where AWS says that the one asked for does not exist. It has no quotas at all.
+    MiniStack has these bugs:
+    - Revoking a rule that refers to another group succeeds, but keeps the rule unless the call
+      gives the rule's ID.
+    - It ignores the filter `ip-permission.group-id`.
+    - For a missing image it returns an empty list; AWS returns an error.
+    - It has no quotas.
     https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
@@ -77,11 +79,11 @@ def _missing(params: Answer) -> None:
         )
 
 
-def _naming(answer: Answer, wanted: set[str]) -> Answer:
+def _naming(answer: Answer, group_ids: set[str]) -> Answer:
     groups = [
         group
         for group in answer["SecurityGroups"]
         for permission in group.get("IpPermissions", [])
-        if wanted & {pair.get("GroupId") for pair in permission.get("UserIdGroupPairs", [])}
+        if group_ids & {pair.get("GroupId") for pair in permission.get("UserIdGroupPairs", [])}
     ]
     return {**answer, "SecurityGroups": groups}

@@ -1,4 +1,4 @@
-"""The order that AWS insists on and emulators do not."""
+"""The order of calls that AWS requires and emulators do not."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ INVALID = "InvalidParameterException"
 
 
 class Order(Rule):
-    """Refuses what comes too early, too late or twice.
+    """Refuses calls that come too early, too late or twice.
 
     Args:
-        ask: the emulator with what the other rules add to it, so that a refusal rests on what AWS
-            would say of its resources now.
+        ask: calls the emulator with the other rules applied, so that a refusal depends on the
+            resources as AWS would describe them now.
     """
 
     def __init__(self, ask: Ask) -> None:
         self._ask_for = ask
-        # (cluster, service) -> the CreateService call that made it.
+        # (cluster, service) -> the CreateService call that created it.
         self._created: dict[tuple[str, str], Answer] = {}
 
     def before(self, call: Call) -> Answer | None:
@@ -45,14 +45,14 @@ class Order(Rule):
     # Services
 
     def _ecs_CreateService(self, params: Answer) -> Answer | None:
-        found = self._find_service(params, params["serviceName"])
-        if found and found["status"] == "DRAINING":
+        service = self._find_service(params, params["serviceName"])
+        if service and service["status"] == "DRAINING":
             # https://github.com/hashicorp/terraform-provider-aws/issues/9811
             raise AwsError(INVALID, "Unable to Start a service that is still Draining.")
-        if found and found["status"] == "ACTIVE":
-            made = self._created.get(_service_key(params, params["serviceName"]))
-            if made == params and params.get("clientToken"):
-                return {"service": found}
+        if service and service["status"] == "ACTIVE":
+            created = self._created.get(_service_key(params, params["serviceName"]))
+            if created == params and params.get("clientToken"):
+                return {"service": service}
             # https://github.com/aws/amazon-ecs-cli/issues/329
             raise AwsError(INVALID, "Creation of service was not idempotent.")
         self._check_definition(params["taskDefinition"])
@@ -70,35 +70,41 @@ class Order(Rule):
     def _check_definition(self, definition: str) -> None:
         """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterTaskDefinition.html"""
         try:
-            found = self._ask("ecs", "DescribeTaskDefinition", taskDefinition=definition)
+            description = self._ask("ecs", "DescribeTaskDefinition", taskDefinition=definition)
         except AwsError:
-            raise AwsError("ClientException", "TaskDefinition not found.") from None
-        if found["taskDefinition"]["status"] != "ACTIVE":
+            raise AwsError("ClientException", "TaskDefinition not description.") from None
+        if description["taskDefinition"]["status"] != "ACTIVE":
             raise AwsError("ClientException", "TaskDefinition is inactive")
 
     def _ecs_UpdateService(self, params: Answer) -> None:
         """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html"""
-        found = self._find_service(params, params["service"])
-        if found is None:
+        service = self._find_service(params, params["service"])
+        if service is None:
             raise AwsError("ServiceNotFoundException", "Service not found.")
-        if found["status"] != "ACTIVE":
+        if service["status"] != "ACTIVE":
             raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.")
         if "taskDefinition" in params:
             self._check_definition(params["taskDefinition"])
 
     def _ecs_DeleteService(self, params: Answer) -> None:
         """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteService.html"""
-        found = self._find_service(params, params["service"])
-        if found is None or found["status"] == "INACTIVE":
+        service = self._find_service(params, params["service"])
+        if service is None or service["status"] == "INACTIVE":
             raise AwsError("ServiceNotFoundException", "Service not found.")
-        if found["status"] == "ACTIVE" and found["desiredCount"] > 0 and not params.get("force"):
+        if (
+            service["status"] == "ACTIVE"
+            and service["desiredCount"] > 0
+            and not params.get("force")
+        ):
             message = "The service cannot be stopped while it is scaled above 0."
             raise AwsError(INVALID, message)
 
     def _find_service(self, params: Answer, name: str) -> Answer | None:
         cluster = params.get("cluster", "default")
-        found = self._find("ecs", "DescribeServices", "services", cluster=cluster, services=[name])
-        return found[0] if found else None
+        services = self._find(
+            "ecs", "DescribeServices", "services", cluster=cluster, services=[name]
+        )
+        return services[0] if services else None
 
     def _ecs_DeleteCluster(self, params: Answer) -> None:
         """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCluster.html"""
@@ -106,8 +112,8 @@ class Order(Rule):
         names = [name for (home, name) in self._created if home == _short(cluster)]
         names += self._find("ecs", "ListServices", "serviceArns", cluster=cluster)  # type: ignore[arg-type]
         for name in names:
-            found = self._find_service(params, name)
-            if found and found["status"] in LIVE:
+            service = self._find_service(params, name)
+            if service and service["status"] in LIVE:
                 message = "The Cluster cannot be deleted while Services are active."
                 raise AwsError("ClusterContainsServicesException", message)
         if self._has_tasks(cluster):
@@ -134,10 +140,10 @@ class Order(Rule):
         if name.startswith("internal-"):
             message = f"Load balancer name '{name}' cannot start with 'internal-'"
             raise AwsError("ValidationError", message)
-        found = self._find("elbv2", "DescribeLoadBalancers", "LoadBalancers", Names=[name])
-        if found:
-            if _same_balancer(params, found[0]):
-                return {"LoadBalancers": found}
+        balancers = self._find("elbv2", "DescribeLoadBalancers", "LoadBalancers", Names=[name])
+        if balancers:
+            if _same_balancer(params, balancers[0]):
+                return {"LoadBalancers": balancers}
             raise AwsError(
                 "DuplicateLoadBalancerName",
                 f"A load balancer with the same name '{name}' exists, but with different settings",
@@ -162,19 +168,19 @@ class Order(Rule):
         """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html"""
         name = params["Name"]
         _check_name("Target group", name)
-        found = self._find("elbv2", "DescribeTargetGroups", "TargetGroups", Names=[name])
-        if not found:
+        groups = self._find("elbv2", "DescribeTargetGroups", "TargetGroups", Names=[name])
+        if not groups:
             return None
         asked = {key: value for key, value in params.items() if key not in ("Name", "Tags")}
-        if all(found[0].get(key) == value for key, value in asked.items()):
-            return {"TargetGroups": found}
+        if all(groups[0].get(key) == value for key, value in asked.items()):
+            return {"TargetGroups": groups}
         raise AwsError(
             "DuplicateTargetGroupName",
             f"A target group with the same name '{name}' exists, but with different settings",
         )
 
     def _elbv2_CreateListener(self, params: Answer) -> Answer | None:
-        """The same listener again is answered with it; another on its port is refused.
+        """Return the existing listener for the same request; refuse another on its port.
 
         https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html
         """
@@ -184,15 +190,15 @@ class Order(Rule):
         )
         if not balancers:
             raise AwsError("LoadBalancerNotFound", f"Load balancer '{arn}' not found")
-        wanted = groups_in(params["DefaultActions"])
-        for found in self._find("elbv2", "DescribeListeners", "Listeners", LoadBalancerArn=arn):
-            if found["Port"] == params["Port"]:
-                same = found["Protocol"] == params["Protocol"]
-                if same and groups_in(found["DefaultActions"]) == wanted:
-                    return {"Listeners": [found]}
+        groups = groups_in(params["DefaultActions"])
+        for listener in self._find("elbv2", "DescribeListeners", "Listeners", LoadBalancerArn=arn):
+            if listener["Port"] == params["Port"]:
+                same = listener["Protocol"] == params["Protocol"]
+                if same and groups_in(listener["DefaultActions"]) == groups:
+                    return {"Listeners": [listener]}
                 message = f"A listener already exists on this port for this load balancer '{arn}'"
                 raise AwsError("DuplicateListener", message)
-        for group in wanted:
+        for group in groups:
             if not self._find(
                 "elbv2", "DescribeTargetGroups", "TargetGroups", TargetGroupArns=[group]
             ):
@@ -213,7 +219,7 @@ class Order(Rule):
             raise AwsError("ResourceInUse", message)
 
     def _listeners_of(self, group: str) -> list[str]:
-        """The load balancers of which a listener or a rule forwards to a target group."""
+        """The load balancers with a listener or rule that forwards to a target group."""
         return [
             balancer["LoadBalancerArn"]
             for balancer in self._find("elbv2", "DescribeLoadBalancers", "LoadBalancers")
@@ -221,10 +227,10 @@ class Order(Rule):
         ]
 
     def _forwards(self, balancer: str, group: str) -> bool:
-        found = self._find("elbv2", "DescribeListeners", "Listeners", LoadBalancerArn=balancer)
-        if any(group in groups_in(listener.get("DefaultActions", [])) for listener in found):
+        listeners = self._find("elbv2", "DescribeListeners", "Listeners", LoadBalancerArn=balancer)
+        if any(group in groups_in(listener.get("DefaultActions", [])) for listener in listeners):
             return True
-        for listener in found:
+        for listener in listeners:
             arn = listener["ListenerArn"]
             rules = self._find("elbv2", "DescribeRules", "Rules", ListenerArn=arn)
             if any(group in groups_in(rule.get("Actions", [])) for rule in rules):
@@ -243,7 +249,7 @@ class Order(Rule):
 
 
 def ask_for_items(ask: Ask, service: str, operation: str, key: str, **params: Any) -> list[Answer]:
-    """The items of a describe; none where AWS says not found."""
+    """The items of a describe call; an empty list if AWS returns not found."""
     try:
         return list(ask(Call(service, operation, params)).get(key, []))
     except AwsError as error:
@@ -254,11 +260,11 @@ def ask_for_items(ask: Ask, service: str, operation: str, key: str, **params: An
 
 def groups_in(actions: list[dict[str, Any]]) -> set[str]:
     """The target groups that listener or rule actions forward to."""
-    found = {action["TargetGroupArn"] for action in actions if action.get("TargetGroupArn")}
+    groups = {action["TargetGroupArn"] for action in actions if action.get("TargetGroupArn")}
     for action in actions:
         for group in action.get("ForwardConfig", {}).get("TargetGroups", []):
-            found.add(group["TargetGroupArn"])
-    return found
+            groups.add(group["TargetGroupArn"])
+    return groups
 
 
 def _short(cluster: str) -> str:
@@ -283,11 +289,11 @@ def _check_name(what: str, name: str) -> None:
         raise AwsError("ValidationError", f"{what} name '{name}' cannot begin or end with '-'")
 
 
-def _same_balancer(params: Answer, found: Answer) -> bool:
-    subnets = {zone["SubnetId"] for zone in found.get("AvailabilityZones", [])}
+def _same_balancer(params: Answer, balancer: Answer) -> bool:
+    subnets = {zone["SubnetId"] for zone in balancer.get("AvailabilityZones", [])}
     return (
         set(params.get("Subnets", [])) == subnets
-        and set(params.get("SecurityGroups", [])) == set(found.get("SecurityGroups", []))
-        and params.get("Scheme", "internet-facing") == found.get("Scheme")
-        and params.get("Type", "application") == found.get("Type")
+        and set(params.get("SecurityGroups", [])) == set(balancer.get("SecurityGroups", []))
+        and params.get("Scheme", "internet-facing") == balancer.get("Scheme")
+        and params.get("Type", "application") == balancer.get("Type")
     )

@@ -1,7 +1,7 @@
-"""The proxy between Slipway's functions and MiniStack: every call meets the rules on its way.
+"""The proxy between Slipway's functions and MiniStack. It applies the rules to every call.
 
-MiniStack hands the proxy's URL to the functions when it starts (AWS_ENDPOINT_URL_FOR_FUNCTIONS),
-so the proxy listens first, and learns afterwards where MiniStack is.
+When MiniStack starts, it passes the proxy's URL to the functions (AWS_ENDPOINT_URL_FOR_FUNCTIONS).
+So the proxy starts first, and gets MiniStack's URL afterwards.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tests.support.simulated_aws.aws import Answer, AwsError, Call, ConnectionRe
 from tests.support.simulated_aws.wire import HttpAnswer, HttpRequest
 
 FORWARD_SECONDS = 60.0
-LOOK_SECONDS = 0.05  # how soon `stop` is seen
-# Not parsed: the record's own table is most of the traffic, and no rule of AWS is about it.
+LOOK_SECONDS = 0.05  # how often the server checks for `stop`
+# Not parsed: calls to the record's table are most of the traffic, and no rule applies to them.
 UNREAD = frozenset({"dynamodb", "sts"})
-# Of the connection and not of the message; the rest is set anew.
+# Headers of the connection, not of the message; the proxy sets its own.
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 NOT_PASSED_ON = {"connection", "content-length", "date", "keep-alive", "server"}
 NOT_PASSED_ON |= {"transfer-encoding"}
@@ -33,7 +33,7 @@ NOT_PASSED_ON |= {"transfer-encoding"}
 
 @dataclass(frozen=True)
 class Seen:
-    """A call that came through.
+    """A call that the proxy handled.
 
     Attributes:
         outcome: "answered", an error's code, or "reset".
@@ -47,11 +47,11 @@ class Proxy:
     """Serves on a free port of 127.0.0.1 between `start` and `stop`.
 
     Attributes:
-        calls: every call that was read, in the order in which they ended.
+        calls: every parsed call, in the order in which the calls ended.
     """
 
     def __init__(self, rules: Sequence[Rule] = (), unread: frozenset[str] = UNREAD) -> None:
-        """Args: rules: as `Layer` takes them; unread: services that are passed on unparsed."""
+        """Args: rules: as for `Layer`; unread: services whose calls are forwarded unparsed."""
         self.calls: list[Seen] = []
         self._layer = Layer(rules)
         self._unread = unread
@@ -68,27 +68,27 @@ class Proxy:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> None:
-        """Begin to answer: 503 until `forward_to`."""
+        """Start the server. It returns 503 until `forward_to`."""
         self._thread.start()
 
     def forward_to(self, url: str) -> None:
-        """Pass on to the emulator at `url` from now on."""
+        """Forward later calls to the emulator at `url`."""
         self._target = urlsplit(url).netloc
 
     def stop(self) -> None:
-        """Stop answering; calls that are being forwarded end by themselves."""
+        """Stop the server. Calls that it is forwarding finish."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def add(self, rule: Rule) -> None:
-        """Put a rule behind the others: it is nearest to the emulator."""
+        """Add a rule after the others, nearest to the emulator."""
         with self._lock:
             self._layer.rules.append(rule)
 
     @contextlib.contextmanager
     def rule(self, rule: Rule) -> Iterator[None]:
-        """Put a rule before all others for the length of a `with` block."""
+        """Add a rule before all others during a `with` block."""
         with self._lock:
             self._layer.rules.insert(0, rule)
         try:
@@ -98,7 +98,7 @@ class Proxy:
                 self._layer.rules.remove(rule)
 
     def handle(self, request: HttpRequest) -> HttpAnswer:
-        """What goes back to the function; raises `ConnectionReset` where nothing does."""
+        """Return the response for the function, or raise `ConnectionReset` to send none."""
         unread = wire.service_of(request) in self._unread
         call = None if unread else wire.read_request(request)
         if call is None:
@@ -112,13 +112,13 @@ class Proxy:
         return answer
 
     def _through_rules(self, call: Call, request: HttpRequest) -> tuple[str, HttpAnswer]:
-        """(outcome, answer): the emulator's own bytes unless a rule changed or made the answer."""
+        """(outcome, response): the emulator's own bytes unless a rule changed the response."""
         forwarded: HttpAnswer | None = None
         pristine: Answer | AwsError | None = None
 
         def emulator(_: Call) -> Answer:
             nonlocal forwarded, pristine
-            # Rules keep books and take turns; what goes on in the emulator need not wait.
+            # Rules have state, so they handle one call at a time; the emulator need not.
             self._lock.release()
             try:
                 forwarded = self._forward(request)
@@ -144,7 +144,7 @@ class Proxy:
     def _forward(self, request: HttpRequest) -> HttpAnswer:
         if self._target is None:
             return HttpAnswer(503, {}, b"the emulator has not started")
-        # A connection each: one that is kept may be closed at any moment from the other end.
+        # A new connection for each call: the emulator can close a kept connection at any time.
         connection = http.client.HTTPConnection(self._target, timeout=FORWARD_SECONDS)
         try:
             headers = _passed_on(request.headers)
@@ -168,7 +168,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A function that was killed or stopped takes its connection along: nothing to tell."""
+        """Report nothing: a killed or stopped function closes its connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -184,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionReset:
             self._reset()
             return
-        except Exception as error:  # a fault of a rule must be seen, and not as an odd time-out
+        except Exception as error:  # a bug in a rule must be visible, not appear as a time-out
             answer = HttpAnswer(500, {}, f"the proxy broke: {error!r}".encode())
         self.send_response_only(answer.status)
         for name, value in answer.headers.items():
@@ -196,10 +196,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _serve
 
     def _reset(self) -> None:
-        # Without lingering a close is a reset.
+        # With SO_LINGER 0, a close sends a reset.
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: `Proxy.calls` is the log."""
+        """Print nothing: `Proxy.calls` is the log."""

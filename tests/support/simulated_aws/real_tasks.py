@@ -1,8 +1,9 @@
-"""Tasks that are processes: what ECS and the load balancer say of the local stack, put right.
+"""Tasks that are processes: corrects MiniStack's responses about the local stack's tasks.
 
-The local Fargate agent starts the processes, makes the health checks and acts on them as ECS does
-(`local/fargate_agent.py`), for every user of the local stack; MiniStack's API has no call by which
-it could tell what it saw. So it says it in the tasks' tags, and here that becomes AWS's answers.
+The local Fargate agent (`local/fargate_agent.py`) starts the processes, runs the health checks and
+acts on them as ECS does, for every user of the local stack. MiniStack's API has no call to report
+the results. So the agent writes them into the tasks' tags, and this rule turns the tags into AWS's
+responses.
 """
 
 from __future__ import annotations
@@ -22,20 +23,22 @@ STATUSES = ("RUNNING", "STOPPED")
 
 
 class RealTasks(Rule):
-    """Corrects what MiniStack says of tasks, services and targets.
+    """Corrects MiniStack's responses about tasks, services and targets.
 
-    Targets that are up and not healthy are not registered with MiniStack, which would send them
-    requests; they are told here as `initial`, and `LoadBalancers` checks them with `probe`.
+    The agent does not register unhealthy targets with MiniStack, because MiniStack would send them
+    requests. This rule shows them as `initial`, and `LoadBalancers` checks them with `probe`.
     """
 
     def __init__(self, raw: Callable[[str], Any]) -> None:
         """Args: raw: service -> a boto3 client straight to the emulator."""
         self._raw = raw
-        self._created: dict[str, Answer] = {}  # target group ARN -> its service's CreateService
+        self._created: dict[
+            str, Answer
+        ] = {}  # target group ARN -> the CreateService call of its service
         self._met: dict[str, Met] = {}
 
     def probe(self, address: str, port: int, path: str) -> Met:
-        """What the agent's latest health check of an address met."""
+        """The result of the agent's latest health check of an address."""
         return self._met.get(address, "refused")
 
     def before(self, call: Call) -> Answer | None:
@@ -57,17 +60,17 @@ class RealTasks(Rule):
         return {**answer, "tasks": shown}
 
     def _ecs_ListTasks(self, params: Answer, answer: Answer) -> Answer:
-        wanted = params.get("desiredStatus", "RUNNING")
+        status = params.get("desiredStatus", "RUNNING")
         service = f"service:{params['serviceName']}" if "serviceName" in params else None
         arns = [
             task["taskArn"]
             for task in self._tasks(params["cluster"])
-            if task["desiredStatus"] == wanted and service in (None, task.get("group"))
+            if task["desiredStatus"] == status and service in (None, task.get("group"))
         ]
         return {"taskArns": arns}
 
     def _ecs_DescribeServices(self, params: Answer, answer: Answer) -> Answer:
-        services = [self._service(params["cluster"], found) for found in answer["services"]]
+        services = [self._service(params["cluster"], service) for service in answer["services"]]
         return {**answer, "services": services}
 
     def _ecs_CreateService(self, params: Answer, answer: Answer) -> Answer:
@@ -84,15 +87,15 @@ class RealTasks(Rule):
         created = self._created.get(params["TargetGroupArn"])
         if created is None or params.get("Targets"):
             return None
-        told = list(answer["TargetHealthDescriptions"])
-        known = {entry["Target"]["Id"] for entry in told}
+        entries = list(answer["TargetHealthDescriptions"])
+        known = {entry["Target"]["Id"] for entry in entries}
         port = created["loadBalancers"][0]["containerPort"]
         for task in self._tasks(created["cluster"]):
             address = tags_of(task).get(TAG_ADDRESS)
             if task["lastStatus"] == "RUNNING" and address and address not in known:
                 target = {"Id": address, "Port": port}
-                told.append({"Target": target, "TargetHealth": {"State": "initial"}})
-        return {**answer, "TargetHealthDescriptions": told}
+                entries.append({"Target": target, "TargetHealth": {"State": "initial"}})
+        return {**answer, "TargetHealthDescriptions": entries}
 
     def _service(self, cluster: str, service: Answer) -> Answer:
         group = f"service:{service['serviceName']}"
@@ -100,7 +103,7 @@ class RealTasks(Rule):
         return service_seen_by_aws(service, tasks)
 
     def _tasks(self, cluster: str) -> list[Task]:
-        """All tasks of a cluster as AWS would tell them; none where there is no such cluster."""
+        """All tasks of a cluster as AWS describes them; an empty list if the cluster is missing."""
         ecs = self._raw("ecs")
         arns: list[str] = []
         try:
@@ -119,12 +122,12 @@ class RealTasks(Rule):
         return [seen_by_aws(task) for task in answer["tasks"]]
 
     def _remember(self, tags: dict[str, str]) -> None:
-        met = tags.get(TAG_HEALTH_CHECK)
-        if met and TAG_ADDRESS in tags:
-            self._met[tags[TAG_ADDRESS]] = int(met) if met.isdigit() else met  # type: ignore[assignment]
+        outcome = tags.get(TAG_HEALTH_CHECK)
+        if outcome and TAG_ADDRESS in tags:
+            self._met[tags[TAG_ADDRESS]] = int(outcome) if outcome.isdigit() else outcome  # type: ignore[assignment]
 
     def _check_unused(self, group: str) -> None:
-        """A task's network interface holds the service's security groups.
+        """Refuse to delete a security group that a task's network interface uses.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
         """

@@ -1,6 +1,6 @@
-"""Application Auto Scaling for ECS services: what it keeps, what it refuses, and what it does.
+"""Application Auto Scaling for ECS services: its resources, refusals and scaling.
 
-No load is simulated: a test says what the load asks for (`ask_for`).
+No load is simulated: a test sets the number of tasks that the load needs (`ask_for`).
 https://docs.aws.amazon.com/autoscaling/application/APIReference/Welcome.html
 """
 
@@ -18,7 +18,7 @@ ARN = "arn:aws:application-autoscaling:us-east-1:123456789012:scalable-target/"
 
 @dataclass
 class Target:
-    """A scalable target with its policies by name."""
+    """A scalable target, with its policies by name."""
 
     arn: str
     least: int
@@ -29,13 +29,13 @@ class Target:
 
 
 class Scaling(ServiceRule):
-    """Answers every call to the service by itself.
+    """Answers every call to the service without the emulator.
 
     Args:
-        ask: ECS and ELB as they are now.
+        ask: calls ECS and ELB as they are now.
 
     Attributes:
-        targets: by resource id, such as "service/<cluster>/<service>".
+        targets: by resource ID, such as "service/<cluster>/<service>".
     """
 
     service = "application-autoscaling"
@@ -46,19 +46,19 @@ class Scaling(ServiceRule):
         self.targets: dict[str, Target] = {}
 
     def ask_for(self, deployment_id: str, count: int) -> None:
-        """The load asks for so many tasks: AWS sets the count, as far as the bounds allow."""
+        """The load needs `count` tasks: AWS sets the desired count, within the bounds."""
         target = self.targets.get(f"service/{deployment_id}/{deployment_id}")
         if target is None or not target.policies or any(target.suspended.values()):
             return
-        found = self._service(deployment_id, deployment_id)
-        if found is None or found["status"] != "ACTIVE":
+        service = self._service(deployment_id, deployment_id)
+        if service is None or service["status"] != "ACTIVE":
             return
-        wanted = max(target.least, min(count, target.most))
+        desired = max(target.least, min(count, target.most))
         named = {"cluster": deployment_id, "service": deployment_id}
-        self._ask(Call("ecs", "UpdateService", {**named, "desiredCount": wanted}))
+        self._ask(Call("ecs", "UpdateService", {**named, "desiredCount": desired}))
 
     def bounds(self, deployment_id: str) -> tuple[int, int] | None:
-        """The least and the most tasks between which AWS scales a deployment, if it does."""
+        """A deployment's minimum and maximum tasks; None if AWS does not scale it."""
         target = self.targets.get(f"service/{deployment_id}/{deployment_id}")
         return (target.least, target.most) if target and target.policies else None
 
@@ -74,8 +74,8 @@ class Scaling(ServiceRule):
     def _before_RegisterScalableTarget(self, params: Answer) -> Answer:
         """https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html"""
         resource = params["ResourceId"]
-        found = self._service(*resource.split("/")[1:])
-        if found is None or found["status"] == "INACTIVE":
+        service = self._service(*resource.split("/")[1:])
+        if service is None or service["status"] == "INACTIVE":
             raise AwsError(INVALID, f"ECS service doesn't exist: {resource}")
         known = self.targets.get(resource)
         if known and params.get("Tags"):
@@ -98,7 +98,7 @@ class Scaling(ServiceRule):
         return {"ScalableTargetARN": known.arn}
 
     def _before_DescribeScalableTargets(self, params: Answer) -> Answer:
-        wanted = params.get("ResourceIds") or list(self.targets)
+        resources = params.get("ResourceIds") or list(self.targets)
         return {
             "ScalableTargets": [
                 {
@@ -111,7 +111,7 @@ class Scaling(ServiceRule):
                     "ScalableTargetARN": target.arn,
                 }
                 for resource, target in self.targets.items()
-                if resource in wanted
+                if resource in resources
             ]
         }
 
@@ -141,8 +141,8 @@ class Scaling(ServiceRule):
             ),
             ("DescribeTargetGroups", "TargetGroups", "TargetGroupArn", f":targetgroup/{group}"),
         ):
-            found = self._ask(Call("elbv2", operation, {}))[key]
-            if not any(item[arn].endswith(end) for item in found):
+            items = self._ask(Call("elbv2", operation, {}))[key]
+            if not any(item[arn].endswith(end) for item in items):
                 raise AwsError(INVALID, f"Invalid resource label: {label}")
 
     def _before_DescribeScalingPolicies(self, params: Answer) -> Answer:
@@ -156,7 +156,7 @@ class Scaling(ServiceRule):
         return {}
 
     def _before_DeregisterScalableTarget(self, params: Answer) -> Answer:
-        """Its policies go with it."""
+        """Remove the target and its policies."""
         self._get(params)
         del self.targets[params["ResourceId"]]
         return {}

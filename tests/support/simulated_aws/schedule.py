@@ -1,4 +1,4 @@
-"""What happens when, on the simulated clock, and routines that wait for it."""
+"""Scheduled actions on the simulated clock, and routines that wait for them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from tests.support.simulated_aws.clock import SimulatedClock
 
 Action = Callable[[], object]
-# What a routine yields: told who waits, it sees to it that `resume` or `fail` is called.
+# What a routine yields. It gets the waiting process, and later calls its `resume` or `fail`.
 Wish = Callable[["Process"], object]
 Routine = Generator[Wish, Any, Any]
 
 
 class Schedule:
-    """Actions in the order of their simulated moments; those of one moment in the order given."""
+    """Actions in order of simulated time. Actions at the same time keep their order."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         self.clock = clock
@@ -24,25 +24,25 @@ class Schedule:
         self._order = itertools.count()
 
     def after(self, seconds: float, action: Action) -> None:
-        """Does `action` so many simulated seconds from now."""
+        """Run `action` after so many simulated seconds."""
         heapq.heappush(self._heap, (self.clock.seconds() + seconds, next(self._order), action))
 
     @property
     def next_at(self) -> float | None:
-        """The moment of the next action, in simulated seconds; None where there is none."""
+        """When the next action is due, in simulated seconds; None if there is none."""
         return self._heap[0][0] if self._heap else None
 
     def step(self) -> None:
-        """Moves the clock to the next action and does it."""
+        """Advance the clock to the next action and run it."""
         moment, _, action = heapq.heappop(self._heap)
         self.clock.advance_to(moment)
         action()
 
 
 class Process:
-    """A routine under way: it may wait, wait for several others at once, and be stopped.
+    """A running routine. It can wait, run several routines at once, and be stopped.
 
-    `ended` gets the routine's value, or the error that it ended with, unless it was stopped.
+    `ended` gets the routine's value or error, unless the process was stopped.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class Process:
         self._stopped = False
 
     def resume(self, value: Any = None) -> None:
-        """Goes on with what the routine waited for."""
+        """Continue the routine with the value that it waited for."""
         if not self._stopped:
             self._go(lambda: self._routine.send(value))
 
     def fail(self, error: Exception) -> None:
-        """Goes on with an error in its place."""
+        """Continue the routine with an error."""
         if not self._stopped:
             self._go(lambda: self._routine.throw(error))
 
     def stop(self) -> None:
-        """Ends it where it stands, with all that it waits for."""
+        """Stop the routine now, and all routines that it waits for."""
         self._stopped = True
         for part in self._parts:
             part.stop()
@@ -86,7 +86,7 @@ class Process:
             wish(self)
 
     def run_parts(self, routines: list[Routine]) -> None:
-        """Goes on with the values of all, or with the first error, which stops the others."""
+        """Continue with the values of all routines. The first error stops the others."""
         values: dict[int, Any] = {}
 
         def ended(number: int, value: Any, error: Exception | None) -> None:
@@ -111,10 +111,10 @@ class Process:
 
 
 def sleep(seconds: float) -> Wish:
-    """Waits so many simulated seconds."""
+    """Wait for so many simulated seconds."""
     return lambda process: process.schedule.after(seconds, process.resume)
 
 
 def together(routines: list[Routine]) -> Wish:
-    """Runs all of them at once, each waiting by itself."""
+    """Run all routines at once; each waits independently."""
     return lambda process: process.run_parts(routines)

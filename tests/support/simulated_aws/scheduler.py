@@ -1,10 +1,10 @@
-"""ECS's service scheduler: it keeps the wanted tasks of the wanted task definition running.
+"""ECS's service scheduler: it keeps the desired number of tasks running.
 
 Rolling updates:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html
 The circuit breaker:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
-The events' words:
+The texts of the events:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
 """
 
@@ -19,23 +19,23 @@ from tests.support.simulated_aws.targets import Group, Target, Targets
 from tests.support.simulated_aws.tasks import Task, Tasks
 from tests.support.simulated_aws.timeline import Timeline
 
-# The scheduler looks at a service every few seconds, as far as its events in public logs show.
+# The scheduler checks a service every few seconds, according to its events in public logs.
 LOOK_AFTER = 2.0
-# "up to a maximum of 27 minutes", and doubled until then by assumption.
+# "up to a maximum of 27 minutes"; the doubling until then is an assumption.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html
 FIRST_RESTART_DELAY, LONGEST_RESTART_DELAY = 5.0, 27 * 60.0
 INCONSISTENT = (
     "is unable to consistently start tasks successfully. For more information, see the "
     "Troubleshooting section of the Amazon ECS Developer Guide."
 )
-# After this many tasks in a row that never ran it says so and slows down.
+# After this many tasks in a row that never ran, it adds an event and slows down.
 THROTTLED_AFTER = 3
 BREAKER_REASON = "ECS deployment circuit breaker: tasks failed to start."
 PLACEMENT_RETRY = 30.0
 
 
 class Scheduler:
-    """Looks at one service at a time and does what it lacks."""
+    """Checks one service at a time and starts or stops its tasks."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Scheduler:
         targets.on_change = self._target_changed
 
     def look_soon(self, service: Service, delay: float = LOOK_AFTER) -> None:
-        """Has the scheduler look at a service."""
+        """Make the scheduler check a service soon."""
         self._timeline.after(delay, lambda: self._look(service))
 
     def _look(self, service: Service) -> None:
@@ -75,17 +75,17 @@ class Scheduler:
         most = math.floor(service.desired * service.maximum_percent / 100)
         started = []
         for _ in range(min(service.desired - len(own), most - len(alive))):
-            made = self._launch(service, primary)
-            if isinstance(made, str):
-                self._not_placed(service, made)
+            task = self._launch(service, primary)
+            if isinstance(task, str):
+                self._not_placed(service, task)
                 break
-            started.append(made)
+            started.append(task)
         if started:
             names = " ".join(f"(task {task.id})." for task in started)
-            service.tell(self._timeline, f"has started {len(started)} tasks: {names}")
+            service.add_event(self._timeline, f"has started {len(started)} tasks: {names}")
 
     def _not_placed(self, service: Service, reason: str) -> None:
-        service.tell(
+        service.add_event(
             self._timeline,
             f"was unable to place a task. Reason: {reason}. For more information, see the "
             "Troubleshooting section of the Amazon ECS Developer Guide.",
@@ -102,10 +102,10 @@ class Scheduler:
             self._rollout(service, task).never_ran = 0
         for group, port in self._registrations(service):
             self._targets.register(group, task.interface.address, port)
-            service.tell(self._timeline, f"registered 1 targets in (target-group {group.arn})")
+            service.add_event(self._timeline, f"registered 1 targets in (target-group {group.arn})")
         self._timeline.after(
             service.grace, lambda: self._check_health(service, task)
-        )  # until then a failing health check is borne with
+        )  # until then ECS ignores failing health checks
         self.look_soon(service)
 
     # Health
@@ -114,16 +114,18 @@ class Scheduler:
         for service in self.services:
             for task in self._of(service):
                 if task.interface.address == target.address:
-                    self._heard(service, task, group, target)
+                    self._target_state_changed(service, task, group, target)
 
-    def _heard(self, service: Service, task: Task, group: Group, target: Target) -> None:
+    def _target_state_changed(
+        self, service: Service, task: Task, group: Group, target: Target
+    ) -> None:
         if target.health.state == "healthy":
             task.ever_healthy = True
             # "resetOnHealthyTask", whose default is true
             self._rollout(service, task).failed = 0
             self.look_soon(service)
         elif target.health.state == "unhealthy":
-            service.tell(
+            service.add_event(
                 self._timeline,
                 f"(port {target.port}) is unhealthy in (target-group {group.arn}) due to (reason "
                 f"{target.health.description}).",
@@ -131,7 +133,7 @@ class Scheduler:
             self._check_health(service, task)
 
     def _check_health(self, service: Service, task: Task) -> None:
-        """Replaces a task that fails its load balancer's checks, when its grace is over.
+        """Replace a task that fails its health checks after the grace period.
 
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html
         """
@@ -149,7 +151,7 @@ class Scheduler:
             return False
         for group, port in self._registrations(service):
             target = group.targets.get((task.interface.address, port))
-            # A group whose load balancer does not serve yet tells nothing against a task.
+            # A target group whose load balancer is not active yet says nothing about a task.
             if target is None or target.health.state != "healthy":
                 return False
         return True
@@ -160,7 +162,7 @@ class Scheduler:
         alive = [task for task in self._of(service) if task.wanted == "RUNNING"]
         own = [task for task in alive if task.started_by == service.primary.id]
         reason = f"Scaling activity initiated by (deployment {service.primary.id})"
-        # Those that do not serve go first.
+        # Tasks that do not serve are stopped first.
         own.sort(key=lambda task: (self._is_healthy(service, task), -task.created))
         for task in own[: max(len(own) - service.desired, 0)]:
             self._stop(service, task, reason)
@@ -182,7 +184,7 @@ class Scheduler:
 
         if task.stopping_at is None:
             verb = f"has stopped 1 running tasks: (task {task.id})."
-            service.tell(self._timeline, verb)
+            service.add_event(self._timeline, verb)
             self._tasks.stop(task, "ServiceSchedulerInitiated", reason, drained)
 
     def stop_by_user(self, task: Task, reason: str) -> None:
@@ -192,12 +194,12 @@ class Scheduler:
         def drained(then: Callable[[], None]) -> None:
             for group, port in self._registrations(service) if service else []:
                 self._targets.deregister(group, task.interface.address, port)
-            then()  # SIGTERM comes at once
+            then()  # SIGTERM is sent immediately
 
         self._tasks.stop(task, "UserInitiated", reason, drained)
 
     def _exit(self, task: Task) -> None:
-        """A task has begun to stop, for whatever reason."""
+        """A task has started to stop, for any reason."""
         service = self._service(task)
         if service is None:
             return
@@ -213,27 +215,27 @@ class Scheduler:
         self.look_soon(service)
 
     def _slow_down(self, service: Service, rollout: Rollout, task: Task) -> None:
-        """Tasks that never ran are started again more and more rarely; those that did are not."""
+        """Restart tasks that never ran with growing delays. Other tasks restart without delay."""
         rollout.never_ran += 1
         if task.stopped_reason.startswith("CannotPull"):
-            service.tell(
+            service.add_event(
                 self._timeline, f"was unable to place a task. Reason: {task.stopped_reason}."
             )
         delay = min(FIRST_RESTART_DELAY * 2**rollout.never_ran, LONGEST_RESTART_DELAY)
         rollout.not_before = self._timeline.now + delay
         if rollout.never_ran == THROTTLED_AFTER:
-            service.tell(self._timeline, INCONSISTENT)
+            service.add_event(self._timeline, INCONSISTENT)
         self.look_soon(service, delay)
 
     def _count_failure(self, service: Service, rollout: Rollout) -> None:
-        """`failedTasks`: those in a row that did not get to serve; the breaker trips on it."""
+        """`failedTasks`: tasks in a row that never served. The circuit breaker uses this count."""
         if rollout.rollout_state == "COMPLETED":
             return
         rollout.failed += 1
         if service.breaker and rollout.failed >= service.breaker_threshold:
             if rollout.rollout_state != "FAILED":
-                said = f"(deployment {rollout.id}) deployment failed: tasks failed to start."
-                service.tell(self._timeline, said)
+                message = f"(deployment {rollout.id}) deployment failed: tasks failed to start."
+                service.add_event(self._timeline, message)
             rollout.rollout_state, rollout.reason = "FAILED", BREAKER_REASON
             rollout.updated = self._timeline.now
 
@@ -264,17 +266,17 @@ class Scheduler:
             primary.rollout_state = "COMPLETED"
             primary.reason = f"ECS deployment {primary.id} completed."
             primary.updated = self._timeline.now
-            service.tell(self._timeline, f"(deployment {primary.id}) deployment completed.")
-            service.tell(self._timeline, "has reached a steady state.")
+            service.add_event(self._timeline, f"(deployment {primary.id}) deployment completed.")
+            service.add_event(self._timeline, "has reached a steady state.")
 
-    # Looking things up
+    # Lookups
 
     def _of(self, service: Service) -> list[Task]:
         group = f"service:{service.name}"
         return [t for t in self._tasks.in_cluster(service.cluster) if t.group == group]
 
     def tasks_of(self, service: Service) -> list[Task]:
-        """The service's tasks that ECS still tells of."""
+        """The service's tasks that ECS still returns."""
         return self._of(service)
 
     def _service(self, task: Task) -> Service | None:
@@ -285,12 +287,12 @@ class Scheduler:
 
     @staticmethod
     def _rollout(service: Service, task: Task) -> Rollout:
-        found = (r for r in service.rollouts if r.id == task.started_by)
-        return next(found, Rollout(task.started_by, "", 0.0, 0.0))
+        rollouts = (r for r in service.rollouts if r.id == task.started_by)
+        return next(rollouts, Rollout(task.started_by, "", 0.0, 0.0))
 
     def _registrations(self, service: Service) -> list[tuple[Group, int]]:
-        found: list[tuple[Any, int]] = [
+        registrations: list[tuple[Any, int]] = [
             (self._targets.groups.get(entry["targetGroupArn"]), entry["containerPort"])
             for entry in service.load_balancers
         ]
-        return [(group, port) for group, port in found if group is not None]
+        return [(group, port) for group, port in registrations if group is not None]

@@ -1,4 +1,4 @@
-"""A service of the local stack as AWS would describe it, by what its tasks really do.
+"""A service of the local stack as AWS would describe it, from the state of its real tasks.
 
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Service.html
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
@@ -17,11 +17,11 @@ DEFAULT_THRESHOLD = 3
 
 
 def service_seen_by_aws(service: dict[str, Any], tasks: list[Task]) -> dict[str, Any]:
-    """Args: service: as MiniStack says; tasks: all of its tasks, as AWS would tell them."""
+    """Args: service: as MiniStack describes it; tasks: all its tasks, as AWS describes them."""
     live = [task for task in tasks if task["desiredStatus"] == "RUNNING"]
     shown = {**service, **_counts(live)}
-    left = any(task["lastStatus"] != "STOPPED" for task in tasks)
-    if service["status"] == "INACTIVE" and left:
+    running = any(task["lastStatus"] != "STOPPED" for task in tasks)
+    if service["status"] == "INACTIVE" and running:
         shown["status"] = "DRAINING"
     shown["deployments"] = _deployments(service, tasks, live)
     shown["events"] = _events(shown, tasks)
@@ -36,14 +36,14 @@ def _counts(tasks: list[Task]) -> dict[str, int]:
 def _deployments(
     service: dict[str, Any], tasks: list[Task], live: list[Task]
 ) -> list[dict[str, Any]]:
-    told = {d["taskDefinition"]: d for d in reversed(service.get("deployments", []))}
-    primary = next((d for d in told.values() if d["status"] == "PRIMARY"), None)
+    by_definition = {d["taskDefinition"]: d for d in reversed(service.get("deployments", []))}
+    primary = next((d for d in by_definition.values() if d["status"] == "PRIMARY"), None)
     if primary is None:
         return []
     others = {task["taskDefinitionArn"] for task in live} - {primary["taskDefinition"]}
     before = [
         {
-            **told.get(definition, {"id": f"ecs-svc/{definition.rpartition(':')[2]}"}),
+            **by_definition.get(definition, {"id": f"ecs-svc/{definition.rpartition(':')[2]}"}),
             "status": "ACTIVE",
             "taskDefinition": definition,
             **_counts([task for task in live if task["taskDefinitionArn"] == definition]),
@@ -78,21 +78,21 @@ def _rollout(
 
 def _events(service: dict[str, Any], tasks: list[Task]) -> list[dict[str, Any]]:
     """Newest first, as AWS lists them."""
-    name, told = service["serviceName"], []
+    name, events = service["serviceName"], []
     for task in tasks:
         task_id = task["taskArn"].rsplit("/", 1)[-1]
-        told.append((task["createdAt"], f"has started 1 tasks: (task {task_id})."))
+        events.append((task["createdAt"], f"has started 1 tasks: (task {task_id})."))
         if task["lastStatus"] == "STOPPED" and _failed_by_itself(task):
             for words in _end_of(task, task_id):
-                told.append((task["stoppedAt"], words))
+                events.append((task["stoppedAt"], words))
     primary: dict[str, Any] = next(iter(service["deployments"]), {})
-    newest = max((moment for moment, _ in told), default=None)
+    newest = max((moment for moment, _ in events), default=None)
     if newest and primary.get("rolloutState") == "FAILED":
         words = f"(deployment {primary['id']}) deployment failed: tasks failed to start."
-        told.append((newest, words))
+        events.append((newest, words))
     if newest and primary.get("rolloutState") == "COMPLETED":
-        told.append((newest, "has reached a steady state."))
-    ordered = sorted(enumerate(told), key=lambda item: (item[1][0], item[0]), reverse=True)
+        events.append((newest, "has reached a steady state."))
+    ordered = sorted(enumerate(events), key=lambda item: (item[1][0], item[0]), reverse=True)
     return [
         {"id": f"{number}", "createdAt": _utc(moment), "message": f"(service {name}) {words}"}
         for number, (moment, words) in ordered

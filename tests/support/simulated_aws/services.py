@@ -16,11 +16,11 @@ STOPPING = {"DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"}
 
 @dataclass
 class Rollout:
-    """What ECS calls a deployment of a service. The first of a service is its PRIMARY.
+    """An ECS deployment of a service. The first in the list is the PRIMARY deployment.
 
     Attributes:
-        failed: tasks in a row that did not get to serve; `never_ran` of those did not even run.
-        not_before: when the next task may be started, in seconds.
+        failed: tasks in a row that never served; `never_ran` of those did not even run.
+        not_before: the earliest time at which the next task may start, in seconds.
     """
 
     id: str
@@ -75,7 +75,7 @@ class Service:
 
     @property
     def breaker_threshold(self) -> int:
-        """Given, or half of the desired count, at least 3 and at most 200.
+        """The configured value, or half of the desired count, at least 3 and at most 200.
 
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentCircuitBreaker.html
         """
@@ -84,8 +84,8 @@ class Service:
             return int(given["value"])
         return min(max(math_ceil_half(self.desired), 3), 200)
 
-    def tell(self, timeline: Timeline, message: str) -> None:
-        """A service event, newest first."""
+    def add_event(self, timeline: Timeline, message: str) -> None:
+        """Add a service event. The list is newest first."""
         event = {
             "id": f"{len(self.events):08d}-{int(timeline.now * 1000)}",
             "createdAt": timeline.moment(),
@@ -143,7 +143,7 @@ class Service:
 
 
 def math_ceil_half(count: int) -> int:
-    """Half of it, rounded up."""
+    """Half of `count`, rounded up."""
     return (count + 1) // 2
 
 

@@ -1,10 +1,11 @@
-"""moto asked without HTTP: its handler gets boto3's parameters, and what it returns is read as the
-output shape says.
+"""Calls moto without HTTP.
 
-Between boto3 and moto a call is written, signed, matched, parsed, answered in XML or JSON, and
-parsed again. That takes ten times as long as moto's own work. Here only moto's handler runs. How
-moto finds a member of the answer in its objects is moto's own code (`XFormedAttributePicker`),
-with its result remembered for each class. `test_short_way.py` compares the two ways.
+moto's handler gets boto3's parameters, and this module reads its result with the output shape.
+
+Through HTTP, a call is serialized, signed, routed, parsed, answered in XML or JSON, and parsed
+again. That takes ten times as long as moto's own work. Here, only moto's handler runs. moto's own
+code (`XFormedAttributePicker`) finds the response's members in its objects; the result is cached
+for each class. `test_short_way.py` compares the two ways.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tests.support.simulated_aws.aws import Answer, Call
 
 Read = Callable[[Any], Any]
 
-# The services that are asked oftenest. Their handlers all return an `ActionResult`.
+# The services with the most calls. All their handlers return an `ActionResult`.
 HANDLERS: dict[str, type[BaseResponse]] = {
     "ec2": EC2Response,
     "ecs": EC2ContainerServiceResponse,
@@ -38,12 +39,12 @@ HANDLERS: dict[str, type[BaseResponse]] = {
 
 
 def answer(call: Call, account: str, region: str) -> Answer:
-    """What moto answers, as boto3 gives it, without `ResponseMetadata`.
+    """moto's response as boto3 returns it, without `ResponseMetadata`.
 
-    Raises what moto's handler raises; the call then has had no effect.
+    Raises the exception of moto's handler. The call then had no effect.
     """
     handler: Any = HANDLERS[call.service]()
-    handler.params = deepcopy(call.params)  # moto keeps parts of it
+    handler.params = deepcopy(call.params)  # moto keeps parts of the parameters
     handler.current_account, handler.region, handler.partition = account, region, "aws"
     handler.headers, handler.uri_match, handler.querystring = {}, {}, {}
     result = getattr(handler, camelcase_to_underscores(call.operation))()
@@ -55,7 +56,7 @@ def answer(call: Call, account: str, region: str) -> Answer:
 
 @cache
 def _operation(service: str, operation: str) -> Read:
-    """Reads the answer of an operation from what moto's handler returns."""
+    """The function that reads an operation's response from the result of moto's handler."""
     model = get_service_model(service).operation_model(operation)
     shape = model.output_shape
     if shape is None:
@@ -66,7 +67,7 @@ def _operation(service: str, operation: str) -> Read:
 
 
 class _Reader:
-    """Makes the functions that read moto's objects in one protocol."""
+    """Creates functions that read moto's objects for one protocol."""
 
     def __init__(self, protocol: str, transformers: dict[str, Read]) -> None:
         self._is_xml = protocol in ("query", "ec2")
@@ -96,7 +97,7 @@ class _Reader:
         members: list[tuple[str, Read, Read]] = []
 
         def read(value: Any) -> dict[str, Any]:
-            if not members:  # made at the first use, because few of the shapes are ever met
+            if not members:  # created at the first use, because most shapes are never used
                 members.extend(self._members(shape, path))
             picked = ((name, pick(value), item) for name, pick, item in members)
             return {name: item(found) for name, found, item in picked if found is not None}
@@ -112,7 +113,7 @@ class _Reader:
         return members
 
     def _picker(self, name: str, member: Shape, path: str) -> Read:
-        """Finds a member in an object of moto's, under any of the names that moto looks for."""
+        """The function that finds a member in a moto object, by any name that moto accepts."""
         transform = next((t for end, t in self._transformers.items() if path.endswith(end)), None)
         names: dict[type, list[str]] = {}
 
@@ -132,12 +133,12 @@ class _Reader:
 
     def _list(self, shape: Any, path: tuple[str, ...]) -> Read:
         item = self.of(shape.member, (*path, shape.member.name))
-        if self._is_xml:  # which leaves out what is empty
+        if self._is_xml:  # this protocol omits empty values
             return lambda value: [each for part in value if (each := item(part)) != {}]
         return lambda value: [item(part) for part in value]
 
     def _timestamp(self, value: Any) -> datetime:
-        """moto writes the fields of a moment as they are, whatever its zone."""
+        """moto writes a datetime's fields and ignores its time zone."""
         moment: datetime = parse_to_aware_datetime(value).replace(tzinfo=UTC)
         if self._protocol == "ec2":
             return moment.replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""A service with all that it stands on, made by hand through an account's clients."""
+"""A service with all the resources that it needs, created through an account's clients."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.support.simulated_aws.times import LOAD_BALANCER_ACTIVE, TASK_RUNNING
 NAME = "site-abcdef"
 PORT = 8080
 LOG_GROUP = f"/slipway/{NAME}"
-# When a load balancer is active and a task runs, whatever is drawn; and a while after that.
+# By then a load balancer is active and a task runs, for any random times; and a while later.
 SURELY_ACTIVE = max(LOAD_BALANCER_ACTIVE) + 1
 SURELY_RUNNING = max(TASK_RUNNING) + 3
 
 
 @dataclass
 class Site:
-    """What was made, by id or ARN; `make` makes all of it but the service."""
+    """The created resources, by ID or ARN. `make` creates all of them except the service."""
 
     account: Account
     front: str = ""
@@ -31,11 +31,11 @@ class Site:
     definition: str = ""
 
     def client(self, service: str) -> Any:
-        """Through the layer."""
+        """A client whose calls go through the layer."""
         return self.account.client(service)
 
     def make(self, image: str = "1", **container: Any) -> Site:
-        """Everything that CreateService needs."""
+        """Create everything that CreateService needs."""
         self.make_network()
         self.make_balancer()
         self.make_group()
@@ -45,7 +45,7 @@ class Site:
         return self
 
     def make_network(self) -> None:
-        """Two security groups: the tasks' names the load balancer's in its rule."""
+        """Create two security groups: the tasks' group allows traffic from the load balancer's."""
         ec2 = self.client("ec2")
         subnets = ec2.describe_subnets()["Subnets"]
         self.vpc, self.subnets = subnets[0]["VpcId"], tuple(s["SubnetId"] for s in subnets[:2])
@@ -68,7 +68,7 @@ class Site:
         )
 
     def make_balancer(self, name: str = NAME, **changes: Any) -> str:
-        """A load balancer; the parameters again are the same unless `changes` says otherwise."""
+        """Create a load balancer. Calls use the same parameters, except for `changes`."""
         params = {
             "Name": name,
             "Subnets": list(self.subnets),
@@ -82,7 +82,7 @@ class Site:
         return self.balancer
 
     def make_group(self, name: str = NAME, **changes: Any) -> str:
-        """A target group that is checked every 5 s and failed after two checks."""
+        """Create a target group: a check every 5 s, unhealthy after two failed checks."""
         params = {
             "Name": name,
             "Protocol": "HTTP",
@@ -106,7 +106,7 @@ class Site:
         return self.group
 
     def make_listener(self, port: int = 80) -> str:
-        """A listener that forwards to the group."""
+        """Create a listener that forwards to the target group."""
         answer = self.client("elbv2").create_listener(
             LoadBalancerArn=self.balancer,
             Protocol="HTTP",
@@ -117,12 +117,12 @@ class Site:
         return self.listener
 
     def make_cluster(self) -> None:
-        """The cluster and the log group."""
+        """Create the cluster and the log group."""
         self.client("ecs").create_cluster(clusterName=NAME)
         self.client("logs").create_log_group(logGroupName=LOG_GROUP)
 
     def register(self, image: str = "1", **container: Any) -> str:
-        """A revision of the task definition."""
+        """Register a task definition revision."""
         options = {
             "awslogs-group": LOG_GROUP,
             "awslogs-region": "us-east-1",
@@ -151,7 +151,7 @@ class Site:
         return self.definition
 
     def create_service(self, **changes: Any) -> dict[str, Any]:
-        """The service, of one task, with a breaker at three and a grace of a minute."""
+        """Create the service: one task, a circuit breaker at three, a grace period of 60 s."""
         params = {
             "cluster": NAME,
             "serviceName": NAME,
@@ -184,36 +184,36 @@ class Site:
         return dict(self.client("ecs").create_service(**params)["service"])
 
     def update(self, **changes: Any) -> dict[str, Any]:
-        """UpdateService."""
+        """Call UpdateService."""
         answer = self.client("ecs").update_service(cluster=NAME, service=NAME, **changes)
         return dict(answer["service"])
 
     def delete_service(self, *, force: bool = True) -> None:
-        """DeleteService."""
+        """Call DeleteService."""
         self.client("ecs").delete_service(cluster=NAME, service=NAME, force=force)
 
     def delete_balancer(self) -> None:
-        """DeleteLoadBalancer."""
+        """Call DeleteLoadBalancer."""
         self.client("elbv2").delete_load_balancer(LoadBalancerArn=self.balancer)
 
     def delete_cluster(self) -> None:
-        """DeleteCluster."""
+        """Call DeleteCluster."""
         self.client("ecs").delete_cluster(cluster=NAME)
 
     def end_service(self) -> None:
-        """The service is made, run, deleted, and INACTIVE."""
+        """Create, run and delete the service, until it is INACTIVE."""
         self.create_service()
         self.pass_time(SURELY_RUNNING)
         self.delete_service()
         self.pass_time(60)
 
     def pass_time(self, seconds: float) -> None:
-        """So much later."""
+        """Advance the clock by `seconds`."""
         clock = self.account.clock
         clock.advance_to(clock.seconds() + seconds)
 
     def service(self) -> dict[str, Any]:
-        """As DescribeServices shows it."""
+        """The service as DescribeServices shows it."""
         answer = self.client("ecs").describe_services(cluster=NAME, services=[NAME])
         return dict(answer["services"][0])
 
@@ -222,7 +222,7 @@ class Site:
         return [event["message"] for event in reversed(self.service()["events"])]
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
-        """Tasks whose desired status this is, oldest first."""
+        """Tasks with this desired status, oldest first."""
         ecs = self.client("ecs")
         arns = ecs.list_tasks(cluster=NAME, desiredStatus=status)["taskArns"]
         if not arns:
@@ -235,9 +235,9 @@ class Site:
         return [entry["TargetHealth"] for entry in answer["TargetHealthDescriptions"]]
 
     def state(self) -> str:
-        """The load balancer's."""
-        found = self.client("elbv2").describe_load_balancers(LoadBalancerArns=[self.balancer])
-        return str(found["LoadBalancers"][0]["State"]["Code"])
+        """The load balancer's state."""
+        description = self.client("elbv2").describe_load_balancers(LoadBalancerArns=[self.balancer])
+        return str(description["LoadBalancers"][0]["State"]["Code"])
 
 
 def code_of(error: Any) -> str:
@@ -246,5 +246,5 @@ def code_of(error: Any) -> str:
 
 
 def message_of(error: Any) -> str:
-    """Its message."""
+    """The message of a `ClientError` that pytest caught."""
     return str(error.value.response["Error"]["Message"])

@@ -1,4 +1,4 @@
-"""Step Functions: Standard workflows, started, run on the simulated clock, looked at and stopped.
+"""Step Functions: starts, runs, describes and stops Standard workflows on the simulated clock.
 
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
@@ -18,23 +18,23 @@ from tests.support.simulated_aws.asl import Interpreter, StateFailed
 from tests.support.simulated_aws.aws import Answer, AwsError, Call, Rule
 from tests.support.simulated_aws.schedule import Process, Schedule, Wish
 
-# From a Task's `Resource` and its input to the function's answer; raises what the function does.
+# Takes a Task's `Resource` and its input; returns the function's result or raises its error.
 Function = Callable[[str, dict[str, Any]], dict[str, Any]]
 
-# Seconds. Small against every wait of the workflow; they differ, so that branches interleave.
+# Seconds, shorter than every wait of the workflow. They differ, so that branches interleave.
 LATENCY = (0.02, 0.2)
 DURATION = (0.1, 1.0)
 KILLED_AFTER = 1.0
-# "This operation is eventually consistent": what is shown lags. No figure is published.
+# "This operation is eventually consistent": reads lag. AWS publishes no figure.
 LAG = 2.0
 UNHANDLED = "Lambda.Unknown"
 
 
 class Killed(BaseException):
-    """A Lambda function ended in the middle of its code: out of memory, or past its time.
+    """A Lambda function ended in the middle of its code: out of memory, or timed out.
 
-    No `Exception`, so that no handler in the function sees it. Step Functions reports it as
-    `Lambda.Unknown`.
+    It is not an `Exception`, so that no handler in the function catches it. Step Functions
+    reports it as `Lambda.Unknown`.
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
 
@@ -60,13 +60,13 @@ class Execution:
 
 
 class StepFunctions(Rule):
-    """Answers for the service "stepfunctions" in an emulator's stead, for one state machine.
+    """Answers calls to "stepfunctions" instead of an emulator, for one state machine.
 
     Attributes:
-        executions: by ARN, in the order of their starts.
-        watchers: called with an "Execution Status Change" event's `detail` at each change.
-        definition: the one that an execution starts with. Replace it as a deploy does: running
-            executions keep theirs.
+        executions: by ARN, in start order.
+        watchers: called at each change with the `detail` of an "Execution Status Change" event.
+        definition: new executions use it. Replace it as a deploy does: running executions keep
+            their definition.
             https://docs.aws.amazon.com/step-functions/latest/apireference/API_UpdateStateMachine.html
         function: called for each Task.
     """
@@ -86,7 +86,7 @@ class StepFunctions(Rule):
         }
 
     def before(self, call: Call) -> Answer | None:
-        """The answer to a call to Step Functions; None for other services."""
+        """The response to a call to Step Functions; None for other services."""
         if call.service != "stepfunctions":
             return None
         if call.operation not in self._operations:
@@ -101,7 +101,7 @@ class StepFunctions(Rule):
     # --- the operations ------------------------------------------------------------------
 
     def _start(self, params: dict[str, Any]) -> Answer:
-        """Idempotent while an execution of this name and input runs; refused ever after."""
+        """Idempotent while an execution of this name and input runs; refused after it ended."""
         machine_arn, name = params["stateMachineArn"], params["name"]
         arn = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
         text = params.get("input", "{}")
@@ -121,7 +121,7 @@ class StepFunctions(Rule):
             arn, machine_arn, name, text, clock.now(), clock.seconds(), interpreter, process
         )
         self.executions[arn] = execution
-        self._tell(execution)
+        self._notify_watchers(execution)
         self._schedule.after(0, process.resume)
         if "TimeoutSeconds" in self.definition:
             self._schedule.after(
@@ -131,7 +131,7 @@ class StepFunctions(Rule):
         return execution
 
     def _stop(self, params: dict[str, Any]) -> Answer:
-        """Ends it where it stands; a function that is running runs on. No error when it ended."""
+        """Stop an execution now. Running functions continue. No error if it has already ended."""
         execution = self._get(params["executionArn"])
         self._end(execution, "ABORTED", error=params.get("error"), cause=params.get("cause"))
         return {"stopDate": execution.stopped}
@@ -151,19 +151,19 @@ class StepFunctions(Rule):
 
     def _list(self, params: dict[str, Any]) -> Answer:
         """Newest first; `nextToken` is a position."""
-        wanted = params.get("statusFilter")
-        found = [
+        status_filter = params.get("statusFilter")
+        matching = [
             shown
             for execution in reversed(self.executions.values())
             if self._is_visible(execution) and execution.machine_arn == params["stateMachineArn"]
-            if (shown := self._shown(execution))["status"] == wanted or not wanted
+            if (shown := self._shown(execution))["status"] == status_filter or not status_filter
         ]
         first = int(params.get("nextToken", 0))
         end = first + (params.get("maxResults") or 100)
-        more = {"nextToken": str(end)} if end < len(found) else {}
-        return {"executions": found[first:end], **more}
+        more = {"nextToken": str(end)} if end < len(matching) else {}
+        return {"executions": matching[first:end], **more}
 
-    # --- inside --------------------------------------------------------------------------
+    # --- internals -----------------------------------------------------------------------
 
     def _get(self, arn: str) -> Execution:
         if arn not in self.executions:
@@ -174,7 +174,7 @@ class StepFunctions(Rule):
         return execution.started_at + LAG <= self._schedule.clock.seconds()
 
     def _shown(self, execution: Execution) -> Answer:
-        """What a read shows: of the status as it was a moment ago."""
+        """What a read shows: the status as it was a moment ago."""
         shown: Answer = {
             "executionArn": execution.arn,
             "stateMachineArn": execution.machine_arn,
@@ -203,10 +203,10 @@ class StepFunctions(Rule):
         execution.stopped_at = clock.seconds()
         for name, value in what.items():
             setattr(execution, name, value)
-        self._tell(execution)
+        self._notify_watchers(execution)
 
-    def _tell(self, execution: Execution) -> None:
-        """The event's `detail`; its dates are in milliseconds."""
+    def _notify_watchers(self, execution: Execution) -> None:
+        """Send the event's `detail` to the watchers. Its dates are in milliseconds."""
         stopped = execution.stopped
         detail = {
             "executionArn": execution.arn,
@@ -224,9 +224,9 @@ class StepFunctions(Rule):
             watcher(detail)
 
     def _invocation(self, resource: str, event: dict[str, Any]) -> Wish:
-        """A function is called a moment from now, and answers a moment later.
+        """Call a function after a moment; its result arrives a moment later.
 
-        Once called it runs, whether the execution or the branch that called it still does.
+        A called function always runs, even if its execution or branch ends before.
         """
 
         def wish(process: Process) -> None:
@@ -240,10 +240,10 @@ class StepFunctions(Rule):
                 self._schedule.after(KILLED_AFTER, lambda: process.fail(failed))
             except Exception as error:
                 name = type(error).__name__
-                told = StateFailed(
+                failure = StateFailed(
                     name, json.dumps({"errorType": name, "errorMessage": str(error)})
                 )
-                self._schedule.after(self._random.uniform(*DURATION), lambda: process.fail(told))
+                self._schedule.after(self._random.uniform(*DURATION), lambda: process.fail(failure))
             else:
                 self._schedule.after(
                     self._random.uniform(*DURATION), lambda: process.resume(answer)

@@ -1,6 +1,6 @@
-"""The targets of target groups, and the health checks that the load balancer makes of them.
+"""The targets of target groups, and their health checks.
 
-States, reasons and their words:
+States, reasons and their texts:
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html
 """
@@ -14,9 +14,9 @@ from typing import Any, Literal
 from tests.support.simulated_aws.timeline import Timeline
 from tests.support.simulated_aws.times import REGISTRATION, Times
 
-# What one health check meets: an HTTP status, no connection, or no answer in time.
+# The result of one health check: an HTTP status, no connection, or no response in time.
 Met = int | Literal["refused", "timeout"]
-# (address, port, path) -> what a request meets now. It must answer at once and never sleep.
+# (address, port, path) -> the result of a request now. It must return immediately.
 Probe = Callable[[str, int, str], Met]
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
 DEFAULT_DEREGISTRATION_DELAY = 300.0
@@ -26,15 +26,15 @@ IN_USE_NOT = "Target group is not configured to receive traffic from the load ba
 
 @dataclass
 class Health:
-    """State, reason and description as DescribeTargetHealth tells them."""
+    """State, reason and description as DescribeTargetHealth shows them."""
 
     state: str
     reason: str = ""
     description: str = ""
 
     def described(self) -> dict[str, str]:
-        told = {"State": self.state, "Reason": self.reason, "Description": self.description}
-        return {key: value for key, value in told.items() if value}
+        described = {"State": self.state, "Reason": self.reason, "Description": self.description}
+        return {key: value for key, value in described.items() if value}
 
 
 REGISTERING = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
@@ -74,12 +74,12 @@ class Group:
 
 
 class Targets:
-    """All targets, checked every interval while their group's load balancer is active.
+    """All targets. Each is checked every interval while its group's load balancer is active.
 
     Attributes:
-        used: whether a listener or rule forwards to a group; `serving`, whether its load balancer
-            is active besides.
-        on_change: called with a group and a target whose state changed.
+        used: whether a listener or rule forwards to a group.
+        serving: whether, in addition, the load balancer is active.
+        on_change: called with the group and the target whose state changed.
     """
 
     def __init__(
@@ -96,19 +96,19 @@ class Targets:
         self.on_change: Callable[[Group, Target], None] = lambda group, target: None
 
     def register(self, group: Group, address: str, port: int) -> None:
-        """A new target, or one that was draining and is wanted again."""
-        found = group.targets.get((address, port))
-        if found and found.health.state != "draining":
+        """Register a new target, or a draining target again."""
+        previous = group.targets.get((address, port))
+        if previous and previous.health.state != "draining":
             return
         target = Target(address, port, REGISTERING)
-        if found:
-            found.gone = True
+        if previous:
+            previous.gone = True
         group.targets[(address, port)] = target
         if self.serving(group.arn):
             self._begin(group, target)
 
     def begin_all(self, group: Group) -> None:
-        """The load balancer has become active, or a listener has taken the group up."""
+        """Start the checks: the load balancer became active, or a listener uses the group."""
         for target in group.targets.values():
             if not target.checking and target.health.state != "draining":
                 self._begin(group, target)
@@ -120,7 +120,7 @@ class Targets:
     def _first(self, group: Group, target: Target) -> None:
         if not target.gone and target.health is REGISTERING:
             target.health = FIRST_CHECKS
-            # The nodes do not all check at the same moment of the interval.
+            # The nodes check at different times of the interval.
             self._timeline.after(
                 self._times.between(0, self._interval(group)), lambda: self._check(group, target)
             )
@@ -128,13 +128,13 @@ class Targets:
     def deregister(
         self, group: Group, address: str, port: int, then: Callable[[], None] = lambda: None
     ) -> None:
-        """Lets the target drain; `then` is called when it has left."""
+        """Start to drain the target. `then` is called when it is deregistered."""
         target = group.targets.get((address, port))
         if target is None or target.gone:
             then()
             return
         was_in, target.health = target.health.state, DRAINING
-        # A target that never took part has no requests to wait for.
+        # A target that never received requests has nothing to drain.
         delay = group.delay if was_in == "healthy" and self.serving(group.arn) else 0.0
         self._timeline.after(delay, lambda: self._leave(group, target, then))
 
@@ -151,8 +151,8 @@ class Targets:
             target.checking = False
             return
         settings = group.settings
-        met = self._probe(target.address, target.port, settings.get("HealthCheckPath", "/"))
-        fault = fault_of(met, settings.get("Matcher", {}).get("HttpCode", "200"))
+        outcome = self._probe(target.address, target.port, settings.get("HealthCheckPath", "/"))
+        fault = fault_of(outcome, settings.get("Matcher", {}).get("HttpCode", "200"))
         before = target.health.state
         self._count(settings, target, fault)
         self._timeline.after(self._interval(group), lambda: self._check(group, target))
@@ -163,8 +163,8 @@ class Targets:
     def _count(settings: dict[str, Any], target: Target, fault: Health | None) -> None:
         if fault is None:
             target.passed, target.failed = target.passed + 1, 0
-            # A new target is healthy after one passed check, whatever the threshold; one that was
-            # unhealthy needs the threshold.
+            # A new target is healthy after one passed check, for any threshold. An unhealthy target
+            # needs as many as the threshold.
             first = target.health.state == "initial"
             if first or target.passed >= settings.get("HealthyThresholdCount", 5):
                 target.health = Health("healthy")
@@ -178,21 +178,21 @@ class Targets:
         return float(group.settings.get("HealthCheckIntervalSeconds", 30))
 
     def health(self, group: Group, target: Target) -> Health:
-        """The health that AWS tells of a target now."""
+        """The health that AWS reports for a target now."""
         if not self.used(group.arn) and target.health is not DRAINING:
             return UNUSED
         return target.health
 
 
-def fault_of(met: Met, matcher: str) -> Health | None:
-    """What is wrong with what a check met, or None. `matcher` is such as "200-299,302"."""
-    if met == "timeout":
+def fault_of(outcome: Met, matcher: str) -> Health | None:
+    """Why a check's result is a failure, or None. `matcher` is, for example, "200-299,302"."""
+    if outcome == "timeout":
         return Health("unhealthy", "Target.Timeout", "Request timed out")
-    if met == "refused":
+    if outcome == "refused":
         return Health("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
     for part in matcher.split(","):
         first, _, last = part.partition("-")
-        if int(first) <= int(met) <= int(last or first):
+        if int(first) <= int(outcome) <= int(last or first):
             return None
-    words = f"Health checks failed with these codes: [{met}]"
+    words = f"Health checks failed with these codes: [{outcome}]"
     return Health("unhealthy", "Target.ResponseCodeMismatch", words)

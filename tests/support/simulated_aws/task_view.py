@@ -1,8 +1,8 @@
-"""A task of the local stack as AWS would describe it: MiniStack's record, and what the local
-Fargate agent tells of the process in the task's tags.
+"""A task of the local stack as AWS would describe it.
 
-MiniStack calls a task RUNNING when it is made and STOPPED when it is asked to end, and has one
-stop code for all. What AWS says:
+It combines MiniStack's record with the process's state, which the local Fargate agent writes into
+the task's tags. MiniStack shows a new task as RUNNING, a task that was asked to stop as STOPPED,
+and always the same stop code. AWS's statuses and stop codes:
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
 """
@@ -24,19 +24,19 @@ STOP_FIELDS = ("stoppedReason", "stopCode", "stoppedAt", "stoppingAt", "executio
 
 
 def tags_of(task: Task) -> dict[str, str]:
-    """The tags of a task that was described with them."""
+    """The tags of a task that was described with its tags."""
     return {tag["key"]: tag["value"] for tag in task.get("tags", [])}
 
 
 def seen_by_aws(task: Task) -> Task:
-    """The task, described with its tags, as AWS would tell it now."""
+    """The task, described with its tags, as AWS would describe it now."""
     tags, shown = tags_of(task), {**task}
     state = tags.get(TAG_STATE)
     shown["tags"] = [tag for tag in task.get("tags", []) if not tag["key"].startswith(OWN_TAGS)]
     if task["lastStatus"] != "STOPPED":
         return _not_stopped(shown, state)
     if state == "RUNNING" and task.get("stoppedReason") in REPLACED:
-        # The agent keeps it until the new tasks serve, as ECS does.
+        # The agent keeps the task until the new tasks serve, as ECS does.
         return _running(shown)
     shown |= _why(task)
     _set_exit(shown, task, tags)
@@ -49,7 +49,7 @@ def seen_by_aws(task: Task) -> Task:
 def _not_stopped(shown: Task, state: str | None) -> Task:
     if state == "RUNNING":
         return _running(shown)
-    # Without a word of the agent its process has not started; else it is on its way out.
+    # Without a report of the agent the process has not started; otherwise it is stopping.
     shown["lastStatus"] = "DEPROVISIONING" if state else "PENDING"
     shown["desiredStatus"] = "STOPPED" if state else "RUNNING"
     if not state:

@@ -1,4 +1,4 @@
-"""The life of a Fargate task, from PROVISIONING to STOPPED and forgotten.
+"""The lifecycle of a Fargate task, from PROVISIONING to STOPPED and removed.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
 """
@@ -18,8 +18,8 @@ from tests.support.simulated_aws.targets import Met
 from tests.support.simulated_aws.timeline import Timeline
 from tests.support.simulated_aws.times import TASK_RUNNING, TASK_STOPPED, Times
 
-# Of the time to RUNNING: when the interface is there and the pull begins, and when a pull that
-# cannot succeed is given up. Only the whole is measured.
+# Fractions of the time to RUNNING: when the interface exists and the pull starts, and when ECS
+# gives up a pull that cannot succeed. Only the total is measured.
 PENDING_AT, GIVEN_UP_AT = 0.3, 0.7
 # "stopped tasks only appear in the returned results for at least one hour"
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html
@@ -31,7 +31,7 @@ ESSENTIAL = "Essential container in task exited"
 
 @dataclass(eq=False)
 class Task:
-    """One task. `status` is lastStatus, `wanted` desiredStatus; times are seconds or None."""
+    """One task. `status` is lastStatus, `wanted` is desiredStatus; times are seconds or None."""
 
     arn: str
     cluster: str
@@ -71,7 +71,7 @@ class Task:
         return int(self.definition.get("cpu") or 256) / 1024
 
     def answer(self, now: float, port: int, path: str) -> Met:
-        """What a request to the task meets."""
+        """The result of a request to the task."""
         if self.running_at is None or self.exited:
             return "refused"
         return self.behaviour.answer(now - self.running_at, self.port, port, path)
@@ -79,11 +79,11 @@ class Task:
 
 @dataclass
 class Tasks:
-    """All tasks, by ARN, and what becomes of them.
+    """All tasks, by ARN, and their state changes.
 
     Attributes:
-        on_running, on_exit, on_stopped: what the service scheduler does then.
-        log: writes lines of a task into its log stream.
+        on_running, on_exit, on_stopped: the service scheduler's callbacks.
+        log: writes a task's lines into its log stream.
     """
 
     timeline: Timeline
@@ -113,7 +113,7 @@ class Tasks:
         zones: dict[str, str],
         tags: list[dict[str, str]],
     ) -> Task:
-        """A new task, PROVISIONING. `network` is its awsvpcConfiguration."""
+        """Start a task, in PROVISIONING. `network` is its awsvpcConfiguration."""
         task_id = f"{self.random.getrandbits(128):032x}"
         subnet = network["subnets"][next(self._turns) % len(network["subnets"])]
         interface = self.interfaces.attach(
@@ -166,7 +166,7 @@ class Tasks:
         self.on_running(task)
 
     def _exit(self, task: Task) -> None:
-        """The container ends by itself."""
+        """The container exits by itself."""
         if task.exited:
             return
         task.exited, task.exit_code = True, task.behaviour.exit_code
@@ -176,7 +176,7 @@ class Tasks:
             self._finish(task, self.times.draw(TASK_STOPPED))
 
     def stop(self, task: Task, code: str, reason: str, drained: Callable[..., None]) -> None:
-        """Stops it from outside: `drained(then)` first takes it from the target group."""
+        """Stop a task. `drained(then)` first deregisters it from the target group."""
         if task.stopping_at is not None:
             return
         was_running = task.running_at is not None
@@ -187,7 +187,7 @@ class Tasks:
             self._finish(task, self.times.draw(TASK_STOPPED))
 
     def _signal(self, task: Task) -> None:
-        """SIGTERM, and SIGKILL to one that does not heed it."""
+        """Send SIGTERM, and SIGKILL to a container that ignores it."""
         if task.exited:
             self._finish(task, self.times.draw(TASK_STOPPED))
             return
@@ -209,7 +209,7 @@ class Tasks:
         self.on_exit(task)
 
     def _finish(self, task: Task, delay: float) -> None:
-        """The container has ended: `delay` later the task is STOPPED and its interface gone."""
+        """The container has exited. After `delay` the task is STOPPED without an interface."""
         task.status = "DEPROVISIONING"
         self.timeline.after(delay, lambda: self._stopped(task))
 
@@ -220,12 +220,12 @@ class Tasks:
         self.on_stopped(task)
 
     def in_cluster(self, cluster: str) -> list[Task]:
-        """The tasks that ECS still tells of, oldest first."""
+        """The tasks that ECS still returns, oldest first."""
         return [task for task in self.all.values() if task.cluster == cluster]
 
     def described(self, task: Task, *, tags: bool) -> dict[str, Any]:
         """The task as DescribeTasks shows it."""
-        found = {
+        description = {
             "taskArn": task.arn,
             "clusterArn": f"arn:aws:ecs:{self.region}:{self.account}:cluster/{task.cluster}",
             "taskDefinitionArn": task.definition["taskDefinitionArn"],
@@ -246,8 +246,8 @@ class Tasks:
             **self._moments(task),
         }
         if task.stopping_at is not None:
-            found |= {"stopCode": task.stop_code, "stoppedReason": task.stopped_reason}
-        return found
+            description |= {"stopCode": task.stop_code, "stoppedReason": task.stopped_reason}
+        return description
 
     def _moments(self, task: Task) -> dict[str, datetime]:
         moments = {
@@ -276,7 +276,7 @@ class Tasks:
     def _container(task: Task) -> dict[str, Any]:
         container = task.definition["containerDefinitions"][0]
         running = "PENDING" if task.running_at is None else "RUNNING"
-        told: dict[str, Any] = {
+        container: dict[str, Any] = {
             "name": container["name"],
             "image": container["image"],
             "taskArn": task.arn,
@@ -284,7 +284,7 @@ class Tasks:
             "networkInterfaces": [{"privateIpv4Address": task.interface.address}],
         }
         if task.exit_code is not None:
-            told["exitCode"] = task.exit_code
+            container["exitCode"] = task.exit_code
         if task.container_reason:
-            told["reason"] = task.container_reason
-        return told
+            container["reason"] = task.container_reason
+        return container

@@ -1,4 +1,4 @@
-"""AWS's request limits: a token bucket for each group of actions, with AWS's own figures."""
+"""AWS's request limits: a token bucket for each group of actions, with AWS's published rates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ READS = ("Describe", "List", "Get")
 
 @dataclass(frozen=True)
 class Limit:
-    """Actions that share one bucket: `burst` requests at once, `rate` a second after that."""
+    """Actions that share a bucket: `burst` requests at once, then `rate` requests a second."""
 
     actions: tuple[str, ...]
     burst: float
     rate: float
 
 
-# The first that matches counts.
+# The first match applies.
 LIMITS: tuple[Limit, ...] = (
     # https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/load-balancer-limits.html
     Limit(("elbv2.CreateLoadBalancer",), burst=10, rate=0.2),
@@ -49,10 +49,10 @@ LIMITS: tuple[Limit, ...] = (
 
 
 class Throttling(Rule):
-    """Refuses what is over the limits.
+    """Refuses requests that exceed the limits.
 
     Attributes:
-        on: off by default, so that a test that is not about limits does not meet them.
+        on: off by default, so that only tests about limits are throttled.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""How long things take on AWS, as measured in public logs, in seconds, drawn by a seeded generator.
+"""Durations on AWS in seconds, measured in public logs and drawn by a seeded random generator.
 
-The arrays are those of the project's field notes; the sources are named beside each.
+The arrays come from the project's field notes. Each comment names the source.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ TASK_RUNNING = (15.3, 19.5, 19.8, 23.7, 23.9, 27.4, 28.5, 30.7, 31.0, 31.1, 46.8
 TASK_STOPPED = (12.9, 14.2, 22.6, 22.8, 23.0, 23.5, 23.5, 25.3)
 # A load balancer's deletion until its security group can be deleted.
 INTERFACES_GONE = (17, 21, 51, 62, 62, 154)
-# Registering a target with every node: not measured; the field notes only say that targets come
-# in after the load balancer is active, so this is a few seconds by assumption.
+# Registering a target with every node: not measured. The field notes only say that targets are
+# registered after the load balancer is active, so a few seconds is an assumption.
 REGISTRATION = (1, 2, 2, 3, 5)
-# A read right after a create may say not found: seconds, seldom more than a few.
+# How long a read after a create can return not found: seconds, rarely more than a few.
 VISIBLE_AFTER = (0, 0, 0, 0, 1, 2)
-# A change of DNS records until all servers know of it: "within 60 seconds under normal conditions".
+# A change of DNS records until it is INSYNC: "within 60 seconds under normal conditions".
 # https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html
 DNS_IN_SYNC = (20, 30, 40, 60)
 
 
 class Times:
-    """Draws from the arrays; the same seed draws the same."""
+    """Draws from the arrays. The same seed gives the same values."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
@@ -38,9 +38,9 @@ class Times:
         return float(self._random.choice(measured))
 
     def between(self, low: float, high: float) -> float:
-        """Anything between the two."""
+        """Any value between the two."""
         return self._random.uniform(low, high)
 
     def chance(self, probability: float) -> bool:
-        """True as often as `probability` says."""
+        """True with this probability."""
         return self._random.random() < probability

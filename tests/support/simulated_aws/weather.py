@@ -1,4 +1,4 @@
-"""What goes wrong on the way: refusals, server errors, lost connections; planned or by chance.
+"""Faults of calls: refusals, server errors and lost connections, planned or random.
 
 https://docs.aws.amazon.com/general/latest/gr/api-retries.html
 """
@@ -13,13 +13,13 @@ from typing import Literal
 
 from tests.support.simulated_aws.aws import Answer, AwsError, Call, ConnectionReset, Rule
 
-# `reset` has no effect, `lost_answer` and `late_server_error` come after the call took effect;
-# `refused` is an error of one's own choice.
+# After `reset` the call has no effect. `lost_answer` and `late_server_error` come after the call
+# took effect. `refused` is an error that the test chooses.
 Kind = Literal[
     "throttled", "denied", "server_error", "reset", "lost_answer", "late_server_error", "refused"
 ]
 AFTER_EFFECT = ("lost_answer", "late_server_error")
-# Each service has its own words for it, as the errors of its API reference say; the fallback is
+# Each service has its own error codes, listed in its API reference. The fallback is
 # https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 RATE = "Rate exceeded"
 THROTTLED: dict[str, tuple[str, str, int]] = {
@@ -42,7 +42,7 @@ DENIED_CODES = {"ec2": ("UnauthorizedOperation", 403), "elbv2": ("AccessDenied",
 
 @dataclass(frozen=True)
 class Fault:
-    """The calls `nth` to `nth + times - 1` of those that `name` matches go wrong.
+    """The calls `nth` to `nth + times - 1` that match `name` fail.
 
     `name` is such as "elbv2.CreateLoadBalancer" or "ecs.*"; `code` and `message` are for `refused`.
     """
@@ -56,11 +56,11 @@ class Fault:
 
 
 class Weather(Rule):
-    """Planned faults, and by chance others.
+    """Planned and random faults.
 
     Attributes:
-        faults: planned ones; `plan` adds to them.
-        chances: kind -> how probable it is for each call that `exposed` says yes to.
+        faults: the planned faults; `plan` adds to them.
+        chances: kind -> its probability for each call for which `exposed` returns true.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -72,11 +72,11 @@ class Weather(Rule):
         self._doomed: tuple[Call, Kind] | None = None
 
     def plan(self, *faults: Fault) -> None:
-        """Faults to come; calls are counted from now on."""
+        """Plan faults. Calls are counted from now."""
         self.faults.extend(faults)
 
     def clear(self) -> None:
-        """From now on the sky is blue."""
+        """Remove all faults."""
         self.faults, self.chances, self._seen, self._doomed = [], {}, {}, None
 
     def before(self, call: Call) -> Answer | None:
@@ -115,7 +115,7 @@ class Weather(Rule):
 
 
 def went_wrong(call: Call, kind: Kind) -> Exception:
-    """The error of a kind in the words of the call's service."""
+    """The error of this kind, as the call's service returns it."""
     if kind in ("reset", "lost_answer"):
         return ConnectionReset(call.name)
     if kind == "throttled":

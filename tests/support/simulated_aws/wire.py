@@ -1,8 +1,8 @@
-"""AWS requests and answers between HTTP and boto3's dictionaries, both ways.
+"""Converts AWS requests and responses between HTTP and boto3's dictionaries.
 
-Moto's parsers and serialisers, written for a server, do the protocols: `json` (ECS, Logs, ECR,
-DynamoDB, Step Functions), `query` (ELB) and `ec2`. A REST request, whose operation is in its
-path, is not read: no function of Slipway sends one.
+Moto's server-side parsers and serializers implement the protocols: `json` (ECS, Logs, ECR,
+DynamoDB, Step Functions), `query` (ELB) and `ec2`. REST requests, whose operation is in the path,
+are not parsed, because Slipway's functions do not send any.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from moto.core.utils import get_service_model
 
 from tests.support.simulated_aws.aws import Answer, AwsError, Call
 
-# The name in a signature's credential scope, where boto3 has another for the service.
+# The name in a signature's credential scope, if boto3 uses another name for the service.
 # https://docs.aws.amazon.com/general/latest/gr/rande.html
 SIGNED_AS = {
     "elasticloadbalancing": "elbv2",
@@ -40,7 +40,7 @@ DEFAULT_STATUS = 400
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request as it came."""
+    """A received request."""
 
     method: str
     path: str
@@ -50,7 +50,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """An answer as it goes."""
+    """A response to send."""
 
     status: int
     headers: Mapping[str, str]
@@ -58,18 +58,18 @@ class HttpAnswer:
 
     @property
     def failed(self) -> bool:
-        """Whether it is an error in every protocol."""
+        """Whether the status is an error in every protocol."""
         return self.status >= 300
 
 
 def service_of(request: HttpRequest) -> str | None:
-    """boto3's name of the service that the request is signed for; None for an unsigned one."""
+    """boto3's name of the service that the request is signed for; None if it is unsigned."""
     scope = SCOPE.search(request.headers.get("Authorization", ""))
     return SIGNED_AS.get(scope[1], scope[1]) if scope else None
 
 
 def read_request(request: HttpRequest) -> Call | None:
-    """The call that the request makes; None where it is not one of `PROTOCOLS`."""
+    """Parse the request into a call. Return None if its protocol is not in `PROTOCOLS`."""
     service = service_of(request)
     if service is None:
         return None
@@ -84,7 +84,7 @@ def read_request(request: HttpRequest) -> Call | None:
 
 
 def read_answer(call: Call, answer: HttpAnswer) -> Answer:
-    """The answer as boto3 gives it, without `ResponseMetadata`; raises `AwsError` for an error."""
+    """The response as boto3 returns it, without `ResponseMetadata`. Errors raise `AwsError`."""
     model = _model_of(call)
     factory = ResponseParserFactory()
     factory.set_parser_defaults(timestamp_parser=_utc)
@@ -99,12 +99,12 @@ def read_answer(call: Call, answer: HttpAnswer) -> Answer:
 
 
 def write_answer(call: Call, answer: Answer) -> HttpAnswer:
-    """The answer in the protocol of the service."""
+    """Write a response in the protocol of the service."""
     return _serialised(call, answer)
 
 
 def write_error(call: Call, error: AwsError) -> HttpAnswer:
-    """The error in the protocol of the service, with its own status or else the modelled one."""
+    """Write an error in the service's protocol, with its own status or the modelled status."""
     written = _serialised(call, error)
     status = written.status if error.status == DEFAULT_STATUS else error.status
     return HttpAnswer(status, written.headers, written.body)
@@ -124,7 +124,7 @@ def _serialised(call: Call, result: Answer | AwsError) -> HttpAnswer:
 
 
 def load(*services: str) -> None:
-    """Read the models of services now: that takes up to a second each, and no call has to wait."""
+    """Load the service models now. Each takes up to a second, and no call has to wait for it."""
     for service in services:
         get_service_model(service)
 
@@ -133,14 +133,14 @@ def load(*services: str) -> None:
 def _model(service: str, operation: str) -> OperationModel | None:
     try:
         model = get_service_model(service).operation_model(operation)
-    except Exception:  # what botocore raises for an unknown service or operation differs
+    except Exception:  # botocore raises different errors for unknown services and operations
         return None
     return model if _protocol(model) in PROTOCOLS else None
 
 
 def _model_of(call: Call) -> OperationModel:
     model = _model(call.service, call.operation)
-    assert model is not None, f"{call.name} is not an operation that can be read"
+    assert model is not None, f"{call.name} is not an operation of a supported protocol"
     return model
 
 
@@ -149,5 +149,5 @@ def _protocol(model: OperationModel) -> str:
 
 
 def _utc(value: Any) -> datetime:
-    # The serialiser takes a moment's fields as they are, whatever its zone.
+    # The serializer ignores the time zone of a datetime.
     return parse_timestamp(value).astimezone(UTC)

@@ -17,12 +17,12 @@ def test_a_token_names_its_caller(gateway: Gateway, form: str) -> None:
 @pytest.mark.parametrize(
     "form", ["", "Bearer", "Bearer ", "{}", "Basic {}", "Bearer {}x", "Bearer x"]
 )
-def test_anything_else_is_nobody(gateway: Gateway, form: str) -> None:
+def test_an_invalid_token_has_no_caller(gateway: Gateway, form: str) -> None:
     with pytest.raises(Unauthenticated):
         auth.authenticate(form.format(gateway.tokens["reader"]))
 
 
-def test_a_caller_survives_the_way_through_api_gateway() -> None:
+def test_a_caller_survives_the_authorizers_context() -> None:
     caller = Caller("team-a", frozenset({"read", "deploy"}), "tok_1")
     context = auth.to_context(caller)
     assert all(isinstance(value, str) for value in context.values())
@@ -30,7 +30,7 @@ def test_a_caller_survives_the_way_through_api_gateway() -> None:
 
 
 @pytest.mark.parametrize("context", [{}, {"owner": ""}, {"scopes": "admin"}])
-def test_a_context_without_an_owner_is_nobody(context: dict[str, str]) -> None:
+def test_a_context_without_an_owner_has_no_caller(context: dict[str, str]) -> None:
     with pytest.raises(Unauthenticated):
         auth.from_context(context)
 
@@ -55,7 +55,7 @@ def test_scopes(scopes: set[str], scope: str, allowed: bool) -> None:
             access.require(caller, scope)
 
 
-def test_the_authorizer_allows_every_route_for_its_answer_is_kept(gateway: Gateway) -> None:
+def test_the_authorizer_allows_every_route_because_its_response_is_cached(gateway: Gateway) -> None:
     event = {
         "type": "TOKEN",
         "authorizationToken": f"Bearer {gateway.tokens['team-a']}",
@@ -66,7 +66,7 @@ def test_the_authorizer_allows_every_route_for_its_answer_is_kept(gateway: Gatew
     assert any(resource.endswith("*") for resource in statement["Resource"])
 
 
-def test_the_authorizer_refuses_in_the_word_that_means_401(gateway: Gateway) -> None:
+def test_the_authorizer_refuses_with_the_text_that_means_401(gateway: Gateway) -> None:
     event = {"type": "TOKEN", "authorizationToken": "Bearer x", "methodArn": METHOD_ARN}
     with pytest.raises(Exception, match=r"^Unauthorized$"):
         app.authorizer(event, None)

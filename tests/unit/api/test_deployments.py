@@ -29,7 +29,7 @@ def record(deployment_id: str) -> Deployment:
 
 
 def stored_active(gateway: Gateway) -> str:
-    """A deployment that has become active; its id."""
+    """Create a deployment that has become ACTIVE, and return its ID."""
     deployment_id = create(gateway).json["id"]
     store.update(deployment_id, lambda deployment: deployment.activate(MOMENT, 0.04))
     return deployment_id
@@ -108,13 +108,13 @@ def test_a_create_starts_the_execution_of_its_generation(gateway: Gateway) -> No
     assert executions() == {f"{deployment_id}-1": work}
 
 
-def test_the_owner_comes_from_the_token_alone(gateway: Gateway) -> None:
+def test_the_owner_comes_only_from_the_token(gateway: Gateway) -> None:
     answer = gateway.post("/deployments", body_of(owner="team-b"))
     assert (answer.status, answer.fields) == (422, ["owner"])
     assert create(gateway).json["owner"] == "team-a"
 
 
-def test_all_faults_of_a_body_are_answered_at_once(gateway: Gateway) -> None:
+def test_all_faults_of_a_body_are_reported_at_once(gateway: Gateway) -> None:
     body = {"name": "-x", "image": "nginx", "cpu": 256, "memory": 4096, "port": 0, "prot": 1}
     answer = gateway.post("/deployments", body)
     assert (answer.status, answer.code) == (422, "VALIDATION_FAILED")
@@ -174,7 +174,7 @@ def test_a_content_type_may_have_parameters(gateway: Gateway) -> None:
     assert answer.status == 202
 
 
-def test_64_kib_are_a_body_and_one_byte_more_is_not(gateway: Gateway) -> None:
+def test_a_body_can_have_64_kib_at_most(gateway: Gateway) -> None:
     raw = json.dumps(body_of())
     raw += " " * (64 * 1024 - len(raw))
     answer = gateway.post("/deployments", raw + " ")
@@ -185,7 +185,7 @@ def test_64_kib_are_a_body_and_one_byte_more_is_not(gateway: Gateway) -> None:
 # --- get -----------------------------------------------------------------------------------
 
 
-def test_a_deployment_is_got_by_id_and_by_name(gateway: Gateway) -> None:
+def test_a_deployment_is_read_by_id_and_by_name(gateway: Gateway) -> None:
     deployment_id = create(gateway).json["id"]
     by_id = gateway.get(f"/deployments/{deployment_id}")
     by_name = gateway.get("/deployments/recommender")
@@ -193,23 +193,21 @@ def test_a_deployment_is_got_by_id_and_by_name(gateway: Gateway) -> None:
     assert by_id.json["id"] == by_name.json["id"] == deployment_id
 
 
-def test_a_get_by_id_is_one_read_of_the_table_and_nothing_else(
-    gateway: Gateway, aws_calls: list[str]
-) -> None:
+def test_a_get_by_id_makes_only_one_table_read(gateway: Gateway, aws_calls: list[str]) -> None:
     deployment_id = create(gateway).json["id"]
     aws_calls.clear()
     gateway.get(f"/deployments/{deployment_id}")
     assert aws_calls == ["dynamodb.GetItem"]
 
 
-def test_the_list_asks_the_table_alone(gateway: Gateway, aws_calls: list[str]) -> None:
+def test_the_list_calls_only_the_table(gateway: Gateway, aws_calls: list[str]) -> None:
     create(gateway)
     aws_calls.clear()
     gateway.get("/deployments")
     assert aws_calls == ["dynamodb.Query"]
 
 
-def test_a_running_operation_says_when_to_ask_again(gateway: Gateway) -> None:
+def test_a_running_operation_says_when_to_poll_again(gateway: Gateway) -> None:
     deployment_id = stored_active(gateway)
     assert "retry-after" not in gateway.get(f"/deployments/{deployment_id}").headers
     gateway.patch(f"/deployments/{deployment_id}", {"count": 2})
@@ -217,8 +215,8 @@ def test_a_running_operation_says_when_to_ask_again(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
-def test_what_the_poller_knows_is_304(gateway: Gateway, form: str) -> None:
-    # Not running a meter, so that no cent passes between the two.
+def test_an_unchanged_deployment_is_304(gateway: Gateway, form: str) -> None:
+    # No cost meter runs, so that the cost does not change between the two requests.
     store.create(deployment_of())
     etag = gateway.get(f"/deployments/{ID}").headers["etag"]
     answer = gateway.get(f"/deployments/{ID}", headers={"If-None-Match": form.format(etag)})
@@ -226,7 +224,7 @@ def test_what_the_poller_knows_is_304(gateway: Gateway, form: str) -> None:
     assert answer.headers["etag"] == etag
 
 
-def test_a_change_is_no_304(gateway: Gateway) -> None:
+def test_a_changed_deployment_is_not_304(gateway: Gateway) -> None:
     store.create(deployment_of())
     etag = gateway.get(f"/deployments/{ID}").headers["etag"]
     store.update(ID, lambda deployment: deployment.finish_step("resolve_image", MOMENT))
@@ -238,19 +236,19 @@ def test_a_change_is_no_304(gateway: Gateway) -> None:
     "reference",
     ["nobody", "nobody-abcdef", "-", "a/b", "ü", "TOKEN#", "..", "a\x00b", " ", "x" * 300],
 )
-def test_what_is_not_there_is_404(gateway: Gateway, reference: str) -> None:
+def test_a_missing_deployment_is_404(gateway: Gateway, reference: str) -> None:
     answer = gateway.get(f"/deployments/{escaped(reference)}")
     assert (answer.status, answer.code) == (404, "NOT_FOUND")
 
 
-def test_a_deleted_deployment_is_read_by_its_id_and_no_more_by_its_name(gateway: Gateway) -> None:
+def test_a_deleted_deployment_is_read_by_id_but_not_by_name(gateway: Gateway) -> None:
     deployment_id = stored_deleted(gateway)
     body = gateway.get(f"/deployments/{deployment_id}").json
     assert (body["status"], body["leftovers"]) == ("DELETED", [])
     assert gateway.get("/deployments/recommender").status == 404
 
 
-# --- whose it is ---------------------------------------------------------------------------
+# --- owners --------------------------------------------------------------------------------
 
 ENDPOINTS: list[tuple[str, str, Any]] = [
     ("GET", "", None),
@@ -272,12 +270,12 @@ def test_another_owners_deployment_is_not_found(
     assert record(deployment_id).status is Status.ACTIVE
 
 
-def test_another_owners_list_does_not_show_it(gateway: Gateway) -> None:
+def test_another_owners_list_does_not_show_the_deployment(gateway: Gateway) -> None:
     create(gateway)
     assert gateway.get("/deployments", caller="team-b").json["deployments"] == []
 
 
-def test_an_admin_sees_everyones(gateway: Gateway) -> None:
+def test_an_admin_sees_the_deployments_of_all_owners(gateway: Gateway) -> None:
     deployment_id = create(gateway).json["id"]
     assert gateway.get(f"/deployments/{deployment_id}", caller="admin").status == 200
     [found] = gateway.get("/deployments", caller="admin").json["deployments"]
@@ -309,7 +307,7 @@ def test_a_missing_scope_is_403(
 # --- update --------------------------------------------------------------------------------
 
 
-def test_an_update_is_rolled_out_by_a_new_execution(gateway: Gateway) -> None:
+def test_an_update_starts_a_new_execution(gateway: Gateway) -> None:
     deployment_id = stored_active(gateway)
     answer = gateway.patch(f"/deployments/{deployment_id}", {"count": 3})
     assert answer.status == 202
@@ -319,13 +317,13 @@ def test_an_update_is_rolled_out_by_a_new_execution(gateway: Gateway) -> None:
     assert executions()[f"{deployment_id}-2"]["path"] == "converge"
 
 
-def test_no_update_while_an_operation_runs(gateway: Gateway) -> None:
+def test_an_update_is_refused_while_an_operation_runs(gateway: Gateway) -> None:
     deployment_id = create(gateway).json["id"]
     answer = gateway.patch(f"/deployments/{deployment_id}", {"count": 3})
     assert (answer.status, answer.code) == (409, "OPERATION_IN_PROGRESS")
 
 
-def test_no_update_of_a_deleted_deployment(gateway: Gateway) -> None:
+def test_an_update_of_a_deleted_deployment_is_refused(gateway: Gateway) -> None:
     answer = gateway.patch(f"/deployments/{stored_deleted(gateway)}", {"count": 3})
     assert (answer.status, answer.code) == (409, "INVALID_STATE")
 
@@ -349,14 +347,14 @@ def test_if_match_of_an_older_version_is_412(gateway: Gateway, method: str) -> N
     assert gateway.send(method, path, body, headers={"If-Match": etag}).status == 202
 
 
-def test_a_cent_more_is_no_other_version(gateway: Gateway) -> None:
+def test_a_higher_cost_is_not_a_new_version(gateway: Gateway) -> None:
     path = f"/deployments/{stored_active(gateway)}"
     version = gateway.get(path).headers["etag"].strip('"').partition("-")[0]
     headers = {"If-Match": f'"{version}-99.99"'}
     assert gateway.patch(path, {"count": 2}, headers=headers).status == 202
 
 
-def test_an_update_that_could_not_be_started_is_started_by_the_same_request(
+def test_an_update_that_failed_to_start_starts_with_the_same_request(
     gateway: Gateway,
 ) -> None:
     deployment_id = stored_active(gateway)
@@ -371,7 +369,7 @@ def test_an_update_that_could_not_be_started_is_started_by_the_same_request(
 # --- delete --------------------------------------------------------------------------------
 
 
-def test_a_delete_is_accepted_and_torn_down_by_an_execution(gateway: Gateway) -> None:
+def test_a_delete_is_accepted_and_starts_an_execution(gateway: Gateway) -> None:
     deployment_id = stored_active(gateway)
     answer = gateway.delete(f"/deployments/{deployment_id}")
     assert (answer.status, answer.json["status"]) == (202, "DELETING")
@@ -387,7 +385,7 @@ def test_deleting_twice_is_accepted_twice_and_started_once(gateway: Gateway) -> 
     assert len(executions()) == 2
 
 
-def test_deleting_what_is_deleted_is_accepted(gateway: Gateway) -> None:
+def test_deleting_a_deleted_deployment_is_accepted(gateway: Gateway) -> None:
     deployment_id = stored_deleted(gateway)
     answer = gateway.delete(f"/deployments/{deployment_id}")
     assert (answer.status, answer.json["status"]) == (202, "DELETED")
@@ -401,14 +399,14 @@ def test_a_delete_stops_a_running_create(gateway: Gateway) -> None:
     assert [call["executionArn"].rsplit(":", 1)[-1] for call in stopped] == [f"{deployment_id}-1"]
 
 
-def test_a_create_that_cannot_be_stopped_is_deleted_nevertheless(gateway: Gateway) -> None:
+def test_a_create_that_cannot_be_stopped_is_deleted_anyway(gateway: Gateway) -> None:
     deployment_id = create(gateway).json["id"]
     aws_says.refuse("stepfunctions", "StopExecution", "ThrottlingException")
     assert gateway.delete(f"/deployments/{deployment_id}").status == 202
     assert f"{deployment_id}-2" in executions()
 
 
-def test_a_teardown_that_could_not_be_started_is_started_by_the_next_delete(
+def test_a_teardown_that_failed_to_start_starts_with_the_next_delete(
     gateway: Gateway,
 ) -> None:
     deployment_id = stored_active(gateway)
@@ -421,7 +419,7 @@ def test_a_teardown_that_could_not_be_started_is_started_by_the_next_delete(
 # --- rollback and time to live -------------------------------------------------------------
 
 
-def test_a_rollback_goes_to_what_served_before(gateway: Gateway) -> None:
+def test_a_rollback_returns_to_the_previous_version(gateway: Gateway) -> None:
     deployment_id = stored_active(gateway)
     gateway.patch(f"/deployments/{deployment_id}", {"count": 2})
     store.update(deployment_id, lambda d: d.activate(MOMENT, 0.05))
@@ -431,13 +429,13 @@ def test_a_rollback_goes_to_what_served_before(gateway: Gateway) -> None:
     assert sorted(executions())[-1] == f"{deployment_id}-3"
 
 
-def test_there_is_no_rollback_of_the_first_version(gateway: Gateway) -> None:
+def test_a_rollback_of_the_first_version_is_refused(gateway: Gateway) -> None:
     deployment_id = stored_active(gateway)
     refused = gateway.post(f"/deployments/{deployment_id}/rollback")
     assert (refused.status, refused.json["code"]) == (409, "INVALID_STATE")
 
 
-def test_a_rollback_that_cannot_be_started_leaves_what_serves(gateway: Gateway) -> None:
+def test_a_rollback_that_cannot_start_changes_nothing(gateway: Gateway) -> None:
     deployment_id = stored_active(gateway)
     gateway.patch(f"/deployments/{deployment_id}", {"count": 2})
     store.update(deployment_id, lambda d: d.activate(MOMENT, 0.05))
@@ -467,7 +465,7 @@ def listed(gateway: Gateway, status: str) -> list[Any]:
     return list(gateway.get("/deployments", query={"status": status}).json["deployments"])
 
 
-def test_a_pause_that_is_sent_again_with_its_key_is_answered_as_at_first(gateway: Gateway) -> None:
+def test_a_repeated_pause_with_the_same_key_gets_the_first_response(gateway: Gateway) -> None:
     path, key = f"/deployments/{stored_active(gateway)}/pause", {"Idempotency-Key": "ci-1"}
     first = gateway.post(path, headers=key)
     store.update(first.json["id"], lambda d: d.activate(MOMENT, 0.03))
@@ -476,13 +474,13 @@ def test_a_pause_that_is_sent_again_with_its_key_is_answered_as_at_first(gateway
 
 
 @pytest.mark.parametrize("ending", ["pause", "resume"])
-def test_to_pause_takes_the_scope_deploy(gateway: Gateway, ending: str) -> None:
+def test_a_pause_needs_the_scope_deploy(gateway: Gateway, ending: str) -> None:
     path = f"/deployments/{stored_active(gateway)}/{ending}"
     assert gateway.post(path, caller="reader").code == "FORBIDDEN"
     assert gateway.post(path, caller="team-b").code == "NOT_FOUND"
 
 
-def test_a_pause_that_cannot_be_started_leaves_what_serves(gateway: Gateway) -> None:
+def test_a_pause_that_cannot_start_changes_nothing(gateway: Gateway) -> None:
     deployment_id = stored_active(gateway)
     aws_says.refuse("stepfunctions", "StartExecution", "ThrottlingException", times=1)
     assert gateway.post(f"/deployments/{deployment_id}/pause").status == 503
@@ -490,7 +488,7 @@ def test_a_pause_that_cannot_be_started_leaves_what_serves(gateway: Gateway) -> 
     assert gateway.post(f"/deployments/{deployment_id}/pause").status == 202
 
 
-def test_a_time_to_live_is_told_and_extended(gateway: Gateway) -> None:
+def test_the_expiry_is_shown_and_extended(gateway: Gateway) -> None:
     made = create(gateway, ttl="10m").json
     assert made["expires_at"] is not None
     extended = gateway.post(f"/deployments/{made['id']}/extend", {"ttl": "8h"})
@@ -500,7 +498,7 @@ def test_a_time_to_live_is_told_and_extended(gateway: Gateway) -> None:
     assert extended.headers["etag"] == gateway.get(f"/deployments/{made['id']}").headers["etag"]
 
 
-def test_what_is_deleted_cannot_be_extended(gateway: Gateway) -> None:
+def test_a_deleted_deployment_cannot_be_extended(gateway: Gateway) -> None:
     deployment_id = stored_deleted(gateway)
     refused = gateway.post(f"/deployments/{deployment_id}/extend", {"ttl": "8h"})
     assert (refused.status, refused.json["code"]) == (409, "INVALID_STATE")
@@ -513,7 +511,7 @@ def fail(deployment_id: str) -> None:
     store.update(deployment_id, lambda d: d.end_failed(MOMENT))
 
 
-def test_a_failed_deployment_is_taken_up_again(gateway: Gateway) -> None:
+def test_a_failed_deployment_is_retried(gateway: Gateway) -> None:
     made = create(gateway).json
     fail(made["id"])
     again = gateway.post(f"/deployments/{made['id']}/retry")
@@ -522,13 +520,13 @@ def test_a_failed_deployment_is_taken_up_again(gateway: Gateway) -> None:
     assert sorted(executions()) == [f"{made['id']}-1", f"{made['id']}-2"]
 
 
-def test_what_has_not_failed_cannot_be_retried(gateway: Gateway) -> None:
+def test_a_deployment_that_has_not_failed_cannot_be_retried(gateway: Gateway) -> None:
     made = create(gateway).json
     refused = gateway.post(f"/deployments/{made['id']}/retry")
     assert (refused.status, refused.json["code"]) == (409, "OPERATION_IN_PROGRESS")
 
 
-def test_a_retry_that_could_not_be_started_is_left_to_the_reconciler(gateway: Gateway) -> None:
+def test_the_reconciler_starts_a_retry_that_failed_to_start(gateway: Gateway) -> None:
     made = create(gateway).json
     fail(made["id"])
     aws_says.refuse("stepfunctions", "StartExecution", "ThrottlingException", times=1)
@@ -592,11 +590,11 @@ def test_a_bad_parameter_of_the_list_is_422(gateway: Gateway, name: str, value: 
 
 
 @pytest.mark.parametrize("limit", ["0000000505", "000000001" + "0" * 9])
-def test_leading_zeros_are_no_way_around_the_limit(gateway: Gateway, limit: str) -> None:
+def test_leading_zeros_do_not_bypass_the_limit(gateway: Gateway, limit: str) -> None:
     assert gateway.get("/deployments", query={"limit": limit}).status == 422
 
 
-def test_a_parameter_is_given_once(gateway: Gateway) -> None:
+def test_a_repeated_parameter_is_422(gateway: Gateway) -> None:
     answer = gateway.get("/deployments", query={"limit": ["1", "2"]})
     assert (answer.status, answer.fields) == (422, ["limit"])
 
@@ -620,7 +618,7 @@ def test_an_unknown_parameter_is_422(gateway: Gateway, method: str, path: str, b
 # --- events and tasks ----------------------------------------------------------------------
 
 
-def test_events_are_told_oldest_first_in_pages(gateway: Gateway) -> None:
+def test_events_are_listed_oldest_first_in_pages(gateway: Gateway) -> None:
     deployment_id = stored_active(gateway)
     path = f"/deployments/{deployment_id}/events"
     first = gateway.get(path, query={"limit": "1"}).json
@@ -633,25 +631,25 @@ def test_events_are_told_oldest_first_in_pages(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("value", ["!", cursor("x"), cursor("-1"), ""])
-def test_a_cursor_of_events_is_one_that_was_given(gateway: Gateway, value: str) -> None:
+def test_an_unknown_cursor_of_events_is_refused(gateway: Gateway, value: str) -> None:
     store.create(deployment_of())
     answer = gateway.get(f"/deployments/{ID}/events", query={"cursor": value})
     assert (answer.status, answer.fields) == (422, ["cursor"])
 
 
 @pytest.mark.parametrize("value", ["²", "9" * 5000])
-def test_a_cursor_that_is_no_number_is_422(gateway: Gateway, value: str) -> None:
+def test_a_cursor_that_is_not_a_number_is_422(gateway: Gateway, value: str) -> None:
     store.create(deployment_of())
     answer = gateway.get(f"/deployments/{ID}/events", query={"cursor": cursor(value)})
     assert answer.status == 422
 
 
-def test_no_tasks(gateway: Gateway) -> None:
+def test_a_deployment_without_tasks_lists_none(gateway: Gateway) -> None:
     store.create(deployment_of())
     assert gateway.get(f"/deployments/{ID}/tasks").json == {"tasks": []}
 
 
-def test_tasks_are_told_live(gateway: Gateway) -> None:
+def test_tasks_are_read_live(gateway: Gateway) -> None:
     store.create(active())
     details = [
         {"name": "networkInterfaceId", "value": "eni-1"},
@@ -689,7 +687,7 @@ def test_tasks_are_told_live(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("action", ["retry", "rollback", "pause", "resume"])
-def test_a_body_that_would_have_no_effect_is_refused(gateway: Gateway, action: str) -> None:
+def test_a_body_without_effect_is_refused(gateway: Gateway, action: str) -> None:
     path = f"/deployments/{stored_active(gateway)}/{action}"
 
     refused = gateway.post(path, {"image": IMAGE})

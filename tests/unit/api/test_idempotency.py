@@ -28,11 +28,11 @@ ANSWER = Answer(202, {"id": "x"}, {"Location": "/x", "ETag": '"1"', "Retry-After
 
 
 class Died(BaseException):
-    """The function is gone: nothing of it runs any more."""
+    """The function died: none of its code runs any more."""
 
 
 class Work:
-    """Counts how often it was done."""
+    """Counts how often the work ran."""
 
     def __init__(self, answer: Answer = ANSWER) -> None:
         self.answer, self.times = answer, 0
@@ -64,7 +64,7 @@ def died_at_work(request: Request) -> None:
 
 @pytest.fixture
 def clock(table: str, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time of the keys; with a table."""
+    """The clock that the keys use, with a table."""
     made = Clock()
     monkeypatch.setattr("chalicelib.platform.clock.now", made)
     return made
@@ -73,25 +73,25 @@ def clock(table: str, monkeypatch: pytest.MonkeyPatch) -> Clock:
 # --- the same request again ------------------------------------------------------------------
 
 
-def test_the_first_answer_comes_again_and_nothing_is_done(clock: Clock) -> None:
+def test_the_first_response_is_repeated_without_the_work(clock: Clock) -> None:
     work = Work()
     answers = [once(request_of(), work) for _ in range(3)]
     assert answers == [ANSWER] * 3
     assert work.times == 1
 
 
-def test_an_answer_without_a_body_comes_again(clock: Clock) -> None:
+def test_a_response_without_a_body_is_repeated(clock: Clock) -> None:
     work = Work(Answer(204))
     assert [once(request_of(), work) for _ in range(2)] == [Answer(204)] * 2
     assert work.times == 1
 
 
-def test_the_order_of_the_bodys_names_makes_no_other_request(clock: Clock) -> None:
+def test_the_order_of_the_bodys_fields_does_not_matter(clock: Clock) -> None:
     once(request_of(), Work())
     assert once(request_of(body=b'{"b":2,"a":1}'), Work(Answer(200))) == ANSWER
 
 
-def test_a_key_ends_after_24_hours(clock: Clock) -> None:
+def test_a_key_expires_after_24_hours(clock: Clock) -> None:
     once(request_of(), Work())
     clock.advance(hours=24, seconds=-1)
     assert once(request_of(), Work(Answer(200))) == ANSWER
@@ -99,13 +99,13 @@ def test_a_key_ends_after_24_hours(clock: Clock) -> None:
     assert once(request_of(body=b"another"), Work(Answer(200))) == Answer(200)
 
 
-def test_the_table_is_told_when_to_forget_a_key(clock: Clock) -> None:
+def test_a_keys_item_has_an_expiry_for_the_table(clock: Clock) -> None:
     once(request_of(), Work())
     item = get_item("OWNER#team-a", "IDEMPOTENCY#one")
     assert item and item["purge_at"] == int((MOMENT + timedelta(hours=24)).timestamp())
 
 
-def test_without_a_key_or_where_none_is_needed_the_work_is_done(clock: Clock) -> None:
+def test_without_a_key_or_a_need_for_one_the_work_is_done(clock: Clock) -> None:
     work = Work()
     for request in (request_of(None), request_of(method="DELETE"), request_of(method="GET")):
         once(request, work)
@@ -114,7 +114,7 @@ def test_without_a_key_or_where_none_is_needed_the_work_is_done(clock: Clock) ->
     assert aws.client("dynamodb").scan(TableName="slipway-records")["Items"] == []
 
 
-def test_keys_are_the_owners_own(clock: Clock) -> None:
+def test_each_owner_has_its_own_keys(clock: Clock) -> None:
     once(request_of(), Work())
     theirs = once(request_of(owner="team-b", body=b"another"), Work(Answer(200)))
     assert theirs == Answer(200)
@@ -135,7 +135,7 @@ def test_keys_are_the_owners_own(clock: Clock) -> None:
         {"scopes": ("admin",)},
     ],
 )
-def test_another_request_is_refused(clock: Clock, other: dict[str, Any]) -> None:
+def test_another_request_with_the_same_key_is_refused(clock: Clock, other: dict[str, Any]) -> None:
     once(request_of(), Work())
     work = Work()
     with pytest.raises(IdempotencyKeyReused):
@@ -168,8 +168,8 @@ def test_the_key_is_in_use_while_the_first_is_at_work(clock: Clock) -> None:
     assert second.times == 0
 
 
-def test_a_key_that_is_given_back_as_it_is_looked_at_is_free(clock: Clock) -> None:
-    """Between the write that found it taken and the read that asks for what."""
+def test_a_key_that_is_released_during_the_check_is_free(clock: Clock) -> None:
+    """It is released between the write that found it in use and the read of its request."""
     died_at_work(request_of())
     dynamodb = aws.client("dynamodb")
     key = {"pk": {"S": "OWNER#team-a"}, "sk": {"S": "IDEMPOTENCY#one"}}
@@ -181,7 +181,7 @@ def test_a_key_that_is_given_back_as_it_is_looked_at_is_free(clock: Clock) -> No
     assert once(request_of(), Work()) == ANSWER
 
 
-def test_the_claim_of_a_function_that_died_ends(clock: Clock) -> None:
+def test_a_dead_functions_claim_expires(clock: Clock) -> None:
     died_at_work(request_of())
     clock.advance(seconds=CLAIMED.total_seconds() - 1)
     with pytest.raises(IdempotencyKeyInUse):
@@ -190,11 +190,11 @@ def test_the_claim_of_a_function_that_died_ends(clock: Clock) -> None:
     assert once(request_of(), Work()) == ANSWER
 
 
-def test_a_claim_outlives_the_function_that_made_it() -> None:
+def test_a_claim_lasts_longer_than_the_function_can_run() -> None:
     assert function_config(ROOT, "api_handler")["lambda_timeout"] < CLAIMED.total_seconds()
 
 
-def test_who_lost_the_claim_does_not_overwrite_the_answer(clock: Clock) -> None:
+def test_a_request_that_lost_its_claim_does_not_overwrite_the_response(clock: Clock) -> None:
     def slow() -> Answer:
         clock.advance(seconds=CLAIMED.total_seconds())
         once(request_of(), Work(Answer(200)))
@@ -204,7 +204,7 @@ def test_who_lost_the_claim_does_not_overwrite_the_answer(clock: Clock) -> None:
     assert once(request_of(), Work()) == Answer(200)
 
 
-def test_who_lost_the_claim_does_not_give_back_that_of_another(clock: Clock) -> None:
+def test_a_request_that_lost_its_claim_does_not_release_another_claim(clock: Clock) -> None:
     def slow() -> Answer:
         clock.advance(seconds=CLAIMED.total_seconds())
         once(request_of(), Work(Answer(200)))
@@ -215,25 +215,25 @@ def test_who_lost_the_claim_does_not_give_back_that_of_another(clock: Clock) -> 
     assert once(request_of(), Work()) == Answer(200)
 
 
-# --- what is not kept ------------------------------------------------------------------------
+# --- responses that are not stored -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [NotFound("x"), RuntimeError("x")])
-def test_a_request_that_failed_is_not_kept(clock: Clock, error: Exception) -> None:
+def test_a_failed_request_is_not_stored(clock: Clock, error: Exception) -> None:
     def work() -> Answer:
         raise error
 
     with pytest.raises(type(error)):
         once(request_of(), work)
-    assert once(request_of(body=b"mended"), Work()) == ANSWER
+    assert once(request_of(body=b"fixed"), Work()) == ANSWER
 
 
-def test_an_answer_that_is_not_2xx_is_not_kept(clock: Clock) -> None:
+def test_a_response_that_is_not_2xx_is_not_stored(clock: Clock) -> None:
     assert once(request_of(), Work(Answer(404))) == Answer(404)
     assert once(request_of(), Work()) == ANSWER
 
 
-def test_work_that_was_accepted_is_told_though_its_answer_cannot_be_kept(clock: Clock) -> None:
+def test_accepted_work_is_reported_even_if_its_response_cannot_be_stored(clock: Clock) -> None:
     def work() -> Answer:
         aws.client("dynamodb").delete_table(TableName="slipway-records")
         return ANSWER
@@ -241,7 +241,7 @@ def test_work_that_was_accepted_is_told_though_its_answer_cannot_be_kept(clock: 
     assert once(request_of(), work) == ANSWER
 
 
-def test_a_refusal_is_told_though_its_claim_cannot_be_given_back(clock: Clock) -> None:
+def test_a_refusal_is_reported_even_if_its_claim_cannot_be_released(clock: Clock) -> None:
     def work() -> Answer:
         aws.client("dynamodb").delete_table(TableName="slipway-records")
         raise NotFound("gone")
@@ -254,13 +254,13 @@ def test_a_refusal_is_told_though_its_claim_cannot_be_given_back(clock: Clock) -
 
 
 @pytest.mark.parametrize("key", ["!", "~" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"'])
-def test_visible_ascii_is_a_key(clock: Clock, key: str) -> None:
+def test_a_key_is_visible_ascii(clock: Clock, key: str) -> None:
     assert once(request_of(key), Work()) == ANSWER
     assert once(request_of(key), Work(Answer(200))) == ANSWER
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "é", "a\n", "\x7f"])
-def test_what_is_no_key_is_refused(clock: Clock, key: str) -> None:
+def test_an_invalid_key_is_refused(clock: Clock, key: str) -> None:
     work = Work()
     with pytest.raises(ValidationFailed) as refused:
         once(request_of(key), work)
@@ -281,7 +281,7 @@ def is_same(one: Answered, other: Answered) -> bool:
     return (one.status, one.headers, one.text) == (other.status, other.headers, other.text)
 
 
-def test_a_create_sent_again_is_answered_as_at_first_and_starts_nothing(gateway: Gateway) -> None:
+def test_a_repeated_create_gets_the_first_response_and_starts_nothing(gateway: Gateway) -> None:
     first = gateway.post("/deployments", body_of(), headers=KEY)
     again = gateway.post("/deployments", body_of(), headers=KEY)
     assert first.status == 202
@@ -291,7 +291,7 @@ def test_a_create_sent_again_is_answered_as_at_first_and_starts_nothing(gateway:
     assert len(gateway.get("/deployments").json["deployments"]) == 1
 
 
-def test_a_patch_sent_again_is_answered_as_at_first(gateway: Gateway) -> None:
+def test_a_repeated_patch_gets_the_first_response(gateway: Gateway) -> None:
     found = gateway.post("/deployments", body_of()).json["id"]
     store.update(found, lambda deployment: deployment.activate(MOMENT, 0.04))
     first, again = (
@@ -303,14 +303,14 @@ def test_a_patch_sent_again_is_answered_as_at_first(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("ending", ["retry", "rollback", "extend", "pause", "resume"])
-def test_a_refused_request_is_not_kept(gateway: Gateway, ending: str) -> None:
+def test_a_refused_request_is_not_stored(gateway: Gateway, ending: str) -> None:
     path = f"/deployments/not-there/{ending}"
     body = {"ttl": "8h"} if ending == "extend" else None
     assert gateway.post(path, body, headers=KEY).status == 404
     assert gateway.post("/deployments", body_of(), headers=KEY).status == 202
 
 
-def test_an_extension_sent_again_extends_once(gateway: Gateway) -> None:
+def test_a_repeated_extension_extends_once(gateway: Gateway) -> None:
     path = f"/deployments/{gateway.post('/deployments', body_of()).json['id']}/extend"
     first, again = (gateway.post(path, {"ttl": "8h"}, headers=KEY) for _ in range(2))
     assert first.status == 200
@@ -324,14 +324,14 @@ def test_another_body_is_a_problem_that_names_the_header(gateway: Gateway) -> No
     assert answer.fields == ["Idempotency-Key"]
 
 
-def test_the_scope_is_asked_for_before_the_key(gateway: Gateway) -> None:
+def test_the_scope_is_checked_before_the_key(gateway: Gateway) -> None:
     gateway.post("/deployments", body_of(), headers=KEY)
     answer = gateway.post("/deployments", body_of(), headers=KEY, caller="reader")
     assert (answer.status, answer.code) == (403, "FORBIDDEN")
 
 
-def test_no_token_is_kept(gateway: Gateway) -> None:
-    """A token may be in the table as its hash alone."""
+def test_no_token_is_stored(gateway: Gateway) -> None:
+    """The table may contain only the hash of a token."""
     wanted = {"owner": "team-a", "scopes": ["read"]}
     gateway.post("/tokens", wanted, caller="admin", headers=KEY)
     items = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]

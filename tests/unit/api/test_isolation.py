@@ -1,6 +1,6 @@
-"""One owner can neither see nor touch another's deployment, by any operation of the table.
+"""No operation of the API lets an owner see or change another owner's deployment.
 
-A new endpoint is held to this by its row alone; it has to say here what a request of it looks like.
+A new endpoint is tested as soon as its route exists. Add an example of its request here.
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.support import aws_says
 from tests.support.builders import body_of
 from tests.support.gateway import Answered, Gateway, call, proxy_event
 
-# A body that the operation takes, by its name.
+# A valid body for each operation, by the operation's name.
 BODIES: dict[str, Any] = {
     "create_deployment": body_of(name="theirs"),
     "update_deployment": {"count": 2},
@@ -25,8 +25,8 @@ BODIES: dict[str, Any] = {
     "create_subscription": {"url": "https://example.com/hooks"},
     "put_slack_owner": {"owner": "team-b"},
 }
-# What an operation that names no deployment may tell to another owner.
-# (What a chat tells is in test_chat.py.)
+# What an operation without a deployment may return to another owner.
+# (test_chat.py checks the chat replies.)
 SEES_NOTHING = {"list_deployments", "list_deliveries", "run_chat_command"}
 ADMINS = {
     "create_token",
@@ -39,10 +39,10 @@ ADMINS = {
     "put_slack_owner",
     "delete_slack_owner",
 }
-# What belongs to an owner and is no deployment: tests/unit/api/test_webhooks.py.
+# An owner's resources that are not deployments: tests/unit/webhooks/test_endpoints.py.
 OTHERS = {"redeliver"}
 OPEN = {"get_health", "get_openapi"}
-# Slack signs its requests in place of a token: tests/unit/api/test_slack.py.
+# Slack signs its requests instead of using a token: tests/unit/slack/test_endpoints.py.
 SIGNED = {"receive_slack_command", "receive_slack_interaction"}
 OWN = {"create_deployment"}
 
@@ -69,7 +69,7 @@ def ask(gateway: Gateway, operation: Route, path: str, caller: str) -> Answered:
 
 
 def everything() -> str:
-    """All that the table holds but the tokens, whose last use is noted, and every execution."""
+    """All executions, and all table items except tokens, because their last use changes."""
     items = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
     kept = [item for item in items if not item["pk"]["S"].startswith("TOKEN")]
     states = aws.client("stepfunctions")
@@ -95,7 +95,7 @@ def test_every_operation_is_tested_here() -> None:
 
 @OF_ONE
 @pytest.mark.parametrize("reference", ["id", "name"])
-def test_anothers_deployment_is_not_found_and_not_touched(
+def test_another_owners_deployment_is_not_found_and_not_changed(
     gateway: Gateway, owned: dict[str, Any], operation: Route, reference: str
 ) -> None:
     unknown = ask(gateway, operation, path_of(operation), "team-b")
@@ -107,21 +107,23 @@ def test_anothers_deployment_is_not_found_and_not_touched(
     assert (answer.status, answer.code) == (404, "NOT_FOUND")
     assert everything() == before
     assert calls == []
-    # As where there is none: nobody learns that it exists.
-    told = answer.text.replace(owned[reference], "x-aaaaaa")
-    assert told == unknown.text
+    # The response is the same as for a missing deployment, so that it reveals nothing.
+    body = answer.text.replace(owned[reference], "x-aaaaaa")
+    assert body == unknown.text
     assert answer.headers == unknown.headers
 
 
 @OF_ONE
-def test_the_owner_finds_it(gateway: Gateway, owned: dict[str, Any], operation: Route) -> None:
-    """Else the 404 of the others would say nothing."""
+def test_the_owner_finds_the_deployment(
+    gateway: Gateway, owned: dict[str, Any], operation: Route
+) -> None:
+    """Without this, the 404 for other owners would prove nothing."""
     aws_says.answer("cloudwatch", "GetMetricData", {"MetricDataResults": []})
     answer = ask(gateway, operation, path_of(operation, owned["id"]), "team-a")
     assert answer.status in (200, 202, 409), answer.text
 
 
-def test_a_list_has_ones_own_alone(gateway: Gateway, owned: dict[str, Any]) -> None:
+def test_a_list_shows_only_the_callers_deployments(gateway: Gateway, owned: dict[str, Any]) -> None:
     for query in ({}, {"name": owned["name"]}, {"show_deleted": "true"}, {"status": "CREATING"}):
         answer = gateway.get("/deployments", caller="team-b", query=query)
         assert answer.json == {"deployments": [], "next_cursor": None}
@@ -136,7 +138,7 @@ def test_a_cursor_of_another_owner_gives_nothing_of_theirs(
     assert answer.status == 422 or answer.json["deployments"] == []
 
 
-def test_the_same_name_and_key_are_each_owners_own(gateway: Gateway, owned: dict[str, Any]) -> None:
+def test_owners_can_use_the_same_name_and_key(gateway: Gateway, owned: dict[str, Any]) -> None:
     key = {"Idempotency-Key": "k"}
     body = body_of(name="both")
     first = gateway.post("/deployments", body, headers=key)
@@ -146,17 +148,17 @@ def test_the_same_name_and_key_are_each_owners_own(gateway: Gateway, owned: dict
     assert theirs.json["owner"] == "team-b"
 
 
-def test_without_a_token_each_is_401(gateway: Gateway) -> None:
+def test_every_operation_without_a_token_is_401(gateway: Gateway) -> None:
     for operation in WITH_TOKEN:
         body = BODIES.get(operation.name)
         sent = {"Content-Type": "application/json"} if body else {}
         raw = json.dumps(body) if body else None
         answer = call(proxy_event(operation.method, path_of(operation), raw, {}, sent))
-        told = (answer.status, answer.code, answer.headers.get("www-authenticate"))
-        assert told == (401, "UNAUTHENTICATED", "Bearer"), operation.name
+        refusal = (answer.status, answer.code, answer.headers.get("www-authenticate"))
+        assert refusal == (401, "UNAUTHENTICATED", "Bearer"), operation.name
 
 
-def test_without_its_scope_each_is_403(gateway: Gateway, owned: dict[str, Any]) -> None:
+def test_every_operation_without_its_scope_is_403(gateway: Gateway, owned: dict[str, Any]) -> None:
     without = {"read": "deployer", "deploy": "reader", "admin": "team-a"}
     before = everything()
     for operation in WITH_TOKEN:
@@ -166,7 +168,7 @@ def test_without_its_scope_each_is_403(gateway: Gateway, owned: dict[str, Any]) 
     assert everything() == before
 
 
-def test_each_refuses_a_parameter_that_it_does_not_know(
+def test_every_operation_refuses_unknown_parameters(
     gateway: Gateway, owned: dict[str, Any]
 ) -> None:
     for operation in ROUTES:
@@ -174,7 +176,7 @@ def test_each_refuses_a_parameter_that_it_does_not_know(
         assert (answer.status, answer.fields) == (422, ["colour"]), operation.name
 
 
-def test_each_reads_the_parameters_that_the_table_names(
+def test_every_operation_accepts_its_documented_parameters(
     gateway: Gateway, owned: dict[str, Any]
 ) -> None:
     for operation in ROUTES:

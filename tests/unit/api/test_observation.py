@@ -22,7 +22,7 @@ ENDPOINTS = pytest.mark.parametrize("endpoint", ["logs", "metrics"])
 
 @pytest.fixture
 def deployed(gateway: Gateway) -> str:
-    """The id of a deployment with an empty log group."""
+    """The ID of a deployment with an empty log group."""
     deployment_id: str = gateway.post("/deployments", body_of()).json["id"]
     log_group.ensure(record(deployment_id))
     return deployment_id
@@ -35,7 +35,7 @@ def record(deployment_id: str) -> Deployment:
 
 
 def write(deployment_id: str, task: str, *lines: tuple[int, str]) -> int:
-    """Lines as (milliseconds from the creation on, message); the creation in milliseconds."""
+    """Write lines (milliseconds after the creation, message). Return the creation time in ms."""
     logs, group, stream = aws.client("logs"), log_group.name_of(deployment_id), log_stream(task)
     start = round(record(deployment_id).created_at.timestamp() * 1000)
     if not logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream)["logStreams"]:
@@ -57,7 +57,7 @@ def texts(body: dict[str, Any]) -> list[str]:
     ("caller", "status"),
     [("reader", 200), ("admin", 200), ("team-b", 404), ("deployer", 403)],
 )
-def test_they_are_for_the_owner_with_the_scope_read(
+def test_logs_and_metrics_need_the_owner_and_the_scope_read(
     gateway: Gateway, deployed: str, endpoint: str, caller: str, status: int
 ) -> None:
     aws_says.answer("cloudwatch", "GetMetricData", {"MetricDataResults": []})
@@ -115,7 +115,7 @@ def test_a_live_deployment_is_found_by_its_name(
         ("logs", "cursor", "x" * 8001),
     ],
 )
-def test_a_parameter_that_cannot_be_used_is_named(
+def test_an_invalid_parameter_is_reported_by_name(
     gateway: Gateway, deployed: str, endpoint: str, parameter: str, value: str
 ) -> None:
     answer = gateway.get(f"/deployments/{deployed}/{endpoint}", query={parameter: value})
@@ -124,7 +124,7 @@ def test_a_parameter_that_cannot_be_used_is_named(
 
 
 @ENDPOINTS
-def test_a_throttled_aws_is_told_as_such(gateway: Gateway, deployed: str, endpoint: str) -> None:
+def test_throttling_by_aws_is_reported(gateway: Gateway, deployed: str, endpoint: str) -> None:
     aws_says.refuse("logs", "FilterLogEvents", "ThrottlingException")
     aws_says.refuse("cloudwatch", "GetMetricData", "Throttling")
     answer = gateway.get(f"/deployments/{deployed}/{endpoint}")
@@ -135,7 +135,7 @@ def test_a_throttled_aws_is_told_as_such(gateway: Gateway, deployed: str, endpoi
 # --- logs ----------------------------------------------------------------------------------
 
 
-def test_lines_come_oldest_first_with_time_and_task(gateway: Gateway, deployed: str) -> None:
+def test_lines_are_oldest_first_with_time_and_task(gateway: Gateway, deployed: str) -> None:
     write(deployed, TASK, (0, "a"), (2, "c"))
     write(deployed, OTHER, (1, "b"))
     created = record(deployed).created_at
@@ -152,7 +152,7 @@ def test_lines_come_oldest_first_with_time_and_task(gateway: Gateway, deployed: 
     ]
 
 
-def test_a_poller_gets_every_line_once_and_goes_on(gateway: Gateway, deployed: str) -> None:
+def test_a_poller_gets_every_line_once_and_continues(gateway: Gateway, deployed: str) -> None:
     path, seen, cursor = f"/deployments/{deployed}/logs", [], {}
     write(deployed, TASK, *((n // 3, f"{n:02}") for n in range(25)))
     for _ in range(4):
@@ -177,7 +177,7 @@ def test_a_page_has_a_hundred_lines_unless_another_limit_is_given(
 
 
 @pytest.mark.parametrize("task", [TASK, TASK[:8]])
-def test_the_lines_of_one_task(gateway: Gateway, deployed: str, task: str) -> None:
+def test_lines_can_be_limited_to_one_task(gateway: Gateway, deployed: str, task: str) -> None:
     write(deployed, TASK, (0, "a"), (2, "c"))
     write(deployed, OTHER, (1, "b"))
     path = f"/deployments/{deployed}/logs"
@@ -201,7 +201,7 @@ def test_the_lines_of_one_task(gateway: Gateway, deployed: str, task: str) -> No
         ("2026-11-24t10:30:30.5+01:00", ["late"]),
     ],
 )
-def test_lines_since(
+def test_lines_can_be_limited_to_a_start_time(
     gateway: Gateway,
     deployed: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -229,14 +229,14 @@ def test_lines_since(
     assert texts(gateway.get(path, query={"since": since}).json) == expected
 
 
-def test_without_since_the_lines_begin_with_the_deployment(gateway: Gateway, deployed: str) -> None:
+def test_without_since_the_lines_start_with_the_deployment(gateway: Gateway, deployed: str) -> None:
     calls = aws_says.watch("logs", "FilterLogEvents")
     gateway.get(f"/deployments/{deployed}/logs")
     created = record(deployed).created_at
     assert [call["startTime"] for call in calls] == [round(created.timestamp() * 1000)]
 
 
-def test_a_deployment_whose_log_group_is_gone_has_no_lines_and_no_cursor(
+def test_a_deployment_without_a_log_group_has_no_lines_and_no_cursor(
     gateway: Gateway, deployed: str
 ) -> None:
     def change(deployment: Deployment) -> None:
@@ -249,7 +249,7 @@ def test_a_deployment_whose_log_group_is_gone_has_no_lines_and_no_cursor(
     assert body == {"lines": [], "next_cursor": None}
 
 
-def test_one_that_failed_has_no_cursor_either(gateway: Gateway, deployed: str) -> None:
+def test_a_failed_deployment_has_no_cursor_either(gateway: Gateway, deployed: str) -> None:
     def change(deployment: Deployment) -> None:
         failure = Failure(code=FailureCode.INTERNAL, step="create_cluster", message="", hint="")
         deployment.fail("create_cluster", failure, MOMENT)
@@ -260,7 +260,7 @@ def test_one_that_failed_has_no_cursor_either(gateway: Gateway, deployed: str) -
     assert gateway.get(f"/deployments/{deployed}/logs").json["next_cursor"] is None
 
 
-def test_a_poller_that_comes_before_the_log_group_waits_for_it(gateway: Gateway) -> None:
+def test_a_poller_can_start_before_the_log_group_exists(gateway: Gateway) -> None:
     deployment_id = gateway.post("/deployments", body_of()).json["id"]
     path = f"/deployments/{deployment_id}/logs"
     body = gateway.get(path).json
@@ -285,9 +285,7 @@ def test_a_poller_that_comes_before_the_log_group_waits_for_it(gateway: Gateway)
         "\ud800",
     ],
 )
-def test_a_cursor_that_was_not_given_is_refused(
-    gateway: Gateway, deployed: str, content: str
-) -> None:
+def test_an_unknown_cursor_is_refused(gateway: Gateway, deployed: str, content: str) -> None:
     raw = base64.urlsafe_b64encode(content.encode("utf-8", "surrogatepass")).decode()
     answer = gateway.get(f"/deployments/{deployed}/logs", query={"cursor": raw})
     assert (answer.status, answer.fields) == (422, ["cursor"])
@@ -298,14 +296,14 @@ def test_a_cursor_that_was_not_given_is_refused(
 
 @pytest.fixture
 def half_past(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """It is 09:30:42."""
+    """The current time is 09:30:42."""
     moment = Clock(MOMENT + timedelta(seconds=42))
     monkeypatch.setattr(clock, "now", moment)
     return moment
 
 
 @pytest.mark.usefixtures("half_past")
-def test_the_series_of_the_last_hour(gateway: Gateway, deployed: str) -> None:
+def test_metrics_cover_the_last_hour(gateway: Gateway, deployed: str) -> None:
     arn = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/{deployed}/50dc6c"
     balancer = Resource(kind="load_balancer", name=deployed, arn=arn)
     store.update(deployed, lambda deployment: deployment.record_resource(balancer, MOMENT))
@@ -345,7 +343,7 @@ def test_the_series_of_the_last_hour(gateway: Gateway, deployed: str) -> None:
         ({"since": "2026-11-24T09:29:59Z"}, 60, "2026-11-24T09:29:00.000Z", 2),
     ],
 )
-def test_the_period_is_as_asked_or_such_that_the_points_are_few(
+def test_the_period_is_as_requested_or_limits_the_number_of_points(
     gateway: Gateway, deployed: str, query: dict[str, str], period: int, start: str, points: int
 ) -> None:
     aws_says.answer("cloudwatch", "GetMetricData", {"MetricDataResults": []})
@@ -357,7 +355,7 @@ def test_the_period_is_as_asked_or_such_that_the_points_are_few(
 
 
 @pytest.mark.usefixtures("half_past")
-def test_the_figures_of_a_deleted_deployment_are_still_told(
+def test_metrics_of_a_deleted_deployment_are_still_available(
     gateway: Gateway, deployed: str
 ) -> None:
     arn = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/{deployed}/50dc6c"

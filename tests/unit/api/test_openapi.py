@@ -1,4 +1,4 @@
-"""The document says what the API does: from one table and the models that validate."""
+"""The OpenAPI document matches the API: both use the same routes and models."""
 
 import json
 import re
@@ -32,7 +32,7 @@ SCHEMAS: dict[str, Any] = document()["components"]["schemas"]
 
 
 def is_valid(name: str, body: Any) -> bool:
-    """Whether a body is one of the document."""
+    """Whether a body matches the document's schema."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": document()["components"]}
     return Draft202012Validator(schema).is_valid(body)
 
@@ -50,13 +50,13 @@ def test_it_is_valid_openapi_3_1() -> None:
     assert document()["openapi"].startswith("3.1.")
 
 
-def test_it_is_answered_without_a_token() -> None:
+def test_it_needs_no_token() -> None:
     answer = call(proxy_event("GET", "/openapi.json", None, {}, {}))
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json == document()
 
 
-def test_it_has_each_operation_of_the_table() -> None:
+def test_it_describes_every_operation_of_the_table() -> None:
     found = {
         (path, method.upper()): operation["operationId"]
         for path, methods in document()["paths"].items()
@@ -65,7 +65,7 @@ def test_it_has_each_operation_of_the_table() -> None:
     assert found == {(each.path, each.method): each.name for each in ROUTES}
 
 
-def test_no_other_request_pays_for_it() -> None:
+def test_no_other_request_builds_the_document() -> None:
     code = "import app, sys; print([m for m in sys.modules if 'openapi' in m or '_schema' in m])"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
@@ -74,7 +74,7 @@ def test_no_other_request_pays_for_it() -> None:
     assert "chalicelib.domain.spec.spec_schema" not in loaded.stdout
 
 
-def test_every_field_that_a_caller_may_send_is_described() -> None:
+def test_every_request_field_is_described() -> None:
     bare = [
         f"{name}.{field}"
         for name in SCHEMAS
@@ -85,7 +85,7 @@ def test_every_field_that_a_caller_may_send_is_described() -> None:
     assert bare == []
 
 
-def test_a_change_has_every_field_but_those_that_cannot_be_changed() -> None:
+def test_a_change_has_every_field_that_can_be_changed() -> None:
     fields = set(SCHEMAS["SpecInput"]["properties"])
     assert set(SCHEMAS["SpecChange"]["properties"]) == fields - specs.FIXED
     assert is_valid("SpecChange", {"count": 2})
@@ -106,7 +106,7 @@ def test_a_change_has_every_field_but_those_that_cannot_be_changed() -> None:
         {"ttl": "90m", "command": ["a"], "tags": {"equipe": "modèles"}},
     ],
 )
-def test_what_is_accepted_is_of_the_schema(fields: dict[str, Any]) -> None:
+def test_accepted_bodies_match_the_schema(fields: dict[str, Any]) -> None:
     body = body_of(**fields)
     assert is_accepted(body)
     assert is_valid("SpecInput", body)
@@ -134,7 +134,7 @@ def test_what_is_accepted_is_of_the_schema(fields: dict[str, Any]) -> None:
         {"load_balancer": "none"},
     ],
 )
-def test_what_the_schema_refuses_is_refused(fields: dict[str, Any]) -> None:
+def test_bodies_that_do_not_match_the_schema_are_refused(fields: dict[str, Any]) -> None:
     body = body_of(**fields)
     assert not is_valid("SpecInput", body)
     assert not is_accepted(body)
@@ -148,7 +148,7 @@ def test_the_sizes_are_those_of_fargate() -> None:
             assert is_valid("SpecInput", body) == is_accepted(body), (cpu, memory)
 
 
-def test_an_answer_is_of_its_schema(gateway: Gateway) -> None:
+def test_a_response_matches_its_schema(gateway: Gateway) -> None:
     answer = gateway.post("/deployments", body_of())
     assert is_valid("Deployment", answer.json)
     assert set(SCHEMAS["Deployment"]["required"]) == set(answer.json)
@@ -156,7 +156,7 @@ def test_an_answer_is_of_its_schema(gateway: Gateway) -> None:
     assert is_valid("Problem", problem)
 
 
-def test_the_shape_of_a_spec_is_the_same_in_and_out() -> None:
+def test_a_spec_has_the_same_shape_in_requests_and_responses() -> None:
     assert set(SCHEMAS["Spec"]["properties"]) == set(SCHEMAS["SpecInput"]["properties"])
     assert is_valid("Spec", json.loads(spec_of().model_dump_json()))
 
@@ -167,7 +167,7 @@ def test_the_page_is_up_to_date() -> None:
     )
 
 
-def test_the_headers_of_an_answer_are_those_of_its_status() -> None:
+def test_a_response_has_the_headers_of_its_status() -> None:
     responses = document()["paths"]["/deployments"]["post"]["responses"]
     assert set(responses["202"]["headers"]) == {"Location", "ETag", "Retry-After"}
     assert "headers" not in responses["200"]

@@ -45,19 +45,19 @@ def test_a_refusal_of_a_view_is_a_problem(gateway: Gateway) -> None:
     check(gateway.get(f"/deployments/{ID}"), 404, "NOT_FOUND")
 
 
-def test_the_instance_is_the_path_that_was_asked_for(gateway: Gateway) -> None:
+def test_the_instance_is_the_requested_path(gateway: Gateway) -> None:
     path = f"/deployments/{ID}"
     assert gateway.get(path).json["instance"] == path
 
 
-def test_a_method_that_a_route_does_not_have_is_a_problem(gateway: Gateway) -> None:
+def test_an_unsupported_method_is_a_problem(gateway: Gateway) -> None:
     answer = gateway.send("PUT", "/deployments", {})
     check(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "POST, GET, HEAD"
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/deployments/a/b/c", "/deployments/"])
-def test_a_path_that_no_route_has_is_a_problem(gateway: Gateway, path: str) -> None:
+def test_an_unknown_path_is_a_problem(gateway: Gateway, path: str) -> None:
     answer = gateway.get(path)
     check(answer, 404, "NOT_FOUND")
     assert answer.json["instance"] == path
@@ -75,7 +75,7 @@ def test_a_request_without_the_authorizers_context_is_401(gateway: Gateway) -> N
     check(call(event), 401, "UNAUTHENTICATED")
 
 
-def test_a_fault_of_ours_is_a_problem_that_tells_nothing(gateway: Gateway) -> None:
+def test_an_internal_error_is_a_problem_without_details(gateway: Gateway) -> None:
     gateway.authorize("team-a")
     aws_says.lose("dynamodb", "GetItem", ZeroDivisionError("inner matter"))
     answer = gateway.get(f"/deployments/{ID}")
@@ -86,9 +86,7 @@ def test_a_fault_of_ours_is_a_problem_that_tells_nothing(gateway: Gateway) -> No
 @pytest.mark.parametrize(
     ("code", "status"), [("ThrottlingException", 400), ("InternalServerError", 500)]
 )
-def test_a_table_that_is_not_there_for_a_while_is_503(
-    gateway: Gateway, code: str, status: int
-) -> None:
+def test_a_temporarily_unavailable_table_is_503(gateway: Gateway, code: str, status: int) -> None:
     gateway.authorize("team-a")
     aws_says.refuse("dynamodb", "GetItem", code, status=status)
     answer = gateway.get(f"/deployments/{ID}")
@@ -104,7 +102,7 @@ def test_a_table_that_is_not_there_for_a_while_is_503(
         {"statusCode": 404, "headers": {"content-type": problems.CONTENT_TYPE}, "body": "{}"},
     ],
 )
-def test_what_is_well_is_left_alone(answer: dict[str, Any]) -> None:
+def test_a_successful_response_is_unchanged(answer: dict[str, Any]) -> None:
     assert problems.normalized(dict(answer), "/") == answer
 
 

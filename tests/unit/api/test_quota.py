@@ -1,4 +1,4 @@
-"""`QUOTA_EXCEEDED` as callers meet it."""
+"""`QUOTA_EXCEEDED` over HTTP."""
 
 from typing import Any
 

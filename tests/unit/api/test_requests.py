@@ -21,7 +21,7 @@ def request(**fields: Any) -> Request:
     return Request(Caller("team-a", frozenset(), "t"), "/", **fields)
 
 
-def test_headers_have_names_in_any_case() -> None:
+def test_header_names_can_have_any_case() -> None:
     asked = request(headers={"IF-MATCH": '"1"'})
     assert asked.header("If-Match") == '"1"'
     assert asked.header("If-None-Match") is None
@@ -62,7 +62,7 @@ def test_a_body_is_json(text: bytes, value: Any) -> None:
         (JSON, b" " * MOST_BODY_BYTES + b"1", BodyTooLarge),
     ],
 )
-def test_what_is_no_body(
+def test_a_malformed_body_is_refused(
     headers: dict[str, str], body: bytes, refusal: type[RequestRefused]
 ) -> None:
     with pytest.raises(refusal):
@@ -83,7 +83,7 @@ def test_integers_have_bounds_and_a_default() -> None:
     "text",
     ["", "0", "101", "1.0", " 7", "7 ", "+7", "-7", "1_0", "\N{ARABIC-INDIC DIGIT SEVEN}", "x"],
 )
-def test_what_is_no_integer(text: str) -> None:
+def test_an_invalid_integer_is_refused(text: str) -> None:
     with pytest.raises(ValidationFailed) as raised:
         request(query={"limit": [text]}).parameters(Paged)
     assert raised.value.errors == [
@@ -91,7 +91,7 @@ def test_what_is_no_integer(text: str) -> None:
     ]
 
 
-def test_every_unknown_every_doubled_and_every_bad_parameter_is_told_at_once() -> None:
+def test_all_unknown_repeated_and_invalid_parameters_are_reported_at_once() -> None:
     asked = request(query={"cursor": ["1", "2"], "b": ["1"], "a": ["1", "2"], "limit": ["x"]})
     with pytest.raises(ValidationFailed) as raised:
         asked.parameters(Paged)
@@ -100,7 +100,7 @@ def test_every_unknown_every_doubled_and_every_bad_parameter_is_told_at_once() -
     assert unknown == "Unknown query parameter. Allowed parameters: limit, cursor"
 
 
-def test_a_doubled_parameter_with_a_bad_value_is_told_once() -> None:
+def test_a_repeated_parameter_with_an_invalid_value_is_reported_once() -> None:
     with pytest.raises(ValidationFailed) as raised:
         request(query={"limit": ["1", "x"]}).parameters(Paged)
     assert [fault["field"] for fault in raised.value.errors] == ["limit"]

@@ -27,7 +27,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def create(gateway: Gateway, **fields: Any) -> dict[str, Any]:
-    """A token of `ci`, in the gateway as the caller `ci`."""
+    """Create a token for `ci`, and add it to the gateway as the caller `ci`."""
     answer = gateway.post("/tokens", {**BODY, **fields}, caller="admin")
     assert answer.status == 201, answer.text
     gateway.tokens["ci"] = answer.json["token"]
@@ -54,7 +54,7 @@ def test_a_token_is_shown_once_and_works(gateway: Gateway) -> None:
     assert tokens.token_hash(made["token"]) not in everything
 
 
-def test_the_answer_with_a_token_is_not_to_be_kept(gateway: Gateway) -> None:
+def test_the_response_with_a_token_must_not_be_cached(gateway: Gateway) -> None:
     answer = gateway.post("/tokens", BODY, caller="admin")
     assert answer.headers["cache-control"] == "no-store"
 
@@ -74,7 +74,7 @@ def test_the_list_shows_each_token_of_every_owner(gateway: Gateway, time: Clock)
 
 
 @pytest.mark.parametrize("scopes", [["read"], ["admin"], ["admin", "deploy", "read"]])
-def test_a_token_gets_the_scopes_that_were_asked_for(gateway: Gateway, scopes: list[str]) -> None:
+def test_a_token_gets_the_requested_scopes(gateway: Gateway, scopes: list[str]) -> None:
     create(gateway, scopes=scopes)
     assert gateway.authorize("ci")["scopes"] == " ".join(sorted(scopes))
 
@@ -88,7 +88,7 @@ def test_a_token_gets_the_scopes_that_were_asked_for(gateway: Gateway, scopes: l
         ("365d", timedelta(days=365)),
     ],
 )
-def test_how_long_a_token_lives(
+def test_a_token_has_the_requested_lifetime(
     gateway: Gateway, time: Clock, text: str, lifetime: timedelta
 ) -> None:
     assert create(gateway, expires_in=text)["expires_at"] == rfc3339(MOMENT + lifetime)
@@ -115,12 +115,12 @@ def test_how_long_a_token_lives(
         ("id", "tok_1"),
     ],
 )
-def test_a_fault_is_named(gateway: Gateway, field: str, value: Any) -> None:
+def test_an_invalid_field_is_reported(gateway: Gateway, field: str, value: Any) -> None:
     answer = gateway.post("/tokens", {**BODY, field: value}, caller="admin")
     assert (answer.status, answer.code, answer.fields) == (422, "VALIDATION_FAILED", [field])
 
 
-def test_all_faults_are_named_at_once_each_with_its_fix(gateway: Gateway) -> None:
+def test_all_faults_are_reported_at_once_with_their_fixes(gateway: Gateway) -> None:
     body = {"scopes": ["read", "root"], "expires_in": "0d", "owners": ["x"]}
     answer = gateway.post("/tokens", body, caller="admin")
     assert {error["field"]: error["message"] for error in answer.json["errors"]} == {
@@ -133,19 +133,19 @@ def test_all_faults_are_named_at_once_each_with_its_fix(gateway: Gateway) -> Non
 
 
 @pytest.mark.parametrize("body", ["[]", "null", '"owner"', "7"])
-def test_a_body_that_is_no_object(gateway: Gateway, body: str) -> None:
+def test_a_body_that_is_not_an_object_is_refused(gateway: Gateway, body: str) -> None:
     answer = gateway.post("/tokens", body, caller="admin")
     assert (answer.status, answer.code) == (422, "VALIDATION_FAILED")
 
 
-def test_malformed_json_and_another_content_type(gateway: Gateway) -> None:
+def test_malformed_json_and_another_content_type_are_refused(gateway: Gateway) -> None:
     assert gateway.post("/tokens", "{", caller="admin").code == "MALFORMED_JSON"
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = gateway.post("/tokens", "owner=ci", caller="admin", headers=form)
     assert answer.code == "UNSUPPORTED_MEDIA_TYPE"
 
 
-def test_parameters_are_refused_and_a_key_that_would_keep_the_token(gateway: Gateway) -> None:
+def test_parameters_and_idempotency_keys_are_refused(gateway: Gateway) -> None:
     for method, path in [("POST", "/tokens"), ("GET", "/tokens"), ("DELETE", "/tokens/tok_1")]:
         body = BODY if method == "POST" else None
         answer = gateway.send(method, path, body, caller="admin", query={"owner": "ci"})
@@ -155,7 +155,7 @@ def test_parameters_are_refused_and_a_key_that_would_keep_the_token(gateway: Gat
 
 
 @pytest.mark.parametrize("caller", ["team-a", "team-b", "reader", "deployer"])
-def test_only_an_admin_may(gateway: Gateway, caller: str) -> None:
+def test_only_an_admin_can_manage_tokens(gateway: Gateway, caller: str) -> None:
     made = create(gateway)
     for answer in (
         gateway.post("/tokens", BODY, caller=caller),
@@ -167,7 +167,7 @@ def test_only_an_admin_may(gateway: Gateway, caller: str) -> None:
     assert len([t for t in tokens.list_tokens() if t.owner == "ci"]) == 1
 
 
-def test_a_revoked_token_is_nobody_and_gone_from_the_list(gateway: Gateway) -> None:
+def test_a_revoked_token_is_invalid_and_not_listed(gateway: Gateway) -> None:
     made = create(gateway)
     answer = gateway.delete(f"/tokens/{made['id']}", caller="admin")
     assert (answer.status, answer.text) == (204, "")
@@ -178,23 +178,23 @@ def test_a_revoked_token_is_nobody_and_gone_from_the_list(gateway: Gateway) -> N
 
 
 @pytest.mark.parametrize("token_id", ["tok_0000000000000000", "x", "é", "a#b", "\0", "x" * 2000])
-def test_there_is_no_such_token(gateway: Gateway, token_id: str) -> None:
+def test_an_unknown_token_is_404(gateway: Gateway, token_id: str) -> None:
     answer = gateway.delete(f"/tokens/{escaped(token_id)}", caller="admin")
     assert (answer.status, answer.code) == (404, "NOT_FOUND")
 
 
-def test_the_token_itself_and_its_hash_are_no_ids(gateway: Gateway) -> None:
+def test_a_token_and_its_hash_are_not_ids(gateway: Gateway) -> None:
     made = create(gateway)
     for text in (made["token"], tokens.token_hash(made["token"])):
         assert gateway.delete(f"/tokens/{text}", caller="admin").status == 404
 
 
-def test_an_admin_may_revoke_his_own(gateway: Gateway) -> None:
+def test_an_admin_can_revoke_its_own_token(gateway: Gateway) -> None:
     own = gateway.authorize("admin")["token_id"]
     assert gateway.delete(f"/tokens/{own}", caller="admin").status == 204
 
 
-def test_a_revoked_admin_cannot_make_another_while_the_gateway_still_knows_him(
+def test_a_revoked_admin_cannot_create_tokens_while_the_gateway_caches_it(
     gateway: Gateway,
 ) -> None:
     own = gateway.authorize("admin")["token_id"]
@@ -209,9 +209,7 @@ def test_a_revoked_admin_cannot_make_another_while_the_gateway_still_knows_him(
     assert [t.id for t in tokens.list_tokens() if t.owner == "ci"] == [other]
 
 
-def test_a_token_expires_also_while_the_gateway_still_knows_it(
-    gateway: Gateway, time: Clock
-) -> None:
+def test_a_token_expires_even_while_the_gateway_caches_it(gateway: Gateway, time: Clock) -> None:
     made = create(gateway, expires_in="10m")
     time.advance(seconds=599)
     assert gateway.get("/deployments", caller="ci").status == 200
@@ -221,7 +219,7 @@ def test_a_token_expires_also_while_the_gateway_still_knows_it(
         auth.authenticate(f"Bearer {made['token']}")
 
 
-def test_an_expired_token_is_listed_not_noted_as_used_and_can_be_revoked(
+def test_an_expired_token_is_listed_without_use_and_can_be_revoked(
     gateway: Gateway, time: Clock
 ) -> None:
     made = create(gateway, expires_in="10m")
@@ -234,7 +232,7 @@ def test_an_expired_token_is_listed_not_noted_as_used_and_can_be_revoked(
     assert gateway.delete(f"/tokens/{made['id']}", caller="admin").status == 204
 
 
-def test_the_authorizer_notes_the_use_once_an_hour(
+def test_the_authorizer_records_the_use_once_an_hour(
     gateway: Gateway, time: Clock, aws_calls: list[str]
 ) -> None:
     made = create(gateway)
@@ -254,7 +252,7 @@ def test_the_authorizer_notes_the_use_once_an_hour(
     assert used(MOMENT + timedelta(minutes=61)) == read + noted
 
 
-def test_a_use_that_cannot_be_noted_is_a_use(
+def test_a_use_that_cannot_be_recorded_is_allowed(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = create(gateway)
@@ -268,7 +266,7 @@ def test_a_use_that_cannot_be_noted_is_a_use(
     assert "use of a token not noted" in caplog.text
 
 
-def test_who_made_and_revoked_a_token_is_logged_and_never_the_token(
+def test_the_log_names_who_created_and_revoked_a_token_but_not_the_token(
     gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     admin = gateway.authorize("admin")["token_id"]
@@ -283,7 +281,7 @@ def test_who_made_and_revoked_a_token_is_logged_and_never_the_token(
     assert made["token"] not in str(lines)
 
 
-def test_the_first_token_of_a_stack_is_made_by_the_command_line(
+def test_the_command_line_creates_the_first_token_of_a_stack(
     gateway: Gateway, table: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     template = {

@@ -1,4 +1,4 @@
-"""`validate_only=true`: every check and the cost, and nothing made."""
+"""`validate_only=true`: runs every check and shows the cost, but creates nothing."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.unit.conftest import push_image
 
 @pytest.fixture(autouse=True)
 def opened(gateway: Gateway) -> None:
-    """An account in which a create would go well."""
+    """An account in which a create would succeed."""
     open_default_vpc(aws.client("ec2"))
     push_image()
 
@@ -32,7 +32,7 @@ def records() -> list[Any]:
     return [item for item in items if not item["pk"]["S"].startswith("TOKEN")]
 
 
-def test_what_would_go_well_is_valid_and_costs(gateway: Gateway) -> None:
+def test_a_valid_request_shows_the_cost(gateway: Gateway) -> None:
     answer = validate(gateway)
     assert (answer.status, answer.json["valid"]) == (200, True)
     assert checks(answer)["image"]["status"] == "passed"
@@ -43,7 +43,7 @@ def test_what_would_go_well_is_valid_and_costs(gateway: Gateway) -> None:
     assert answer.json["spec"]["cpu"] == 256
 
 
-def test_nothing_is_made(gateway: Gateway, aws_calls: list[str]) -> None:
+def test_nothing_is_created(gateway: Gateway, aws_calls: list[str]) -> None:
     validate(gateway)
     looks = ("Get", "Describe", "Batch")
     made = [
@@ -55,7 +55,7 @@ def test_nothing_is_made(gateway: Gateway, aws_calls: list[str]) -> None:
     assert records() == []
 
 
-def test_every_fault_is_told_at_once_with_its_hint(
+def test_all_faults_are_reported_at_once_with_their_hints(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLOWED_SECRETS", SECRET)
@@ -81,18 +81,18 @@ def test_every_fault_is_told_at_once_with_its_hint(
     assert all(c["message"] and c["hint"] for c in answer.json["checks"] if c["code"])
 
 
-def test_a_domain_that_nobody_has_is_well(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unused_domain_is_valid(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOWED_DOMAINS", "*.example.com")
     settings.cache_clear()
     answer = validate(gateway, domain=DOMAIN)
     assert answer.json["valid"] is True
     assert checks(answer)["domain"]["status"] == "passed"
-    assert checks(answer)["DNS record"]["status"] == "skipped"  # no zone of this account
+    assert (
+        checks(answer)["DNS record"]["status"] == "skipped"
+    )  # the account has no such hosted zone
 
 
-def test_a_bad_body_is_refused_as_ever(gateway: Gateway) -> None:
+def test_an_invalid_body_is_refused_as_without_the_flag(gateway: Gateway) -> None:
     answer = validate(gateway, port=0)
     assert (answer.status, answer.fields) == (422, ["port"])
 
@@ -104,6 +104,6 @@ def test_the_flag_is_true_or_false(gateway: Gateway, value: str) -> None:
     assert records() == []
 
 
-def test_false_makes_it(gateway: Gateway) -> None:
+def test_false_creates_the_deployment(gateway: Gateway) -> None:
     answer = gateway.post("/deployments", body_of(image=IMAGE), query={"validate_only": "false"})
     assert answer.status == 202

@@ -1,4 +1,4 @@
-"""Commands done by the API's own operations, with the table and the state machine of moto."""
+"""Commands run the API's use cases, with moto's table and state machine."""
 
 import re
 from typing import Any
@@ -67,14 +67,14 @@ def executions() -> list[str]:
     return sorted(each["name"] for each in started)
 
 
-def test_every_verb_is_done() -> None:
+def test_every_verb_is_executed() -> None:
     assert set(CHANGES) | set(READS) == set(VERBS)
 
 
 # --- changes ---------------------------------------------------------------------------------
 
 
-def test_a_deploy_begins_as_over_http() -> None:
+def test_a_deploy_starts_as_over_http() -> None:
     reply = say(f"deploy {IMAGE} port=8080 environment.MODE=x ttl=8h")
     assert not reply.refused
     made = record(reply)
@@ -93,7 +93,7 @@ def test_a_deploy_begins_as_over_http() -> None:
         ("delete rec", "delete"),
     ],
 )
-def test_a_change_begins_its_operation(text: str, kind: str) -> None:
+def test_a_change_starts_its_operation(text: str, kind: str) -> None:
     serving()
     reply = say(text)
     changed = record(reply)
@@ -117,7 +117,7 @@ def test_pause_resume_update_and_rollback_follow_each_other() -> None:
         settle()
 
 
-def test_a_failed_one_is_retried() -> None:
+def test_a_failed_deployment_is_retried() -> None:
     made = record(say(f"deploy {IMAGE} name=rec"))
 
     def fail(deployment: Deployment) -> None:
@@ -126,20 +126,20 @@ def test_a_failed_one_is_retried() -> None:
 
     store.update(made.id, fail)
     assert "To retry with the same image and settings: `retry rec`." in say("status rec").text
-    # What does not mend it says what does.
+    # Each refusal names the command that helps.
     assert f"{made.id}, which is FAILED. Delete it first" in say(f"deploy {IMAGE} name=rec").text
     assert "Delete it and deploy again." in say("update rec port=81").text
     assert record(say("retry rec")).status is Status.CREATING
 
 
-def test_an_extension_is_done_at_once() -> None:
+def test_an_extension_takes_effect_immediately() -> None:
     serving()
     reply = say("extend rec 8h")
     assert record(reply).expires_at
     assert "now expires at" in reply.text
 
 
-def test_an_update_keeps_the_parts_that_it_does_not_name() -> None:
+def test_an_update_keeps_the_fields_that_it_does_not_set() -> None:
     made = serving(
         f"deploy {IMAGE} name=rec environment.A=1 environment.B=2 health_check.path=/health "
         "health_check.interval=30 tags.team=a"
@@ -152,8 +152,8 @@ def test_an_update_keeps_the_parts_that_it_does_not_name() -> None:
     assert spec.tags == made.spec.tags
 
 
-def test_an_update_is_made_of_what_stands_when_it_is_made() -> None:
-    """Between its look and its change somebody else changes the deployment, once."""
+def test_an_update_applies_to_the_latest_version() -> None:
+    """Between the command's read and its write, another request changes the deployment once."""
     serving(f"deploy {IMAGE} name=rec environment.A=1")
     found = store.id_of_name("team-a", "rec")
     assert found
@@ -174,10 +174,10 @@ def test_an_update_is_made_of_what_stands_when_it_is_made() -> None:
     assert record(reply).spec.environment == {"A": "5", "B": "2"}
 
 
-# --- looks -----------------------------------------------------------------------------------
+# --- reads -----------------------------------------------------------------------------------
 
 
-def test_a_status_is_the_apis_document_and_a_text() -> None:
+def test_a_status_has_the_apis_document_and_a_text() -> None:
     made = serving()
     reply = say("status rec")
     assert reply.deployment and reply.deployment["id"] == made.id
@@ -185,7 +185,7 @@ def test_a_status_is_the_apis_document_and_a_text() -> None:
     assert say(f"status {made.id}").deployment == reply.deployment
 
 
-def test_a_status_without_a_name_is_of_the_only_one_or_the_list() -> None:
+def test_a_status_without_a_name_shows_the_only_deployment_or_the_list() -> None:
     assert say("status").text == "There are no deployments. To create one: `deploy <image>`"
     made = serving()
     only = say("status")
@@ -196,7 +196,7 @@ def test_a_status_without_a_name_is_of_the_only_one_or_the_list() -> None:
     assert [each["name"] for each in both.deployments or []] == ["other", "rec"]
 
 
-def test_a_list_has_ones_own() -> None:
+def test_a_list_shows_only_the_callers_deployments() -> None:
     serving()
     reply = say("list")
     assert [each["name"] for each in reply.deployments or []] == ["rec"]
@@ -227,30 +227,30 @@ def test_logs_are_the_last_lines(minutes_ago: int) -> None:
     made = serving()
     write(made, 2500, minutes_ago)
     reply = say("logs rec")
-    told = [line["message"] for line in reply.lines or []]
-    assert told == [f"line {at}" for at in range(2480, 2500)]
+    messages = [line["message"] for line in reply.lines or []]
+    assert messages == [f"line {at}" for at in range(2480, 2500)]
     assert reply.text.endswith("line 2499")
 
 
-def test_logs_of_one_that_writes_more_than_is_read_are_the_last_all_the_same() -> None:
+def test_logs_of_a_verbose_deployment_are_also_the_last_lines() -> None:
     made = serving()
     write(made, 9000, 10)
     write(made, 30, 0)
     reply = say("logs rec")
-    told = [line["message"] for line in reply.lines or []]
-    assert told == [f"line {at}" for at in range(10, 30)]
+    messages = [line["message"] for line in reply.lines or []]
+    assert messages == [f"line {at}" for at in range(10, 30)]
 
 
-def test_few_lines_of_late_are_joined_to_those_before() -> None:
+def test_few_recent_lines_are_joined_to_earlier_ones() -> None:
     made = serving()
     write(made, 30, 10)
     write(made, 2, 0)
     reply = say("logs rec")
-    told = [line["message"] for line in reply.lines or []]
-    assert told == [*(f"line {at}" for at in range(12, 30)), "line 0", "line 1"]
+    messages = [line["message"] for line in reply.lines or []]
+    assert messages == [*(f"line {at}" for at in range(12, 30)), "line 0", "line 1"]
 
 
-def test_logs_of_one_that_has_written_none() -> None:
+def test_a_deployment_without_logs_has_no_lines() -> None:
     serving()
     reply = say("logs rec")
     assert (reply.lines, reply.text) == ([], "rec has no log lines.")
@@ -275,7 +275,7 @@ def test_logs_of_one_that_has_written_none() -> None:
         "delete rec",
     ],
 )
-def test_anothers_deployment_is_not_found(text: str) -> None:
+def test_another_owners_deployment_is_not_found(text: str) -> None:
     made = serving()
     for name in ("rec", made.id):
         reply = say(text.replace("rec", name, 1), BOB)
@@ -285,13 +285,13 @@ def test_anothers_deployment_is_not_found(text: str) -> None:
     assert store.get(made.id) == made
 
 
-def test_a_name_that_is_nearly_right_is_told() -> None:
+def test_a_similar_name_is_suggested() -> None:
     made = serving()
     assert say("pause rce").text == "There is no deployment rce.\nDid you mean `rec`?"
     assert f"Did you mean `{made.id}`?" in say("pause re", ADMIN).text
 
 
-def test_an_admin_is_told_the_ids_of_what_others_call_so() -> None:
+def test_an_admin_gets_the_ids_of_other_owners_deployments_of_this_name() -> None:
     made = {record(say(f"deploy {IMAGE} name=rec", caller)).id for caller in (BOB, ANN)}
     _, meant, why = say("status rec", ADMIN).text.splitlines()
     assert set(re.findall("`([^`]*)`", meant)) == made
@@ -299,10 +299,10 @@ def test_an_admin_is_told_the_ids_of_what_others_call_so() -> None:
     assert say("status nothing", ADMIN).text.endswith(
         "To name another owner's deployment, use its ID."
     )
-    assert "by its id" not in say("status nothing").text
+    assert "another owner's deployment" not in say("status nothing").text
 
 
-def test_faults_are_told_a_line_each() -> None:
+def test_each_fault_has_its_own_line() -> None:
     reply = say("deploy nginx port=0 cpu=3")
     assert reply.refused
     lines = reply.text.splitlines()
@@ -311,16 +311,16 @@ def test_faults_are_told_a_line_each() -> None:
     assert lines[-1].startswith("Correct this")
 
 
-def test_a_scope_that_is_lacking_is_told() -> None:
+def test_a_missing_scope_is_reported() -> None:
     serving()
     assert say("pause rec", READER).text == "This token does not have the scope deploy."
     assert say("status rec", DEPLOYER).text == "This token does not have the scope read."
-    # And nothing of the names is told beside it.
+    # The reply does not reveal any names.
     assert "Did you mean" not in say("pause rce", DEPLOYER).text
     assert say("status rec", READER).refused is False
 
 
-def test_a_wrong_moment_is_told() -> None:
+def test_a_wrong_status_is_reported() -> None:
     made = serving()
     assert say("resume rec").text == (
         f"{made.id} is already ACTIVE: only a PAUSED deployment can be resumed.\n"
@@ -330,7 +330,7 @@ def test_a_wrong_moment_is_told() -> None:
     assert "wait until its pause has ended" in say("scale rec 3").text
 
 
-def test_a_quota_is_told_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exceeded_quota_is_reported_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     from chalicelib.platform.settings import settings
 
     monkeypatch.setenv("MAX_DEPLOYMENTS_PER_OWNER", "1")
@@ -342,7 +342,7 @@ def test_a_quota_is_told_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Delete or scale down deployments" in reply.text
 
 
-def test_a_scale_of_what_scales_by_itself_is_told_what_to_do() -> None:
+def test_a_scale_of_an_autoscaled_deployment_gets_a_hint() -> None:
     serving(
         f"deploy {IMAGE} name=rec scaling.min=1 scaling.max=3 scaling.metric=cpu scaling.target=60"
     )
@@ -354,7 +354,7 @@ def test_a_scale_of_what_scales_by_itself_is_told_what_to_do() -> None:
     assert scaling and (scaling.min, scaling.max, scaling.target) == (1, 5, 60)
 
 
-# --- twice, and when AWS is not there --------------------------------------------------------
+# --- repeated commands, and unavailable AWS --------------------------------------------------
 
 
 def test_with_a_key_a_command_takes_effect_once() -> None:
@@ -364,19 +364,19 @@ def test_with_a_key_a_command_takes_effect_once() -> None:
     assert executions() == [f"{record(first).id}-1"]
     serving(f"deploy {IMAGE} name=rec environment.A=1")
     changed = say("update rec environment.B=2", key="k2")
-    # By now the parts that it does not name are others: it is the same command all the same.
+    # The fields that it does not set have changed, but it is still the same command.
     assert say("update rec environment.B=2", key="k2") == changed
 
 
-def test_without_one_it_is_another_command() -> None:
+def test_without_a_key_it_is_another_command() -> None:
     say(f"deploy {IMAGE}")
-    told = say(f"deploy {IMAGE}").text
-    assert "team-a already has a deployment named recommend: recommend-" in told
-    assert ", which is CREATING. Delete it first" in told
+    refusal = say(f"deploy {IMAGE}").text
+    assert "team-a already has a deployment named recommend: recommend-" in refusal
+    assert ", which is CREATING. Delete it first" in refusal
 
 
-def test_while_its_other_run_is_at_work_another_try_is_asked_for() -> None:
-    """A worker's first run may have died over it: its user is told nothing yet."""
+def test_while_another_run_is_at_work_a_retry_is_requested() -> None:
+    """The worker's first run may have died, so the user gets no message yet."""
 
     def meanwhile() -> idempotency.Result:
         with pytest.raises(AwsUnavailable):
@@ -386,8 +386,8 @@ def test_while_its_other_run_is_at_work_another_try_is_asked_for() -> None:
     idempotency.once(ANN.owner, "k", None, meanwhile)
 
 
-def test_a_reply_that_the_previous_version_kept_comes_again() -> None:
-    """It kept the API's whole answer, under the fingerprint of the API's request."""
+def test_a_reply_stored_by_the_previous_version_is_repeated() -> None:
+    """It stored the API's whole response under the fingerprint of the API's request."""
     made = serving()
     kept = {"status": 202, "body": say("status rec").deployment, "headers": {"ETag": "x"}}
     idempotency.once(ANN.owner, "k", "of a request", lambda: idempotency.Result(kept))
@@ -397,14 +397,14 @@ def test_a_reply_that_the_previous_version_kept_comes_again() -> None:
 
 
 @pytest.mark.parametrize("text", ["list", f"deploy {IMAGE}", "status rec", "pause rce"])
-def test_where_aws_is_not_available_it_is_raised(text: str) -> None:
+def test_unavailable_aws_raises_an_error(text: str) -> None:
     aws_says.refuse("dynamodb", "Query", "ThrottlingException")
     aws_says.refuse("dynamodb", "GetItem", "ThrottlingException")
     with pytest.raises(AwsUnavailable):
         say(text)
 
 
-def test_a_start_that_fails_is_raised_and_leaves_nothing() -> None:
+def test_a_failed_start_raises_an_error_and_leaves_nothing() -> None:
     lost = EndpointConnectionError(endpoint_url="https://states.example")
     aws_says.lose("stepfunctions", "StartExecution", lost)
     with pytest.raises(AwsUnavailable):
@@ -412,7 +412,7 @@ def test_a_start_that_fails_is_raised_and_leaves_nothing() -> None:
     assert say("list").deployments == []
 
 
-def test_a_fault_of_ours_is_no_refusal() -> None:
+def test_an_internal_error_is_not_a_refusal() -> None:
     aws_says.refuse("dynamodb", "GetItem", "ValidationException")
     with pytest.raises(Exception, match="ValidationException"):
         say("status rec")

@@ -89,8 +89,8 @@ def pass_on() -> Any:
 
 def test_its_bot_works(api: str, gateway: Gateway, pass_on: Any) -> None:
     def say(text: str, message_id: str) -> str:
-        told: str = pass_on(text, "ann", message_id, api=api, token="t")
-        return told
+        reply: str = pass_on(text, "ann", message_id, api=api, token="t")
+        return reply
 
     first = say(f"deploy {IMAGE} name=rec", "m1")
     assert first.startswith("Deploying rec (rec-")
@@ -98,7 +98,7 @@ def test_its_bot_works(api: str, gateway: Gateway, pass_on: Any) -> None:
     assert "Did you mean `scale rec 3`?" in say("scal rec 3", "m2")
     assert "used for another request" in say("list", "m1")  # the detail of a problem
     assert len(json.loads(gateway.get("/deployments").text)["deployments"]) == 1
-    # What is wrong with the text, not that there is a fault in it.
+    # The fault in the text, not the fact that there is one.
     assert re.fullmatch(r"text: .*\b1 character, not 0", say("", "m3"))
     assert re.fullmatch(r"text: .*\b4000 characters, not 4001", say("x" * 4001, "m4"))
 

@@ -1,4 +1,4 @@
-"""`POST /chat/commands`: what a bot passes on, and what it has to show."""
+"""`POST /chat/commands`: a bot's requests, and the text that it shows."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ def test_a_command_is_answered_with_text_and_deployment(gateway: Gateway) -> Non
     assert gateway.get("/deployments/rec").json == made
 
 
-def test_a_look_is_answered_likewise(gateway: Gateway) -> None:
+def test_a_read_is_answered_in_the_same_way(gateway: Gateway) -> None:
     say(gateway, f"deploy {IMAGE} name=rec")
     answer = say(gateway, "status rec")
     assert answer.json["deployment"] == gateway.get("/deployments/rec").json
@@ -44,7 +44,7 @@ def test_a_look_is_answered_likewise(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("scal rec 3", "Did you mean `scale rec 3`?"),
         ("pause rec", "There is no deployment rec."),
@@ -53,12 +53,12 @@ def test_a_look_is_answered_likewise(gateway: Gateway) -> None:
         ("help", "`deploy <image>"),
     ],
 )
-def test_what_cannot_be_done_is_200_with_a_text_to_pass_on(
-    gateway: Gateway, text: str, told: str
+def test_a_refused_command_is_200_with_a_text_for_the_user(
+    gateway: Gateway, text: str, expected: str
 ) -> None:
     answer = say(gateway, text)
     assert (answer.status, answer.json["deployment"]) == (200, None)
-    assert told in answer.json["text"]
+    assert expected in answer.json["text"]
     assert is_valid(answer.json)
 
 
@@ -75,25 +75,25 @@ def test_what_cannot_be_done_is_200_with_a_text_to_pass_on(
         ([], [""]),
     ],
 )
-def test_a_body_that_is_none_is_422(gateway: Gateway, body: Any, fields: list[str]) -> None:
+def test_an_invalid_body_is_422(gateway: Gateway, body: Any, fields: list[str]) -> None:
     answer = gateway.post(PATH, body)
     assert (answer.status, answer.fields) == (422, fields)
 
 
-def test_a_bot_that_knows_no_user_need_not_name_one(gateway: Gateway) -> None:
+def test_the_user_is_optional(gateway: Gateway) -> None:
     assert gateway.post(PATH, {"text": "list"}).status == 200
     assert gateway.post(PATH, {"text": "list", "user": None}).status == 200
 
 
-def test_who_asked_is_in_the_log_with_the_deployment(
+def test_the_log_names_the_user_and_the_deployment(
     gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "slipway"):
         made = say(gateway, f"deploy {IMAGE} name=rec").json["deployment"]
     [record] = [r for r in caplog.records if r.getMessage() == "chat command"]
-    told = vars(record)
-    assert (told["asked_by"], told["verb"], told["owner"]) == ("ann", "deploy", "team-a")
-    assert (told["deployment"], told["refused"]) == (made["id"], False)
+    logged = vars(record)
+    assert (logged["asked_by"], logged["verb"], logged["owner"]) == ("ann", "deploy", "team-a")
+    assert (logged["deployment"], logged["refused"]) == (made["id"], False)
 
 
 def test_another_owner_sees_and_changes_nothing(gateway: Gateway) -> None:
@@ -105,13 +105,13 @@ def test_another_owner_sees_and_changes_nothing(gateway: Gateway) -> None:
     assert gateway.get("/deployments/rec").json == made
 
 
-def test_a_token_without_read_may_not_look(gateway: Gateway) -> None:
+def test_a_token_without_the_scope_read_gets_403(gateway: Gateway) -> None:
     say(gateway, f"deploy {IMAGE} name=rec")
     answer = say(gateway, "status rec", caller="deployer")
     assert (answer.status, answer.json["text"]) == (200, "This token does not have the scope read.")
 
 
-def test_a_key_makes_a_command_safe_to_send_again(gateway: Gateway) -> None:
+def test_a_command_with_a_key_can_be_sent_again(gateway: Gateway) -> None:
     key = {"Idempotency-Key": "message-17"}
     first = say(gateway, f"deploy {IMAGE}", headers=key)
     assert say(gateway, f"deploy {IMAGE}", headers=key).json == first.json
@@ -129,7 +129,7 @@ def test_a_refused_command_can_be_sent_again_with_its_key(gateway: Gateway) -> N
     assert say(gateway, "list", headers=key).status == 200
 
 
-def test_where_aws_is_not_available_it_is_503(gateway: Gateway) -> None:
+def test_unavailable_aws_is_503(gateway: Gateway) -> None:
     gateway.authorize("team-a")
     aws_says.refuse("dynamodb", "Query", "ThrottlingException")
     answer = say(gateway, "list")
@@ -137,7 +137,7 @@ def test_where_aws_is_not_available_it_is_503(gateway: Gateway) -> None:
     assert answer.headers["retry-after"] == "5"
 
 
-def test_a_text_of_any_characters_is_answered(gateway: Gateway) -> None:
+def test_any_text_gets_a_response(gateway: Gateway) -> None:
     for text in ("\u0000", "🚀 deploy", "status \u202e", "'", "<|>", "=", "deploy \x7f port=1"):
         answer = say(gateway, text)
         assert answer.status == 200, (text, answer.text)

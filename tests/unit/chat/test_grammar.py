@@ -96,7 +96,7 @@ UNDERSTOOD = [
     (f"deploy {IMAGE} environment.A=„a b“", deploy(environment={"A": "a b"})),
     (f'deploy {IMAGE} environment.A="don\u2019t"', deploy(environment={"A": "don't"})),
     (rf"deploy {IMAGE} environment.A=a\ b", deploy(environment={"A": "a b"})),
-    # --- what Slack makes of it
+    # --- text that Slack has changed
     (f"deploy <http://{IMAGE}|{IMAGE}>", deploy()),
     (f"deploy https://{IMAGE}", deploy()),
     (f"deploy <https://{IMAGE}>", deploy()),
@@ -291,8 +291,8 @@ MISTYPED = [
 ]
 
 
-def hinted(found: Misunderstanding) -> str:
-    """The command at the end of a hint."""
+def suggested_command(found: Misunderstanding) -> str:
+    """The command that a hint suggests, at its end."""
     last = re.search(r"`([^`]*)`\??$", found.text)
     assert last, found.text
     return last[1]
@@ -305,11 +305,11 @@ def test_a_mistyped_line_gets_a_hint(text: str, fault: str, hint: str) -> None:
     found = parse(text)
     assert isinstance(found, Misunderstanding), found
     assert fault in found.text
-    assert hinted(found) == hint
+    assert suggested_command(found) == hint
     assert isinstance(parse(hint), Command)
 
 
-def test_a_hint_with_made_up_words_is_an_example() -> None:
+def test_a_hint_with_invented_words_is_an_example() -> None:
     typed, made_up = parse("scal rec 3"), parse("scale rec")
     assert isinstance(typed, Misunderstanding) and "Did you mean" in typed.text
     assert isinstance(made_up, Misunderstanding) and "For example" in made_up.text
@@ -319,8 +319,8 @@ def test_a_hint_with_made_up_words_is_an_example() -> None:
 def test_the_prefix_is_before_the_hints_command(text: str) -> None:
     bare, prefixed = parse(text), parse(text, "/slipway ")
     assert isinstance(bare, Misunderstanding) and isinstance(prefixed, Misunderstanding)
-    assert hinted(prefixed) == f"/slipway {hinted(bare)}"
-    assert isinstance(parse(hinted(prefixed)), Command)
+    assert suggested_command(prefixed) == f"/slipway {suggested_command(bare)}"
+    assert isinstance(parse(suggested_command(prefixed)), Command)
 
 
 def test_the_prefix_is_before_usage_and_help() -> None:
@@ -332,7 +332,7 @@ def test_the_prefix_is_before_usage_and_help() -> None:
     assert "For example: `/slipway scale recommender 3`" in help_text("scale", "/slipway ")
 
 
-def test_a_long_line_is_refused_at_once() -> None:
+def test_a_long_line_is_refused_immediately() -> None:
     found = parse("status " + "x" * 4000)
     assert (
         isinstance(found, Misunderstanding)
@@ -341,12 +341,12 @@ def test_a_long_line_is_refused_at_once() -> None:
     assert isinstance(parse("status " + "x" * 3993), Command)
 
 
-def test_a_hint_is_short_however_long_the_line() -> None:
+def test_a_hint_is_short_for_a_line_of_any_length() -> None:
     fields = " ".join(f"tags.{key}={'x' * 100}" for key in "abcdefghijklmnopqrstuvwxyz")
     found = parse(f"update rec {fields} prot=1")
     assert isinstance(found, Misunderstanding)
     assert len(found.text) < 1000
-    assert isinstance(parse(hinted(found)), Command)
+    assert isinstance(parse(suggested_command(found)), Command)
 
 
 PIECES = [
@@ -381,7 +381,7 @@ LINES = (
 def test_any_text_is_a_command_or_a_hint_to_a_valid_one(text: str) -> None:
     found = parse(text)
     if isinstance(found, Misunderstanding):
-        assert isinstance(parse(hinted(found)), Command)
+        assert isinstance(parse(suggested_command(found)), Command)
         found.text.encode()
         assert len(found.text) < 3000
     else:
@@ -422,11 +422,11 @@ def test_help_names_every_command() -> None:
     assert [line.split()[0].strip("`") for line in lines] == list(VERBS)
 
 
-def test_help_of_a_command_has_its_example_and_its_options() -> None:
+def test_help_for_a_command_shows_its_example_and_its_options() -> None:
     assert help_text("scale").splitlines()[1:] == ["For example: `scale recommender 3`"]
-    told = help_text("update")
+    help = help_text("update")
     for option in ("image=…", "scaling.max=…", "environment.KEY=…", "callback_url=…"):
-        assert option in told
+        assert option in help
     assert " image=…" not in help_text("deploy").split("Options:")[1]
 
 

@@ -27,7 +27,7 @@ ID = "recommender-abcdef"
 COST = "Cost: USD 0.0400 per hour, USD 0.00 so far"
 
 
-def told(deployment: Deployment) -> list[str]:
+def status_lines(deployment: Deployment) -> list[str]:
     return text.status(resource.render(deployment, MOMENT)).splitlines()
 
 
@@ -36,13 +36,13 @@ def test_a_running_operation_shows_percent_and_step() -> None:
     deployment.finish_step("resolve_image", MOMENT)
     deployment.begin_step("create_load_balancer", "x", MOMENT, MOMENT)
     deployment.describe_step("create_load_balancer", "provisioning\nstill", {})
-    first, cost = told(deployment)
+    first, cost = status_lines(deployment)
     assert first == f"recommender ({ID}) is CREATING: 6 %, create_load_balancer provisioning still"
     assert cost.startswith("Cost: ")
 
 
-def test_before_the_first_step_none_is_shown() -> None:
-    assert told(deployment_of())[0] == f"recommender ({ID}) is CREATING: 0 %"
+def test_no_step_is_shown_before_the_first_one() -> None:
+    assert status_lines(deployment_of())[0] == f"recommender ({ID}) is CREATING: 0 %"
 
 
 def test_an_active_deployment_shows_url_sample_cost_and_expiry() -> None:
@@ -51,7 +51,7 @@ def test_an_active_deployment_shows_url_sample_cost_and_expiry() -> None:
     deployment.prediction = Prediction(
         path="/?uid=20", status=200, latency_ms=12, sample='{"items":\n [1, 2]}'
     )
-    assert told(deployment) == [
+    assert status_lines(deployment) == [
         f"recommender ({ID}) is ACTIVE.",
         "URL: http://recommender.example",
         'Sample: GET /?uid=20 returned 200 in 12 ms: {"items": [1, 2]}',
@@ -61,7 +61,7 @@ def test_an_active_deployment_shows_url_sample_cost_and_expiry() -> None:
 
 
 def test_a_failed_deployment_shows_reason_hint_and_commands() -> None:
-    assert told(failed())[:4] == [
+    assert status_lines(failed())[:4] == [
         f"recommender ({ID}) is FAILED.",
         "IMAGE_NOT_FOUND in step resolve_image: it is not there",
         "What to do: push it",
@@ -70,13 +70,13 @@ def test_a_failed_deployment_shows_reason_hint_and_commands() -> None:
     ]
 
 
-def test_a_failed_deployment_that_is_gone_has_no_expiry_and_no_rate() -> None:
+def test_a_failed_deployment_without_resources_has_no_expiry_and_no_rate() -> None:
     deployment = failed()
     deployment.set_expiry("8h", MOMENT)
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
-    assert told(deployment)[-1] == "Cost: USD 0.00 so far"
+    assert status_lines(deployment)[-1] == "Cost: USD 0.00 so far"
     deployment.resources[0].verified_gone = False  # `on_failure` is `keep`
-    assert told(deployment)[-1].startswith("Expires: ")
+    assert status_lines(deployment)[-1].startswith("Expires: ")
 
 
 def test_a_failed_update_does_not_look_like_a_success() -> None:
@@ -84,16 +84,16 @@ def test_a_failed_update_does_not_look_like_a_success() -> None:
     deployment.update(deployment.spec, MOMENT, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), MOMENT)
     deployment.operation.status, deployment.status = OperationStatus.ROLLED_BACK, Status.ACTIVE
-    first, failure, *_ = told(deployment)
+    first, failure, *_ = status_lines(deployment)
     assert first == f"recommender ({ID}) is ACTIVE, but its update failed and was rolled back."
     assert failure.startswith("IMAGE_NOT_FOUND in step await_ready")
-    assert not any("retry" in line for line in told(deployment))
+    assert not any("retry" in line for line in status_lines(deployment))
 
 
 def test_a_deleted_deployment_shows_its_receipt() -> None:
     deployment = in_status(Status.DELETED)
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
-    assert told(deployment)[0] == (
+    assert status_lines(deployment)[0] == (
         f"recommender ({ID}) is DELETED (since 2026-11-24 09:30 UTC). "
         "1 of 1 resources verified gone."
     )
@@ -103,7 +103,7 @@ def test_leftovers_of_a_delete_are_listed() -> None:
     deployment = in_status(Status.DELETE_FAILED)
     deployment.failure = failed().failure
     deployment.leftovers = [Leftover(kind="load_balancer", name=ID, reason="in use")]
-    lines = told(deployment)
+    lines = status_lines(deployment)
     assert f"Not deleted: load_balancer {ID} (in use)" in lines
     assert "To retry: `retry recommender`" in lines
 
@@ -112,10 +112,10 @@ def test_leftovers_of_a_delete_are_listed() -> None:
 def test_each_accepted_change_says_how_to_see_the_progress(verb: str) -> None:
     serving = active()
     serving.resources = [Resource(kind="cluster", name=ID)]
-    said = text.accepted(verb, resource.render(serving, MOMENT))
+    reply = text.accepted(verb, resource.render(serving, MOMENT))
     ask = ID if verb == "delete" else "recommender"
-    assert f"recommender ({ID}). This takes about" in said
-    assert said.endswith(f"To see the progress: `status {ask}`")
+    assert f"recommender ({ID}). This takes about" in reply
+    assert reply.endswith(f"To see the progress: `status {ask}`")
 
 
 def test_an_accepted_deploy_has_one_line() -> None:
@@ -128,20 +128,20 @@ def test_an_accepted_deploy_has_one_line() -> None:
 def test_a_delete_of_a_deployment_without_resources_names_no_minutes() -> None:
     deployment = failed()
     deployment.resources = [Resource(kind="cluster", name=ID, verified_gone=True)]
-    said = text.accepted("delete", resource.render(deployment, MOMENT))
-    assert said == f"Deleting recommender ({ID}). To see the progress: `status {ID}`"
+    reply = text.accepted("delete", resource.render(deployment, MOMENT))
+    assert reply == f"Deleting recommender ({ID}). To see the progress: `status {ID}`"
 
 
 def test_an_extension_shows_the_new_expiry() -> None:
     deployment = active()
     deployment.extend("8h", MOMENT)
-    said = text.accepted("extend", resource.render(deployment, MOMENT))
-    assert said == f"recommender ({ID}) now expires at 2026-11-24 17:30 UTC."
+    reply = text.accepted("extend", resource.render(deployment, MOMENT))
+    assert reply == f"recommender ({ID}) now expires at 2026-11-24 17:30 UTC."
 
 
 def test_a_repeated_delete_says_so() -> None:
-    said = text.accepted("delete", resource.render(in_status(Status.DELETED), MOMENT))
-    assert said.startswith(f"recommender ({ID}) is already deleted.")
+    reply = text.accepted("delete", resource.render(in_status(Status.DELETED), MOMENT))
+    assert reply.startswith(f"recommender ({ID}) is already deleted.")
 
 
 def test_a_list_has_a_line_for_each_deployment() -> None:
@@ -176,7 +176,7 @@ def test_logs_are_the_last_lines_that_fit() -> None:
     assert text.logged("recommender", []) == "recommender has no log lines."
 
 
-def test_a_refusal_has_each_fault_and_the_fix() -> None:
+def test_a_refusal_shows_each_fault_and_the_fix() -> None:
     faults = [
         {"field": "port", "message": "must be 1 to 65535"},
         {"field": "cpu", "message": "must be one of 256"},
@@ -190,28 +190,28 @@ def test_a_refusal_has_each_fault_and_the_fix() -> None:
 
 
 def test_autoscaling_is_mentioned_only_if_it_is_the_cause() -> None:
-    def told(message: str) -> str:
+    def refusal_of(message: str) -> str:
         refusal = ValidationFailed("1 fault", errors=[{"field": "count", "message": message}])
         return text.refused(refusal, "scale", "x", [])
 
-    assert "`update x scaling.max=5`" in told("cannot be combined with scaling")
-    assert "scaling" not in told("must be at most 10")
+    assert "`update x scaling.max=5`" in refusal_of("cannot be combined with scaling")
+    assert "scaling" not in refusal_of("must be at most 10")
 
 
 def test_other_refusals_have_the_apis_detail() -> None:
-    said = text.refused(InvalidState("x is FAILED"), "pause", "x", [])
-    assert said == "x is FAILED\nTo see the details: `status x`"
-    said = text.refused(NotFound("There is no x"), "pause", "x", ["xy"])
-    assert said == "There is no x\nDid you mean `xy`?"
-    said = text.refused(QuotaExceeded("too many. Delete one."), "deploy", None, [])
-    assert said == "too many. Delete one."
+    reply = text.refused(InvalidState("x is FAILED"), "pause", "x", [])
+    assert reply == "x is FAILED\nTo see the details: `status x`"
+    reply = text.refused(NotFound("There is no x"), "pause", "x", ["xy"])
+    assert reply == "There is no x\nDid you mean `xy`?"
+    reply = text.refused(QuotaExceeded("too many. Delete one."), "deploy", None, [])
+    assert reply == "too many. Delete one."
 
 
 def test_the_prefix_is_before_every_command() -> None:
     document = resource.render(failed(), MOMENT)
     lost, taken = NotFound("no x"), NameTaken("x is taken")
     unfit = ValidationFailed("1 fault", errors=[{"field": "count", "message": "must be 1"}])
-    said = [
+    reply = [
         text.accepted("retry", document, prefix="/slipway "),
         text.status(document, prefix="/slipway "),
         text.listed([], more=False, prefix="/slipway "),
@@ -221,12 +221,12 @@ def test_the_prefix_is_before_every_command() -> None:
             for verb in ("deploy", "scale")
         ),
     ]
-    for each in said:
+    for each in reply:
         commands = re.findall("`([^`]*)`", each)
         assert commands and all(found.startswith("/slipway ") for found in commands), each
 
 
-def test_moments_are_in_utc() -> None:
+def test_times_are_in_utc() -> None:
     deployment = active()
     deployment.expires_at = MOMENT + timedelta(days=40)
-    assert told(deployment)[-1] == "Expires: 2027-01-03 09:30 UTC"
+    assert status_lines(deployment)[-1] == "Expires: 2027-01-03 09:30 UTC"

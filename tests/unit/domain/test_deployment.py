@@ -45,7 +45,7 @@ def test_a_new_deployment_is_creating_with_all_its_steps_listed() -> None:
     assert types(deployment) == ["deployment.creating"]
 
 
-def test_events_are_numbered_without_gap_or_repeat() -> None:
+def test_event_numbers_have_no_gaps_or_repeats() -> None:
     deployment = deployment_of()
     deployment.events_written = 40
     deployment._events.clear()
@@ -72,7 +72,7 @@ def test_a_created_deployment_becomes_active() -> None:
 # --- steps ---------------------------------------------------------------------------------
 
 
-def test_finishing_a_step_twice_is_told_once() -> None:
+def test_finishing_a_step_twice_adds_one_event() -> None:
     deployment = deployment_of()
     deployment.finish_step("resolve_image", MOMENT, "found")
     deployment.finish_step("resolve_image", LATER, "found again")
@@ -81,14 +81,14 @@ def test_finishing_a_step_twice_is_told_once() -> None:
     assert types(deployment).count("step.succeeded") == 1
 
 
-def test_a_step_that_failed_does_not_succeed_later() -> None:
+def test_a_failed_step_does_not_succeed_later() -> None:
     deployment = deployment_of()
     deployment.fail("resolve_image", failure_of("resolve_image"), MOMENT)
     deployment.finish_step("resolve_image", LATER)
     assert deployment.operation.step("resolve_image").status == "failed"
 
 
-def test_beginning_a_step_twice_counts_attempts_and_is_told_once() -> None:
+def test_starting_a_step_twice_counts_attempts_and_adds_one_event() -> None:
     deployment = deployment_of()
     for invocation in ("a", "b"):
         deployment.begin_step("resolve_image", invocation, LATER, MOMENT)
@@ -97,7 +97,7 @@ def test_beginning_a_step_twice_counts_attempts_and_is_told_once() -> None:
     assert types(deployment).count("step.running") == 1
 
 
-def test_percent_counts_steps_that_are_done() -> None:
+def test_percent_counts_finished_steps() -> None:
     deployment = deployment_of()
     for name in CONVERGE_STEPS[:3]:
         deployment.finish_step(name, MOMENT)
@@ -113,7 +113,7 @@ def test_a_failed_step_is_not_progress() -> None:
     assert deployment.operation.percent < 100
 
 
-def test_the_first_failure_counts() -> None:
+def test_the_first_failure_is_kept() -> None:
     deployment = deployment_of()
     deployment.fail("create_cluster", failure_of("create_cluster", "AWS_ACCESS_DENIED"), MOMENT)
     deployment.fail("resolve_image", failure_of("resolve_image"), MOMENT)
@@ -122,7 +122,7 @@ def test_the_first_failure_counts() -> None:
     assert deployment.operation.step("resolve_image").status == "failed"
 
 
-def test_failing_a_step_that_is_not_listed_keeps_the_reason() -> None:
+def test_failing_an_unlisted_step_keeps_the_reason() -> None:
     deployment = deployment_of()
     deployment.fail("unheard_of", failure_of("unheard_of"), MOMENT)
     assert deployment.failure is not None
@@ -131,7 +131,7 @@ def test_failing_a_step_that_is_not_listed_keeps_the_reason() -> None:
 # --- the fence -----------------------------------------------------------------------------
 
 
-def test_a_step_of_the_running_operation_may_go_on() -> None:
+def test_a_step_of_the_running_operation_may_run() -> None:
     deployment_of().check_fence(1, Path.CONVERGE)
 
 
@@ -158,7 +158,7 @@ def test_a_delete_fences_off_the_create() -> None:
     deployment.check_fence(2, Path.DESTROY)
 
 
-def test_only_live_invocations_of_other_work_are_waited_for() -> None:
+def test_a_step_waits_only_for_live_invocations_of_other_work() -> None:
     deployment = deployment_of()
     deployment.in_flight = {
         "1/converge/create_cluster/r1": LATER,
@@ -170,14 +170,14 @@ def test_only_live_invocations_of_other_work_are_waited_for() -> None:
     assert deployment.others_in_flight(Path.DESTROY, LATER) == []
 
 
-def test_another_path_of_the_same_generation_is_waited_for() -> None:
+def test_a_step_waits_for_another_path_of_its_generation() -> None:
     deployment = deployment_of()
     deployment.begin_step("create_cluster", "1/converge/create_cluster/r1", LATER, MOMENT)
     assert deployment.others_in_flight(Path.DESTROY, MOMENT)
     assert not deployment.others_in_flight(Path.CONVERGE, MOMENT)
 
 
-def test_ending_an_invocation_drops_it_and_the_dead() -> None:
+def test_ending_an_invocation_removes_it_and_dead_ones() -> None:
     deployment = deployment_of()
     deployment.in_flight = {"a": LATER, "b": LATER, "dead": MOMENT}
     deployment.end_invocation("a", MOMENT)
@@ -198,14 +198,14 @@ def test_an_update_starts_a_new_generation() -> None:
     assert types(deployment)[-1] == "deployment.updating"
 
 
-def test_a_change_of_count_alone_keeps_the_digest() -> None:
+def test_a_change_of_only_the_count_keeps_the_digest() -> None:
     deployment = active()
     deployment.image = Image(reference=IMAGE, digest=DIGEST)
     deployment.update(spec_of(count=3), LATER, new_image=False)
     assert deployment.image.digest == DIGEST
 
 
-def test_a_named_image_is_looked_up_again() -> None:
+def test_an_update_with_an_image_resolves_it_again() -> None:
     deployment = active()
     deployment.image = Image(reference=IMAGE, digest=DIGEST)
     deployment.update(spec_of(), LATER, new_image=True)
@@ -213,13 +213,13 @@ def test_a_named_image_is_looked_up_again() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CREATING, Status.UPDATING, Status.DELETING])
-def test_no_update_while_an_operation_runs(status: Status) -> None:
+def test_an_update_is_refused_while_an_operation_runs(status: Status) -> None:
     with pytest.raises(OperationInProgress):
         in_status(status).update(spec_of(), LATER, new_image=False)
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.DELETED, Status.DELETE_FAILED])
-def test_no_update_of_what_is_not_active(status: Status) -> None:
+def test_an_update_needs_an_active_deployment(status: Status) -> None:
     with pytest.raises(InvalidState):
         in_status(status).update(spec_of(), LATER, new_image=False)
 
@@ -239,14 +239,14 @@ def test_delete_starts_a_teardown(status: Status) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.DELETING, Status.DELETED])
-def test_delete_twice_starts_nothing(status: Status) -> None:
+def test_a_second_delete_starts_nothing(status: Status) -> None:
     deployment = in_status(status)
     before = deployment.model_dump()
     assert deployment.delete(LATER) is False
     assert deployment.model_dump() == before
 
 
-def test_a_teardown_that_died_begins_again_after_its_deadline() -> None:
+def test_a_dead_teardown_restarts_after_its_deadline() -> None:
     deployment = in_status(Status.DELETING)
     generation = deployment.generation
     assert deployment.delete(deployment.operation.deadline + timedelta(seconds=1)) is True
@@ -254,7 +254,7 @@ def test_a_teardown_that_died_begins_again_after_its_deadline() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CREATING, Status.UPDATING])
-def test_delete_cancels_what_runs(status: Status) -> None:
+def test_a_delete_cancels_the_running_operation(status: Status) -> None:
     deployment = in_status(status)
     cancelled = deployment.operation
     deployment.delete(LATER)
@@ -287,7 +287,7 @@ def test_a_teardown_that_fails_can_be_deleted_again() -> None:
 # --- ways out ------------------------------------------------------------------------------
 
 
-def test_turning_to_another_path_skips_what_was_pending() -> None:
+def test_switching_the_path_skips_pending_steps() -> None:
     deployment = deployment_of()
     deployment.finish_step("resolve_image", MOMENT)
     deployment.begin_step("create_cluster", "r", LATER, MOMENT)
@@ -299,7 +299,7 @@ def test_turning_to_another_path_skips_what_was_pending() -> None:
     assert deployment.operation.deadline == LATER + timedelta(minutes=60)
 
 
-def test_turning_twice_is_turning_once() -> None:
+def test_switching_the_path_twice_has_no_further_effect() -> None:
     deployment = tearing_down_failed_create()
     before, events = deployment.model_dump(), len(deployment.new_events)
     deployment.switch_path(Path.DESTROY, LATER)
@@ -320,7 +320,7 @@ def test_a_failed_create_that_is_torn_down_is_failed_with_its_first_reason() -> 
     assert types(deployment)[-1] == "deployment.failed"
 
 
-def test_a_rollback_goes_back_to_what_was_active() -> None:
+def test_a_rollback_returns_to_the_active_spec() -> None:
     deployment = active()
     deployment.image = Image(reference=IMAGE, digest=DIGEST)
     deployment.activate(MOMENT, 0.04)
@@ -332,7 +332,7 @@ def test_a_rollback_goes_back_to_what_was_active() -> None:
     deployment.check_fence(2, Path.ROLLBACK)
 
 
-def test_a_rolled_back_update_never_reads_as_a_success() -> None:
+def test_a_rolled_back_update_is_not_shown_as_a_success() -> None:
     deployment = rolling_back(LATER)
     deployment.activate(LATER, 0.04)
     assert (deployment.status, deployment.operation.status) == (Status.ACTIVE, "rolled_back")
@@ -341,7 +341,7 @@ def test_a_rolled_back_update_never_reads_as_a_success() -> None:
     assert types(deployment)[-1] == "deployment.rolled_back"
 
 
-def test_the_next_update_forgets_the_failure() -> None:
+def test_the_next_update_removes_the_failure() -> None:
     deployment = rolling_back(LATER)
     deployment.activate(LATER, 0.04)
     deployment.update(spec_of(count=2), LATER, new_image=False)
@@ -360,7 +360,7 @@ def test_a_resource_is_recorded_once_and_its_arn_replaced() -> None:
     assert recorded == [("cluster", "two", MOMENT), ("service", "three", LATER)]
 
 
-def test_a_resource_made_anew_after_its_deletion_has_one_entry() -> None:
+def test_a_recreated_resource_has_one_entry() -> None:
     deployment = deployment_of()
     gone = Resource(kind="cluster", name="x", deleted_at=MOMENT, verified_gone=True)
     deployment.resources = [gone]
@@ -377,7 +377,7 @@ def test_an_image_is_pinned_by_its_digest_once_it_is_known() -> None:
 # --- retry, and what the reconciler does ---------------------------------------------------
 
 
-def test_a_failed_create_is_retried_as_a_create_that_looks_the_image_up_again() -> None:
+def test_a_failed_create_is_retried_and_resolves_the_image_again() -> None:
     deployment = failed()
     deployment.image = Image(reference=IMAGE, digest=DIGEST)
     deployment.retry(LATER, 0.04)
@@ -387,7 +387,7 @@ def test_a_failed_create_is_retried_as_a_create_that_looks_the_image_up_again() 
     assert deployment.failure is None
 
 
-def test_a_failed_rollback_is_retried_as_an_update_to_the_version_before() -> None:
+def test_a_failed_rollback_is_retried_as_an_update_to_the_previous_version() -> None:
     deployment = rolling_back(MOMENT)
     deployment.end_failed(MOMENT)
     deployment.retry(LATER, 0.04)
@@ -404,18 +404,18 @@ def test_a_failed_teardown_is_retried_as_a_teardown() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CREATING, Status.UPDATING, Status.DELETING])
-def test_what_runs_cannot_be_retried(status: Status) -> None:
+def test_a_running_operation_cannot_be_retried(status: Status) -> None:
     with pytest.raises(OperationInProgress):
         in_status(status).retry(LATER, 0.04)
 
 
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.DELETED])
-def test_what_is_well_cannot_be_retried(status: Status) -> None:
+def test_a_healthy_deployment_cannot_be_retried(status: Status) -> None:
     with pytest.raises(InvalidState):
         in_status(status).retry(LATER, 0.04)
 
 
-def test_an_operation_is_taken_up_by_a_new_generation_that_goes_on_with_it() -> None:
+def test_a_takeover_continues_the_operation_with_a_new_generation() -> None:
     deployment = in_status(Status.DELETING)
     generation, operation = deployment.generation, deployment.operation
     deployment.finish_step("delete_service", MOMENT, "denied", status=StepStatus.FAILED)
@@ -426,7 +426,7 @@ def test_an_operation_is_taken_up_by_a_new_generation_that_goes_on_with_it() -> 
     assert deployment.new_events[-1].message == "its execution timed out"
 
 
-def test_one_that_a_former_version_began_is_taken_up_with_the_steps_of_this_one() -> None:
+def test_a_takeover_of_an_earlier_versions_operation_uses_the_current_steps() -> None:
     deployment = in_status(Status.CREATING)
     steps = deployment.operation.steps
     steps[:] = [step for step in steps if step.name != "route_traffic"]
@@ -435,14 +435,14 @@ def test_one_that_a_former_version_began_is_taken_up_with_the_steps_of_this_one(
     assert deployment.operation.step("route_traffic").status == "pending"
 
 
-def test_what_could_not_be_removed_blocks_what_builds_on_it() -> None:
+def test_a_leftover_blocks_the_resources_that_depend_on_it() -> None:
     operation = in_status(Status.DELETING).operation
     operation.step("delete_service").status = StepStatus.FAILED
     assert operation.blocking("drain_tasks") == "delete_service"
     assert operation.blocking("delete_log_group") is None
 
 
-def test_the_receipt_names_what_is_gone_beside_what_is_left() -> None:
+def test_the_receipt_lists_deleted_and_remaining_resources() -> None:
     deployment = in_status(Status.DELETING)
     kinds = ("cluster", "load_balancer", "listener", "security_group", "security_group")
     names = (ID, ID, f"{ID}:80", "front", "back")
@@ -469,7 +469,7 @@ def test_a_repair_ends_active_and_keeps_the_spec() -> None:
     assert (deployment.status, deployment.operation.status) == (Status.ACTIVE, "succeeded")
 
 
-def test_a_deleted_deployment_of_which_something_is_found_is_torn_down_again() -> None:
+def test_a_deleted_deployment_with_remaining_resources_is_torn_down_again() -> None:
     deployment = in_status(Status.DELETED)
     deployment.restart_teardown("AWS has cluster x", LATER)
     assert (deployment.status, deployment.deleted_at, deployment.purge_at) == (
@@ -479,7 +479,7 @@ def test_a_deleted_deployment_of_which_something_is_found_is_torn_down_again() -
     )
 
 
-def test_resources_without_a_record_get_one_that_tells_of_them() -> None:
+def test_resources_without_a_record_get_a_record() -> None:
     left = [Leftover(kind="cluster", name=ID, reason="AWS still has it")]
     deployment = Deployment.adopt(ID, "team-a", left, MOMENT)
     assert (deployment.status, deployment.leftovers) == (Status.DELETE_FAILED, left)
@@ -492,7 +492,7 @@ def test_resources_without_a_record_get_one_that_tells_of_them() -> None:
 # --- rollback and time to live -------------------------------------------------------------
 
 
-def test_a_rollback_of_a_rollback_goes_forward_again() -> None:
+def test_a_rollback_of_a_rollback_returns_to_the_newer_version() -> None:
     deployment = active()
     deployment.update(spec_of(count=2), LATER, new_image=False)
     deployment.activate(LATER, 0.05)
@@ -503,7 +503,7 @@ def test_a_rollback_of_a_rollback_goes_forward_again() -> None:
         assert deployment.status is Status.ACTIVE
 
 
-def test_a_repair_or_a_failed_update_is_no_version_to_go_back_to() -> None:
+def test_repairs_and_failed_updates_are_not_rollback_targets() -> None:
     deployment = active()
     deployment.repair("the service was deleted", LATER)
     deployment.activate(LATER, 0.04)
@@ -511,7 +511,7 @@ def test_a_repair_or_a_failed_update_is_no_version_to_go_back_to() -> None:
         deployment.roll_back(LATER)
 
 
-def test_a_time_to_live_survives_the_way_back() -> None:
+def test_a_time_to_live_survives_a_rollback() -> None:
     deployment = active(ttl="8h")
     assert deployment.expires_at == MOMENT + timedelta(hours=8)
     deployment.update(spec_of(count=2, ttl="3d"), LATER, new_image=False)
@@ -520,7 +520,7 @@ def test_a_time_to_live_survives_the_way_back() -> None:
     assert (deployment.spec.count, deployment.spec.ttl) == (1, "3d")
 
 
-def test_who_is_told_survives_the_way_back_and_makes_no_version() -> None:
+def test_the_callback_url_survives_a_rollback_and_makes_no_version() -> None:
     first, second = "https://example.com/a", "https://example.com/b"
     deployment = active(callback_url=first)
     deployment.update(spec_of(callback_url=second), LATER, new_image=False)
@@ -533,13 +533,13 @@ def test_who_is_told_survives_the_way_back_and_makes_no_version() -> None:
     assert (deployment.spec.count, deployment.spec.callback_url) == (1, second)
 
 
-def test_a_change_of_something_else_leaves_the_time_to_live() -> None:
+def test_a_change_of_another_field_keeps_the_time_to_live() -> None:
     deployment = active(ttl="8h")
     deployment.update(spec_of(count=2, ttl="8h"), LATER, new_image=False)
     assert deployment.expires_at == MOMENT + timedelta(hours=8)
 
 
-def test_the_end_is_told_once_and_again_after_an_extension() -> None:
+def test_the_expiry_event_is_added_once_and_again_after_an_extension() -> None:
     deployment = active(ttl="8h")
     deployment.announce_expiry(LATER)
     deployment.announce_expiry(LATER)
@@ -549,7 +549,7 @@ def test_the_end_is_told_once_and_again_after_an_extension() -> None:
     assert types(deployment).count("deployment.expiring") == 2
 
 
-def test_the_meter_runs_from_the_first_minute_and_again_from_a_retry() -> None:
+def test_the_cost_meter_runs_from_the_first_minute_and_again_from_a_retry() -> None:
     deployment = Deployment.create("rec-abcdef", "team-a", spec_of(), MOMENT, 0.03)
     assert (deployment.meter.usd_per_hour, deployment.meter.since) == (0.03, MOMENT)
     deployment = failed()
@@ -557,6 +557,6 @@ def test_the_meter_runs_from_the_first_minute_and_again_from_a_retry() -> None:
     assert (deployment.meter.usd_per_hour, deployment.meter.since) == (0.04, LATER)
 
 
-def test_the_cost_of_what_has_no_record_is_not_known() -> None:
+def test_the_cost_of_resources_without_a_record_is_unknown() -> None:
     adopted = Deployment.adopt("stray-abcdef", "unknown", [], MOMENT)
     assert adopted.meter.usd_per_hour == 0

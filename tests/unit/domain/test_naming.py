@@ -21,7 +21,7 @@ def test_an_id_fits_into_a_load_balancer_name(name: str) -> None:
 
 
 @given(NAMES)
-def test_every_name_of_a_resource_has_the_id_in_it(name: str) -> None:
+def test_every_resource_name_contains_the_id(name: str) -> None:
     made = naming.new_id(name)
     assert naming.load_balancer_security_group(made) == f"slipway-{made}-lb"
     assert naming.task_security_group(made) == f"slipway-{made}-task"
@@ -29,11 +29,11 @@ def test_every_name_of_a_resource_has_the_id_in_it(name: str) -> None:
     assert len(naming.execution(made, 10**9)) <= 80
 
 
-def test_ids_of_one_name_differ() -> None:
+def test_ids_for_the_same_name_differ() -> None:
     assert len({naming.new_id("recommender") for _ in range(100)}) == 100
 
 
-def test_the_stack_s_own_tags_win_over_the_callers() -> None:
+def test_the_stacks_tags_override_the_callers_tags() -> None:
     tags = naming.tags("x-abcdef", "team-a", "slipway", {"team": "a", naming.TAG_OWNER: "other"})
     assert tags == {
         "team": "a",
@@ -43,5 +43,5 @@ def test_the_stack_s_own_tags_win_over_the_callers() -> None:
     }
 
 
-def test_the_local_agent_tells_addresses_by_the_same_tag() -> None:
+def test_the_local_agent_uses_the_same_address_tag() -> None:
     assert naming.TAG_ADDRESS == task_tags.TAG_ADDRESS

@@ -1,4 +1,4 @@
-"""The steps of an operation: on two paths of one operation, and as they are written and read."""
+"""The steps of an operation: on both of its paths, and in storage."""
 
 import json
 from datetime import timedelta
@@ -14,7 +14,7 @@ from chalicelib.domain.operation import (
 )
 from tests.support.builders import MOMENT, rolling_back, tearing_down_failed_create
 
-# Written by the version before steps had a path: an update that fails and goes back.
+# Stored by a version in which steps had no path: an update that fails and is rolled back.
 EARLIER = {
     "kind": "update",
     "status": "running",
@@ -65,24 +65,24 @@ def test_a_step_of_a_rollback_is_the_same_step_on_another_path() -> None:
     assert operation.steps[CONVERGE_STEPS.index("await_ready")].status == StepStatus.FAILED
 
 
-def test_a_path_is_listed_once() -> None:
+def test_a_path_is_added_once() -> None:
     operation = rolling_back(MOMENT).operation
     operation.list_steps()
     assert len(operation.steps) == 2 * len(CONVERGE_STEPS)
 
 
-def test_events_have_the_name_that_clients_see() -> None:
+def test_events_have_the_public_step_name() -> None:
     deployment = rolling_back(MOMENT)
     deployment.begin_step("preflight", "2/rollback/preflight/r", MOMENT, MOMENT)
     deployment.finish_step("preflight", MOMENT)
-    told = [(event.type, event.step) for event in deployment.new_events[-2:]]
-    assert told == [
+    events = [(event.type, event.step) for event in deployment.new_events[-2:]]
+    assert events == [
         ("step.running", "rollback_preflight"),
         ("step.succeeded", "rollback_preflight"),
     ]
 
 
-def test_a_record_of_an_earlier_version_loads_and_is_written_as_it_was() -> None:
+def test_a_record_of_an_earlier_version_is_stored_unchanged() -> None:
     operation = Operation.model_validate(EARLIER)
 
     assert [(step.name, step.path) for step in operation.steps] == [
@@ -94,7 +94,7 @@ def test_a_record_of_an_earlier_version_loads_and_is_written_as_it_was() -> None
     assert operation.model_dump(mode="json") == EARLIER
 
 
-def test_a_record_of_an_earlier_version_goes_on() -> None:
+def test_an_operation_of_an_earlier_version_continues() -> None:
     document = rolling_back(MOMENT).model_dump(mode="json") | {"operation": EARLIER}
     deployment = Deployment.model_validate(document)
 
@@ -108,12 +108,12 @@ def test_a_record_of_an_earlier_version_goes_on() -> None:
     assert {step.path for step in others} == {Path.ROLLBACK}
 
 
-def test_what_is_written_is_read_as_it_was() -> None:
+def test_a_stored_operation_is_read_unchanged() -> None:
     for deployment in (rolling_back(MOMENT), tearing_down_failed_create()):
         document = json.loads(deployment.model_dump_json())
         assert Deployment.model_validate(document).operation == deployment.operation
 
 
-def test_a_name_is_split_as_it_was_put_together() -> None:
+def test_a_stored_step_name_is_split_correctly() -> None:
     for path in Path:
         assert split_name(full_name("finish", path)) == ("finish", path is Path.ROLLBACK)

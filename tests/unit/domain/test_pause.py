@@ -1,4 +1,4 @@
-"""What a pause and a resume do to the record."""
+"""How a pause and a resume change the record."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,12 +32,12 @@ def with_count(count: int) -> Callable[[Deployment], None]:
 
 
 def fail(deployment: Deployment) -> Path | None:
-    """Fails the operation; the path that it takes then."""
+    """Fail the operation and return the path that follows."""
     deployment.fail("await_ready", failure_of("await_ready"), LATER)
     return recovery.recover(deployment, {}, LATER)
 
 
-def test_a_pause_wants_no_task_and_is_an_operation_of_its_own() -> None:
+def test_a_pause_is_an_operation_with_no_desired_tasks() -> None:
     deployment = active(count=3)
     deployment.pause(LATER)
     assert (deployment.status, deployment.operation.kind) == (Status.UPDATING, "pause")
@@ -46,7 +46,7 @@ def test_a_pause_wants_no_task_and_is_an_operation_of_its_own() -> None:
     assert deployment.generation == 2
 
 
-def test_it_ends_paused_and_a_resume_brings_the_tasks_back() -> None:
+def test_a_pause_ends_paused_and_a_resume_restores_the_tasks() -> None:
     deployment = paused()
     assert (deployment.status, deployment.operation.status) == (Status.PAUSED, "succeeded")
     assert deployment.new_events[-1].type == "deployment.paused"
@@ -58,7 +58,7 @@ def test_it_ends_paused_and_a_resume_brings_the_tasks_back() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CREATING, Status.UPDATING, Status.DELETING])
-def test_neither_while_an_operation_runs(status: Status) -> None:
+def test_pause_and_resume_are_refused_while_an_operation_runs(status: Status) -> None:
     for change in (Deployment.pause, Deployment.resume):
         with pytest.raises(OperationInProgress):
             change(in_status(status), LATER)
@@ -73,7 +73,7 @@ def test_neither_while_an_operation_runs(status: Status) -> None:
         (Status.DELETE_FAILED, "is DELETE_FAILED: only an ACTIVE"),
     ],
 )
-def test_only_what_is_active_can_be_paused(status: Status, detail: str) -> None:
+def test_only_an_active_deployment_can_be_paused(status: Status, detail: str) -> None:
     deployment = in_status(status)
     before = deployment.model_dump()
     with pytest.raises(InvalidState, match=detail):
@@ -89,12 +89,12 @@ def test_only_what_is_active_can_be_paused(status: Status, detail: str) -> None:
         (Status.DELETED, "is DELETED: only a PAUSED"),
     ],
 )
-def test_only_what_is_paused_can_be_resumed(status: Status, detail: str) -> None:
+def test_only_a_paused_deployment_can_be_resumed(status: Status, detail: str) -> None:
     with pytest.raises(InvalidState, match=detail):
         in_status(status).resume(LATER)
 
 
-def test_a_failed_pause_goes_back_to_serving() -> None:
+def test_a_failed_pause_returns_to_active() -> None:
     deployment = active()
     deployment.pause(MOMENT)
     assert fail(deployment) is Path.ROLLBACK
@@ -104,7 +104,7 @@ def test_a_failed_pause_goes_back_to_serving() -> None:
     assert deployment.failure is not None
 
 
-def test_a_failed_resume_goes_back_to_paused() -> None:
+def test_a_failed_resume_returns_to_paused() -> None:
     deployment = paused()
     deployment.resume(MOMENT)
     assert fail(deployment) is Path.ROLLBACK
@@ -114,7 +114,7 @@ def test_a_failed_resume_goes_back_to_paused() -> None:
 
 
 @pytest.mark.parametrize(("before", "change"), [("ACTIVE", "pause"), ("PAUSED", "resume")])
-def test_what_could_not_be_started_is_taken_back(before: str, change: str) -> None:
+def test_an_operation_that_could_not_start_is_withdrawn(before: str, change: str) -> None:
     deployment = in_status(Status(before))
     getattr(deployment, change)(MOMENT)
     deployment.withdraw_update(deployment.generation, LATER)
@@ -122,7 +122,7 @@ def test_what_could_not_be_started_is_taken_back(before: str, change: str) -> No
     assert deployment.paused is (before == "PAUSED")
 
 
-def test_a_change_of_what_is_paused_leaves_it_paused_until_its_resume() -> None:
+def test_an_update_of_a_paused_deployment_leaves_it_paused() -> None:
     deployment = settled(with_count(2), paused())
     assert (deployment.status, deployment.wanted_tasks) == (Status.PAUSED, 0)
     deployment.resume(LATER)
@@ -136,7 +136,7 @@ def test_a_failed_resume_keeps_the_change_that_was_made_while_paused() -> None:
     assert (deployment.spec.count, deployment.paused) == (2, True)
 
 
-def test_a_rollback_goes_to_what_has_served_and_not_to_what_was_only_put_in_place() -> None:
+def test_a_rollback_returns_to_a_version_that_served() -> None:
     deployment = paused()
     for count in (2, 5):
         settled(with_count(count), deployment)
@@ -145,18 +145,18 @@ def test_a_rollback_goes_to_what_has_served_and_not_to_what_was_only_put_in_plac
     assert (deployment.spec.count, deployment.paused) == (3, False)
 
 
-def test_a_pause_is_no_version_to_go_back_to() -> None:
+def test_a_pause_is_not_a_rollback_target() -> None:
     deployment = settled(lambda d: d.resume(LATER), paused())
     with pytest.raises(InvalidState, match="no other version was ever ACTIVE"):
         deployment.roll_back(LATER)
 
 
-def test_no_rollback_of_what_is_paused() -> None:
+def test_a_paused_deployment_cannot_be_rolled_back() -> None:
     with pytest.raises(InvalidState, match=r"Resume it first\."):
         settled(with_count(2), paused()).roll_back(LATER)
 
 
-def test_a_retry_of_a_repair_that_failed_stays_paused() -> None:
+def test_a_retried_repair_stays_paused() -> None:
     deployment = paused()
     deployment.repair("the service was deleted", LATER)
     assert fail(deployment) is None
@@ -167,7 +167,7 @@ def test_a_retry_of_a_repair_that_failed_stays_paused() -> None:
     assert deployment.status is Status.PAUSED
 
 
-def test_the_time_to_live_goes_on_while_paused() -> None:
+def test_the_time_to_live_continues_while_paused() -> None:
     deployment = active(ttl="8h")
     expires_at = deployment.expires_at
     settled(lambda d: d.pause(LATER), deployment)
@@ -177,7 +177,7 @@ def test_the_time_to_live_goes_on_while_paused() -> None:
 
 
 @pytest.mark.parametrize("left", ["load_balancer", "cluster"])
-def test_the_rule_is_gone_when_its_load_balancer_is(left: str) -> None:
+def test_the_pause_rule_is_deleted_with_its_load_balancer(left: str) -> None:
     deployment = paused()
     deployment.record_resource(
         Resource(kind="listener_rule", name=f"{ID}:pause", arn="arn:rule"), LATER

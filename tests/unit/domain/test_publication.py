@@ -31,7 +31,7 @@ def settled(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def test_a_life_is_told() -> None:
+def test_a_lifecycle_is_published() -> None:
     deployment = active()
     assert types(deployment) == ["deployment.created", "deployment.active"]
     settled(deployment).update(spec_of(count=2), LATER, new_image=False)
@@ -51,7 +51,7 @@ def test_a_life_is_told() -> None:
     assert types(deployment) == ["deployment.deleted"]
 
 
-def test_what_fails_is_told() -> None:
+def test_failures_are_published() -> None:
     deployment = deployment_of()
     deployment.fail("resolve_image", failure_of("resolve_image"), LATER)
     deployment.end_failed(LATER)
@@ -61,7 +61,7 @@ def test_what_fails_is_told() -> None:
     assert "evidence" not in failure
 
 
-def test_an_update_that_went_back_reads_as_no_success() -> None:
+def test_a_rolled_back_update_is_not_published_as_a_success() -> None:
     deployment = settled(active())
     deployment.update(spec_of(count=2), LATER, new_image=False)
     deployment.fail("await_ready", failure_of("await_ready"), LATER)
@@ -71,7 +71,7 @@ def test_an_update_that_went_back_reads_as_no_success() -> None:
     assert bodies(deployment)[0]["data"]["deployment"]["operation"]["status"] == "rolled_back"
 
 
-def test_a_teardown_that_failed_is_told_with_what_is_left() -> None:
+def test_a_failed_teardown_is_published_with_its_leftovers() -> None:
     deployment = settled(active())
     deployment.delete(LATER)
     deployment.settle([Leftover(kind="service", name="x", reason="AWS kept it")], LATER)
@@ -81,7 +81,7 @@ def test_a_teardown_that_failed_is_told_with_what_is_left() -> None:
     assert body["data"]["deployment"]["leftovers"][0]["reason"] == "AWS kept it"
 
 
-def test_a_retry_is_no_second_creation() -> None:
+def test_a_retry_does_not_publish_a_second_creation() -> None:
     deployment = deployment_of()
     deployment.fail("resolve_image", failure_of("resolve_image"), LATER)
     deployment.end_failed(LATER)
@@ -89,7 +89,7 @@ def test_a_retry_is_no_second_creation() -> None:
     assert types(deployment) == []
 
 
-def test_the_body_is_of_that_moment() -> None:
+def test_the_body_shows_the_state_at_the_event() -> None:
     deployment = active(name="recommender")
     created = bodies(deployment)[0]
     assert created["timestamp"] == rfc3339(MOMENT)
@@ -117,13 +117,13 @@ def test_a_body_is_cut_to_twenty_kilobytes_and_says_so(letter: str) -> None:
     assert long.startswith(data["message"]) and data["message"]
 
 
-def test_a_body_that_is_short_enough_is_whole() -> None:
+def test_a_short_body_is_complete() -> None:
     deployment = active()
     event = deployment.new_events[-1].model_copy(update={"message": "x" * 15_000})
     body = publication.published(deployment, event)
     assert body and json.loads(body)["data"]["message"] == "x" * 15_000
 
 
-def test_every_type_of_the_contract_is_there() -> None:
+def test_every_type_of_the_contract_is_published() -> None:
     names = "created active failed updated rolled_back paused expiring deleted delete_failed"
     assert set(publication.TYPES) == {f"deployment.{name}" for name in names.split()}

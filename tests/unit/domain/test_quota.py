@@ -43,18 +43,18 @@ def left(kind: str) -> Deployment:
     return deployment
 
 
-# --- what is held --------------------------------------------------------------------------
+# --- held quota ----------------------------------------------------------------------------
 
 
 NOT_ALL = (Status.DELETED, Status.UPDATING, Status.PAUSED)
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in NOT_ALL])
-def test_all_is_held_until_aws_says_that_it_is_gone(status: Status) -> None:
+def test_quota_is_held_until_aws_confirms_the_deletion(status: Status) -> None:
     assert held(in_status(status)) == size()
 
 
-def test_what_scales_holds_the_most_that_it_may_have() -> None:
+def test_an_autoscaled_deployment_holds_its_maximum() -> None:
     scaling = {"min": 1, "max": 5, "metric": "cpu", "target": 60}
     assert quota.held(active(scaling=scaling)) == size(5)
     back = active(scaling=scaling)
@@ -62,7 +62,7 @@ def test_what_scales_holds_the_most_that_it_may_have() -> None:
     assert quota.held(back) == size(5)  # a failure goes back to it
 
 
-def test_a_paused_one_holds_no_task_as_soon_as_none_runs() -> None:
+def test_a_paused_deployment_holds_no_tasks_once_none_runs() -> None:
     deployment = active(count=2)
     deployment.pause(MOMENT)
     assert quota.held(deployment) == size(2)  # a failure goes back to it
@@ -72,11 +72,11 @@ def test_a_paused_one_holds_no_task_as_soon_as_none_runs() -> None:
     assert quota.held(deployment) == size(2)
 
 
-def test_a_deleted_one_holds_nothing() -> None:
+def test_a_deleted_deployment_holds_nothing() -> None:
     assert held(in_status(Status.DELETED)) == NONE
 
 
-def test_a_failed_create_holds_all_until_it_is_torn_down() -> None:
+def test_a_failed_create_holds_its_quota_until_it_is_torn_down() -> None:
     deployment = tearing_down_failed_create()
     assert held(deployment) == size()
     deployment.end_torn_down(MOMENT)
@@ -89,22 +89,22 @@ def test_a_failed_create_holds_all_until_it_is_torn_down() -> None:
     ("kind", "holds"),
     [("security_group", Use(1)), ("service", size()), ("unknown", size())],
 )
-def test_of_what_is_left_tasks_count_as_long_as_the_service_is(kind: str, holds: Use) -> None:
+def test_remaining_tasks_count_while_the_service_exists(kind: str, holds: Use) -> None:
     deployment = left(kind)
     assert held(deployment) == holds
     deployment.retry(MOMENT, 0.04)
     assert (deployment.status, held(deployment)) == (Status.DELETING, holds)
 
 
-def test_vcpu_goes_by_tasks_and_size() -> None:
+def test_vcpu_depends_on_tasks_and_size() -> None:
     assert held(deployment_of(count=3, cpu=1024, memory=2048)) == Use(1, 3, 3072)
 
 
-def test_a_deployment_without_tasks_is_one_all_the_same() -> None:
+def test_a_deployment_without_tasks_counts_as_a_deployment() -> None:
     assert held(deployment_of(count=0)) == Use(1)
 
 
-def test_an_update_to_less_holds_what_its_failure_goes_back_to() -> None:
+def test_an_update_to_less_holds_the_previous_use() -> None:
     deployment = updating(count=1)
     assert held(deployment) == size(2)
     deployment.activate(MOMENT, 0.04)
@@ -115,11 +115,11 @@ def test_an_update_to_fewer_but_larger_tasks_holds_the_most_of_each() -> None:
     assert held(updating(count=1, cpu=1024, memory=2048)) == Use(1, 2, 1024)
 
 
-def test_an_update_to_more_holds_it_at_once() -> None:
+def test_an_update_to_more_holds_it_immediately() -> None:
     assert held(updating(count=3)) == size(3)
 
 
-# --- nothing but a caller raises it ----------------------------------------------------------
+# --- only a caller raises the use ------------------------------------------------------------
 
 
 def _fails(deployment: Deployment) -> None:
@@ -143,7 +143,7 @@ def _fails(deployment: Deployment) -> None:
         (lambda: in_status(Status.DELETING), lambda d: d.end_torn_down(MOMENT)),
     ],
 )
-def test_what_happens_by_itself_never_raises_it(
+def test_background_work_never_raises_the_use(
     make: Callable[[], Deployment], change: Callable[[Deployment], object]
 ) -> None:
     deployment = make()
@@ -155,11 +155,11 @@ def test_what_happens_by_itself_never_raises_it(
 # --- limits --------------------------------------------------------------------------------
 
 
-def test_a_limit_may_be_reached() -> None:
+def test_a_limit_can_be_reached() -> None:
     assert quota.exceeded(LIMITS, Use(19, 49, 31 * 1024), NONE, Use(1, 1, 1024)) == []
 
 
-def test_every_limit_that_is_exceeded_is_told() -> None:
+def test_every_exceeded_limit_is_reported() -> None:
     excess = quota.exceeded(LIMITS, Use(20, 50, 32 * 1024), NONE, Use(1, 2, 512))
     assert excess == [
         Exceeded("deployments", 20, 20, 1),
@@ -168,7 +168,7 @@ def test_every_limit_that_is_exceeded_is_told() -> None:
     ]
 
 
-def test_an_owner_over_a_lowered_limit_may_ask_for_less_of_it() -> None:
+def test_an_owner_above_a_lowered_limit_can_reduce_its_use() -> None:
     """Four tasks of 4 vCPU become five of 1: over the limit of vCPU, but less than before."""
     before, after = Use(1, 4, 4 * 4096), Use(1, 5, 5 * 1024)
     assert quota.exceeded(LIMITS, Use(1, 4, 64 * 1024), before, after) == []

@@ -18,11 +18,11 @@ def fail(deployment: Deployment) -> None:
     recovery.recover(deployment, {}, MOMENT)
 
 
-def test_a_create_has_nothing_to_bring_up_to_date() -> None:
+def test_a_create_has_no_tags_to_update() -> None:
     assert active(tags=V1).retagged == []
 
 
-def test_keys_that_were_added_changed_or_removed() -> None:
+def test_added_changed_and_removed_keys_are_listed() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags={"b": "2", "c": "1"})
     assert deployment.retagged == ["a", "b", "c"]
@@ -30,13 +30,13 @@ def test_keys_that_were_added_changed_or_removed() -> None:
     assert deployment.retagged == []
 
 
-def test_a_change_of_something_else_is_none_of_tags() -> None:
+def test_a_change_of_another_field_lists_no_tags() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags=V1, count=2)
     assert deployment.retagged == []
 
 
-def test_the_way_back_brings_the_same_keys_back() -> None:
+def test_a_rollback_updates_the_same_keys() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags={"b": "2", "c": "1"})
     fail(deployment)
@@ -45,7 +45,7 @@ def test_the_way_back_brings_the_same_keys_back() -> None:
     assert deployment.retagged == []
 
 
-def test_a_retry_after_a_failed_way_back_still_knows_them() -> None:
+def test_a_retry_after_a_failed_rollback_still_lists_the_keys() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags={})
     fail(deployment)
@@ -54,7 +54,7 @@ def test_a_retry_after_a_failed_way_back_still_knows_them() -> None:
     assert (deployment.spec.tags, deployment.retagged) == (V1, ["a", "b"])
 
 
-def test_keys_of_two_changes_are_all_kept() -> None:
+def test_keys_of_two_changes_are_all_listed() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags={})
     assert deployment.last_active
@@ -63,7 +63,7 @@ def test_keys_of_two_changes_are_all_kept() -> None:
     assert deployment.retagged == ["a", "b"]
 
 
-def test_a_rollback_on_request_too() -> None:
+def test_a_requested_rollback_lists_the_keys_too() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags={"a": "1"})
     deployment.activate(MOMENT, 0.04)
@@ -71,7 +71,7 @@ def test_a_rollback_on_request_too() -> None:
     assert (deployment.spec.tags, deployment.retagged) == (V1, ["b"])
 
 
-def test_an_update_that_never_started_leaves_nothing_to_do() -> None:
+def test_an_update_that_never_started_lists_no_tags() -> None:
     deployment = active(tags=V1)
     patch(deployment, tags={})
     deployment.withdraw_update(deployment.generation, MOMENT)

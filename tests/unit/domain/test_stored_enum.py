@@ -43,7 +43,7 @@ def test_a_value_is_stored_as_text_and_an_unknown_one_is_kept(
 
 
 @pytest.mark.parametrize("enum", [EventType, FailureCode, ResourceKind])
-def test_an_unknown_value_is_no_member(enum: type[StoredEnum]) -> None:
+def test_an_unknown_value_is_not_a_member(enum: type[StoredEnum]) -> None:
     unknown = enum("of.a.later.version")
     assert isinstance(unknown, enum)
     assert unknown == "of.a.later.version"
@@ -52,7 +52,7 @@ def test_an_unknown_value_is_no_member(enum: type[StoredEnum]) -> None:
     assert len({unknown, enum("of.a.later.version")}) == 1
 
 
-def test_what_is_no_text_is_no_value() -> None:
+def test_a_value_must_be_text() -> None:
     with pytest.raises(ValueError, match="not a valid EventType"):
         EventType(7)
 

@@ -1,4 +1,4 @@
-"""The refresh of the price table, against files in the shape that AWS documents.
+"""The refresh of the price table, with files in the format that AWS documents.
 
 https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/reading-service-price-list-file-for-services.html
 """
@@ -66,7 +66,7 @@ def path_of(offer: str) -> str:
 
 @pytest.fixture
 def served() -> dict[str, Any]:
-    """The documents of the price list's host, by path."""
+    """The documents of the price list host, by path."""
     found: dict[str, Any] = {}
     for offer in LISTED:
         entry = {"regionCode": REGION, "currentVersionUrl": path_of(offer)}

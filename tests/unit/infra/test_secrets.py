@@ -179,13 +179,13 @@ def signed_with(header: str, text: str) -> bool:
 
 
 def test_the_webhook_secret_is_created_rotated_and_retired(run: Any) -> None:
-    status, first, told = run("--stack", STACK, "webhooks")
+    status, first, output = run("--stack", STACK, "webhooks")
     assert (status, first) == (0, f"{kept()['webhook-secrets']}\n")
     assert first.startswith("whsec_") and signed_with(first, '{"a": 1}')
-    assert "docs/webhooks.md" in told
+    assert "docs/webhooks.md" in output
 
-    status, second, told = run("--stack", STACK, "webhooks")
-    assert status == 0 and second != first and "--retire" in told
+    status, second, output = run("--stack", STACK, "webhooks")
+    assert status == 0 and second != first and "--retire" in output
     assert kept()["webhook-secrets"] == f"{second.strip()} {first.strip()}"
 
     status, left, _ = run("--stack", STACK, "webhooks", "--retire")

@@ -121,7 +121,7 @@ def test_a_text_within_a_text_is_listed_too() -> None:
         ("word " * (MOST_WORDS + 1), f"{MOST_WORDS + 1} words"),
     ],
 )
-def test_what_breaks_a_rule(text: str, words: str) -> None:
+def test_a_text_that_breaks_a_rule_is_listed(text: str, words: str) -> None:
     [fault] = Text("x.py", 1, text, OTHER).faults
     assert words in fault
 
@@ -131,7 +131,9 @@ def test_two_short_sentences_break_no_rule() -> None:
     assert Text("x.py", 1, f"{text.strip()}. {text}", OTHER).faults == []
 
 
-def test_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_fails_for_a_broken_rule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     good, bad = tmp_path / "good.py", tmp_path / "bad.py"
     good.write_text('say("All is well.")')
     bad.write_text('say("It stands there.")')

@@ -18,7 +18,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_any_parser_reads_a_source_in_the_same_way(source: Path) -> None:
+def test_every_parser_reads_a_source_in_the_same_way(source: Path) -> None:
     assert load(source) == yaml.safe_load(source.read_text())
 
 
@@ -51,7 +51,7 @@ def test_a_duplicate_key_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["a: [1", "a: !Ref Table", "a: *nothing"])
-def test_what_is_not_yaml_is_one_sentence(tmp_path: Path, text: str) -> None:
+def test_invalid_yaml_is_reported_in_one_sentence(tmp_path: Path, text: str) -> None:
     with pytest.raises(YamlError, match=r"file\.yaml is not valid YAML: .*line 1"):
         load(write(tmp_path, text))
 

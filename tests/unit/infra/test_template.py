@@ -17,7 +17,7 @@ def test_every_function_and_the_state_machine_have_a_log_group() -> None:
     assert {"APIHandlerLogs", "ChatWorkerLogs", "StateMachineLogs"} <= groups
 
 
-def test_a_function_writes_to_its_own_log_group_alone() -> None:
+def test_a_function_writes_only_to_its_own_log_group() -> None:
     for function in config(ROOT)["lambda_functions"]:
         statements = {each["Sid"]: each for each in policy(ROOT, function)["Statement"]}
         group = statements["Logs"]["Resource"]["Fn::GetAtt"][0]

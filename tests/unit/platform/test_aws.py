@@ -18,12 +18,12 @@ def client_error(code: str, message: str = "no", status: int = 400) -> ClientErr
     return ClientError(response, "CreateThing")
 
 
-def test_a_client_is_made_once() -> None:
+def test_a_client_is_created_once() -> None:
     assert aws.client("ecs") is aws.client("ecs")
 
 
-def test_clients_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By however many threads: a session of boto3 is one thread's."""
+def test_clients_are_created_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads must not share a boto3 session, so clients are created one after another."""
     both = threading.Barrier(2)
     met = []
 
@@ -53,7 +53,7 @@ def test_clients_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
         (ValueError("x"), None),
     ],
 )
-def test_the_kind_of_an_error(error: Exception, kind: ErrorKind | None) -> None:
+def test_an_error_has_its_code_and_kind(error: Exception, kind: ErrorKind | None) -> None:
     assert aws.kind_of(error) is kind
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a call that nobody waits for any more."""
+"""Calls that exceed their deadline are cut off."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"{request.param}://localhost:{server.port}/"
 
 
-def test_an_answer_without_an_end_is_cut(endless: str, tmp_path: Path) -> None:
+def test_an_endless_response_is_cut_off(endless: str, tmp_path: Path) -> None:
     session, ended = requests.Session(), threading.Event()
     session.trust_env = False
     connections = Connections(session)
@@ -47,10 +47,13 @@ def test_an_answer_without_an_end_is_cut(endless: str, tmp_path: Path) -> None:
     assert ended.wait(10)
 
 
-def test_nothing_is_begun_after_it_was_cut() -> None:
-    """As by a look-up in DNS that took too long."""
+def test_nothing_starts_after_the_cutoff() -> None:
+    """For example because a DNS lookup took too long."""
     session = requests.Session()
     connections = Connections(session)
     connections.cut()
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(OSError, match="too long"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(OSError, match="limit has passed"),
+    ):
         session.post(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=1)

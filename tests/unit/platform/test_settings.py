@@ -30,7 +30,7 @@ def test_public_addresses_can_be_turned_off(
     assert settings().assign_public_ip is value
 
 
-def test_what_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TABLE_NAME")
     with pytest.raises(ValidationError, match="table_name"):
         settings()

@@ -1,4 +1,4 @@
-"""What Slack and subscribers know, too, as many threads ask for it."""
+"""The secrets shared with Slack and subscribers, read by many threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.subscribers import WEBHOOK_SECRET
 
 
 @pytest.mark.usefixtures("webhook_secret")
-def test_many_threads_read_them_once() -> None:
+def test_many_threads_read_the_secrets_once() -> None:
     """SSM allows few reads a second."""
     both, calls = threading.Barrier(2), []
 
@@ -38,7 +38,7 @@ def test_many_threads_read_them_once() -> None:
 
 
 @pytest.mark.usefixtures("webhook_secret")
-def test_while_they_cannot_be_read_again_the_known_ones_serve_on(
+def test_cached_secrets_are_used_while_ssm_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moment = clock.now()

@@ -8,7 +8,7 @@ from tests.support import aws_says
 from tests.support.builders import ID
 
 
-def test_ensure_twice_is_one_cluster_with_the_stacks_tags(deployment: Deployment) -> None:
+def test_repeated_ensure_creates_one_cluster_with_the_stacks_tags(deployment: Deployment) -> None:
     first, second = cluster.ensure(deployment), cluster.ensure(deployment)
     assert first == second
     ecs = aws.client("ecs")
@@ -22,7 +22,7 @@ def test_ensure_twice_is_one_cluster_with_the_stacks_tags(deployment: Deployment
     }
 
 
-def test_delete_removes_it(deployment: Deployment) -> None:
+def test_delete_removes_the_cluster(deployment: Deployment) -> None:
     cluster.ensure(deployment)
     assert cluster.exists(ID) == [ID]
     cluster.delete(ID)
@@ -30,7 +30,7 @@ def test_delete_removes_it(deployment: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_delete_succeeds_where_there_is_nothing() -> None:
+def test_deleting_a_missing_cluster_succeeds() -> None:
     cluster.delete(ID)
     assert cluster.exists(ID) == []
 
@@ -43,7 +43,7 @@ def test_delete_succeeds_where_there_is_nothing() -> None:
         "UpdateInProgressException",
     ],
 )
-def test_a_cluster_in_use_is_waited_for(deployment: Deployment, code: str) -> None:
+def test_delete_waits_for_a_cluster_in_use(deployment: Deployment, code: str) -> None:
     cluster.ensure(deployment)
     aws_says.refuse("ecs", "DeleteCluster", code, times=1)
     with pytest.raises(NotReady, match=ID):

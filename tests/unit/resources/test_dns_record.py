@@ -71,18 +71,18 @@ def test_the_zone_is_the_nearest_public_one(zone: Zone) -> None:
     assert dns_record.zone_of("badexample.com") is None
 
 
-def test_a_private_zone_is_none() -> None:
+def test_a_private_zone_is_ignored() -> None:
     make_zone("example.com", PrivateZone=True, Comment="")
     assert dns_record.zone_of(DOMAIN) is None
 
 
-def test_two_zones_of_one_name_are_a_fault(zone: Zone) -> None:
+def test_two_zones_with_the_same_name_are_a_fault(zone: Zone) -> None:
     aws.client("route53").create_hosted_zone(Name="example.com", CallerReference="again")
     with pytest.raises(DeploymentFailed, match="Two public hosted zones"):
         dns_record.zone_of(DOMAIN)
 
 
-def test_twice_is_one_alias_of_the_load_balancer(zone: Zone) -> None:
+def test_repeated_ensure_creates_one_alias_of_the_load_balancer(zone: Zone) -> None:
     assert dns_record.ensure(ID, DOMAIN, zone, balancer())
     assert dns_record.ensure(ID, DOMAIN, zone, balancer()) is None
     [(key, record)] = records(zone).items()
@@ -91,7 +91,7 @@ def test_twice_is_one_alias_of_the_load_balancer(zone: Zone) -> None:
     assert record["AliasTarget"]["HostedZoneId"] == "Z35SXDOTRQ7X7K"
 
 
-def test_it_never_says_upsert(zone: Zone) -> None:
+def test_ensure_never_uses_upsert(zone: Zone) -> None:
     """A concurrent change between the read and the write must survive."""
     calls = aws_says.watch("route53", "ChangeResourceRecordSets")
     dns_record.ensure(ID, DOMAIN, zone, balancer(f"{ID}-1.us-east-1.elb.amazonaws.com"))
@@ -107,7 +107,7 @@ def test_it_never_says_upsert(zone: Zone) -> None:
     ("kind", "value"),
     [("A", "203.0.113.7"), ("AAAA", "2001:db8::7"), ("CNAME", "elsewhere.example.org")],
 )
-def test_foreign_record_is_a_fault_that_reports_it(zone: Zone, kind: str, value: str) -> None:
+def test_a_foreign_record_is_reported(zone: Zone, kind: str, value: str) -> None:
     put_value(zone, kind, value)
     with pytest.raises(
         DeploymentFailed, match=rf"has a record of type {kind} \({value}\)"
@@ -138,30 +138,30 @@ def test_another_load_balancers_record_is_foreign(zone: Zone, target: str) -> No
     assert dns_record.exists(ID, [DOMAIN]) == []
 
 
-def test_the_consoles_form_of_the_same_record_is_the_deployments(zone: Zone) -> None:
+def test_the_same_record_in_the_consoles_format_is_accepted(zone: Zone) -> None:
     put_alias(zone, f"dualstack.{ALB.upper()}.")
     assert dns_record.ensure(ID, DOMAIN, zone, balancer()) is None
 
 
-def test_what_does_not_answer_for_the_name_is_left_beside_it(zone: Zone) -> None:
+def test_records_of_other_types_are_kept(zone: Zone) -> None:
     put_value(zone, "TXT", '"verified"')
     dns_record.ensure(ID, DOMAIN, zone, balancer())
     dns_record.delete(ID, [DOMAIN])
     assert list(records(zone)) == [(DOMAIN, "TXT")]
 
 
-def test_the_name_of_the_zone_itself_can_be_bound(zone: Zone) -> None:
+def test_the_zones_own_name_can_be_bound(zone: Zone) -> None:
     dns_record.ensure(ID, zone.name, zone, balancer())
     assert dns_record.exists(ID, [zone.name]) == [zone.name]
 
 
-def test_a_name_that_is_delegated_elsewhere_is_a_fault(zone: Zone) -> None:
+def test_a_delegated_name_is_a_fault(zone: Zone) -> None:
     put_value(zone, "NS", "ns.example.org")
     with pytest.raises(DeploymentFailed, match="of type NS"):
         dns_record.check_free(ID, DOMAIN, zone)
 
 
-def test_a_record_is_deleted_though_its_load_balancer_is_gone_or_a_nearer_zone_is_there(
+def test_a_record_is_deleted_without_its_load_balancer_and_despite_a_nearer_zone(
     zone: Zone,
 ) -> None:
     dns_record.ensure(ID, DOMAIN, zone, balancer())
@@ -174,7 +174,7 @@ def test_a_record_is_deleted_though_its_load_balancer_is_gone_or_a_nearer_zone_i
 
 
 @pytest.mark.parametrize("code", ["InvalidChangeBatch", "PriorRequestNotComplete"])
-def test_what_changed_between_look_and_call_is_looked_at_again(zone: Zone, code: str) -> None:
+def test_a_concurrent_change_is_read_again(zone: Zone, code: str) -> None:
     aws_says.refuse("route53", "ChangeResourceRecordSets", code, times=2)
     with pytest.raises(NotReady):
         dns_record.ensure(ID, DOMAIN, zone, balancer())
@@ -183,17 +183,17 @@ def test_what_changed_between_look_and_call_is_looked_at_again(zone: Zone, code:
     assert dns_record.ensure(ID, DOMAIN, zone, balancer())
 
 
-def test_a_zone_that_has_just_gone_holds_nothing(zone: Zone) -> None:
+def test_a_deleted_zone_has_no_records(zone: Zone) -> None:
     aws_says.refuse("route53", "ListResourceRecordSets", "NoSuchHostedZone", status=404)
     assert dns_record.exists(ID, [DOMAIN]) == []
 
 
 @pytest.mark.parametrize(("status", "verdict"), [("PENDING", True), ("INSYNC", False)])
-def test_a_change_is_pending_until_the_servers_know(status: str, verdict: bool) -> None:
+def test_a_change_is_pending_until_it_is_insync(status: str, verdict: bool) -> None:
     aws_says.answer("route53", "GetChange", {"ChangeInfo": {"Status": status}})
     assert dns_record.is_pending("C1") is verdict
 
 
-def test_a_change_that_is_forgotten_is_not_waited_for() -> None:
+def test_an_unknown_change_is_not_waited_for() -> None:
     aws_says.refuse("route53", "GetChange", "NoSuchChange", status=404)
     assert dns_record.is_pending("C1") is False

@@ -75,14 +75,14 @@ def test_443_serves_with_tls_1_3_and_80_redirects(
     assert redirect["StatusCode"] == "HTTP_301"
 
 
-def test_twice_is_once(plain: Deployment, certificates: list[str]) -> None:
+def test_repeated_ensure_changes_nothing(plain: Deployment, certificates: list[str]) -> None:
     first = listener.ensure(secured(certificates[0]))
     changes = order()
     assert listener.ensure(secured(certificates[0])) == first
     assert changes() == []
 
 
-def test_443_answers_before_80_redirects_to_it(plain: Deployment, certificates: list[str]) -> None:
+def test_443_serves_before_80_redirects_to_it(plain: Deployment, certificates: list[str]) -> None:
     listener.ensure(plain)
     changes = order()
     listener.ensure(secured(certificates[0]))
@@ -90,7 +90,7 @@ def test_443_answers_before_80_redirects_to_it(plain: Deployment, certificates: 
     assert "RedirectConfig" in by_port()[80]["DefaultActions"][0]
 
 
-def test_80_forwards_before_443_goes(plain: Deployment, certificates: list[str]) -> None:
+def test_80_forwards_before_443_is_deleted(plain: Deployment, certificates: list[str]) -> None:
     listener.ensure(secured(certificates[0]))
     changes = order()
     listener.ensure(plain)
@@ -99,7 +99,9 @@ def test_80_forwards_before_443_goes(plain: Deployment, certificates: list[str])
     assert http["DefaultActions"][0]["TargetGroupArn"] == target_group.get_arn(ID)
 
 
-def test_a_crash_on_the_way_back_is_taken_up(plain: Deployment, certificates: list[str]) -> None:
+def test_ensure_continues_after_a_crash_while_https_is_turned_off(
+    plain: Deployment, certificates: list[str]
+) -> None:
     listener.ensure(secured(certificates[0]))
     aws_says.refuse("elbv2", "DeleteListener", "InternalFailure", status=500, times=1)
     with pytest.raises(aws.client("elbv2").exceptions.ClientError):
@@ -108,9 +110,7 @@ def test_a_crash_on_the_way_back_is_taken_up(plain: Deployment, certificates: li
     assert set(by_port()) == {80}
 
 
-def test_another_certificate_is_changed_in_place(
-    plain: Deployment, certificates: list[str]
-) -> None:
+def test_a_new_certificate_is_set_in_place(plain: Deployment, certificates: list[str]) -> None:
     listener.ensure(secured(certificates[0]))
     before = by_port()[443]["ListenerArn"]
     changes = order()
@@ -120,7 +120,7 @@ def test_another_certificate_is_changed_in_place(
     assert by_port()[443]["ListenerArn"] == before
 
 
-def test_the_serving_one_forwards(plain: Deployment, certificates: list[str]) -> None:
+def test_the_serving_listener_forwards(plain: Deployment, certificates: list[str]) -> None:
     listener.ensure(plain)
     assert (listener.serving(plain) or {})["Port"] == 80
     listener.ensure(secured(certificates[0]))
@@ -128,7 +128,7 @@ def test_the_serving_one_forwards(plain: Deployment, certificates: list[str]) ->
 
 
 @pytest.mark.parametrize("code", sorted(listener.REFUSED_CERTIFICATE))
-def test_a_certificate_that_is_not_taken_is_the_callers_fault(
+def test_a_refused_certificate_is_the_callers_fault(
     plain: Deployment, certificates: list[str], code: str
 ) -> None:
     aws_says.refuse("elbv2", "CreateListener", code, "It has no name.")
@@ -138,7 +138,7 @@ def test_a_certificate_that_is_not_taken_is_the_callers_fault(
     assert raised.value.evidence == {"certificate_arn": certificates[0]}
 
 
-def test_drift_is_reported_in_words(plain: Deployment, certificates: list[str]) -> None:
+def test_drift_is_reported_as_text(plain: Deployment, certificates: list[str]) -> None:
     deployment = secured(certificates[0])
     listener.ensure(deployment)
     elbv2, balancer = aws.client("elbv2"), load_balancer.get(ID).arn
@@ -162,7 +162,7 @@ def test_drift_is_reported_in_words(plain: Deployment, certificates: list[str]) 
     assert drift() == "the listener has another default action"
 
 
-def test_the_answer_that_it_is_paused_follows_the_listener_that_serves(
+def test_the_pause_rule_follows_the_serving_listener(
     plain: Deployment, certificates: list[str]
 ) -> None:
     secure = secured(certificates[0])

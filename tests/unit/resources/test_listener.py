@@ -16,7 +16,7 @@ def balanced(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def test_ensure_twice_is_one_listener_with_the_stacks_tags(balanced: Deployment) -> None:
+def test_repeated_ensure_creates_one_listener_with_the_stacks_tags(balanced: Deployment) -> None:
     first, second = listener.ensure(balanced), listener.ensure(balanced)
     assert first == second
     elbv2 = aws.client("elbv2")
@@ -28,25 +28,25 @@ def test_ensure_twice_is_one_listener_with_the_stacks_tags(balanced: Deployment)
     assert {"Key": "slipway:deployment", "Value": ID} in described
 
 
-def test_it_waits_for_its_load_balancer(deployment: Deployment) -> None:
+def test_ensure_waits_for_the_load_balancer(deployment: Deployment) -> None:
     with pytest.raises(NotReady, match="load balancer"):
         listener.ensure(deployment)
 
 
-def test_it_waits_for_its_target_group(deployment: Deployment) -> None:
+def test_ensure_waits_for_the_target_group(deployment: Deployment) -> None:
     security_groups.ensure(deployment)
     load_balancer.ensure(deployment)
     with pytest.raises(NotReady, match="target group"):
         listener.ensure(deployment)
 
 
-def test_a_duplicate_that_is_not_visible_yet_is_waited_for(balanced: Deployment) -> None:
+def test_ensure_waits_for_a_duplicate_that_is_not_visible_yet(balanced: Deployment) -> None:
     aws_says.refuse("elbv2", "CreateListener", "DuplicateListener")
     with pytest.raises(NotReady):
         listener.ensure(balanced)
 
 
-def test_it_goes_with_its_load_balancer(balanced: Deployment) -> None:
+def test_the_listener_is_deleted_with_its_load_balancer(balanced: Deployment) -> None:
     arn = listener.ensure(balanced)[0].arn
     load_balancer.delete(ID)
     elbv2 = aws.client("elbv2")
@@ -62,7 +62,7 @@ def test_it_goes_with_its_load_balancer(balanced: Deployment) -> None:
         ("CreateListener", "TargetGroupNotFound"),
     ],
 )
-def test_what_is_not_visible_yet_is_waited_for(
+def test_ensure_waits_for_resources_that_are_not_visible_yet(
     balanced: Deployment, operation: str, code: str
 ) -> None:
     aws_says.refuse("elbv2", operation, code)

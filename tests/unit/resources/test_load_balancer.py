@@ -14,7 +14,9 @@ def groups(deployment: Deployment) -> None:
     security_groups.ensure(deployment)
 
 
-def test_ensure_twice_is_one_load_balancer_with_the_stacks_tags(deployment: Deployment) -> None:
+def test_repeated_ensure_creates_one_load_balancer_with_the_stacks_tags(
+    deployment: Deployment,
+) -> None:
     first = load_balancer.ensure(deployment)
     # The emulator would create another. AWS returns the existing one, or an error.
     aws_says.refuse("elbv2", "CreateLoadBalancer", "DuplicateLoadBalancerName")
@@ -31,40 +33,42 @@ def test_ensure_twice_is_one_load_balancer_with_the_stacks_tags(deployment: Depl
     assert (tags["slipway:owner"], tags["team"]) == ("team-a", "a")
 
 
-def test_it_waits_for_its_security_group(deployment: Deployment) -> None:
+def test_ensure_waits_for_the_security_group(deployment: Deployment) -> None:
     security_groups.delete(ID)
     with pytest.raises(NotReady):
         load_balancer.ensure(deployment)
 
 
-def test_a_security_group_that_elb_does_not_see_yet_is_waited_for(deployment: Deployment) -> None:
+def test_ensure_waits_for_a_security_group_that_elb_does_not_see_yet(
+    deployment: Deployment,
+) -> None:
     aws_says.refuse("elbv2", "CreateLoadBalancer", "InvalidSecurityGroup", times=1)
     with pytest.raises(NotReady):
         load_balancer.ensure(deployment)
     load_balancer.ensure(deployment)
 
 
-def test_a_duplicate_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -> None:
+def test_ensure_waits_for_a_duplicate_that_is_not_visible_yet(deployment: Deployment) -> None:
     aws_says.refuse("elbv2", "CreateLoadBalancer", "DuplicateLoadBalancerName")
     with pytest.raises(NotReady):
         load_balancer.ensure(deployment)
 
 
-def test_delete_removes_it(deployment: Deployment) -> None:
+def test_delete_removes_the_load_balancer(deployment: Deployment) -> None:
     load_balancer.ensure(deployment)
     assert load_balancer.exists(ID) == [ID]
     load_balancer.delete(ID)
     assert load_balancer.exists(ID) == []
 
 
-def test_delete_succeeds_where_there_is_nothing() -> None:
+def test_deleting_a_missing_load_balancer_succeeds() -> None:
     load_balancer.delete(ID)
     assert load_balancer.exists(ID) == []
     with pytest.raises(NotReady):
         load_balancer.get(ID)
 
 
-def test_the_url_is_made_as_the_template_says(
+def test_the_url_follows_the_templates_format(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOAD_BALANCER_URL", "http://localhost:4566/lb/{name}")

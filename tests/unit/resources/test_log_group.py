@@ -9,7 +9,9 @@ NAME = f"/slipway/slipway-test/deployments/{ID}"
 STREAM = "task/app/0123"
 
 
-def test_ensure_twice_is_one_log_group_with_tags_and_retention(deployment: Deployment) -> None:
+def test_repeated_ensure_creates_one_log_group_with_tags_and_retention(
+    deployment: Deployment,
+) -> None:
     assert log_group.ensure(deployment) == log_group.ensure(deployment)
     logs = aws.client("logs")
     [group] = logs.describe_log_groups()["logGroups"]
@@ -18,7 +20,7 @@ def test_ensure_twice_is_one_log_group_with_tags_and_retention(deployment: Deplo
     assert (tags["slipway:deployment"], tags["team"]) == (ID, "a")
 
 
-def test_the_retention_is_the_stacks(
+def test_the_stack_sets_the_retention(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOG_RETENTION_DAYS", "7")
@@ -27,7 +29,7 @@ def test_the_retention_is_the_stacks(
     assert group["retentionInDays"] == 7
 
 
-def test_delete_removes_it_and_not_its_neighbour(deployment: Deployment) -> None:
+def test_delete_removes_the_log_group_but_not_similar_names(deployment: Deployment) -> None:
     log_group.ensure(deployment)
     longer = deployment_of(f"{ID}-ghijkl", name="x")
     log_group.ensure(longer)
@@ -37,7 +39,7 @@ def test_delete_removes_it_and_not_its_neighbour(deployment: Deployment) -> None
 
 
 @pytest.mark.usefixtures("cloud")
-def test_delete_succeeds_where_there_is_nothing() -> None:
+def test_deleting_a_missing_log_group_succeeds() -> None:
     log_group.delete(ID)
     assert log_group.exists(ID) == []
 

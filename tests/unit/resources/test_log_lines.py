@@ -77,7 +77,7 @@ def flat(result: Iterator[list[str]]) -> list[str]:
     return [text for page in result for text in page]
 
 
-def test_lines_of_all_tasks_come_oldest_first_with_time_and_task() -> None:
+def test_lines_of_all_tasks_are_oldest_first_with_time_and_task() -> None:
     write(FIRST, (0, "a"), (2.5, "c"))
     write(SECOND, (1, "b"))
     lines, _ = read()
@@ -88,14 +88,14 @@ def test_lines_of_all_tasks_come_oldest_first_with_time_and_task() -> None:
     ]
 
 
-def test_what_is_older_than_the_start_is_left_out() -> None:
+def test_lines_before_the_start_are_omitted() -> None:
     write(FIRST, (0, "a"), (1, "b"))
     lines, _ = read(Position.before(START + timedelta(seconds=1)))
     assert texts(lines) == ["b"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
-def test_page_by_page_every_line_comes_once(limit: int) -> None:
+def test_paging_returns_every_line_once(limit: int) -> None:
     write(FIRST, *((n // 5 / 1000, f"{n:02}") for n in range(20)))
     result = list(pages(limit=limit))
     assert [len(page) for page in result[:-1]] == [limit] * (len(result) - 1)
@@ -103,13 +103,13 @@ def test_page_by_page_every_line_comes_once(limit: int) -> None:
 
 
 @pytest.mark.parametrize("moment", [START, LATER], ids=["just now", "long ago"])
-def test_lines_of_one_millisecond_fill_several_pages(moment: datetime) -> None:
+def test_lines_of_the_same_millisecond_can_fill_several_pages(moment: datetime) -> None:
     write(FIRST, *((0, f"{n:02}") for n in range(30)))
     assert flat(pages(limit=4, moment=moment)) == [f"{n:02}" for n in range(30)]
 
 
 @pytest.mark.parametrize("wait", [0, 3600], ids=["at once", "long after"])
-def test_a_reader_at_the_end_goes_on_with_new_lines(wait: int) -> None:
+def test_a_reader_at_the_end_continues_with_new_lines(wait: int) -> None:
     write(FIRST, (0, "a"), (1, "b"))
     moment = START + timedelta(seconds=2)
     lines, position = read(moment=moment)
@@ -133,7 +133,7 @@ def test_a_line_that_arrives_after_later_ones_of_another_task_is_not_lost() -> N
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whenever_lines_arrive_and_whenever_they_are_read_each_comes_once(seed: int) -> None:
+def test_every_line_is_read_once_for_any_order_of_writes_and_reads(seed: int) -> None:
     chance = random.Random(seed)
     slowest = SETTLE.total_seconds() - 1
     times = [round(chance.uniform(0, 60), chance.choice([0, 3])) for _ in range(150)]
@@ -157,7 +157,7 @@ def test_whenever_lines_arrive_and_whenever_they_are_read_each_comes_once(seed: 
     assert sorted(seen) == sorted(text for *_, text in due)
 
 
-def test_a_burst_is_given_as_it_settles_and_the_position_stays_small() -> None:
+def test_a_burst_is_returned_as_it_settles_and_the_position_stays_small() -> None:
     burst = [f"{n:03}" for n in range(MOST_MARKS * 3)]
     write(FIRST, *((n / 1000, text) for n, text in enumerate(burst)))
     soon = START + timedelta(seconds=1)
@@ -172,13 +172,13 @@ def test_a_burst_is_given_as_it_settles_and_the_position_stays_small() -> None:
     assert position.seen == []
 
 
-def test_a_reader_at_the_end_does_not_search_what_is_long_ago_again() -> None:
+def test_a_reader_at_the_end_does_not_search_old_lines_again() -> None:
     write(FIRST, (0, "a"))
     _, position = read(moment=LATER)
     assert position == Position.before(LATER - SETTLE)
 
 
-def test_a_page_ends_before_it_is_too_large_for_an_answer(
+def test_a_page_ends_before_it_is_too_large_for_a_response(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(log_lines, "MOST_BYTES", 50)
@@ -187,7 +187,7 @@ def test_a_page_ends_before_it_is_too_large_for_an_answer(
 
 
 @pytest.mark.parametrize("task", [FIRST[:8], FIRST[:12], FIRST])
-def test_one_task_is_read_by_its_id_or_how_that_begins(task: str) -> None:
+def test_one_task_is_read_by_its_id_or_a_prefix(task: str) -> None:
     write(FIRST, (0, "a"), (2, "c"))
     write(SECOND, (1, "b"))
     lines, position = read(task=task, limit=1)
@@ -196,7 +196,7 @@ def test_one_task_is_read_by_its_id_or_how_that_begins(task: str) -> None:
     assert texts(read(position, task=task)[0]) == ["c"]
 
 
-def test_a_task_that_has_not_written_yet_has_no_lines_and_is_followed_all_the_same() -> None:
+def test_a_task_without_lines_can_be_followed() -> None:
     third = "ab" * 16
     lines, position = read(task=third)
     assert lines == []
@@ -205,7 +205,7 @@ def test_a_task_that_has_not_written_yet_has_no_lines_and_is_followed_all_the_sa
     assert texts(read(position, task=third)[0]) == ["a"]
 
 
-def test_there_is_nothing_to_read_without_a_log_group() -> None:
+def test_without_a_log_group_there_are_no_lines() -> None:
     log_group.delete(ID)
     for task in (None, FIRST):
         assert log_lines.read(ID, Position.before(START), task=task, limit=1, moment=LATER) is None
@@ -235,12 +235,12 @@ def answers(*result: list[dict[str, Any]]) -> Callable[[dict[str, Any]], dict[st
     return answer
 
 
-def test_an_empty_page_with_a_successor_is_not_the_end() -> None:
+def test_an_empty_page_with_a_next_token_is_not_the_end() -> None:
     aws_says.answer("logs", "FilterLogEvents", answers([], [event(1)], [], [event(2)]))
     assert texts(read()[0]) == ["line 1", "line 2"]
 
 
-def test_after_many_empty_pages_the_next_reading_goes_on_behind_them() -> None:
+def test_after_many_empty_pages_the_next_read_continues_after_them() -> None:
     empty: list[list[dict[str, Any]]] = [[]] * (2 * MOST_CALLS - 1)
     result = answers([event(1, at=5)], *empty, [event(2, at=7000)])
     aws_says.answer("logs", "FilterLogEvents", result)
@@ -255,7 +255,7 @@ def test_after_many_empty_pages_the_next_reading_goes_on_behind_them() -> None:
     assert len({call["startTime"] for call in calls}) == 1
 
 
-def test_what_was_given_is_skipped_behind_empty_pages_too() -> None:
+def test_returned_lines_are_also_skipped_after_empty_pages() -> None:
     empty: list[list[dict[str, Any]]] = [[]] * MOST_CALLS
     position = Position(at=event(1)["timestamp"], given=2)
     aws_says.answer("logs", "FilterLogEvents", answers(*empty, [event(1), event(2), event(3)]))
@@ -269,7 +269,7 @@ def test_what_was_given_is_skipped_behind_empty_pages_too() -> None:
     assert texts(read(position)[0]) == ["line 3"]
 
 
-def test_a_token_that_has_expired_is_not_needed() -> None:
+def test_an_expired_token_is_not_needed() -> None:
     write(FIRST, (0, "a"), (0, "b"), (0, "c"))
     _, position = read(limit=2)
     position = position.model_copy(update={"token": "old", "token_start": position.at})

@@ -27,7 +27,7 @@ def served(deployment: Deployment) -> Deployment:
 
 
 def cloudwatch(*pages: dict[str, list[tuple[datetime, float]]]) -> list[dict[str, Any]]:
-    """CloudWatch has these values, by `metric statistic`. Returns the calls."""
+    """Make CloudWatch return these values, by `metric statistic`. Return the list of calls."""
     left = list(pages)
     calls = aws_says.watch("cloudwatch", "GetMetricData")
 
@@ -54,7 +54,7 @@ def nothing(at: datetime) -> Point:
     return Point(at, 0, None, None, 0, 0, None, None)
 
 
-def test_every_period_has_its_figures_in_their_units(served: Deployment) -> None:
+def test_every_period_has_its_values_in_their_units(served: Deployment) -> None:
     second = MOMENT + MINUTE
     cloudwatch(
         {
@@ -75,7 +75,7 @@ def test_every_period_has_its_figures_in_their_units(served: Deployment) -> None
     ]
 
 
-def test_all_is_asked_in_one_call_of_just_this_deployment(served: Deployment) -> None:
+def test_one_call_requests_all_metrics_of_only_this_deployment(served: Deployment) -> None:
     calls = cloudwatch({})
     read(served)
     [call] = calls
@@ -89,18 +89,18 @@ def test_all_is_asked_in_one_call_of_just_this_deployment(served: Deployment) ->
     assert {stat["Period"] for stat in stats} == {60}
 
 
-def test_figures_of_a_second_page_are_not_lost(served: Deployment) -> None:
+def test_values_on_a_second_page_are_included(served: Deployment) -> None:
     cloudwatch({"RequestCount Sum": [(MOMENT, 1.0)]}, {"RequestCount Sum": [(MOMENT + MINUTE, 2)]})
     assert [point.requests for point in read(served)] == [1, 2, 0]
 
 
-def test_without_a_load_balancer_there_is_the_services_load_alone(deployment: Deployment) -> None:
+def test_without_a_load_balancer_there_are_only_service_metrics(deployment: Deployment) -> None:
     calls = cloudwatch({"MemoryUtilization Average": [(MOMENT, 8.0)]})
     assert [point.memory_percent for point in read(deployment)] == [8.0, None, None]
     assert len(calls[0]["MetricDataQueries"]) == len(metrics.SERVICE_METRICS)
 
 
-def test_the_dimension_is_that_of_a_load_balancer_as_aws_names_it(deployment: Deployment) -> None:
+def test_the_dimension_has_awss_format_for_load_balancers(deployment: Deployment) -> None:
     security_groups.ensure(deployment)
     made = load_balancer.ensure(deployment)
     deployment.record_resource(made, MOMENT)
@@ -112,7 +112,7 @@ def test_the_dimension_is_that_of_a_load_balancer_as_aws_names_it(deployment: De
     assert made.arn is not None and made.arn.endswith(dimension["Value"])
 
 
-def test_what_cloudwatch_counted_is_counted(deployment: Deployment) -> None:
+def test_a_stored_value_is_returned(deployment: Deployment) -> None:
     """A value in the emulator's CloudWatch is returned at its time."""
     dimensions = [{"Name": "ClusterName", "Value": ID}, {"Name": "ServiceName", "Value": ID}]
     figure = {"MetricName": "CPUUtilization", "Dimensions": dimensions, "Value": 25.0}

@@ -14,17 +14,17 @@ def subnets() -> dict[str, str]:
     return {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in described}
 
 
-def test_the_default_vpc_with_two_zones_for_each_address_of_a_load_balancer_costs() -> None:
+def test_the_default_vpc_uses_two_zones_to_limit_the_address_cost() -> None:
     placement, zones = network.find(), subnets()
     assert len({zones[subnet] for subnet in placement.subnet_ids}) == len(placement.subnet_ids) == 2
 
 
-def test_every_zone_that_the_template_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_zone_of_the_templates_subnets_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUBNET_IDS", ",".join(subnets()))
     assert len(network.find().subnet_ids) == len(set(subnets().values())) > 2
 
 
-def test_every_look_finds_the_same() -> None:
+def test_every_lookup_returns_the_same_subnets() -> None:
     assert network.find() == network.find()
 
 
@@ -83,7 +83,7 @@ def main_table(vpc_id: str) -> str:
     return aws.client("ec2").describe_route_tables(Filters=main)["RouteTables"][0]["RouteTableId"]
 
 
-def test_the_default_vpc_opened_leads_to_the_internet_and_is_opened_once() -> None:
+def test_an_opened_default_vpc_routes_to_the_internet_and_is_opened_once() -> None:
     for _ in range(2):
         open_default_vpc(aws.client("ec2"))
     placement = network.find()
@@ -93,7 +93,7 @@ def test_the_default_vpc_opened_leads_to_the_internet_and_is_opened_once() -> No
     assert len(aws.client("ec2").describe_internet_gateways()["InternetGateways"]) == 1
 
 
-def test_endpoints_are_reported_when_they_are_available() -> None:
+def test_available_endpoints_are_reported() -> None:
     ec2, placement = aws.client("ec2"), network.find()
     table = main_table(placement.vpc_id)
     ec2.create_vpc_endpoint(

@@ -27,14 +27,16 @@ def rules() -> list[dict[str, Any]]:
     return [rule for rule in shown if not rule["IsDefault"]]
 
 
-def test_the_body_says_what_is_so_and_when_to_ask_again() -> None:
+def test_the_body_says_that_it_is_paused_and_when_to_retry() -> None:
     answer = json.loads(pause_rule.body(ID))
     assert (answer["status"], answer["code"], answer["retry_after"]) == (503, "PAUSED", 60)
     assert f"POST /deployments/{ID}/resume" in answer["detail"]
     assert len(pause_rule.body(LONGEST_ID).encode()) <= MOST_BYTES
 
 
-def test_ensure_twice_is_one_rule_for_every_path_with_the_stacks_tags(deployed: Deployment) -> None:
+def test_repeated_ensure_creates_one_rule_for_every_path_with_the_stacks_tags(
+    deployed: Deployment,
+) -> None:
     first, second = pause_rule.ensure(deployed), pause_rule.ensure(deployed)
     assert first == second
     [rule] = rules()
@@ -67,9 +69,7 @@ def test_ensure_twice_is_one_rule_for_every_path_with_the_stacks_tags(deployed: 
         {"Conditions": [{"Field": "host-header", "Values": ["example.com"]}]},
     ],
 )
-def test_one_that_was_changed_by_hand_is_brought_back(
-    deployed: Deployment, change: dict[str, Any]
-) -> None:
+def test_a_manually_changed_rule_is_restored(deployed: Deployment, change: dict[str, Any]) -> None:
     arn = pause_rule.ensure(deployed).arn
     deployed.record_resource(pause_rule.ensure(deployed), MOMENT)
     aws.client("elbv2").modify_rule(RuleArn=arn, **change)
@@ -93,7 +93,7 @@ def test_a_foreign_rule_is_kept_and_reported(deployed: Deployment) -> None:
     assert pause_rule.find(deployed, front()["ListenerArn"]) is None
 
 
-def test_tags_that_changed_while_paused_are_its_own_too(deployed: Deployment) -> None:
+def test_a_rule_with_older_tags_is_updated(deployed: Deployment) -> None:
     arn = pause_rule.ensure(deployed).arn
     deployed.activate(MOMENT, 0.03)
     changed = deployed.spec.model_copy(update={"tags": {"team": "b"}})
@@ -103,7 +103,7 @@ def test_tags_that_changed_while_paused_are_its_own_too(deployed: Deployment) ->
     assert {"Key": "team", "Value": "b"} in tags
 
 
-def test_the_words_of_another_version_of_slipway_are_in_force(
+def test_a_response_text_of_another_version_is_accepted(
     deployed: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pause_rule.ensure(deployed)
@@ -112,19 +112,21 @@ def test_the_words_of_another_version_of_slipway_are_in_force(
         assert pause_rule.is_in_force(rules()[0])
 
 
-def test_it_waits_for_its_listener(deployment: Deployment) -> None:
+def test_ensure_waits_for_the_listener(deployment: Deployment) -> None:
     with pytest.raises(NotReady, match="listener"):
         pause_rule.ensure(deployment)
 
 
 @pytest.mark.parametrize("code", ["PriorityInUse", "ListenerNotFound"])
-def test_what_is_not_visible_yet_is_waited_for(deployed: Deployment, code: str) -> None:
+def test_ensure_waits_for_resources_that_are_not_visible_yet(
+    deployed: Deployment, code: str
+) -> None:
     aws_says.refuse("elbv2", "CreateRule", code)
     with pytest.raises(NotReady, match="not visible yet"):
         pause_rule.ensure(deployed)
 
 
-def test_delete_leaves_the_listener_as_it_was(deployed: Deployment) -> None:
+def test_delete_keeps_the_listener_unchanged(deployed: Deployment) -> None:
     before = front()
     pause_rule.ensure(deployed)
     pause_rule.delete(deployed)
@@ -132,13 +134,13 @@ def test_delete_leaves_the_listener_as_it_was(deployed: Deployment) -> None:
     assert front() == before
 
 
-def test_delete_of_what_is_not_there_succeeds(deployed: Deployment) -> None:
+def test_deleting_a_missing_rule_succeeds(deployed: Deployment) -> None:
     pause_rule.delete(deployed)
     load_balancer.delete(ID)
     pause_rule.delete(deployed)
 
 
-def test_one_that_aws_does_not_show_yet_is_deleted_as_the_record_knows_it(
+def test_a_rule_that_is_not_visible_yet_is_deleted_by_the_recorded_arn(
     deployed: Deployment,
 ) -> None:
     deployed.record_resource(pause_rule.ensure(deployed), MOMENT)
@@ -148,14 +150,14 @@ def test_one_that_aws_does_not_show_yet_is_deleted_as_the_record_knows_it(
     assert [call["RuleArn"] for call in deleted] == [deployed.resources[-1].arn]
 
 
-def test_another_run_may_have_deleted_it(deployed: Deployment) -> None:
+def test_a_rule_that_another_run_deleted_is_gone(deployed: Deployment) -> None:
     deployed.record_resource(pause_rule.ensure(deployed), MOMENT)
     pause_rule.delete(deployed)
     aws_says.refuse("elbv2", "DeleteRule", "RuleNotFound")
     pause_rule.delete(deployed)
 
 
-def test_one_that_does_not_go_is_waited_for(deployed: Deployment) -> None:
+def test_delete_waits_until_the_rule_is_gone(deployed: Deployment) -> None:
     pause_rule.ensure(deployed)
     aws_says.answer("elbv2", "DeleteRule", {})
     with pytest.raises(NotReady, match="still exists"):
@@ -173,5 +175,5 @@ def test_one_that_does_not_go_is_waited_for(deployed: Deployment) -> None:
         (503, b"\xff", False),
     ],
 )
-def test_its_answer_is_recognized(status: int, text: str | bytes, is_it: bool) -> None:
+def test_the_pause_response_is_recognized(status: int, text: str | bytes, is_it: bool) -> None:
     assert pause_rule.is_its_answer(status, text) is is_it

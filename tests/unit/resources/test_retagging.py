@@ -114,7 +114,7 @@ def test_every_resource_has_the_tags_of_the_spec(tagged: Deployment) -> None:
     assert all(tags == {**BEFORE, FOREIGN: "them"} for tags in shown_tags.values()), shown_tags
 
 
-def test_a_patch_adds_changes_and_removes_and_leaves_others(tagged: Deployment) -> None:
+def test_a_patch_adds_changes_and_removes_tags_and_keeps_others(tagged: Deployment) -> None:
     patch(tagged, tags=AFTER)
     converge(tagged)
     converge(tagged)
@@ -122,7 +122,7 @@ def test_a_patch_adds_changes_and_removes_and_leaves_others(tagged: Deployment) 
     assert all(tags == {**AFTER, FOREIGN: "them"} for tags in shown_tags.values()), shown_tags
 
 
-def test_a_patch_of_tags_alone_restarts_no_task(tagged: Deployment) -> None:
+def test_a_patch_of_only_tags_restarts_no_task(tagged: Deployment) -> None:
     converge(tagged)
     before = containers()
     registered = aws_says.watch("ecs", "RegisterTaskDefinition")
@@ -136,7 +136,7 @@ def test_a_patch_of_tags_alone_restarts_no_task(tagged: Deployment) -> None:
     assert containers() == before
 
 
-def test_a_failed_update_brings_the_tags_back(tagged: Deployment) -> None:
+def test_a_failed_update_restores_the_tags(tagged: Deployment) -> None:
     patch(tagged, tags=AFTER, cpu=512, memory=1024)
     converge(tagged)
     assert tagged.last_active
@@ -147,7 +147,7 @@ def test_a_failed_update_brings_the_tags_back(tagged: Deployment) -> None:
     assert all(tags == {**BEFORE, FOREIGN: "them"} for tags in shown_tags.values()), shown_tags
 
 
-def test_no_call_is_made_where_no_tag_changed(tagged: Deployment, aws_calls: list[str]) -> None:
+def test_no_call_is_made_if_no_tag_changed(tagged: Deployment, aws_calls: list[str]) -> None:
     for fields in ({"tags": AFTER}, {"tags": AFTER, "count": 2}):
         aws_calls.clear()
         patch(tagged, **fields)
@@ -157,7 +157,7 @@ def test_no_call_is_made_where_no_tag_changed(tagged: Deployment, aws_calls: lis
         assert made == (RETAGGING if "count" not in fields else set())
 
 
-def test_a_revision_of_some_versions_ago_gets_the_tags_of_now(tagged: Deployment) -> None:
+def test_an_older_revision_gets_the_current_tags(tagged: Deployment) -> None:
     for fields in (
         {"tags": BEFORE, "cpu": 512, "memory": 1024},
         {"tags": AFTER, "cpu": 512, "memory": 1024},
@@ -183,7 +183,7 @@ def test_a_revision_of_some_versions_ago_gets_the_tags_of_now(tagged: Deployment
         (log_group.ensure, "logs", "TagResource", "ResourceNotFoundException"),
     ],
 )
-def test_what_is_gone_meanwhile_is_looked_for_again(
+def test_a_resource_that_was_deleted_meanwhile_is_looked_up_again(
     tagged: Deployment, ensure: Ensure, api: str, operation: str, code: str
 ) -> None:
     patch(tagged, tags=AFTER)

@@ -41,7 +41,7 @@ def alarms() -> list[str]:
     return [alarm["AlarmName"] for alarm in described["MetricAlarms"]]
 
 
-def test_it_scales_between_the_bounds_by_cpu(scaled: Deployment) -> None:
+def test_the_target_scales_by_cpu_within_the_bounds(scaled: Deployment) -> None:
     target = scaling.find_target(ID)
     assert target and (target["MinCapacity"], target["MaxCapacity"]) == (2, 5)
     assert target["ResourceId"] == f"service/{ID}/{ID}"
@@ -53,7 +53,9 @@ def test_it_scales_between_the_bounds_by_cpu(scaled: Deployment) -> None:
     assert (described["ScaleOutCooldown"], described["ScaleInCooldown"]) == (60, 300)
 
 
-def test_the_load_balancers_count_names_it_and_the_target_group(scaled: Deployment) -> None:
+def test_the_request_count_policy_names_the_load_balancer_and_target_group(
+    scaled: Deployment,
+) -> None:
     scale(scaled, BY_REQUESTS)
     scaling.ensure(scaled)
     metric = tracking()["PredefinedMetricSpecification"]
@@ -64,7 +66,7 @@ def test_the_load_balancers_count_names_it_and_the_target_group(scaled: Deployme
     )
 
 
-def test_ensure_twice_is_one_target_with_one_policy(scaled: Deployment) -> None:
+def test_repeated_ensure_creates_one_target_with_one_policy(scaled: Deployment) -> None:
     first, second = scaling.ensure(scaled), scaling.ensure(scaled)
     assert first == second
     assert (first[0].kind, first[0].name) == ("scalable_target", ID)
@@ -72,7 +74,7 @@ def test_ensure_twice_is_one_target_with_one_policy(scaled: Deployment) -> None:
     assert len(scaling.find_policies(ID)) == 1
 
 
-def test_tags_are_sent_when_it_is_made_and_never_again(deployed: Deployment) -> None:
+def test_tags_are_sent_only_when_the_target_is_created(deployed: Deployment) -> None:
     """AWS refuses tags for an existing target."""
     calls = aws_says.watch(AUTOSCALING, "RegisterScalableTarget")
     scale(deployed, BY_CPU)
@@ -83,7 +85,7 @@ def test_tags_are_sent_when_it_is_made_and_never_again(deployed: Deployment) -> 
     assert "Tags" not in changed
 
 
-def test_other_tags_are_put_on_another_target(scaled: Deployment) -> None:
+def test_changed_tags_need_a_new_target(scaled: Deployment) -> None:
     calls = aws_says.watch(AUTOSCALING, "RegisterScalableTarget")
     scaled.retagged = ["team"]
     scaling.ensure(scaled)
@@ -103,7 +105,7 @@ def test_other_tags_are_put_on_another_target(scaled: Deployment) -> None:
         ("PutScalingPolicy", "ObjectNotFoundException", "No scalable target registered"),
     ],
 )
-def test_what_passes_is_waited_for(
+def test_transient_errors_are_waited_for(
     deployed: Deployment, operation: str, code: str, message: str
 ) -> None:
     scale(deployed, BY_CPU)
@@ -112,14 +114,14 @@ def test_what_passes_is_waited_for(
         scaling.ensure(deployed)
 
 
-def test_what_does_not_pass_is_raised(deployed: Deployment) -> None:
+def test_permanent_errors_are_raised(deployed: Deployment) -> None:
     scale(deployed, BY_CPU)
     aws_says.refuse(AUTOSCALING, "PutScalingPolicy", "ValidationException", "Invalid label")
     with pytest.raises(ClientError, match="Invalid label"):
         scaling.ensure(deployed)
 
 
-def test_two_runs_that_meet_try_again() -> None:
+def test_concurrent_runs_retry() -> None:
     response = {"Error": {"Code": "ConcurrentUpdateException", "Message": "another update"}}
     error = ClientError(response, "PutScalingPolicy")
     assert isinstance(aws_errors.workflow_error(error), Retryable)
@@ -133,19 +135,19 @@ def test_without_scaling_there_is_no_target(scaled: Deployment) -> None:
     assert alarms() == []
 
 
-def test_what_is_gone_can_be_deleted_again(scaled: Deployment) -> None:
+def test_a_deleted_target_can_be_deleted_again(scaled: Deployment) -> None:
     scaling.delete(ID)
     scaling.delete(ID)
     assert (scaling.find_target(ID), scaling.find_policies(ID)) == (None, [])
 
 
 @pytest.mark.parametrize("operation", ["DeleteScalingPolicy", "DeregisterScalableTarget"])
-def test_what_another_run_has_just_deleted_is_gone(scaled: Deployment, operation: str) -> None:
+def test_a_target_that_another_run_deleted_is_gone(scaled: Deployment, operation: str) -> None:
     aws_says.refuse(AUTOSCALING, operation, "ObjectNotFoundException", "No scalable target found")
     scaling.delete(ID)
 
 
-def test_a_policy_alone_is_left_too(scaled: Deployment) -> None:
+def test_a_policy_without_a_target_is_reported_as_remaining(scaled: Deployment) -> None:
     aws_says.answer(AUTOSCALING, "DescribeScalableTargets", {"ScalableTargets": []})
     assert scaling.exists(ID) == [ID]
 
@@ -168,13 +170,13 @@ def test_a_rollout_keeps_the_live_count_within_the_bounds(
     assert desired() == kept
 
 
-def test_what_scales_as_before_goes_on_during_a_rollout(scaled: Deployment) -> None:
+def test_unchanged_scaling_continues_during_a_rollout(scaled: Deployment) -> None:
     service.ensure(scaled)
     assert scaling.find_target(ID)
 
 
 @pytest.mark.parametrize("wanted", [None, {**BY_CPU, "max": 3}, {**BY_CPU, "min": 3}])
-def test_other_bounds_do_not_work_against_a_rollout(
+def test_changed_bounds_do_not_disturb_a_rollout(
     scaled: Deployment, wanted: dict[str, Any] | None
 ) -> None:
     scale(scaled, wanted)
@@ -233,7 +235,7 @@ def _put(name: str, target: float, metric: str) -> None:
         (lambda: _put("other", 60, "ECSServiceAverageCPUUtilization"), "another scaling policy"),
     ],
 )
-def test_what_was_changed_by_hand_is_reported_and_repaired(
+def test_manual_changes_are_reported_and_repaired(
     scaled: Deployment, by_hand: Any, words: str
 ) -> None:
     assert scaling.difference(scaled) == ""
@@ -244,14 +246,14 @@ def test_what_was_changed_by_hand_is_reported_and_repaired(
     assert scaling.difference(scaled) == ""
 
 
-def test_a_deployment_of_a_fixed_count_is_not_asked_for(
+def test_a_deployment_with_a_fixed_count_makes_no_scaling_calls(
     deployed: Deployment, aws_calls: list[str]
 ) -> None:
     assert scaling.difference(deployed) == ""
     assert aws_calls == []
 
 
-def test_a_target_of_somebody_else_holds_up_nothing(scaled: Deployment) -> None:
+def test_a_foreign_target_blocks_nothing(scaled: Deployment) -> None:
     fixed = deployment_of()
     aws_says.refuse(AUTOSCALING, "DeleteScalingPolicy", "AccessDeniedException")
     aws_says.refuse(AUTOSCALING, "DeregisterScalableTarget", "AccessDeniedException")

@@ -19,7 +19,7 @@ def groups() -> dict[str, Any]:
     return {group["GroupName"]: group for group in shown if group["GroupName"] != "default"}
 
 
-def test_ensure_twice_is_two_groups_with_the_stacks_tags(deployment: Deployment) -> None:
+def test_repeated_ensure_creates_two_groups_with_the_stacks_tags(deployment: Deployment) -> None:
     assert security_groups.ensure(deployment) == security_groups.ensure(deployment)
     shown = groups()
     assert set(shown) == {FRONT, BACK}
@@ -34,7 +34,7 @@ def test_ensure_twice_is_two_groups_with_the_stacks_tags(deployment: Deployment)
 
 
 @pytest.mark.usefixtures("cloud")
-def test_the_callers_reach_the_load_balancer_and_only_it_reaches_the_tasks() -> None:
+def test_only_the_load_balancer_can_reach_the_tasks() -> None:
     cidrs = ["0.0.0.0/0"]
     security_groups.ensure(deployment_of(port=8080, ingress_cidrs=cidrs))
     shown = groups()
@@ -46,7 +46,7 @@ def test_the_callers_reach_the_load_balancer_and_only_it_reaches_the_tasks() -> 
     assert [pair["GroupId"] for pair in back["UserIdGroupPairs"]] == [shown[FRONT]["GroupId"]]
 
 
-def test_ensure_goes_on_after_a_crash_in_the_middle(deployment: Deployment) -> None:
+def test_ensure_continues_after_a_crash(deployment: Deployment) -> None:
     aws_says.refuse("ec2", "AuthorizeSecurityGroupIngress", "InternalError", status=500, times=1)
     with pytest.raises(ClientError):
         security_groups.ensure(deployment)
@@ -54,7 +54,7 @@ def test_ensure_goes_on_after_a_crash_in_the_middle(deployment: Deployment) -> N
     assert all(group["IpPermissions"] for group in groups().values())
 
 
-def test_a_group_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -> None:
+def test_ensure_waits_for_a_group_that_is_not_visible_yet(deployment: Deployment) -> None:
     aws_says.refuse("ec2", "AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound", times=1)
     with pytest.raises(NotReady):
         security_groups.ensure(deployment)
@@ -62,19 +62,19 @@ def test_a_group_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -
         security_groups.ids("other-abcdef")
 
 
-def test_a_duplicate_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -> None:
+def test_ensure_waits_for_a_duplicate_that_is_not_visible_yet(deployment: Deployment) -> None:
     aws_says.refuse("ec2", "CreateSecurityGroup", "InvalidGroup.Duplicate", times=1)
     with pytest.raises(NotReady):
         security_groups.ensure(deployment)
 
 
-def test_ids_are_of_this_deployment(deployment: Deployment) -> None:
+def test_only_groups_of_this_deployment_are_listed(deployment: Deployment) -> None:
     front, back = security_groups.ensure(deployment)
     security_groups.ensure(deployment_of("other-abcdef"))
     assert security_groups.ids(ID) == (front.arn, back.arn)
 
 
-def test_delete_removes_both_and_not_a_neighbours(deployment: Deployment) -> None:
+def test_delete_removes_both_groups_but_not_those_of_similar_names(deployment: Deployment) -> None:
     security_groups.ensure(deployment)
     security_groups.ensure(deployment_of("other-abcdef"))
     security_groups.delete(ID)
@@ -83,12 +83,12 @@ def test_delete_removes_both_and_not_a_neighbours(deployment: Deployment) -> Non
 
 
 @pytest.mark.usefixtures("cloud")
-def test_delete_succeeds_where_there_is_nothing() -> None:
+def test_deleting_missing_groups_succeeds() -> None:
     security_groups.delete(ID)
     assert security_groups.exists(ID) == []
 
 
-def test_a_group_that_a_network_interface_holds_is_waited_for(deployment: Deployment) -> None:
+def test_delete_waits_for_a_group_that_a_network_interface_uses(deployment: Deployment) -> None:
     security_groups.ensure(deployment)
     aws_says.refuse("ec2", "DeleteSecurityGroup", "DependencyViolation", times=1)
     with pytest.raises(NotReady, match=BACK):
@@ -99,7 +99,7 @@ def test_a_group_that_a_network_interface_holds_is_waited_for(deployment: Deploy
 
 
 @pytest.mark.parametrize("code", ["InvalidGroup.NotFound", "InvalidPermission.NotFound"])
-def test_what_another_run_has_just_deleted_is_gone(deployment: Deployment, code: str) -> None:
+def test_a_group_that_another_run_deleted_is_gone(deployment: Deployment, code: str) -> None:
     security_groups.ensure(deployment)
     operation = (
         "DeleteSecurityGroup" if code.startswith("InvalidGroup") else "RevokeSecurityGroupIngress"
@@ -115,7 +115,7 @@ def test_other_errors_of_a_delete_are_raised(deployment: Deployment) -> None:
         security_groups.delete(ID)
 
 
-def test_rules_that_another_run_revoked_meanwhile_do_not_keep_a_group(
+def test_concurrently_revoked_rules_do_not_block_a_delete(
     deployment: Deployment,
 ) -> None:
     security_groups.ensure(deployment)
@@ -134,7 +134,7 @@ def callers() -> set[tuple[int, str]]:
     }
 
 
-def test_with_a_certificate_443_is_open_too_and_stays_so_while_it_is_turned_off(
+def test_443_is_open_with_a_certificate_and_until_https_is_off(
     deployment: Deployment,
 ) -> None:
     everyone = "0.0.0.0/0"
@@ -150,7 +150,7 @@ def test_with_a_certificate_443_is_open_too_and_stays_so_while_it_is_turned_off(
 
 
 @pytest.mark.usefixtures("cloud")
-def test_ranges_are_changed_without_shutting_out_who_stays() -> None:
+def test_a_change_of_ranges_never_blocks_unchanged_ranges() -> None:
     stays, goes, comes = "203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24"
     security_groups.ensure(deployment_of(ingress_cidrs=[goes, stays]))
     revoked = aws_says.watch("ec2", "RevokeSecurityGroupIngress")
@@ -170,7 +170,7 @@ def test_ranges_are_changed_without_shutting_out_who_stays() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_rule_that_somebody_added_by_hand_goes() -> None:
+def test_a_manually_added_rule_is_removed() -> None:
     own = deployment_of(ingress_cidrs=["203.0.113.0/24"])
     security_groups.ensure(own)
     front, _ = security_groups.ids(ID)
@@ -192,7 +192,7 @@ def test_new_rules_take_one_call() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_rules_that_another_run_revoked_meanwhile_do_not_keep_the_others() -> None:
+def test_concurrently_revoked_rules_do_not_block_other_revocations() -> None:
     security_groups.ensure(deployment_of(ingress_cidrs=["10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8"]))
     aws_says.refuse("ec2", "RevokeSecurityGroupIngress", "InvalidPermission.NotFound", times=1)
     security_groups.ensure(deployment_of(ingress_cidrs=["10.0.0.0/8"]))

@@ -17,7 +17,7 @@ def described() -> dict[str, Any]:
     return shown
 
 
-def test_ensure_twice_is_one_service_with_the_stacks_tags(deployed: Deployment) -> None:
+def test_repeated_ensure_creates_one_service_with_the_stacks_tags(deployed: Deployment) -> None:
     first, second = service.ensure(deployed), service.ensure(deployed)
     assert first == second
     assert aws.client("ecs").list_services(cluster=ID)["serviceArns"] == [first.arn]
@@ -25,7 +25,7 @@ def test_ensure_twice_is_one_service_with_the_stacks_tags(deployed: Deployment) 
     assert (tags["slipway:deployment"], tags["team"]) == (ID, "a")
 
 
-def test_a_service_that_is_as_wanted_is_not_touched(deployed: Deployment) -> None:
+def test_an_up_to_date_service_is_not_changed(deployed: Deployment) -> None:
     calls = aws_says.watch("ecs", "UpdateService")
     shown = {**described(), "healthCheckGracePeriodSeconds": 60}
     aws_says.answer("ecs", "DescribeServices", {"services": [shown]})
@@ -33,7 +33,7 @@ def test_a_service_that_is_as_wanted_is_not_touched(deployed: Deployment) -> Non
     assert calls == []
 
 
-def test_what_is_created_is_what_the_spec_says(deployment: Deployment) -> None:
+def test_the_service_matches_the_spec(deployment: Deployment) -> None:
     deployment.spec = spec_of(count=3, port=8080, health_check={"grace": 90})
     security_groups.ensure(deployment)
     cluster.ensure(deployment)
@@ -66,19 +66,19 @@ def test_an_update_rolls_the_service_to_the_spec(deployed: Deployment) -> None:
     assert (described()["desiredCount"], described()["taskDefinition"]) == (4, revision)
 
 
-def test_it_waits_for_its_task_definition(deployment: Deployment) -> None:
+def test_ensure_waits_for_the_task_definition(deployment: Deployment) -> None:
     with pytest.raises(NotReady, match="task definition"):
         service.ensure(deployment)
 
 
-def test_it_waits_for_its_cluster(deployed: Deployment) -> None:
+def test_ensure_waits_for_the_cluster(deployed: Deployment) -> None:
     aws_says.answer("ecs", "DescribeServices", {"services": []})
     aws_says.refuse("ecs", "CreateService", "ClusterNotFoundException")
     with pytest.raises(NotReady, match="cluster"):
         service.ensure(deployed)
 
 
-def test_a_draining_service_is_waited_for(deployed: Deployment) -> None:
+def test_ensure_waits_for_a_draining_service(deployed: Deployment) -> None:
     shown = {**described(), "status": "DRAINING"}
     aws_says.answer("ecs", "DescribeServices", {"services": [shown]})
     with pytest.raises(NotReady, match="draining"):
@@ -92,21 +92,23 @@ def test_a_draining_service_is_waited_for(deployed: Deployment) -> None:
         "The target group arn:x does not have an associated load balancer.",
     ],
 )
-def test_what_ecs_does_not_see_yet_is_waited_for(deployed: Deployment, message: str) -> None:
+def test_ensure_waits_for_resources_that_ecs_does_not_see_yet(
+    deployed: Deployment, message: str
+) -> None:
     aws_says.answer("ecs", "DescribeServices", {"services": []})
     aws_says.refuse("ecs", "CreateService", "InvalidParameterException", message)
     with pytest.raises(NotReady):
         service.ensure(deployed)
 
 
-def test_what_ecs_does_not_accept_is_raised(deployed: Deployment) -> None:
+def test_a_request_that_ecs_refuses_raises_an_error(deployed: Deployment) -> None:
     aws_says.answer("ecs", "DescribeServices", {"services": []})
     aws_says.refuse("ecs", "CreateService", "InvalidParameterException", "Invalid subnet")
     with pytest.raises(ClientError):
         service.ensure(deployed)
 
 
-def test_delete_removes_it_with_its_tasks(deployed: Deployment) -> None:
+def test_delete_removes_the_service_with_its_tasks(deployed: Deployment) -> None:
     calls = aws_says.watch("ecs", "DeleteService")
     assert service.exists(ID) == [ID]
     service.delete(ID)
@@ -122,18 +124,18 @@ def test_delete_twice_deletes_once(deployed: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_delete_succeeds_where_there_is_no_cluster() -> None:
+def test_delete_succeeds_without_a_cluster() -> None:
     service.delete(ID)
     assert service.exists(ID) == []
 
 
-def test_delete_succeeds_where_there_is_no_service(deployment: Deployment) -> None:
+def test_delete_succeeds_without_a_service(deployment: Deployment) -> None:
     cluster.ensure(deployment)
     service.delete(ID)
     assert service.exists(ID) == []
 
 
 @pytest.mark.parametrize("code", ["ServiceNotFoundException", "ClusterNotFoundException"])
-def test_what_another_run_has_just_deleted_is_gone(deployed: Deployment, code: str) -> None:
+def test_a_service_that_another_run_deleted_is_gone(deployed: Deployment, code: str) -> None:
     aws_says.refuse("ecs", "DeleteService", code)
     service.delete(ID)

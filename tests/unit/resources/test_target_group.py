@@ -8,7 +8,9 @@ from tests.support import aws_says
 from tests.support.builders import ID, deployment_of, spec_of
 
 
-def test_ensure_twice_is_one_target_group_with_the_stacks_tags(deployment: Deployment) -> None:
+def test_repeated_ensure_creates_one_target_group_with_the_stacks_tags(
+    deployment: Deployment,
+) -> None:
     first, second = target_group.ensure(deployment), target_group.ensure(deployment)
     assert first == second
     elbv2 = aws.client("elbv2")
@@ -19,7 +21,7 @@ def test_ensure_twice_is_one_target_group_with_the_stacks_tags(deployment: Deplo
     assert (tags["slipway:deployment"], tags["team"]) == (ID, "a")
 
 
-def test_stopping_tasks_are_not_waited_for_long(deployment: Deployment) -> None:
+def test_the_deregistration_delay_is_short(deployment: Deployment) -> None:
     arn = target_group.ensure(deployment).arn
     created = aws.client("elbv2").describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
     values = {attribute["Key"]: attribute["Value"] for attribute in created}
@@ -27,7 +29,7 @@ def test_stopping_tasks_are_not_waited_for_long(deployment: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_the_health_check_is_the_specs_and_follows_it() -> None:
+def test_the_health_check_follows_the_spec() -> None:
     deployment = deployment_of()
     target_group.ensure(deployment)
     check = {"path": "/health", "status": "200", "interval": 10, "timeout": 6}
@@ -39,14 +41,14 @@ def test_the_health_check_is_the_specs_and_follows_it() -> None:
     assert (created["HealthCheckIntervalSeconds"], created["HealthCheckTimeoutSeconds"]) == (10, 6)
 
 
-def test_a_duplicate_that_is_not_visible_yet_is_waited_for(deployment: Deployment) -> None:
+def test_ensure_waits_for_a_duplicate_that_is_not_visible_yet(deployment: Deployment) -> None:
     aws_says.refuse("elbv2", "CreateTargetGroup", "DuplicateTargetGroupName", times=1)
     with pytest.raises(NotReady):
         target_group.ensure(deployment)
     target_group.ensure(deployment)
 
 
-def test_a_target_group_in_use_is_waited_for(deployed: Deployment) -> None:
+def test_delete_waits_for_a_target_group_in_use(deployed: Deployment) -> None:
     with pytest.raises(NotReady, match="a listener still uses target group"):
         target_group.delete(ID)
     load_balancer.delete(ID)
@@ -55,7 +57,7 @@ def test_a_target_group_in_use_is_waited_for(deployed: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_delete_succeeds_where_there_is_nothing() -> None:
+def test_deleting_a_missing_target_group_succeeds() -> None:
     target_group.delete(ID)
     assert target_group.exists(ID) == []
     assert target_group.targets(ID) == []

@@ -31,12 +31,12 @@ def container(deployment: Deployment) -> dict[str, Any]:
     return newest()["containerDefinitions"][0]
 
 
-def test_one_spec_is_registered_once(deployment: Deployment) -> None:
+def test_a_spec_is_registered_once(deployment: Deployment) -> None:
     assert task_definition.ensure(deployment) == task_definition.ensure(deployment)
     assert len(task_definition.revisions(ID, "ACTIVE")) == 1
 
 
-def test_it_carries_the_stacks_tags(deployment: Deployment) -> None:
+def test_a_revision_has_the_stacks_tags(deployment: Deployment) -> None:
     task_definition.ensure(deployment)
     described = aws.client("ecs").describe_task_definition(taskDefinition=ID, include=["TAGS"])
     tags = {tag["key"]: tag["value"] for tag in described["tags"]}
@@ -44,13 +44,13 @@ def test_it_carries_the_stacks_tags(deployment: Deployment) -> None:
     assert (tags["slipway:stack"], tags["team"]) == ("slipway-test", "a")
 
 
-def test_a_change_of_count_alone_is_no_new_revision(deployment: Deployment) -> None:
+def test_a_change_of_only_the_count_registers_no_revision(deployment: Deployment) -> None:
     first = task_definition.ensure(deployment)
     deployment.spec = spec_of(count=5, tags={"team": "a"})
     assert task_definition.ensure(deployment) == first
 
 
-def test_another_image_is_another_revision_and_going_back_finds_the_one_before(
+def test_another_image_is_a_new_revision_and_a_rollback_reuses_the_old_one(
     deployment: Deployment,
 ) -> None:
     arns = []
@@ -63,13 +63,13 @@ def test_another_image_is_another_revision_and_going_back_finds_the_one_before(
     assert len(set(arns)) == 3
 
 
-def test_the_image_is_named_by_its_digest() -> None:
+def test_a_revision_uses_the_image_digest() -> None:
     deployment = deployment_of()
     deployment.image = Image(reference=IMAGE, digest=DIGEST)
     assert container(deployment)["image"] == f"{REGISTRY}/recommend@{DIGEST}"
 
 
-def test_what_the_spec_says_is_registered() -> None:
+def test_a_revision_matches_the_spec() -> None:
     made = container(
         deployment_of(
             cpu=1024,
@@ -97,18 +97,18 @@ def test_what_the_spec_says_is_registered() -> None:
 
 
 @pytest.mark.parametrize(("port", "lowered"), [(80, True), (1023, True), (1024, False)])
-def test_a_low_port_is_opened_to_a_user_that_is_not_root(port: int, lowered: bool) -> None:
+def test_a_user_without_root_can_bind_a_low_port(port: int, lowered: bool) -> None:
     controls = container(deployment_of(port=port)).get("systemControls", [])
     names = [control["namespace"] for control in controls]
     assert names == (["net.ipv4.ip_unprivileged_port_start"] if lowered else [])
 
 
-def test_the_callers_port_variable_wins() -> None:
+def test_the_callers_port_variable_takes_precedence() -> None:
     made = container(deployment_of(environment={"PORT": "9000"}))
     assert made["environment"] == [{"name": "PORT", "value": "9000"}]
 
 
-def test_secrets_are_named_and_not_held() -> None:
+def test_a_revision_refers_to_secrets_without_their_values() -> None:
     made = container(deployment_of(secrets={"TOKEN": f"{SECRET}:key::", "KEY": PARAMETER}))
     assert made["secrets"] == [
         {"name": "KEY", "valueFrom": PARAMETER},
@@ -116,7 +116,7 @@ def test_secrets_are_named_and_not_held() -> None:
     ]
 
 
-def test_a_secret_port_is_no_variable_too() -> None:
+def test_a_secret_named_port_replaces_the_variable() -> None:
     assert container(deployment_of(secrets={"PORT": SECRET}))["environment"] == []
 
 
@@ -139,7 +139,7 @@ def test_delete_removes_every_revision(deployment: Deployment) -> None:
     assert task_definition.exists(ID) == []
 
 
-def test_delete_goes_on_with_what_was_only_deregistered(deployment: Deployment) -> None:
+def test_delete_continues_with_deregistered_revisions(deployment: Deployment) -> None:
     arn = task_definition.ensure(deployment).arn
     aws.client("ecs").deregister_task_definition(taskDefinition=arn)
     assert task_definition.exists(ID) == [arn]
@@ -147,6 +147,6 @@ def test_delete_goes_on_with_what_was_only_deregistered(deployment: Deployment) 
     assert task_definition.exists(ID) == []
 
 
-def test_delete_succeeds_where_there_is_nothing() -> None:
+def test_deleting_missing_revisions_succeeds() -> None:
     task_definition.delete(ID)
     assert task_definition.exists(ID) == []

@@ -24,7 +24,7 @@ def task(n: int, status: str = "RUNNING") -> dict[str, Any]:
 
 
 def say(*described: dict[str, Any]) -> list[dict[str, Any]]:
-    """ECS has these tasks. Returns the calls that describe them."""
+    """Make ECS return these tasks. Return the list of DescribeTasks calls."""
     by_arn = {entry["taskArn"]: entry for entry in described}
     calls: list[dict[str, Any]] = []
 
@@ -40,7 +40,7 @@ def say(*described: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_no_cluster_has_no_tasks() -> None:
+def test_a_missing_cluster_has_no_tasks() -> None:
     assert tasks.describe(ID) == []
     assert tasks.unstopped(ID) == []
 
@@ -63,14 +63,14 @@ def test_a_task_counts_until_it_has_stopped() -> None:
     assert set(tasks.unstopped(ID)) == {f"{1:032x}"}
 
 
-def test_details_are_of_the_network_interface() -> None:
+def test_details_come_from_the_network_interface() -> None:
     assert tasks.attachment(task(7), "privateIPv4Address") == "10.0.0.7"
     assert tasks.attachment(task(7), "unheard") is None
     assert tasks.attachment({"taskArn": "x"}, "privateIPv4Address") is None
 
 
 @pytest.mark.usefixtures("cloud")
-def test_public_addresses_are_asked_by_one_call() -> None:
+def test_one_call_gets_all_public_addresses() -> None:
     described = [
         {"NetworkInterfaceId": "eni-1", "Association": {"PublicIp": "203.0.113.1"}},
         {"NetworkInterfaceId": "eni-2"},
@@ -81,6 +81,6 @@ def test_public_addresses_are_asked_by_one_call() -> None:
     assert len(calls) == 1
 
 
-def test_without_tasks_no_address_is_asked_for(aws_calls: list[str]) -> None:
+def test_without_tasks_no_address_is_requested(aws_calls: list[str]) -> None:
     assert tasks.public_addresses([]) == {}
     assert aws_calls == []

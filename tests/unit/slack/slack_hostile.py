@@ -1,4 +1,4 @@
-"""Requests that Slack would not send, each with its answer: for the test and its report.
+"""Requests that Slack would not send, with their responses, for the test and its report.
 
 `python -m tests.unit.slack.slack_hostile` writes the table of the report, `hostile-requests.md`.
 """
@@ -39,7 +39,7 @@ HINT = (200, "the nearest valid command")
 
 @dataclass(frozen=True)
 class Hostile:
-    """One request: what it is, the status of its answer, and the text that the user sees."""
+    """One request: its description, the response status, and the text that the user sees."""
 
     what: str
     answer: tuple[int, str]
@@ -54,7 +54,7 @@ def now(seconds: int = 0) -> str:
 
 
 def headers(form: str, seconds: int = 0) -> Callable[[bytes], Headers]:
-    """A timestamp of this form, off by `seconds`, and the right signature for it."""
+    """A timestamp in this format, off by `seconds`, with the correct signature for it."""
 
     def made(body: bytes) -> Headers:
         timestamp = form.format(now=now(seconds))
@@ -64,7 +64,7 @@ def headers(form: str, seconds: int = 0) -> Callable[[bytes], Headers]:
 
 
 def respelled(change: Callable[[str], str]) -> Callable[[bytes], Headers]:
-    """Signed rightly, and then the signature is written otherwise."""
+    """A correct signature that is then changed to another spelling."""
 
     def made(body: bytes) -> Headers:
         at = now()
@@ -77,7 +77,7 @@ def renamed(change: Callable[[Headers], Headers]) -> Callable[[bytes], Headers]:
     return lambda body: change(slack_request.signed(body))
 
 
-# Who sends these does not know the secret, or sends at another time, or in another spelling.
+# The sender does not know the secret, uses another time, or spells the signature differently.
 UNSIGNED: dict[str, Callable[[bytes], Headers]] = {
     "no headers of Slack's": lambda body: [],
     "no timestamp": renamed(lambda sent: sent[1:]),
@@ -128,14 +128,14 @@ UNSIGNED: dict[str, Callable[[bytes], Headers]] = {
         (SIGNATURE, sign(body, now(-1))),
     ],
 }
-# Bodies that cannot be the signed text.
+# Bodies that cannot be the signed body.
 MANGLED: dict[str, bytes] = {
     "a body that is not UTF-8": b"user_id=U0ALICE&text=\xff\xfe",
     "a body in UTF-16": command().decode().encode("utf-16"),
     "a body in Latin-1": command().replace(b"list", b"mod\xe8le"),
 }
-# Correctly signed, as by a broken Slack or by somebody who knows the secret. The user gets a text,
-# or none.
+# Correctly signed, by a broken Slack or by an attacker with the secret. The user gets a text or
+# no text.
 FORMS: dict[str, tuple[bytes, tuple[int, str]]] = {
     "no body": (b"", IGNORED),
     "JSON in place of a form": (json.dumps({"user_id": "U0ALICE"}).encode(), IGNORED),
@@ -210,7 +210,7 @@ def requests() -> Iterator[Hostile]:
         yield Hostile(f"GET {path}", (405, ""), path, b"", UNSIGNED["no headers of Slack's"], "GET")
 
 
-def told(answer: tuple[int, str]) -> str:
+def text_cell(answer: tuple[int, str]) -> str:
     if answer[0] != 200:
         return ""
     return f": {answer[1]}" if answer[1] else ", no text"
@@ -218,7 +218,7 @@ def told(answer: tuple[int, str]) -> str:
 
 def table() -> str:
     """The table of the report."""
-    rows = [f"| {each.what} | {each.answer[0]}{told(each.answer)} |" for each in requests()]
+    rows = [f"| {each.what} | {each.answer[0]}{text_cell(each.answer)} |" for each in requests()]
     return "\n".join([BEGIN, "", "| request | answer |", "|---|---|", *rows, "", END])
 
 

@@ -1,4 +1,4 @@
-"""Messages as Block Kit: what they say, and that Slack accepts those of every deployment."""
+"""Block Kit messages: their content, and that Slack accepts them for every deployment."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def texts(message: Message) -> list[str]:
     return re.findall(r'"text": "((?:[^"\\]|\\.)*)"', json.dumps(message.blocks))
 
 
-def said(message: Message) -> str:
+def visible_text(message: Message) -> str:
     """All texts of the message, as people read them."""
     return "\n".join(json.loads(f'"{text}"') for text in texts(message))
 
@@ -96,26 +96,26 @@ def test_a_running_operation_shows_progress_steps_and_user() -> None:
     deployment.describe_step("create_load_balancer", "provisioning", {})
     message = of(deployment)
     assert message.text == "Deploying recommender: 18 %"
-    told = said(message)
-    assert "`███░░░░░░░░░░░░░░░░░`  *18 %*  1 min 15 s" in told
-    assert "✓ *Image and checks*\n▸ *Load balancer*" in told
-    assert "✓ security groups  ▸ load balancer _(provisioning)_" in told
-    assert "· Service\n· First response\n· Finish" in told
-    assert f"requested by <@{USER}>" in told
-    assert f"`{ID}`" in told
-    assert "`recommend:1`" in told
+    content = visible_text(message)
+    assert "`███░░░░░░░░░░░░░░░░░`  *18 %*  1 min 15 s" in content
+    assert "✓ *Image and checks*\n▸ *Load balancer*" in content
+    assert "✓ security groups  ▸ load balancer _(provisioning)_" in content
+    assert "· Service\n· First response\n· Finish" in content
+    assert f"requested by <@{USER}>" in content
+    assert f"`{ID}`" in content
+    assert "`recommend:1`" in content
 
 
 def test_a_success_shows_url_prediction_price_and_expiry() -> None:
     message = of(served())
-    told = said(message)
+    content = visible_text(message)
     assert message.text == "Deployed recommender"
-    assert f"*<{URL}>*" in told
-    assert "`GET /?uid=20` returned 200 in 12 ms:" in told
-    assert '```\n{"titles": ["Heat"]}\n```' in told
-    assert "$0.0400/h" in told
+    assert f"*<{URL}>*" in content
+    assert "`GET /?uid=20` returned 200 in 12 ms:" in content
+    assert '```\n{"titles": ["Heat"]}\n```' in content
+    assert "$0.0400/h" in content
     assert re.search(
-        r"expires <!date\^\d+\^\{date_short_pretty\} \{time\}\|2026-11-24 17:30 UTC>", told
+        r"expires <!date\^\d+\^\{date_short_pretty\} \{time\}\|2026-11-24 17:30 UTC>", content
     )
     assert buttons(message) == []
 
@@ -124,13 +124,15 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     deployment = failed()
     assert deployment.failure
     deployment.failure.evidence = {"log_lines": [f"line {n}" for n in range(20)]}
-    told = said(of(deployment))
-    assert "Deploy failed: recommender" in told
-    assert "`IMAGE_NOT_FOUND` in `resolve_image`\n> it is not there\n*What to do:* push it" in told
-    assert "line 19" in told
-    assert "line 9\n" not in told
-    status = said(blocks.reply(replied(verb="status", deployment=shown(deployment))))
-    for each in (told, status):
+    content = visible_text(of(deployment))
+    assert "Deploy failed: recommender" in content
+    assert (
+        "`IMAGE_NOT_FOUND` in `resolve_image`\n> it is not there\n*What to do:* push it" in content
+    )
+    assert "line 19" in content
+    assert "line 9\n" not in content
+    status = visible_text(blocks.reply(replied(verb="status", deployment=shown(deployment))))
+    for each in (content, status):
         assert "To retry with the same image and settings: `/slipway retry recommender`." in each
         assert "To change them: `/slipway delete recommender`, then deploy again." in each
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
@@ -142,26 +144,26 @@ def test_a_hint_says_below_if_the_log_lines_follow() -> None:
         deployment.failure.hint = f"Read the last log lines {IN_EVIDENCE}. Run it."
         deployment.failure.evidence = {"log_lines": ["the last words"]}
         status = blocks.reply(replied(verb="status", deployment=shown(deployment)))
-        for told in (said(of(deployment)), said(status)):
-            assert "Read the last log lines below. Run it." in told
-            assert told.index("below") < told.index("the last words")
+        for content in (visible_text(of(deployment)), visible_text(status)):
+            assert "Read the last log lines below. Run it." in content
+            assert content.index("below") < content.index("the last words")
 
 
 def test_a_sample_that_is_cut_says_so() -> None:
     deployment = served()
     assert deployment.prediction
     deployment.prediction.sample = "ä" * (SAMPLE_BYTES // 2)
-    assert "ä…\n```" in said(of(deployment))
+    assert "ä…\n```" in visible_text(of(deployment))
 
 
 def test_a_failure_without_a_button_during_the_cleanup() -> None:
     message = of(tearing_down_failed_create())
     assert message.text == "Deploy failed: recommender, cleaning up: 53 % of all steps"
-    assert "*53 %* of all steps  1 min" in said(message)
+    assert "*53 %* of all steps  1 min" in visible_text(message)
     status = blocks.reply(replied(verb="status", deployment=shown(tearing_down_failed_create())))
-    assert "*53 %* of all steps  Deploy failed" in said(status)
-    assert "push it" in said(message)
-    assert "· Remove service" in said(message)
+    assert "*53 %* of all steps  Deploy failed" in visible_text(status)
+    assert "push it" in visible_text(message)
+    assert "· Remove service" in visible_text(message)
     assert buttons(message) == []
 
 
@@ -169,12 +171,12 @@ def test_a_rollback_does_not_look_like_a_success() -> None:
     deployment = rolling_back(MOMENT)
     deployment.url = URL
     assert of(deployment).text.startswith("Update failed: recommender, rolling back")
-    assert "· Rollback: Service" in said(of(deployment))
+    assert "· Rollback: Service" in visible_text(of(deployment))
     deployment.activate(MOMENT, 0.04)
     message = of(deployment)
     assert message.text == "Update failed: recommender, rolled back"
-    assert "it is not there" in said(message)
-    assert f"The previous version serves at <{URL}>" in said(message)
+    assert "it is not there" in visible_text(message)
+    assert f"The previous version serves at <{URL}>" in visible_text(message)
     assert buttons(message) == []
 
 
@@ -186,10 +188,10 @@ def test_a_delete_ends_with_its_receipt() -> None:
     deployment.delete(MOMENT)
     deployment.settle([], MOMENT)
     deployment.end_torn_down(MOMENT)
-    told = said(of(deployment))
-    assert "Deleted recommender" in told
-    assert "*4 resources verified gone.* Total cost: $0.00." in told
-    assert "load balancer, 2 security groups, cluster" in told
+    content = visible_text(of(deployment))
+    assert "Deleted recommender" in content
+    assert "*4 resources verified gone.* Total cost: $0.00." in content
+    assert "load balancer, 2 security groups, cluster" in content
 
 
 def test_a_failed_delete_lists_its_leftovers_and_can_be_retried() -> None:
@@ -197,15 +199,15 @@ def test_a_failed_delete_lists_its_leftovers_and_can_be_retried() -> None:
     left = [Leftover(kind="security_group", name=f"sg-{n}", reason="in use") for n in range(9)]
     deployment.leftovers = left
     message = of(deployment)
-    assert "*9 resources not deleted:*\n• `sg-0` (security group): in use" in said(message)
-    assert "… and 3 more" in said(message)
+    assert "*9 resources not deleted:*\n• `sg-0` (security group): in use" in visible_text(message)
+    assert "… and 3 more" in visible_text(message)
     assert buttons(message) == [("retry", ID, "primary")]
 
 
 def test_a_pause_says_what_the_url_returns() -> None:
     deployment = in_status(Status.PAUSED)
     deployment.url = URL
-    assert f"No tasks run. <{URL}> returns 503 with code `PAUSED` until you resume" in said(
+    assert f"No tasks run. <{URL}> returns 503 with code `PAUSED` until you resume" in visible_text(
         of(deployment)
     )
 
@@ -220,7 +222,7 @@ def test_steps_of_a_newer_version_are_shown_too() -> None:
     document["operation"]["steps"].append(
         {"name": "polish", "status": "running", "message": "", "attempts": 1}
     )
-    assert "▸ *Others*  ▸ polish" in said(of(document))
+    assert "▸ *Others*  ▸ polish" in visible_text(of(document))
 
 
 def test_many_waiting_steps_fit() -> None:
@@ -232,7 +234,7 @@ def test_many_waiting_steps_fit() -> None:
     ]
     message = of(document)
     check(message)
-    assert "▸ resolve image 0" in said(message)
+    assert "▸ resolve image 0" in visible_text(message)
 
 
 def test_many_long_leftovers_fit() -> None:
@@ -241,7 +243,7 @@ def test_many_long_leftovers_fit() -> None:
     document["leftovers"] = [left] * 40
     message = of(document)
     check(message)
-    assert "… and 34 more" in said(message)
+    assert "… and 34 more" in visible_text(message)
 
 
 @pytest.mark.parametrize(("percent", "full"), [(0, 0), (4, 0), (5, 1), (99, 19), (100, 20)])
@@ -256,22 +258,24 @@ def test_the_bar_is_full_at_a_hundred_only(percent: int, full: int) -> None:
 def test_the_question_before_a_delete_shows_url_and_cost() -> None:
     message = blocks.confirm_delete(shown(served()))
     assert message.text == "Delete recommender?"
-    assert f"<{URL}> will stop working. Cost: $0.0400 per hour, $0.00 so far." in said(message)
+    assert f"<{URL}> will stop working. Cost: $0.0400 per hour, $0.00 so far." in visible_text(
+        message
+    )
     assert buttons(message) == [("delete", ID, "danger"), ("cancel", ID, None)]
-    nothing = said(blocks.confirm_delete(shown(failed())))
+    nothing = visible_text(blocks.confirm_delete(shown(failed())))
     assert "*Delete recommender?* Cost: $0.00 so far." in nothing
 
 
 def test_a_notice_of_an_expiry_says_when_and_how_to_keep_it() -> None:
-    told = said(blocks.expiring(shown(served())))
-    assert "recommender expires soon" in told
-    assert "`/slipway extend recommender 8h`" in told
+    content = visible_text(blocks.expiring(shown(served())))
+    assert "recommender expires soon" in content
+    assert "`/slipway extend recommender 8h`" in content
 
 
 def test_a_status_shows_one_deployment() -> None:
-    told = said(blocks.reply(replied(verb="status", deployment=shown(served()))))
-    assert f"✓ *recommender*  `ACTIVE`  <{URL}>  $0.0400/h" in told
-    running = said(blocks.reply(replied(verb="status", deployment=shown(deployment_of()))))
+    content = visible_text(blocks.reply(replied(verb="status", deployment=shown(served()))))
+    assert f"✓ *recommender*  `ACTIVE`  <{URL}>  $0.0400/h" in content
+    running = visible_text(blocks.reply(replied(verb="status", deployment=shown(deployment_of()))))
     assert "▸ *recommender*  `CREATING`" in running
     assert "*0 %*  Deploying recommender" in running
 
@@ -280,19 +284,19 @@ def test_a_list_has_a_line_for_each_deployment() -> None:
     some = [shown(served()), shown(failed()), shown(in_status(Status.PAUSED))]
     message = blocks.reply(replied(verb="list", deployments=some))
     assert message.text == "3 deployments"
-    assert [line[0] for line in said(message).splitlines()] == ["✓", "✗", "‖"]
+    assert [line[0] for line in visible_text(message).splitlines()] == ["✓", "✗", "‖"]
 
 
 def test_a_list_of_hundreds_stays_within_the_limits() -> None:
     message = blocks.reply(replied(verb="list", deployments=[shown(served())] * 300))
     assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
-    assert "… and 200 more" in said(message)
+    assert "… and 200 more" in visible_text(message)
 
 
 @pytest.mark.parametrize("deployments", [[], None])
 def test_an_empty_list_shows_the_text(deployments: list[dict[str, Any]] | None) -> None:
     empty = replied(text="No deployments.", verb="list", deployments=deployments)
-    assert said(blocks.reply(empty)) == "No deployments."
+    assert visible_text(blocks.reply(empty)) == "No deployments."
 
 
 def test_logs_are_the_newest_that_fit() -> None:
@@ -300,32 +304,34 @@ def test_logs_are_the_newest_that_fit() -> None:
         {"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": f"{n} {'x' * 50}"}
         for n in range(500)
     ]
-    told = said(blocks.reply(replied(verb="logs", lines=lines, deployment=shown(served()))))
-    assert "*Logs of recommender*" in told
-    assert "09:30:00 499 xx" in told
-    assert "09:30:00 0 xx" not in told
-    assert len(re.findall("09:30:00", told)) == 46
+    content = visible_text(
+        blocks.reply(replied(verb="logs", lines=lines, deployment=shown(served())))
+    )
+    assert "*Logs of recommender*" in content
+    assert "09:30:00 499 xx" in content
+    assert "09:30:00 0 xx" not in content
+    assert len(re.findall("09:30:00", content)) == 46
 
 
 def test_one_endless_line_is_cut() -> None:
     line = {"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": "<" * 100_000}
     message = blocks.reply(replied(verb="logs", lines=[line]))
     assert refusal_of({"text": message.text, "blocks": message.blocks}) is None
-    assert "…\n```" in said(message)
+    assert "…\n```" in visible_text(message)
 
 
 def test_a_refusal_shows_its_text() -> None:
     reply = replied(
         text="No deployment <x>.", verb="status", refused=True, deployment=shown(failed())
     )
-    assert said(blocks.reply(reply)) == "No deployment &lt;x&gt;."
+    assert visible_text(blocks.reply(reply)) == "No deployment &lt;x&gt;."
 
 
 def test_a_long_text_is_split_between_lines() -> None:
     text = "\n".join(f"{n} {'y' * 90}" for n in range(60))
     message = blocks.reply(replied(text=text))
     assert len(message.blocks) == 2
-    assert said(message) == text
+    assert visible_text(message) == text
 
 
 # --- text from outside -------------------------------------------------------------------------
@@ -357,8 +363,8 @@ def test_no_text_from_outside_mentions_links_or_breaks_out(status: str, asked_by
     if status == "failed":
         document["status"] = "FAILED"
     message = blocks.operation(document, asked_by, MOMENT)
-    told = said(message)
-    for bracket in re.findall(r"<[^>]*>", told):
+    content = visible_text(message)
+    for bracket in re.findall(r"<[^>]*>", content):
         assert bracket.startswith(("<http://recommender", f"<@{USER}>", "<!date^"))
     for text in texts(message):
         assert json.loads(f'"{text}"').count("```") in (0, 2)
@@ -366,9 +372,9 @@ def test_no_text_from_outside_mentions_links_or_breaks_out(status: str, asked_by
 
 def test_logs_cannot_break_out_of_their_block() -> None:
     lines = [{"at": "2026-11-24T09:30:00.125Z", "task": "t", "message": HOSTILE}]
-    told = said(blocks.reply(replied(verb="logs", lines=lines)))
-    assert told.count("```") == 2
-    assert "&lt;!channel&gt;" in told
+    content = visible_text(blocks.reply(replied(verb="logs", lines=lines)))
+    assert content.count("```") == 2
+    assert "&lt;!channel&gt;" in content
 
 
 def test_a_url_that_could_leave_its_link_is_text() -> None:

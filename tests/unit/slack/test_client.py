@@ -207,6 +207,6 @@ def test_no_secret_is_in_a_log_or_an_error(
             do(slack)
         except (Unreachable, Rejected) as error:
             errors.append(repr(error) + str(error.__cause__))
-    told = caplog.text + "".join(errors)
-    assert TOKEN not in told
-    assert HOOK_SECRET not in told
+    output = caplog.text + "".join(errors)
+    assert TOKEN not in output
+    assert HOOK_SECRET not in output

@@ -25,7 +25,7 @@ BODY = {"owner": "team-a"}
 
 @pytest.fixture
 def slack_app(table: str) -> None:
-    """Slack is set up, and team-a's channel mapped."""
+    """Slack is set up, and team-a's channel is mapped."""
     slack_request.set_up()
     owners.put(CHANNEL, "team-a", ["read", "deploy"], True)
 
@@ -35,8 +35,8 @@ def inbox() -> list[dict[str, Any]]:
     return [item for key in keys if (item := table.get_item(*key))]
 
 
-def told(answer: Answered) -> str:
-    """What Slack shows to who asked, and to nobody else."""
+def ephemeral_text(answer: Answered) -> str:
+    """The text that Slack shows only to the user of the command."""
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json["response_type"] == "ephemeral"
     return html.unescape(answer.json["text"])
@@ -46,9 +46,9 @@ def told(answer: Answered) -> str:
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_a_command_is_acknowledged_and_left_to_the_worker() -> None:
+def test_a_command_is_acknowledged_and_passed_to_the_worker() -> None:
     answer = post(COMMANDS, command("deploy recommend:1  name=shop"))
-    assert told(answer) == "Command received: deploy recommend:1 name=shop"
+    assert ephemeral_text(answer) == "Command received: deploy recommend:1 name=shop"
     [item] = inbox()
     kept = {name: item[name] for name in ("user", "channel", "text", "response_url", "team")}
     assert kept == {
@@ -62,14 +62,14 @@ def test_a_command_is_acknowledged_and_left_to_the_worker() -> None:
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_acknowledging_takes_a_read_of_secrets_and_two_calls_of_the_table(
+def test_an_acknowledgement_takes_one_read_of_secrets_and_two_table_calls(
     aws_calls: list[str],
 ) -> None:
     for secrets_read in (["ssm.GetParameters"], []):
         aws_calls.clear()
         if secrets_read:
             shared_secrets.forget()
-        told(post(COMMANDS, command("list", trigger_id=str(secrets_read))))
+        ephemeral_text(post(COMMANDS, command("list", trigger_id=str(secrets_read))))
         calls = ["dynamodb.BatchGetItem", "dynamodb.TransactWriteItems"]
         assert aws_calls == secrets_read + calls
 
@@ -78,31 +78,33 @@ def test_acknowledging_takes_a_read_of_secrets_and_two_calls_of_the_table(
 @pytest.mark.parametrize(
     "text", ["", "help", "help deploy", "dploy recommend:1", "scale shop many"]
 )
-def test_help_and_hints_are_the_answer_itself(text: str, aws_calls: list[str]) -> None:
-    answer = told(post(COMMANDS, command(text)))
+def test_help_and_hints_are_in_the_response(text: str, aws_calls: list[str]) -> None:
+    answer = ephemeral_text(post(COMMANDS, command(text)))
     assert "`/slipway deploy " in answer or "`/slipway scale " in answer
     assert aws_calls == ["ssm.GetParameters"]
     assert inbox() == []
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_what_was_typed_neither_mentions_nor_links() -> None:
+def test_the_users_text_cannot_mention_or_link() -> None:
     answer = post(COMMANDS, command("status <!channel>"))
     assert "<" not in answer.json["text"]
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_who_is_not_mapped_is_told_who_he_is_and_what_to_ask_for() -> None:
-    answer = told(post(COMMANDS, command("list", user_id="U0MALLORY", channel_id="C0OTHER")))
+def test_an_unmapped_user_gets_their_id_and_what_to_request() -> None:
+    answer = ephemeral_text(
+        post(COMMANDS, command("list", user_id="U0MALLORY", channel_id="C0OTHER"))
+    )
     for part in ("U0MALLORY", "C0OTHER", "admin", "PUT /slack/owners/C0OTHER", '{"owner": "..."}'):
         assert part in answer
     assert inbox() == []
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_a_user_who_is_mapped_may_ask_from_anywhere() -> None:
+def test_a_mapped_user_can_use_any_channel() -> None:
     owners.put("U0BOB", "team-b", ["read"], False)
-    told(post(COMMANDS, command("list", user_id="U0BOB", channel_id="D0BOB")))
+    ephemeral_text(post(COMMANDS, command("list", user_id="U0BOB", channel_id="D0BOB")))
     assert [item["user"] for item in inbox()] == ["U0BOB"]
 
 
@@ -110,51 +112,51 @@ def test_a_user_who_is_mapped_may_ask_from_anywhere() -> None:
 def test_a_replay_is_refused_and_starts_nothing() -> None:
     body = command("deploy recommend:1")
     headers = signed(body)
-    told(post(COMMANDS, body, headers))
+    ephemeral_text(post(COMMANDS, body, headers))
     again = post(COMMANDS, body, headers)
     assert (again.status, again.code) == (401, "UNAUTHENTICATED")
     assert len(inbox()) == 1
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_the_same_words_a_second_time_are_another_request() -> None:
+def test_the_same_text_sent_again_is_another_request() -> None:
     for trigger in ("1", "2"):
-        told(post(COMMANDS, command("deploy recommend:1", trigger_id=trigger)))
+        ephemeral_text(post(COMMANDS, command("deploy recommend:1", trigger_id=trigger)))
     assert len(inbox()) == 2
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_a_response_url_that_leads_elsewhere_is_not_kept() -> None:
-    told(post(COMMANDS, command("list", response_url="https://example.com/steal")))
+def test_a_response_url_outside_slack_is_not_stored() -> None:
+    ephemeral_text(post(COMMANDS, command("list", response_url="https://example.com/steal")))
     [item] = inbox()
     assert "response_url" not in item
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_while_aws_throttles_the_user_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_user_is_informed_when_aws_throttles(monkeypatch: pytest.MonkeyPatch) -> None:
     def throttled(**_: Any) -> None:
-        said = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
-        raise botocore.exceptions.ClientError(said, "BatchGetItem")
+        error = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
+        raise botocore.exceptions.ClientError(error, "BatchGetItem")
 
     monkeypatch.setattr(aws.client("dynamodb"), "batch_get_item", throttled)
-    assert told(post(COMMANDS, command("list"))) == slack.UNAVAILABLE
+    assert ephemeral_text(post(COMMANDS, command("list"))) == slack.UNAVAILABLE
     assert inbox() == []
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_it_is_read_as_it_came_in_however_the_gateway_hands_it_on() -> None:
-    """Upper or lower case of the headers' names, and base64."""
+def test_the_body_and_headers_can_have_any_form_of_the_gateway() -> None:
+    """Header names in upper or lower case, and a body in base64."""
     body = command("list")
     lower = [(name.lower(), value) for name, value in signed(body)]
-    told(post(COMMANDS, body, lower))
+    ephemeral_text(post(COMMANDS, body, lower))
     encoded = command("list", user_name="José").replace(b"+", b"%20")
-    told(post(COMMANDS, encoded, signed(encoded)))
+    ephemeral_text(post(COMMANDS, encoded, signed(encoded)))
     assert len(inbox()) == 2
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_a_key_of_idempotency_has_no_effect_where_there_is_no_token() -> None:
-    """Else anybody could write into the table, and lock others out."""
+def test_an_idempotency_key_has_no_effect_without_a_token() -> None:
+    """Otherwise, anyone could write to the table and block other requests."""
     before = aws.client("dynamodb").scan(TableName="slipway-records")["Count"]
     for key in ("k", "not a key"):
         answer = post(COMMANDS, command(), [("Idempotency-Key", key)])
@@ -167,7 +169,7 @@ def test_a_key_of_idempotency_has_no_effect_where_there_is_no_token() -> None:
 
 @pytest.mark.usefixtures("slack_app")
 @pytest.mark.parametrize("button", ["delete", "retry", "cancel"])
-def test_a_button_is_acknowledged_with_nothing_and_left_to_the_worker(
+def test_a_button_is_acknowledged_without_text_and_passed_to_the_worker(
     button: str, aws_calls: list[str]
 ) -> None:
     answer = post(INTERACTIONS, press(button, ID))
@@ -189,19 +191,19 @@ def test_a_replayed_button_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("slack_app")
-def test_a_button_that_cannot_be_written_down_is_not_acknowledged(
+def test_a_button_that_cannot_be_stored_is_not_acknowledged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def throttled(**_: Any) -> None:
-        said = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
-        raise botocore.exceptions.ClientError(said, "TransactWriteItems")
+        error = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
+        raise botocore.exceptions.ClientError(error, "TransactWriteItems")
 
     monkeypatch.setattr(aws.client("dynamodb"), "transact_write_items", throttled)
     answer = post(INTERACTIONS, press("delete", ID))
     assert (answer.status, answer.code) == (503, "AWS_UNAVAILABLE")
 
 
-# --- what Slack would not send -------------------------------------------------------------
+# --- requests that Slack would not send ----------------------------------------------------
 
 
 @pytest.mark.usefixtures("slack_app")
@@ -216,19 +218,19 @@ def test_a_hostile_request(sent: Hostile) -> None:
         assert answer.code == "UNAUTHENTICATED"
         assert answer.headers["www-authenticate"] == "Slack-Signature"
     if sent.answer == HINT:
-        assert "`" in told(answer)
+        assert "`" in ephemeral_text(answer)
     elif status == 200:
-        assert (told(answer) if text else answer.text) == text
+        assert (ephemeral_text(answer) if text else answer.text) == text
 
 
-def test_the_page_has_them_all() -> None:
+def test_the_page_lists_every_hostile_request() -> None:
     assert len({each.what for each in HOSTILE}) == len(HOSTILE) >= 40
     assert slack_hostile.table() in slack_hostile.PAGE.read_text(), (
         "hostile-requests.md is out of date: python -m tests.unit.slack.slack_hostile"
     )
 
 
-def test_the_page_says_where_the_requests_go_and_what_is_refused() -> None:
+def test_the_page_names_the_endpoints_and_the_refusals() -> None:
     page = (slack_hostile.ROOT / "docs" / "slack.md").read_text()
     paths = set(re.findall(r"<api>(/slack/[a-z]+)$", page, re.MULTILINE))
     assert paths == {COMMANDS, INTERACTIONS}
@@ -237,7 +239,7 @@ def test_the_page_says_where_the_requests_go_and_what_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("table")
-def test_without_a_signing_secret_all_is_refused() -> None:
+def test_without_a_signing_secret_every_request_is_refused() -> None:
     assert post(COMMANDS, command()).status == 401
     assert post(INTERACTIONS, press("delete", ID)).status == 401
 
@@ -268,7 +270,7 @@ FUZZ = hypothesis_settings(
 @pytest.mark.usefixtures("slack_app")
 @FUZZ
 @given(path=st.sampled_from([COMMANDS, INTERACTIONS]), headers=HEADERS, body=st.binary())
-def test_whatever_is_not_signed_is_401(
+def test_any_unsigned_request_is_401(
     path: str, headers: list[tuple[str, str]], body: bytes
 ) -> None:
     assert post(path, body, headers).status == 401
@@ -287,19 +289,19 @@ def test_whatever_is_not_signed_is_401(
         JSON.map(lambda value: press("delete", ID, response_url=value, channel={"id": value})),
     ),
 )
-def test_whatever_is_signed_is_200_or_no_text(path: str, body: bytes) -> None:
-    """401 for what is not UTF-8, or was sent before."""
+def test_any_signed_request_is_200_or_not_utf8(path: str, body: bytes) -> None:
+    """401 for a body that is not UTF-8, or that was sent before."""
     assert post(path, body).status in (200, 401)
 
 
-# --- for whom --------------------------------------------------------------------------------
+# --- mappings --------------------------------------------------------------------------------
 
 
 def put(gateway: Gateway, slack_id: str, body: Any = None, caller: str = "admin") -> Answered:
     return gateway.send("PUT", f"/slack/owners/{slack_id}", body or BODY, caller=caller)
 
 
-def test_a_channel_is_mapped_listed_and_taken_away(gateway: Gateway) -> None:
+def test_a_channel_is_mapped_listed_and_unmapped(gateway: Gateway) -> None:
     made = put(gateway, "C0TEAMA")
     assert made.status == 201
     assert made.json == {
@@ -322,7 +324,7 @@ def test_a_mapping_is_replaced(gateway: Gateway) -> None:
     assert again.json["announce"] is False
 
 
-def test_a_user_is_mapped_and_nothing_is_announced_to_him(gateway: Gateway) -> None:
+def test_a_mapped_user_gets_no_announcements(gateway: Gateway) -> None:
     assert put(gateway, "U0ALICE").json["announce"] is False
     assert put(gateway, "W0ALICE", {**BODY, "announce": False}).status == 201
     answer = put(gateway, "U0ALICE", {**BODY, "announce": True})
@@ -344,7 +346,9 @@ def test_a_user_is_mapped_and_nothing_is_announced_to_him(gateway: Gateway) -> N
         ({**BODY, "channel": "C0"}, "channel"),
     ],
 )
-def test_a_fault_of_a_mapping_is_named(gateway: Gateway, body: Any, field: str) -> None:
+def test_an_invalid_mapping_is_reported_at_its_field(
+    gateway: Gateway, body: Any, field: str
+) -> None:
     answer = gateway.send("PUT", "/slack/owners/C0TEAMA", body, caller="admin")
     assert (answer.status, answer.fields) == (422, [field])
     assert owners.list_mappings() == []
@@ -353,14 +357,14 @@ def test_a_fault_of_a_mapping_is_named(gateway: Gateway, body: Any, field: str) 
 @pytest.mark.parametrize(
     "slack_id", ["alice", "u0alice", "U", "T0SLIP", "C0%23X", "C" + "0" * 21, "C0%0A", "%C3%89"]
 )
-def test_what_is_no_id_of_slacks(gateway: Gateway, slack_id: str) -> None:
+def test_an_invalid_slack_id_is_refused(gateway: Gateway, slack_id: str) -> None:
     answer = put(gateway, slack_id)
     assert (answer.status, answer.fields) == (422, ["slack_id"])
     assert gateway.delete(f"/slack/owners/{slack_id}", caller="admin").code == "NOT_FOUND"
 
 
 @pytest.mark.parametrize("caller", ["team-a", "reader", "deployer"])
-def test_only_an_admin_maps(gateway: Gateway, caller: str) -> None:
+def test_only_an_admin_can_map(gateway: Gateway, caller: str) -> None:
     for answer in (
         put(gateway, "C0TEAMA", caller=caller),
         gateway.get("/slack/owners", caller=caller),
@@ -369,13 +373,13 @@ def test_only_an_admin_maps(gateway: Gateway, caller: str) -> None:
         assert (answer.status, answer.code) == (403, "FORBIDDEN")
 
 
-def test_a_revoked_admin_maps_nobody(gateway: Gateway) -> None:
+def test_a_revoked_admin_cannot_map(gateway: Gateway) -> None:
     gateway.delete(f"/tokens/{gateway.authorize('admin')['token_id']}", caller="admin")
     assert put(gateway, "C0TEAMA").status == 401
     assert owners.list_mappings() == []
 
 
-def test_who_mapped_what_is_logged(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_who_mapped_what(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     admin = gateway.authorize("admin")["token_id"]
     with caplog.at_level("INFO", "slipway"):
         put(gateway, "C0TEAMA")

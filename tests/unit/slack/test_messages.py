@@ -38,7 +38,7 @@ class Courier:
     naps: list[float] = field(default_factory=list)
 
     def woken(self) -> None:
-        """Wakes it by an event of the deployment."""
+        """Wake the courier with an event of the deployment."""
         self.work_on(messages.keys_for({ID}))
 
     def sweep(self) -> None:
@@ -51,7 +51,7 @@ class Courier:
                 notifier.notify(lease)
 
     def sweeps_for(self, **duration: float) -> None:
-        """Sweeps every minute."""
+        """Run the courier's sweep every minute."""
         for _ in range(int(timedelta(**duration) / timedelta(minutes=1))):
             self.clock.advance(minutes=1)
             self.sweep()
@@ -174,12 +174,12 @@ def header(message: dict[str, Any]) -> str:
     return str(message["blocks"][0]["text"]["text"])
 
 
-def standing(slack: FakeSlack) -> list[str]:
+def visible_headers(slack: FakeSlack) -> list[str]:
     """The headers of the messages in the channels."""
     return [header(message) for message in slack.messages.values()]
 
 
-def said(message: dict[str, Any]) -> str:
+def blocks_text(message: dict[str, Any]) -> str:
     return str(message["blocks"])
 
 
@@ -197,15 +197,15 @@ def test_an_operation_has_one_message_that_is_updated_to_its_end(
         finish_step(name, clock)
         courier.woken()
     [half] = slack.messages.values()
-    assert "*50 %*" in said(half)
-    assert f"<@{USER}>" in said(half)
+    assert "*50 %*" in blocks_text(half)
+    assert f"<@{USER}>" in blocks_text(half)
     clock.advance(seconds=3)
     activate(clock)
     courier.woken()
     assert len(slack.posts("chat.postMessage")) == 1
     assert len(slack.posts("chat.update")) == 9
-    assert standing(slack) == ["Deployed recommender"]
-    assert "worker" not in only_item()  # nothing is left to do
+    assert visible_headers(slack) == ["Deployed recommender"]
+    assert "worker" not in only_item()  # no work remains
     courier.sweeps_for(minutes=5)
     courier.woken()
     assert len(slack.calls) == 10
@@ -224,7 +224,7 @@ def test_a_message_is_updated_every_two_seconds_at_most_and_the_last_time_at_onc
     activate(clock)
     courier.woken()
     assert courier.naps == [1.5]
-    assert standing(slack) == ["Deployed recommender"]
+    assert visible_headers(slack) == ["Deployed recommender"]
 
 
 def test_news_during_the_gap_is_part_of_the_update(
@@ -245,7 +245,7 @@ def test_news_during_the_gap_is_part_of_the_update(
 
     monkeypatch.setattr(notifier, "sleep", nap)
     courier.woken()
-    assert standing(slack) == ["Deployed recommender"]
+    assert visible_headers(slack) == ["Deployed recommender"]
 
 
 def test_unchanged_content_is_updated_every_fifteen_seconds_at_most(
@@ -266,10 +266,10 @@ def test_a_missed_end_is_sent_within_a_minute(
     create()
     announce(clock)
     courier.woken()
-    activate(clock)  # and nobody is woken
+    activate(clock)  # and no event wakes the courier
     clock.advance(seconds=60)
     courier.sweep()
-    assert standing(slack) == ["Deployed recommender"]
+    assert visible_headers(slack) == ["Deployed recommender"]
 
 
 def test_a_dead_courier_delays_a_message_by_its_lease_only(
@@ -278,12 +278,12 @@ def test_a_dead_courier_delays_a_message_by_its_lease_only(
     create()
     announce(clock)
     [key] = messages.keys_for({ID})
-    assert work.acquire(*key, LEASE)  # and it dies
+    assert work.acquire(*key, LEASE)  # and the courier dies
     courier.woken()
     assert not slack.calls
     clock.advance(seconds=71)
     courier.sweep()
-    assert standing(slack) == ["Deploying recommender"]
+    assert visible_headers(slack) == ["Deploying recommender"]
 
 
 def test_a_failure_has_a_retry_button(
@@ -303,7 +303,7 @@ def test_a_failure_has_a_retry_button(
     assert header(message) == "Deploy failed: recommender"
     [button] = next(b for b in message["blocks"] if b["type"] == "actions")["elements"]
     assert (button["action_id"], button["value"]) == ("retry", ID)
-    assert "push it" in said(message)
+    assert "push it" in blocks_text(message)
 
 
 def test_two_couriers_at_once_leave_one_message(
@@ -315,13 +315,13 @@ def test_two_couriers_at_once_leave_one_message(
     slow = work.acquire(*key, LEASE)
     assert slow
     clock.advance(seconds=71)
-    courier.sweep()  # another took it up, and has posted
+    courier.sweep()  # another courier claimed the message, and has posted it
     notifier.notify(slow)
     assert len(slack.posts("chat.postMessage")) == 2
     assert len(slack.messages) == 1
     activate(clock)
     courier.woken()
-    assert standing(slack) == ["Deployed recommender"]
+    assert visible_headers(slack) == ["Deployed recommender"]
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -351,7 +351,7 @@ def test_a_write_conflict_loses_no_message(
     assert met
     activate(clock)
     courier.woken()
-    assert standing(slack) == ["Deployed recommender"]
+    assert visible_headers(slack) == ["Deployed recommender"]
 
 
 def test_a_lost_response_costs_one_duplicate_message(
@@ -363,7 +363,7 @@ def test_a_lost_response_costs_one_duplicate_message(
     courier.woken()
     activate(clock)
     courier.sweeps_for(minutes=1)
-    assert standing(slack) == ["Deploying recommender", "Deployed recommender"]
+    assert visible_headers(slack) == ["Deploying recommender", "Deployed recommender"]
 
 
 def test_if_slack_rejects_the_blocks_it_gets_the_text(
@@ -377,7 +377,7 @@ def test_if_slack_rejects_the_blocks_it_gets_the_text(
     assert (message["text"], message["blocks"]) == ("Deploying recommender: 0 %", [])
     activate(clock)
     courier.woken()
-    assert standing(slack) == ["Deployed recommender"]
+    assert visible_headers(slack) == ["Deployed recommender"]
 
 
 def test_a_deleted_message_is_not_posted_again(
@@ -412,7 +412,7 @@ def test_a_throttled_message_waits_also_when_events_arrive(
     activate(clock)
     clock.advance(seconds=11)
     courier.sweep()
-    assert standing(slack) == ["Deployed recommender"]
+    assert visible_headers(slack) == ["Deployed recommender"]
     assert "not_before" not in only_item()
 
 
@@ -428,7 +428,7 @@ def test_an_unreachable_slack_is_retried_with_growing_gaps(
     asked = [call.at for call in slack.calls[:9]]
     gaps = [(b - a).total_seconds() for a, b in pairwise(asked)]
     assert gaps == [5, 10, 20, 40, 80, 160, 240, 240]
-    assert standing(slack) == ["Deploying recommender"]
+    assert visible_headers(slack) == ["Deploying recommender"]
     assert "failures" not in only_item()
 
 
@@ -456,10 +456,10 @@ def test_a_message_is_given_up_an_hour_after_the_end(
     courier.sweeps_for(minutes=8)
     assert "worker" not in only_item()
     assert "Slack message is too late" in caplog.text
-    told = len(slack.calls)
+    calls = len(slack.calls)
     courier.woken()
     courier.sweeps_for(minutes=10)
-    assert len(slack.calls) == told
+    assert len(slack.calls) == calls
 
 
 def test_a_bot_that_cannot_post_falls_back_to_the_response_url(
@@ -479,8 +479,8 @@ def test_a_bot_that_cannot_post_falls_back_to_the_response_url(
         courier.sweep()
     activate(clock)
     courier.woken()
-    told = [header(body) for body in slack.posts("response_url")]
-    assert told == ["Deploying recommender", "Deployed recommender"]
+    posts = [header(body) for body in slack.posts("response_url")]
+    assert posts == ["Deploying recommender", "Deployed recommender"]
     assert len([call for call in slack.calls if call.error == "not_in_channel"]) == 1
     assert f"Slack rejected a call (bot, {PRIVATE_CHANNEL}): not_in_channel" in caplog.messages
 
@@ -511,10 +511,10 @@ def test_without_a_command_it_ends_with_a_post_of_the_bot(
     clock.advance(seconds=20)
     courier.woken()
     courier.sweeps_for(minutes=3)
-    assert standing(slack) == ["Deploying recommender"]
+    assert visible_headers(slack) == ["Deploying recommender"]
     activate(clock)
     courier.woken()
-    assert standing(slack) == ["Deploying recommender", "Deployed recommender"]
+    assert visible_headers(slack) == ["Deploying recommender", "Deployed recommender"]
     assert "worker" not in only_item()
 
 
@@ -528,8 +528,8 @@ def test_the_incoming_webhook_replaces_a_closed_channel(
     courier.sweep()
     activate(clock)
     courier.woken()
-    told = slack.posts("incoming_webhook")
-    assert [header(body) for body in told] == ["Deploying recommender", "Deployed recommender"]
+    posts = slack.posts("incoming_webhook")
+    assert [header(body) for body in posts] == ["Deploying recommender", "Deployed recommender"]
 
 
 # --- without a bot token -------------------------------------------------------------------------
@@ -548,16 +548,16 @@ def test_a_response_url_gets_the_start_and_the_end(
     activate(clock)
     courier.woken()
     courier.sweeps_for(minutes=3)
-    told = slack.posts("response_url")
-    assert [header(body) for body in told] == ["Deploying recommender", "Deployed recommender"]
-    assert {body["response_type"] for body in told} == {"in_channel"}
+    posts = slack.posts("response_url")
+    assert [header(body) for body in posts] == ["Deploying recommender", "Deployed recommender"]
+    assert {body["response_type"] for body in posts} == {"in_channel"}
     assert len(slack.calls) == 2
 
 
 def test_the_last_of_its_five_posts_is_reserved_for_the_end(
     commands_only: None, slack: FakeSlack, courier: Courier, clock: Clock
 ) -> None:
-    slack.drop(times=4, done=True)  # each was posted, and the answer was lost
+    slack.drop(times=4, done=True)  # each was posted, but the response was lost
     create()
     announce(clock, response_url=slack.response_url())
     courier.woken()
@@ -576,9 +576,9 @@ def test_before_a_response_url_expires_it_gets_a_last_post(
     announce(clock, response_url=slack.response_url())
     courier.woken()
     courier.sweeps_for(minutes=29)
-    told = slack.posts("response_url")
-    assert len(told) == 2
-    assert "Slack accepts no more updates of this message." in said(told[-1])
+    posts = slack.posts("response_url")
+    assert len(posts) == 2
+    assert "Slack accepts no more updates of this message." in blocks_text(posts[-1])
     courier.sweeps_for(minutes=10)
     assert len(slack.calls) == 2
 
@@ -594,8 +594,8 @@ def test_an_incoming_webhook_gets_the_start_and_the_end(
         courier.woken()
     activate(clock)
     courier.woken()
-    told = slack.posts("incoming_webhook")
-    assert [header(body) for body in told] == ["Deploying recommender", "Deployed recommender"]
+    posts = slack.posts("incoming_webhook")
+    assert [header(body) for body in posts] == ["Deploying recommender", "Deployed recommender"]
 
 
 def test_without_a_setup_there_is_no_call_and_no_item(
@@ -631,7 +631,7 @@ def test_an_owners_channels_get_operations_started_elsewhere(
     courier.woken()
     activate(clock)
     courier.woken()
-    assert standing(slack) == ["Deployed recommender"] * 2
+    assert visible_headers(slack) == ["Deployed recommender"] * 2
     assert {channel for channel, _ in slack.messages} == {CHANNEL, "C0ALERTS"}
 
 
@@ -640,13 +640,13 @@ def test_an_operation_started_there_has_one_message_with_its_user(
 ) -> None:
     announcing.append(CHANNEL)
     create()
-    courier.woken()  # the event is faster than the worker
+    courier.woken()  # the event arrives before the worker's write
     announce(clock)
     announce(clock)
     clock.advance(seconds=3)
     courier.woken()
     [message] = slack.messages.values()
-    assert f"<@{USER}>" in said(message)
+    assert f"<@{USER}>" in blocks_text(message)
 
 
 def test_an_operation_that_ended_long_ago_gets_no_message(
@@ -668,7 +668,7 @@ def test_an_event_costs_a_read_and_two_queries_at_most(
     messages.keys_for({ID})
     aws_calls.clear()
     messages.keys_for({ID})
-    assert aws_calls == ["dynamodb.GetItem", "dynamodb.Query"]  # and that of the channels
+    assert aws_calls == ["dynamodb.GetItem", "dynamodb.Query"]  # and the query for the channels
 
 
 def test_a_concurrent_write_keeps_the_user(
@@ -680,11 +680,11 @@ def test_a_concurrent_write_keeps_the_user(
     lease = work.acquire(*key, LEASE)
     assert lease
     announce(clock, response_url=slack.response_url())
-    notifier.notify(lease)  # as it read the item, without who asked
+    notifier.notify(lease)  # the item as it was read, without the user
     assert only_item()["asked_by"] == USER
     clock.advance(seconds=3)
     courier.woken()
-    assert f"<@{USER}>" in said(next(iter(slack.messages.values())))
+    assert f"<@{USER}>" in blocks_text(next(iter(slack.messages.values())))
 
 
 def test_the_end_removes_the_attributes_for_updates(
@@ -747,7 +747,7 @@ def test_errors_of_aws_do_not_give_a_message_up(
                 notifier.notify(lease)
             clock.advance(seconds=71)
     courier.sweep()
-    assert standing(slack) == ["Deploying recommender"]
+    assert visible_headers(slack) == ["Deploying recommender"]
 
 
 # --- a newer operation ---------------------------------------------------------------------------
@@ -763,7 +763,7 @@ def test_a_cancelled_operation_names_the_newer_one(
     change(lambda d: d.delete(clock()))
     announce(clock)
     courier.woken()
-    assert standing(slack) == [
+    assert visible_headers(slack) == [
         "Deploying recommender: cancelled (superseded by delete)",
         "Deleting recommender",
     ]
@@ -779,7 +779,7 @@ def test_a_superseded_success_is_shown_as_a_success(
     clock.advance(seconds=30)
     change(lambda d: d.pause(clock()))
     courier.woken()
-    assert standing(slack) == ["Deployed recommender (superseded by pause)"]
+    assert visible_headers(slack) == ["Deployed recommender (superseded by pause)"]
 
 
 def test_an_operation_that_could_not_start_is_not_shown_as_running(
@@ -788,11 +788,11 @@ def test_an_operation_that_could_not_start_is_not_shown_as_running(
     announcing.append(CHANNEL)
     made = create()
     courier.woken()
-    assert standing(slack) == ["Deploying recommender"]
-    store.discard(made)  # as the API does where Step Functions starts no execution
+    assert visible_headers(slack) == ["Deploying recommender"]
+    store.discard(made)  # as the API does if Step Functions starts no execution
     courier.sweeps_for(minutes=1)
-    assert standing(slack) == ["Deploying recommender: cancelled"]
-    assert "The operation did not start because AWS was not available." in said(
+    assert visible_headers(slack) == ["Deploying recommender: cancelled"]
+    assert "The operation did not start because AWS was not available." in blocks_text(
         next(iter(slack.messages.values()))
     )
     assert "worker" not in only_item()
@@ -821,7 +821,7 @@ def test_a_takeover_by_the_reconciler_is_the_same_operation(
     courier.woken()
     activate(clock)
     courier.woken()
-    assert standing(slack) == ["Deployed recommender"]
+    assert visible_headers(slack) == ["Deployed recommender"]
 
 
 def test_a_delete_ends_with_its_leftovers(
@@ -843,7 +843,7 @@ def test_a_delete_ends_with_its_leftovers(
     courier.woken()
     [message] = slack.messages.values()
     assert header(message) == "Delete failed: recommender"
-    assert "in use by eni-1" in said(message)
+    assert "in use by eni-1" in blocks_text(message)
 
 
 def test_a_purged_record_ends_its_messages(
@@ -881,8 +881,8 @@ def test_an_expiry_gets_one_message_of_its_own(
     courier.woken()
     courier.woken()
     courier.sweeps_for(minutes=5)
-    assert standing(slack) == ["recommender expires soon"]
-    assert "/slipway extend recommender 8h" in said(next(iter(slack.messages.values())))
+    assert visible_headers(slack) == ["recommender expires soon"]
+    assert "/slipway extend recommender 8h" in blocks_text(next(iter(slack.messages.values())))
     assert len(slack.calls) == 1
 
 
@@ -905,15 +905,15 @@ def test_an_extended_deployment_gets_no_notice(
     clock.advance(hours=7)
     change(lambda d: d.announce_expiry(clock()))
     courier.woken()
-    assert standing(slack) == ["recommender expires soon"]
+    assert visible_headers(slack) == ["recommender expires soon"]
 
 
 def test_an_incoming_webhook_gets_the_notice_of_an_expiry(
     webhook: None, expiring: None, slack: FakeSlack, courier: Courier
 ) -> None:
     courier.woken()
-    [told] = slack.posts("incoming_webhook")
-    assert header(told) == "recommender expires soon"
+    [posts] = slack.posts("incoming_webhook")
+    assert header(posts) == "recommender expires soon"
 
 
 def test_items_are_purged_automatically(bot: None, clock: Clock, slack: FakeSlack) -> None:

@@ -48,7 +48,7 @@ def test_the_channels_that_announce_are_found_by_one_query(aws_calls: list[str])
         put(channel, "team-a")
     put("C0QUIET", "team-a", announce=False)
     put("C0OTHER", "team-b")
-    put(USER, "team-a", announce=True)  # which the endpoint refuses
+    put(USER, "team-a", announce=True)  # the endpoint refuses this
     put("W0ALICE", "team-a", announce=True)
     aws_calls.clear()
     assert owners.channels_of("team-a") == ["C0TEAMA", "D0ALICE", "G0TEAMA"]

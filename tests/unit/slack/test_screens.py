@@ -14,14 +14,14 @@ def screens() -> list[slack_screens.Screen]:
     return slack_screens.screens()
 
 
-def test_the_page_shows_what_is_sent_today(screens: list[slack_screens.Screen]) -> None:
+def test_the_page_shows_the_current_messages(screens: list[slack_screens.Screen]) -> None:
     shown = slack_screens.PAGE.read_text().partition(slack_screens.MARK)[2]
     assert shown.strip() == slack_screens.page(screens).strip(), (
         "update it with python -m tests.support.slack_screens, then docs/render"
     )
 
 
-def test_slack_would_take_every_screen(screens: list[slack_screens.Screen]) -> None:
+def test_slack_accepts_every_screen(screens: list[slack_screens.Screen]) -> None:
     for screen in screens:
         sent = {"text": screen.message.text, "blocks": screen.message.blocks}
         assert refusal_of(sent) is None, screen.name

@@ -10,7 +10,7 @@ from tests.support.slack_request import SECRET, SIGNATURE, TIMESTAMP, sign
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
-# The example of Slack's documentation.
+# The example in Slack's documentation.
 AT = datetime.fromtimestamp(1531420618, UTC)
 BODY = (
     b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow"
@@ -35,12 +35,12 @@ def headers(at: datetime, body: bytes = BODY) -> dict[str, list[str]]:
     return {TIMESTAMP: [stamp], SIGNATURE: [sign(body, stamp)]}
 
 
-def test_the_example_of_slacks_documentation() -> None:
+def test_the_example_in_slacks_documentation_is_valid() -> None:
     assert len(signature.verify(HEADERS, BODY, AT)) == 64
 
 
 @pytest.mark.parametrize("changed", [str.lower, str.upper])
-def test_names_of_headers_in_any_case(changed) -> None:  # type: ignore[no-untyped-def]
+def test_header_names_can_have_any_case(changed) -> None:  # type: ignore[no-untyped-def]
     signature.verify({changed(name): values for name, values in HEADERS.items()}, BODY, AT)
 
 
@@ -71,13 +71,13 @@ def test_a_body_in_another_alphabet_is_signed_as_its_bytes() -> None:
 def test_all_refusals_are_equal_and_the_log_has_the_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    told = set()
+    responses = set()
     with caplog.at_level("INFO", "slipway"):
         for sent, body in ((HEADERS, b"x"), ({}, BODY), (headers(AT, b"\xff"), b"\xff")):
             with pytest.raises(Unauthenticated) as refused:
                 signature.verify(sent, body, AT)
-            told.add((refused.value.detail, str(refused.value.headers)))
-    assert len(told) == 1
+            responses.add((refused.value.detail, str(refused.value.headers)))
+    assert len(responses) == 1
     assert len({vars(record)["reason"] for record in caplog.records}) == 3
 
 

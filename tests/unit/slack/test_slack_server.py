@@ -19,8 +19,8 @@ def played() -> Iterator[dict[str, Any]]:
     command = [sys.executable, "-m", "tests.support.slack_server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        told = json.loads(process.stdout.readline())
-        yield {**told, "process": process}
+        urls = json.loads(process.stdout.readline())
+        yield {**urls, "process": process}
         process.terminate()
 
 
@@ -32,7 +32,7 @@ def order(played: dict[str, Any], method: str, path: str, **body: Any) -> dict[s
     return found
 
 
-def test_it_accepts_calls_and_orders(played: dict[str, Any]) -> None:
+def test_it_accepts_calls_and_commands(played: dict[str, Any]) -> None:
     api = WebClient(played["token"], base_url=played["api_url"], retry_handlers=[])
     ts = api.chat_postMessage(channel=played["channel"], text="hi")["ts"]
     order(played, "POST", "/_trouble", status=429, error="ratelimited", retry_after=3)

@@ -28,7 +28,7 @@ def event_types(deployment_id: str = ID) -> list[str]:
 
 
 def items() -> list[dict[str, Any]]:
-    """All items but the version of the quota, which stays when a record is deleted."""
+    """All items except the quota's version, which stays when a record is deleted."""
     everything = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
     return [item for item in everything if item["sk"]["S"] != "QUOTA"]
 
@@ -62,7 +62,7 @@ def listed(owner: str | None = "team-a", **more: Any) -> list[str]:
 # --- create --------------------------------------------------------------------------------
 
 
-def test_what_is_created_is_read_back() -> None:
+def test_a_created_record_is_read_back() -> None:
     deployment = deployment_of(environment={"A": "b"}, tags={"team": "a"})
     deployment.meter.set_rate(0.0398, MOMENT)
     written = store.create(deployment)
@@ -72,7 +72,7 @@ def test_what_is_created_is_read_back() -> None:
     assert event_types() == ["deployment.creating"]
 
 
-def test_everything_of_a_record_survives_the_table() -> None:
+def test_every_field_of_a_record_is_stored() -> None:
     store.create(deployment_of())
 
     def change(deployment: Deployment) -> None:
@@ -92,7 +92,7 @@ def test_an_unknown_id_is_none() -> None:
     assert store.get("nobody-abcdef") is None
 
 
-def test_a_name_is_taken_while_its_deployment_lives() -> None:
+def test_a_name_is_in_use_while_its_deployment_exists() -> None:
     store.create(deployment_of())
     with pytest.raises(NameTaken, match=ID):
         store.create(deployment_of("recommender-bcdefg"))
@@ -100,7 +100,7 @@ def test_a_name_is_taken_while_its_deployment_lives() -> None:
     assert store.id_of_name("team-a", "recommender") == ID
 
 
-def test_two_owners_may_use_one_name() -> None:
+def test_two_owners_can_use_the_same_name() -> None:
     store.create(deployment_of())
     store.create(deployment_of("recommender-bcdefg", owner="team-b"))
     assert store.id_of_name("team-b", "recommender") == "recommender-bcdefg"
@@ -114,14 +114,14 @@ def test_a_name_is_free_again_after_the_deletion() -> None:
     assert store.id_of_name("team-a", "recommender") == "recommender-bcdefg"
 
 
-def test_a_name_is_kept_while_the_teardown_runs() -> None:
+def test_a_name_stays_reserved_during_the_teardown() -> None:
     store.create(deployment_of())
     store.update(ID, lambda deployment: deployment.delete(MOMENT))
     with pytest.raises(NameTaken):
         store.create(deployment_of("recommender-bcdefg"))
 
 
-def test_a_deleted_record_can_be_written_after_its_name_was_given_away() -> None:
+def test_a_deleted_record_can_be_written_after_its_name_is_reused() -> None:
     store.create(deployment_of())
     delete_fully(ID)
     store.create(deployment_of("recommender-bcdefg"))
@@ -132,17 +132,17 @@ def test_a_deleted_record_can_be_written_after_its_name_was_given_away() -> None
 # --- update --------------------------------------------------------------------------------
 
 
-def test_an_update_counts_the_version() -> None:
+def test_an_update_increments_the_version() -> None:
     store.create(deployment_of())
     assert store.update(ID, finish("resolve_image")).version == 2
 
 
-def test_an_update_of_nothing_is_not_found() -> None:
+def test_an_update_of_a_missing_record_is_not_found() -> None:
     with pytest.raises(NotFound):
         store.update(ID, lambda deployment: None)
 
 
-def test_an_update_returns_what_the_change_that_was_written_returned() -> None:
+def test_an_update_returns_the_result_of_the_written_change() -> None:
     store.create(deployment_of())
     interrupted: list[bool] = []
 
@@ -157,7 +157,7 @@ def test_an_update_returns_what_the_change_that_was_written_returned() -> None:
     assert store.get(ID) == written
 
 
-def test_two_writes_at_once_both_land() -> None:
+def test_concurrent_writes_both_take_effect() -> None:
     store.create(deployment_of())
     seen: list[int] = []
 
@@ -177,7 +177,7 @@ def test_two_writes_at_once_both_land() -> None:
     assert event_types() == ["deployment.creating", "step.succeeded", "step.succeeded"]
 
 
-def test_many_interleaved_writes_lose_and_double_no_event() -> None:
+def test_interleaved_writes_neither_lose_nor_repeat_events() -> None:
     store.create(deployment_of())
 
     def nested(names: tuple[str, ...]) -> None:
@@ -211,7 +211,7 @@ def test_a_change_that_raises_writes_nothing() -> None:
     assert items() == before
 
 
-def test_a_conflict_without_end_is_retryable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_conflict_is_retryable(monkeypatch: pytest.MonkeyPatch) -> None:
     store.create(deployment_of())
     pauses: list[float] = []
     monkeypatch.setattr("chalicelib.store.deployments.time.sleep", pauses.append)
@@ -228,7 +228,7 @@ def test_a_conflict_without_end_is_retryable(monkeypatch: pytest.MonkeyPatch) ->
     assert max(pauses) < 1
 
 
-def test_a_passing_conflict_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_conflict_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     store.create(deployment_of())
     monkeypatch.setattr("chalicelib.store.deployments.time.sleep", lambda seconds: None)
     aws_says.refuse("dynamodb", "TransactWriteItems", "TransactionInProgressException", times=2)
@@ -237,7 +237,7 @@ def test_a_passing_conflict_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded"])
-def test_a_throttled_transaction_is_a_passing_trouble(reason: str) -> None:
+def test_a_throttled_transaction_is_a_transient_error(reason: str) -> None:
     store.create(deployment_of())
     aws_says.refuse(
         "dynamodb",
@@ -254,7 +254,7 @@ def test_a_throttled_transaction_is_a_passing_trouble(reason: str) -> None:
 # --- discard -------------------------------------------------------------------------------
 
 
-def test_discard_leaves_nothing() -> None:
+def test_discard_removes_everything() -> None:
     written = store.create(deployment_of())
     store.discard(written)
     assert items() == []
@@ -268,7 +268,7 @@ def test_a_record_that_an_execution_wrote_is_not_discarded() -> None:
     assert store.get(ID) and store.id_of_name("team-a", "recommender") == ID
 
 
-def test_discard_leaves_others_alone() -> None:
+def test_discard_keeps_other_records() -> None:
     store.create(deployment_of("other-abcdef"))
     before = items()
     store.discard(store.create(deployment_of()))
@@ -285,7 +285,7 @@ def test_the_list_is_newest_first() -> None:
     assert listed() == ids
 
 
-def test_the_list_is_of_one_owner_or_of_all() -> None:
+def test_the_list_shows_one_owner_or_all() -> None:
     store.create(deployment_of())
     store.create(deployment_of("mine-abcdef", owner="team-b", now=MOMENT + timedelta(1)))
     assert listed("team-b") == ["mine-abcdef"]
@@ -294,7 +294,7 @@ def test_the_list_is_of_one_owner_or_of_all() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
-def test_pages_put_together_are_the_list(limit: int) -> None:
+def test_the_pages_together_are_the_list(limit: int) -> None:
     ids = rows(5)
     listed: list[str] = []
     after: str | None = None
@@ -315,7 +315,7 @@ def test_the_last_full_page_has_no_cursor() -> None:
     assert end is None
 
 
-def test_pages_stay_right_while_deployments_come_and_go() -> None:
+def test_pages_stay_correct_during_creates_and_deletes() -> None:
     ids = rows(6)
     first, after = store.list_deployments("team-a", limit=2, after=None)
     # One before the cursor is added, the one at the cursor and one after it are removed.
@@ -329,7 +329,7 @@ def test_pages_stay_right_while_deployments_come_and_go() -> None:
     assert after is None
 
 
-def test_deployments_of_one_millisecond_are_all_listed() -> None:
+def test_deployments_of_the_same_millisecond_are_all_listed() -> None:
     for name in "abc":
         store.create(deployment_of(f"{name}-abcdef"))
     listed: list[str] = []
@@ -340,7 +340,7 @@ def test_deployments_of_one_millisecond_are_all_listed() -> None:
     assert sorted(listed) == ["a-abcdef", "b-abcdef", "c-abcdef"]
 
 
-def test_deleted_deployments_are_listed_when_asked_for() -> None:
+def test_deleted_deployments_are_listed_on_request() -> None:
     ids = rows(2)
     delete_fully(ids[0])
     assert listed() == [ids[1]]
@@ -368,7 +368,7 @@ def test_a_filtered_list_fills_its_pages() -> None:
     assert end is None
 
 
-def test_events_come_in_pages_oldest_first() -> None:
+def test_events_are_listed_in_pages_oldest_first() -> None:
     store.create(deployment_of())
     for name in CONVERGE_STEPS[:4]:
         store.update(ID, finish(name))
@@ -381,14 +381,14 @@ def test_events_come_in_pages_oldest_first() -> None:
     assert sequences == [1, 2, 3, 4, 5]
 
 
-def test_events_are_of_one_deployment() -> None:
+def test_events_belong_to_one_deployment() -> None:
     store.create(deployment_of())
     store.create(deployment_of("other-abcdef"))
     assert event_types("other-abcdef") == ["deployment.creating"]
     assert store.list_events("nobody-abcdef", limit=10, after=0) == ([], None)
 
 
-def test_the_record_of_a_deleted_deployment_is_purged_by_the_table() -> None:
+def test_the_table_purges_the_record_of_a_deleted_deployment() -> None:
     store.create(deployment_of())
     delete_fully(ID)
     template = resources(ROOT)
@@ -398,7 +398,7 @@ def test_the_record_of_a_deleted_deployment_is_purged_by_the_table() -> None:
     assert int(item[attribute]["N"]) == int((MOMENT + timedelta(days=30)).timestamp())
 
 
-def test_what_it_costs_by_now_is_no_new_edition() -> None:
+def test_a_higher_cost_is_not_a_new_edition() -> None:
     store.create(deployment_of())
     edition = store.update(ID, lambda d: d.activate(MOMENT, 0.03)).edition
     later = store.update(ID, lambda d: d.meter.set_rate(0.06, MOMENT))
@@ -417,7 +417,7 @@ def outbox() -> dict[str, dict[str, Any]]:
     return {json.loads(item["document"])["type"]: item for item in events}
 
 
-def test_an_event_that_is_published_is_due_with_its_words() -> None:
+def test_a_published_event_is_due_with_its_body() -> None:
     store.create(deployment_of(callback_url="https://example.com/hooks"))
     item = outbox()["deployment.creating"]
     body = json.loads(item["published"])
@@ -427,7 +427,7 @@ def test_an_event_that_is_published_is_due_with_its_words() -> None:
     assert work.list_due(work.COURIER) == [(item["pk"], item["sk"])]
 
 
-def test_one_that_is_not_published_wakes_the_courier_and_asks_for_nothing() -> None:
+def test_an_unpublished_event_wakes_the_courier_but_is_not_due() -> None:
     store.create(deployment_of())
     store.update(ID, finish("resolve_image"))
     item = outbox()["step.succeeded"]
@@ -435,7 +435,7 @@ def test_one_that_is_not_published_wakes_the_courier_and_asks_for_nothing() -> N
     assert not {"worker", "due_at", "published"} & set(item)
 
 
-def test_what_is_told_is_what_was_true_at_the_event() -> None:
+def test_an_events_body_shows_the_state_at_the_event() -> None:
     store.create(deployment_of(callback_url="https://example.com/a"))
     store.update(ID, lambda d: d.activate(MOMENT, 0.04))
 
@@ -453,7 +453,7 @@ def test_what_is_told_is_what_was_true_at_the_event() -> None:
     ] == ("CREATING")
 
 
-def test_a_write_that_fails_tells_nothing() -> None:
+def test_a_failed_write_publishes_nothing() -> None:
     store.create(deployment_of())
     aws_says.refuse(
         "dynamodb",

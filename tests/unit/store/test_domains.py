@@ -26,7 +26,7 @@ def change(deployment_id: str, domain: str | None) -> Deployment:
 
 
 def bound(deployment_id: str) -> Deployment:
-    """Records what the step does: only the current domain points here."""
+    """Record the step's result: only the current domain points to the deployment."""
 
     def settled(record: Deployment) -> None:
         record.domains = [record.spec.domain] if record.spec.domain else []
@@ -34,7 +34,7 @@ def bound(deployment_id: str) -> Deployment:
     return store.update(deployment_id, settled)
 
 
-def test_the_second_is_refused_at_its_field_and_not_told_whose_it_is() -> None:
+def test_a_used_domain_is_refused_without_naming_its_owner() -> None:
     create(ID)
     with pytest.raises(NameTaken, match="belongs to another live deployment") as raised:
         create(OTHER, owner="team-b")
@@ -44,7 +44,7 @@ def test_the_second_is_refused_at_its_field_and_not_told_whose_it_is() -> None:
     assert store.id_of_name("team-b", "other") is None
 
 
-def test_a_change_to_a_taken_domain_is_refused_and_nothing_changes() -> None:
+def test_a_change_to_a_used_domain_is_refused_and_nothing_changes() -> None:
     create(ID)
     create(OTHER, OTHER_DOMAIN)
     activate(OTHER)
@@ -54,7 +54,7 @@ def test_a_change_to_a_taken_domain_is_refused_and_nothing_changes() -> None:
     assert kept and (kept.spec.domain, kept.status) == (OTHER_DOMAIN, "ACTIVE")
 
 
-def test_both_are_held_while_a_domain_changes() -> None:
+def test_both_domains_are_reserved_during_a_change() -> None:
     create(ID)
     activate(ID)
     assert change(ID, OTHER_DOMAIN).domains == [DOMAIN, OTHER_DOMAIN]
@@ -63,7 +63,7 @@ def test_both_are_held_while_a_domain_changes() -> None:
     assert (domains.holder(DOMAIN), domains.holder(OTHER_DOMAIN)) == (None, ID)
 
 
-def test_a_withdrawn_update_gives_the_new_one_back() -> None:
+def test_a_withdrawn_update_releases_the_new_domain() -> None:
     create(ID)
     activate(ID)
     generation = change(ID, OTHER_DOMAIN).generation
@@ -71,12 +71,12 @@ def test_a_withdrawn_update_gives_the_new_one_back() -> None:
     assert (domains.holder(DOMAIN), domains.holder(OTHER_DOMAIN)) == (ID, None)
 
 
-def test_a_create_that_could_not_be_started_gives_it_back() -> None:
+def test_a_create_that_failed_to_start_releases_its_domain() -> None:
     store.discard(create(ID))
     assert domains.holder(DOMAIN) is None
 
 
-def test_a_failed_deployment_holds_it_as_it_holds_its_name_and_a_deleted_one_does_not() -> None:
+def test_a_failed_deployment_reserves_its_domain_but_a_deleted_one_does_not() -> None:
     create(ID)
     store.update(ID, lambda record: record.end_failed(MOMENT))
     assert domains.holder(DOMAIN) == ID
@@ -86,7 +86,7 @@ def test_a_failed_deployment_holds_it_as_it_holds_its_name_and_a_deleted_one_doe
     assert domains.holder(DOMAIN) is None
 
 
-def test_a_second_teardown_leaves_the_domain_to_who_has_it_now() -> None:
+def test_a_second_teardown_keeps_the_domain_of_its_new_owner() -> None:
     create(ID)
     store.update(ID, lambda record: record.delete(MOMENT))
     store.update(ID, lambda record: record.end_torn_down(MOMENT))
@@ -96,7 +96,7 @@ def test_a_second_teardown_leaves_the_domain_to_who_has_it_now() -> None:
     assert domains.holder(DOMAIN) == OTHER
 
 
-def test_a_rollback_to_a_domain_that_was_let_go_takes_it_again_or_is_refused() -> None:
+def test_a_rollback_reserves_a_released_domain_again_or_is_refused() -> None:
     create(ID)
     activate(ID)
     change(ID, OTHER_DOMAIN)
@@ -111,7 +111,7 @@ def test_a_rollback_to_a_domain_that_was_let_go_takes_it_again_or_is_refused() -
     assert domains.holder(DOMAIN) == ID
 
 
-def test_a_taken_name_is_told_before_a_taken_domain() -> None:
+def test_a_used_name_is_reported_before_a_used_domain() -> None:
     create(ID)
     with pytest.raises(NameTaken, match="already has a deployment named"):
         create("recommender-bbbbbb")

@@ -1,4 +1,4 @@
-"""Stored keys never change: items of earlier versions are read by them."""
+"""Stored keys never change, because items of earlier versions use them."""
 
 import pytest
 
@@ -28,7 +28,7 @@ from chalicelib.store.keys import Key
         ),
     ],
 )
-def test_a_key_is_as_stored(key: Key, pk: str, sk: str) -> None:
+def test_keys_equal_the_stored_keys(key: Key, pk: str, sk: str) -> None:
     assert key == (pk, sk)
     assert key.attributes == {"pk": pk, "sk": sk}
 
@@ -38,5 +38,5 @@ def test_an_identifier_follows_the_prefix() -> None:
     assert keys.identifier(keys.event("app-abcdef", 7).sk) == "00000007"
 
 
-def test_deliveries_and_deployments_of_an_owner_are_apart() -> None:
+def test_an_owners_deliveries_and_deployments_have_separate_keys() -> None:
     assert keys.deliveries_of("team-a") == "DELIVERIES#team-a"

@@ -30,7 +30,7 @@ from tests.support.builders import (
 )
 
 pytestmark = pytest.mark.usefixtures("table")
-# As many as ask at once.
+# The number of concurrent requests.
 CALLERS = 6
 
 
@@ -67,7 +67,7 @@ def outcome(work: Callable[[], object]) -> str:
     return "accepted"
 
 
-def at_once(works: list[Callable[[], object]]) -> Counter[str]:
+def concurrently(works: list[Callable[[], object]]) -> Counter[str]:
     """The results of all calls, started at the same moment in a thread each."""
     gate = threading.Barrier(len(works))
 
@@ -92,26 +92,26 @@ def atomic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_make_api_call", one_by_one)
 
 
-# --- at once -------------------------------------------------------------------------------
+# --- concurrent requests -------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("atomic")
-def test_creates_at_once_get_what_there_is_and_no_more() -> None:
+def test_concurrent_creates_do_not_exceed_the_quota() -> None:
     works = [lambda known=known: store.create(deployment_of(known)) for known in ids(CALLERS)]
-    assert at_once(works) == {"accepted": 3, "refused": CALLERS - 3}
+    assert concurrently(works) == {"accepted": 3, "refused": CALLERS - 3}
     assert usage.of_owner(OWNER) == Use(3, 3, 3 * 256)
 
 
 @pytest.mark.usefixtures("atomic")
-def test_updates_of_several_deployments_at_once_share_what_there_is() -> None:
+def test_concurrent_updates_do_not_exceed_the_quota() -> None:
     made(3, count=1)
     works = [lambda known=known: store.update(known, scaled(3)) for known in ids(3)]
-    assert at_once(works) == {"accepted": 1, "refused": 2}
+    assert concurrently(works) == {"accepted": 1, "refused": 2}
     assert usage.of_owner(OWNER).tasks == 5
 
 
 @pytest.mark.parametrize("second", ["create", "update"])
-def test_what_is_accepted_between_sum_and_write_is_found_out(
+def test_a_request_between_the_sum_and_the_write_is_detected(
     second: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another request reserves the last task after this one has summed up."""
@@ -133,7 +133,7 @@ def test_what_is_accepted_between_sum_and_write_is_found_out(
     assert store.get(ID) is None
 
 
-def test_a_create_that_was_overtaken_is_written_once_where_there_is_room(
+def test_an_overtaken_create_is_written_once_if_the_quota_allows_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     transact, others = table.transact, [lambda: store.create(deployment_of("other-abcdef"))]
@@ -150,30 +150,30 @@ def test_a_create_that_was_overtaken_is_written_once_where_there_is_room(
     assert store.last_event(ID) == 1
 
 
-# --- who is asked --------------------------------------------------------------------------
+# --- when the quota is checked -------------------------------------------------------------
 
 
-def test_each_owner_has_its_own() -> None:
+def test_each_owner_has_its_own_quota() -> None:
     made(3)
     with pytest.raises(QuotaExceeded, match=r"3 deployments \(3 used, 1 more requested\)"):
         store.create(deployment_of())
     store.create(deployment_of(owner="team-b"))
 
 
-def test_a_taken_name_is_told_before_a_used_up_quota() -> None:
+def test_a_used_name_is_reported_before_an_exceeded_quota() -> None:
     made(3)
     with pytest.raises(NameTaken, match="da-abcdef"):
         store.create(deployment_of("da-bcdefg"))
 
 
-def test_what_holds_no_more_reads_nothing_else(aws_calls: list[str]) -> None:
+def test_a_request_that_needs_no_more_quota_reads_nothing_else(aws_calls: list[str]) -> None:
     made(1)
     aws_calls.clear()
     store.update("da-abcdef", lambda d: d.extend("8h", MOMENT))
     assert aws_calls == ["dynamodb.GetItem", "dynamodb.TransactWriteItems"]
 
 
-def test_a_retry_of_what_was_torn_down_asks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_after_a_teardown_checks_the_quota_again(monkeypatch: pytest.MonkeyPatch) -> None:
     store.create(deployment_of())
 
     def torn_down(deployment: Deployment) -> None:
@@ -191,7 +191,7 @@ def test_a_retry_of_what_was_torn_down_asks_anew(monkeypatch: pytest.MonkeyPatch
     assert store.update(ID, lambda d: d.retry(MOMENT, 0.04)).status is Status.CREATING
 
 
-def test_a_rollback_asks_as_well() -> None:
+def test_a_rollback_checks_the_quota() -> None:
     made(1, count=5)
     store.update("da-abcdef", scaled(1))
     store.update("da-abcdef", lambda deployment: deployment.activate(MOMENT, 0.04))
@@ -214,7 +214,7 @@ def test_a_teardown_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- it heals ------------------------------------------------------------------------------
 
 
-def test_a_guard_that_was_lost_is_made_anew() -> None:
+def test_a_lost_guard_item_is_created_again() -> None:
     made(2)
     aws.client("dynamodb").delete_item(
         TableName="slipway-records", Key=table.key(f"OWNER#{OWNER}", "QUOTA")
@@ -224,7 +224,7 @@ def test_a_guard_that_was_lost_is_made_anew() -> None:
         store.create(deployment_of("one-abcdef"))
 
 
-def test_a_name_without_a_record_counts_nothing() -> None:
+def test_a_name_without_a_record_uses_no_quota() -> None:
     made(3)
     aws.client("dynamodb").delete_item(
         TableName="slipway-records", Key=table.key("DEPLOYMENT#da-abcdef", "RECORD")
@@ -235,7 +235,7 @@ def test_a_name_without_a_record_counts_nothing() -> None:
 # --- the batch read ------------------------------------------------------------------------
 
 
-def test_what_a_batch_leaves_out_is_asked_for_again() -> None:
+def test_unprocessed_keys_of_a_batch_are_requested_again() -> None:
     made(3)
     keys = [(f"DEPLOYMENT#{known}", "RECORD") for known in ids(3)]
     real, asked = aws.client("dynamodb").get_item, []
@@ -256,7 +256,7 @@ def test_what_a_batch_leaves_out_is_asked_for_again() -> None:
     assert len(asked) == 3
 
 
-def test_a_batch_that_is_left_out_for_ever_is_a_passing_trouble() -> None:
+def test_keys_that_stay_unprocessed_are_a_transient_error() -> None:
     keys = [("DEPLOYMENT#a", "RECORD")]
     left = {"slipway-records": {"Keys": [table.key(*keys[0])]}}
     aws_says.answer("dynamodb", "BatchGetItem", {"Responses": {}, "UnprocessedKeys": left})
@@ -264,6 +264,6 @@ def test_a_batch_that_is_left_out_for_ever_is_a_passing_trouble() -> None:
         table.get_items(keys)
 
 
-def test_no_keys_no_call(aws_calls: list[str]) -> None:
+def test_no_keys_make_no_call(aws_calls: list[str]) -> None:
     assert table.get_items([]) == []
     assert aws_calls == []

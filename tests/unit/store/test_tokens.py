@@ -38,7 +38,7 @@ def known(token: str) -> tokens.Token:
 
 
 def last_uses(token: str) -> list[str | None]:
-    """The token as the authorizer reads it, and as the list shows it."""
+    """The last use in the authorizer's item and in the list's item."""
     [listed] = [listed for listed in tokens.list_tokens() if listed.id == known(token).id]
     return [known(token).last_used_at, listed.last_used_at]
 
@@ -58,7 +58,7 @@ def test_only_the_hash_is_stored(table: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "slw_", "slw_unknown", "é", "x" * 10_000])
-def test_an_unknown_token_is_nobody(table: str, token: str) -> None:
+def test_an_unknown_token_has_no_caller(table: str, token: str) -> None:
     issue(table)
     assert tokens.find(token) is None
 
@@ -88,7 +88,7 @@ def test_a_token_needs_an_owner_that_can_be_a_key_and_a_tag(table: str, owner: s
 
 
 @pytest.mark.parametrize("owner", ["a", "team-a", "ci.team_1", "9" * 63])
-def test_owners(table: str, owner: str) -> None:
+def test_valid_owners_are_accepted(table: str, owner: str) -> None:
     assert known(issue(table, owner=owner)[1]).owner == owner
 
 
@@ -97,14 +97,14 @@ def test_admin_is_a_scope() -> None:
     assert not tokens.Caller("x", frozenset({"read", "deploy"}), "t").is_admin
 
 
-def test_a_token_has_expired_from_its_end_on() -> None:
+def test_a_token_is_expired_from_its_expiry_on() -> None:
     end = rfc3339(MOMENT)
     assert not tokens.has_expired(end, MOMENT - timedelta(milliseconds=1))
     assert tokens.has_expired(end, MOMENT)
     assert not tokens.has_expired(None, MOMENT)
 
 
-def test_the_table_purges_both_items_of_an_expired_token_and_none_of_a_lasting_one(
+def test_the_table_purges_both_items_of_a_token_only_if_it_expires(
     table: str,
 ) -> None:
     issue(table)
@@ -115,7 +115,7 @@ def test_the_table_purges_both_items_of_an_expired_token_and_none_of_a_lasting_o
     assert len([i for i in items(table) if "purge_at" in i]) == 2
 
 
-def test_tokens_are_listed_newest_first_by_queries_alone(table: str, aws_calls: list[str]) -> None:
+def test_queries_list_tokens_newest_first(table: str, aws_calls: list[str]) -> None:
     made = [issue(table, owner=f"o{n}", created_at=MOMENT + n * HOUR)[0] for n in (1, 2, 0)]
     aws_calls.clear()
     listed = tokens.list_tokens()
@@ -124,7 +124,7 @@ def test_tokens_are_listed_newest_first_by_queries_alone(table: str, aws_calls: 
     assert [token.owner for token in listed] == ["o2", "o1", "o0"]
 
 
-def test_the_list_goes_on_after_a_page_of_dynamodb(
+def test_the_list_continues_after_a_dynamodb_page(
     table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = {issue(table)[0] for _ in range(5)}
@@ -161,14 +161,16 @@ def test_a_token_is_revoked_once(table: str) -> None:
 
 
 @pytest.mark.parametrize("token_id", ["", "tok_", "tok_" + "0" * 16, "x" * 2000, "\0", "TOKEN"])
-def test_no_such_token_can_be_revoked(table: str, token_id: str) -> None:
+def test_an_unknown_token_cannot_be_revoked(table: str, token_id: str) -> None:
     issue(table)
     with pytest.raises(NotFound):
         tokens.revoke(token_id)
     assert not tokens.exists(token_id)
 
 
-def test_of_two_at_once_one_revokes(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_of_two_concurrent_requests_revokes(
+    table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token_id, _ = issue(table)
     item = get_item("TOKENS", token_id)
     tokens.revoke(token_id)
@@ -177,7 +179,7 @@ def test_of_two_at_once_one_revokes(table: str, monkeypatch: pytest.MonkeyPatch)
         tokens.revoke(token_id)
 
 
-def test_what_the_table_purged_by_half_can_be_revoked(table: str) -> None:
+def test_a_half_purged_token_can_be_revoked(table: str) -> None:
     token_id, token = issue(table, expires_at=MOMENT)
     key = {"pk": {"S": f"TOKEN#{tokens.token_hash(token)}"}, "sk": {"S": "TOKEN"}}
     aws.client("dynamodb").delete_item(TableName=table, Key=key)
@@ -185,7 +187,7 @@ def test_what_the_table_purged_by_half_can_be_revoked(table: str) -> None:
     assert items(table) == []
 
 
-def test_a_token_that_is_written_meanwhile_is_revoked_by_asking_again(
+def test_a_concurrently_written_token_is_revoked_by_a_retry(
     table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token_id, _ = issue(table)
@@ -205,7 +207,7 @@ def test_a_token_that_is_written_meanwhile_is_revoked_by_asking_again(
     tokens.revoke(token_id)
 
 
-def test_the_first_use_is_noted_where_the_list_shows_it(table: str) -> None:
+def test_the_first_use_is_recorded_in_the_lists_item(table: str) -> None:
     _, token = issue(table)
     assert last_uses(token) == [None, None]
     tokens.note_use(token, known(token), MOMENT)
@@ -223,7 +225,7 @@ def test_uses_within_the_hour_are_not_written(table: str, aws_calls: list[str]) 
     assert last_uses(token) == [rfc3339(MOMENT + HOUR)] * 2
 
 
-def test_a_note_does_not_bring_a_revoked_token_back(table: str) -> None:
+def test_recording_a_use_does_not_restore_a_revoked_token(table: str) -> None:
     token_id, token = issue(table)
     before = known(token)
     tokens.revoke(token_id)
@@ -231,7 +233,7 @@ def test_a_note_does_not_bring_a_revoked_token_back(table: str) -> None:
     assert items(table) == []
 
 
-def test_a_note_that_fails_by_half_is_written_at_the_next_use(
+def test_a_half_recorded_use_is_completed_at_the_next_use(
     table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, token = issue(table)
@@ -251,7 +253,7 @@ def test_a_note_that_fails_by_half_is_written_at_the_next_use(
     assert last_uses(token) == [rfc3339(MOMENT + DAY)] * 2
 
 
-def test_created_at_is_now_unless_said(table: str) -> None:
+def test_created_at_is_now_by_default(table: str) -> None:
     before = rfc3339(now())
     _, token = issue(table)
     assert before <= known(token).created_at <= rfc3339(now())

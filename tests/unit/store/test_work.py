@@ -37,7 +37,7 @@ def acquire() -> work.Lease:
     return lease
 
 
-def test_what_is_due_is_listed_and_claimed_once() -> None:
+def test_due_work_is_listed_and_claimed_once() -> None:
     write(**work.due_now(work.COURIER, clock.now()), text="x")
     assert work.list_due(work.COURIER) == [KEY]
     assert work.list_due(work.CHAT_WORKER) == []
@@ -48,14 +48,14 @@ def test_what_is_due_is_listed_and_claimed_once() -> None:
     assert work.list_due(work.COURIER) == []
 
 
-def test_what_is_done_is_due_no_more() -> None:
+def test_finished_work_is_not_due() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
     assert work.done(acquire(), status="sent", gone=None)
     assert item() == {"pk": KEY[0], "sk": KEY[1], "status": "sent"}
     assert work.acquire(*KEY, LEASE) is None
 
 
-def test_what_is_left_for_later_is_due_then(simulated_time: SimulatedClock) -> None:
+def test_postponed_work_is_due_at_its_new_time(simulated_time: SimulatedClock) -> None:
     write(**work.due_now(work.COURIER, clock.now()))
     later = clock.now() + timedelta(minutes=5)
     assert work.again(acquire(), later, tried=1)
@@ -73,13 +73,13 @@ def test_an_item_that_is_not_due_yet_is_not_claimed(simulated_time: SimulatedClo
     acquire()
 
 
-def test_what_asks_for_nothing_is_not_claimed() -> None:
+def test_an_item_without_due_work_is_not_claimed() -> None:
     assert work.acquire(*KEY, LEASE) is None
     write(wake=work.COURIER)
     assert work.acquire(*KEY, LEASE) is None
 
 
-def test_what_a_dead_worker_had_is_due_when_its_lease_has_passed(
+def test_a_dead_workers_item_is_due_after_its_lease(
     simulated_time: SimulatedClock,
 ) -> None:
     write(**work.due_now(work.COURIER, clock.now()))
@@ -88,14 +88,14 @@ def test_what_a_dead_worker_had_is_due_when_its_lease_has_passed(
     assert work.acquire(*KEY, LEASE) is None
     simulated_time.advance_to(70)
     taken = acquire()
-    # It was not dead, only slow: it can neither end the work nor leave it.
+    # It was only slow, not dead. It can neither finish nor postpone the work.
     assert not work.done(dead, status="sent")
     assert not work.again(dead, clock.now())
     assert "status" not in item()
     assert work.done(taken)
 
 
-def test_work_that_is_asked_for_again_meanwhile_is_not_ended() -> None:
+def test_work_that_is_requested_again_meanwhile_does_not_end() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
     first = acquire()
     ask_again()
@@ -106,7 +106,7 @@ def test_work_that_is_asked_for_again_meanwhile_is_not_ended() -> None:
     assert work.list_due(work.COURIER) == []
 
 
-def test_one_who_is_woken_does_not_wait_for_the_lease_of_another() -> None:
+def test_a_woken_worker_does_not_wait_for_another_lease() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
     first = acquire()
     ask_again()
@@ -128,7 +128,9 @@ def test_the_end_of_the_work_can_be_part_of_a_transaction() -> None:
     assert table.get_item("THING#2", "THING")
 
 
-def test_the_longest_due_come_first_and_a_hundred_at_most(simulated_time: SimulatedClock) -> None:
+def test_at_most_a_hundred_items_are_listed_the_longest_due_first(
+    simulated_time: SimulatedClock,
+) -> None:
     simulated_time.advance_to(1000)
     for n in range(101):
         at = clock.now() - timedelta(seconds=n)
@@ -138,7 +140,7 @@ def test_the_longest_due_come_first_and_a_hundred_at_most(simulated_time: Simula
     assert [pk for pk, _ in due] == [f"THING#{n}" for n in range(100, 0, -1)]
 
 
-def test_a_claim_that_meets_another_write_is_left_to_the_sweep() -> None:
+def test_a_claim_that_conflicts_is_left_to_the_sweep() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
     reasons = {"CancellationReasons": [{"Code": "TransactionConflict"}]}
     aws_says.refuse(
@@ -148,7 +150,7 @@ def test_a_claim_that_meets_another_write_is_left_to_the_sweep() -> None:
     assert work.list_due(work.COURIER) == [KEY]
 
 
-def test_the_stream_tells_of_items_and_not_of_those_that_went() -> None:
+def test_the_stream_reports_items_but_not_deletions() -> None:
     write(**work.due_now(work.COURIER, clock.now()))
     [image] = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
     records = [{"dynamodb": {"NewImage": image}}, {"dynamodb": {"Keys": {}}}]

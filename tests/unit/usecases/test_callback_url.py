@@ -1,4 +1,4 @@
-"""Where no event may be posted to, however it is written, and by whatever name."""
+"""URLs that must not receive events, in any spelling and through any DNS name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CREDENTIALS = "must not contain a user or password: the signature proves the sen
 FRAGMENT = "must not contain a fragment: remove the # and everything after it"
 LONG = "must have at most 2048 characters, not 2068"
 
-# What is refused, by the kind of trick, and in which words.
+# Refused URLs, by the kind of trick, with a part of the refusal.
 HOSTILE: dict[str, tuple[str, str]] = {
     "metadata service": ("https://169.254.169.254/latest/meta-data/", PUBLIC),
     "metadata service, IPv6": ("https://[fd00:ec2::254]/latest/", PUBLIC),
@@ -102,7 +102,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "IPv6 that is none": ("https://[1:2:3]/", NOTATION),
     "too long": (f"https://example.com/{'a' * 2048}", LONG),
 }
-# The others have a shape that is refused, which no DNS changes.
+# The other URLs have a forbidden format, which DNS cannot change.
 LEADING_INSIDE = {kind: url for kind, (url, words) in HOSTILE.items() if words in (PUBLIC, UNKNOWN)}
 GOOD = [
     "https://example.com",
@@ -129,13 +129,15 @@ def dns(resolver: Resolver, webhook_secret: str) -> Resolver:
 
 
 @pytest.mark.parametrize(("url", "words"), HOSTILE.values(), ids=HOSTILE)
-def test_it_is_refused_with_the_fix(url: str, words: str) -> None:
+def test_a_forbidden_url_is_refused_with_the_fix(url: str, words: str) -> None:
     assert callback_url.fault(url) == words
 
 
 @pytest.mark.parametrize("url", LEADING_INSIDE.values(), ids=LEADING_INSIDE)
-def test_no_call_goes_there_either(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """What was accepted once may lead there later: then the call itself is refused."""
+def test_a_call_to_a_forbidden_url_is_refused_too(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """DNS can change after a URL is accepted, so the call itself is checked again."""
 
     def connect(*_: Any, **__: Any) -> None:
         raise AssertionError(f"a connection to {url}")
@@ -150,36 +152,34 @@ def test_no_call_goes_there_either(monkeypatch: pytest.MonkeyPatch, url: str) ->
 
 
 @pytest.mark.parametrize("url", GOOD)
-def test_a_public_one_is_taken(url: str) -> None:
+def test_a_public_url_is_accepted(url: str) -> None:
     assert callback_url.fault(url) is None
 
 
-def test_without_a_secret_none_is_taken() -> None:
+def test_without_a_secret_every_url_is_refused() -> None:
     set_webhook_secrets(" ")
-    told = callback_url.fault("https://example.com/hooks")
-    assert told == (
+    fault = callback_url.fault("https://example.com/hooks")
+    assert fault == (
         "cannot be used because webhooks are not set up: ask your platform team to create "
         "the webhook secret"
     )
 
 
-def test_a_look_up_that_takes_too_long_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, resolver: Resolver
-) -> None:
+def test_a_slow_dns_lookup_is_given_up(monkeypatch: pytest.MonkeyPatch, resolver: Resolver) -> None:
     import threading
 
     over = threading.Event()
     monkeypatch.setattr(callback_url, "LONGEST_LOOKUP", callback_url.LONGEST_LOOKUP / 100)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
-    told = callback_url.fault("https://example.com/hooks")
+    fault = callback_url.fault("https://example.com/hooks")
     over.set()
-    assert told == "must have a host that DNS can resolve: the lookup timed out"
+    assert fault == "must have a host that DNS can resolve: the lookup timed out"
 
 
-def test_a_name_is_looked_up_once_at_the_call_and_that_address_called(
+def test_a_call_uses_the_address_that_it_verified(
     monkeypatch: pytest.MonkeyPatch, resolver: Resolver
 ) -> None:
-    """DNS rebinding: an answer that changes between the look and the connection has no effect."""
+    """DNS rebinding: a record that changes between the check and the connection has no effect."""
     called: list[Any] = []
 
     def connect(_: socket.socket, address: Any) -> None:
@@ -198,8 +198,8 @@ def test_a_name_is_looked_up_once_at_the_call_and_that_address_called(
         check_host(url)
 
 
-def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would look the name up by itself."""
+def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would resolve the name itself."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     with public_addresses.session("https://example.com/") as session:
         settled = session.merge_environment_settings("https://example.com/", {}, None, None, None)
@@ -229,5 +229,5 @@ def on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://0x7f000001/", NOTATION),
     ],
 )
-def test_the_local_stack_takes_loopback_besides(url: str, words: str | None) -> None:
+def test_the_local_stack_also_accepts_loopback(url: str, words: str | None) -> None:
     assert callback_url.fault(url) == words

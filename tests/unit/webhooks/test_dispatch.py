@@ -1,4 +1,4 @@
-"""Deliveries to a real server, and the observed schedule of their tries."""
+"""Deliveries to a real server, and the observed schedule of their attempts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("table", "webhook_secret", "one_call_at_a_t
 
 
 def begin(subscriber: Subscriber, **fields: Any) -> None:
-    """Creates a deployment with a callback, and wakes the courier by its first event."""
+    """Create a deployment with a callback, and wake the courier with its first event."""
     url = fields.pop("callback_url", subscriber.url())
     store.create(deployment_of(now=clock.now(), callback_url=url, **fields))
     wake()
@@ -53,7 +53,7 @@ def only() -> Delivery:
 
 
 def next_minute(time: SimulatedClock) -> None:
-    """Advances to the sweep that finds the next delivery due."""
+    """Advance to the sweep that finds the next due delivery."""
     due = only().next_try_at
     assert due
     seconds = (datetime.fromisoformat(due) - START).total_seconds()
@@ -150,7 +150,7 @@ def test_a_redirect_to_an_invalid_url_is_a_failed_try(subscriber: Subscriber, wh
 def test_any_error_of_a_call_is_a_failed_try(
     subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the try would be repeated every minute, forever."""
+    """Otherwise the courier would repeat the attempt every minute, forever."""
 
     def broken(*_: Any, **__: Any) -> Any:
         raise ValueError("an answer that the client has not met yet")
@@ -252,7 +252,7 @@ def test_a_self_signed_certificate_is_not_trusted(subscriber: Subscriber, tmp_pa
 def test_an_address_that_has_become_private_fails_one_try(
     monkeypatch: pytest.MonkeyPatch, resolver: Resolver, subscriber: Subscriber
 ) -> None:
-    """The second look-up decides. DNS may be fixed later, so there are more tries."""
+    """The second DNS lookup decides. DNS can be fixed later, so there are more attempts."""
     monkeypatch.delenv("CALLBACKS_ON_LOOPBACK")
     settings.cache_clear()
     resolver.names["example.com"] = ["10.0.0.1"]
@@ -280,7 +280,7 @@ def test_an_event_of_a_withdrawn_deployment_is_not_sent(
 
 
 def table_of(observed: list[tuple[timedelta, Received]]) -> str:
-    """The observed tries, for the documentation."""
+    """The observed attempts, for the documentation."""
     rows = [f"| {n} | {since} | {each.id} |" for n, (since, each) in enumerate(observed, 1)]
     return "\n".join(["| try | after the first | `webhook-id` |", "|---|---|---|", *rows])
 
@@ -335,7 +335,7 @@ def test_a_redelivery_starts_with_the_first_try(
 def test_a_delivery_can_be_redelivered_during_a_try(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
-    """The end of the running try does not end the redelivery."""
+    """The end of the running attempt does not end the redelivery."""
 
     def ask(received: Received) -> tuple[int, dict[str, str]]:
         subscriber.says(200)
@@ -370,5 +370,5 @@ def test_the_log_has_no_url_and_no_body(
     with caplog.at_level(logging.INFO, "slipway"):
         begin(subscriber, callback_url=subscriber.url("/hooks?token=hunter2"))
     assert subscriber.paths == ["/hooks?token=hunter2"]
-    told = [str(record.__dict__) for record in caplog.records if record.name == "slipway"]
-    assert told and not any("hunter2" in each for each in told)
+    records = [str(record.__dict__) for record in caplog.records if record.name == "slipway"]
+    assert records and not any("hunter2" in each for each in records)

@@ -25,7 +25,7 @@ def dns(resolver: Resolver) -> Resolver:
     return resolver
 
 
-def told(answer: Answered) -> dict[str, str]:
+def faults_of(answer: Answered) -> dict[str, str]:
     assert (answer.status, answer.code) == (422, "VALIDATION_FAILED"), answer.text
     return {error["field"]: error["message"] for error in answer.json["errors"]}
 
@@ -35,11 +35,11 @@ def told(answer: Answered) -> dict[str, str]:
 
 @pytest.mark.parametrize("query", [{}, {"validate_only": "true"}])
 @pytest.mark.parametrize("url", INSIDE)
-def test_a_callback_inside_is_refused_beside_other_faults(
+def test_a_private_callback_is_refused_with_other_faults(
     gateway: Gateway, url: str, query: dict[str, str]
 ) -> None:
     answer = gateway.post("/deployments", body_of(callback_url=url, port=0), query=query)
-    faults = told(answer)
+    faults = faults_of(answer)
     assert set(faults) == {"callback_url", "port"}
     assert faults["callback_url"].startswith("must ")
 
@@ -47,33 +47,35 @@ def test_a_callback_inside_is_refused_beside_other_faults(
 def test_a_callback_is_accepted_and_shown(gateway: Gateway, resolver: Resolver) -> None:
     answer = gateway.post("/deployments", body_of(callback_url=URL))
     assert (answer.status, answer.json["spec"]["callback_url"]) == (202, URL)
-    # One look, though the record's write may be repeated.
+    # One check, although the write of the record may be repeated.
     assert resolver.asked.count("example.com") == 1
     assert gateway.post("/deployments", body_of(name="other", callback_url=None)).status == 202
 
 
 @pytest.mark.parametrize("value", [7, "", ["https://example.com/"], True])
-def test_what_is_no_url_is_refused(gateway: Gateway, value: Any) -> None:
-    assert set(told(gateway.post("/deployments", body_of(callback_url=value)))) == {"callback_url"}
+def test_an_invalid_url_is_refused(gateway: Gateway, value: Any) -> None:
+    assert set(faults_of(gateway.post("/deployments", body_of(callback_url=value)))) == {
+        "callback_url"
+    }
 
 
-def test_where_webhooks_are_not_set_up_a_callback_is_refused(gateway: Gateway) -> None:
+def test_without_a_webhook_secret_a_callback_is_refused(gateway: Gateway) -> None:
     set_webhook_secrets(" ")
     for path, body in (
         ("/deployments", body_of(callback_url=URL)),
         (SUBSCRIPTIONS, {"url": URL}),
     ):
-        [message] = told(gateway.post(path, body, caller="admin")).values()
+        [message] = faults_of(gateway.post(path, body, caller="admin")).values()
         assert "webhooks are not set up; ask the platform team" in message
 
 
-def test_a_change_looks_at_the_callback_only_where_it_is_sent(
+def test_a_change_checks_the_callback_only_if_it_is_sent(
     gateway: Gateway, resolver: Resolver
 ) -> None:
     deployment = store.create(active(callback_url=URL))
     path = f"/deployments/{deployment.id}"
     resolver.names["example.com"] = ["10.0.0.1"]
-    faults = told(gateway.patch(path, {"callback_url": URL, "port": 0}))
+    faults = faults_of(gateway.patch(path, {"callback_url": URL, "port": 0}))
     assert set(faults) == {"callback_url", "port"}
     resolver.asked.clear()
     answer = gateway.patch(path, {"count": 2})
@@ -81,7 +83,7 @@ def test_a_change_looks_at_the_callback_only_where_it_is_sent(
     assert resolver.asked == []
 
 
-def test_a_change_looks_once_though_its_write_is_repeated(
+def test_a_change_checks_the_callback_once_even_if_its_write_is_repeated(
     gateway: Gateway, resolver: Resolver
 ) -> None:
     deployment = store.create(active())
@@ -100,7 +102,7 @@ def test_a_change_looks_once_though_its_write_is_repeated(
     assert resolver.asked.count("example.com") == 1
 
 
-def test_a_callback_can_be_taken_away(gateway: Gateway) -> None:
+def test_a_callback_can_be_removed(gateway: Gateway) -> None:
     deployment = store.create(active(callback_url=URL))
     answer = gateway.patch(f"/deployments/{deployment.id}", {"callback_url": None})
     assert (answer.status, answer.json["spec"]["callback_url"]) == (202, None)
@@ -116,7 +118,7 @@ def test_without_a_callback_no_secret_is_read(gateway: Gateway, aws_calls: list[
 
 @pytest.fixture
 def delivered(subscriber: Subscriber, simulated_time: SimulatedClock) -> Subscriber:
-    """Deployments of two owners and a subscription, all of them told of."""
+    """Deployments of two owners and a subscription, with all events delivered."""
     subscriptions.create(subscriber.url("/all"), TYPES)
     for n, owner in enumerate(("team-a", "team-b", "team-a")):
         simulated_time.advance_to(n)
@@ -134,9 +136,7 @@ def listed(gateway: Gateway, caller: str = "team-a", **query: str) -> list[dict[
     return list(answer.json["deliveries"])
 
 
-def test_an_owner_sees_those_of_its_callbacks_newest_first(
-    gateway: Gateway, delivered: Subscriber
-) -> None:
+def test_an_owner_sees_its_deliveries_newest_first(gateway: Gateway, delivered: Subscriber) -> None:
     found = listed(gateway)
     assert [each["deployment"] for each in found] == ["dc-abcdef", "da-abcdef"]
     assert {each["owner"] for each in found} == {"team-a"}
@@ -165,7 +165,7 @@ def test_a_delivery_is_shown_with_its_tries(gateway: Gateway, delivered: Subscri
     }
 
 
-def test_they_come_in_pages(gateway: Gateway, delivered: Subscriber) -> None:
+def test_deliveries_are_listed_in_pages(gateway: Gateway, delivered: Subscriber) -> None:
     seen: list[str] = []
     query = {"limit": "4"}
     while True:
@@ -177,7 +177,7 @@ def test_they_come_in_pages(gateway: Gateway, delivered: Subscriber) -> None:
     assert seen == [each["id"] for each in listed(gateway, "admin")]
 
 
-def test_they_can_be_filtered(gateway: Gateway, delivered: Subscriber) -> None:
+def test_deliveries_can_be_filtered(gateway: Gateway, delivered: Subscriber) -> None:
     assert len(listed(gateway, status="delivered")) == 2
     assert listed(gateway, status="failed") == []
     for reference in ("da-abcdef", "da"):
@@ -190,11 +190,11 @@ def test_they_can_be_filtered(gateway: Gateway, delivered: Subscriber) -> None:
     ("name", "value"),
     [("status", "sent"), ("deployment", "A b"), ("limit", "0"), ("cursor", "?"), ("url", "x")],
 )
-def test_a_parameter_that_is_wrong_is_named(gateway: Gateway, name: str, value: str) -> None:
-    assert set(told(gateway.get(DELIVERIES, query={name: value}))) == {name}
+def test_an_invalid_parameter_is_reported_by_name(gateway: Gateway, name: str, value: str) -> None:
+    assert set(faults_of(gateway.get(DELIVERIES, query={name: value}))) == {name}
 
 
-def test_it_can_be_sent_again(gateway: Gateway, delivered: Subscriber) -> None:
+def test_a_delivery_can_be_sent_again(gateway: Gateway, delivered: Subscriber) -> None:
     shown, before = listed(gateway)[0], len(delivered.received)
     answer = gateway.post(f"{DELIVERIES}/{shown['id']}/redeliver")
     assert answer.status == 202
@@ -207,7 +207,7 @@ def test_it_can_be_sent_again(gateway: Gateway, delivered: Subscriber) -> None:
     assert (after["status"], len(after["tries"])) == ("delivered", 2)
 
 
-def test_only_its_owner_can_have_it_sent_again(gateway: Gateway, delivered: Subscriber) -> None:
+def test_only_the_owner_can_redeliver(gateway: Gateway, delivered: Subscriber) -> None:
     mine = listed(gateway)[0]["id"]
     of_subscription = next(
         each["id"]
@@ -230,7 +230,9 @@ def test_only_its_owner_can_have_it_sent_again(gateway: Gateway, delivered: Subs
             assert answer.json["detail"] == f"There is no delivery {delivery}."
 
 
-def test_a_key_makes_it_safe_to_ask_twice(gateway: Gateway, delivered: Subscriber) -> None:
+def test_a_repeated_redelivery_with_the_same_key_has_one_effect(
+    gateway: Gateway, delivered: Subscriber
+) -> None:
     path, before = f"{DELIVERIES}/{listed(gateway)[0]['id']}/redeliver", len(delivered.received)
     for _ in range(2):
         assert gateway.post(path, headers={"Idempotency-Key": "k"}).status == 202
@@ -245,7 +247,7 @@ def subscribe(gateway: Gateway, **fields: Any) -> Answered:
     return gateway.post(SUBSCRIPTIONS, {"url": URL, **fields}, caller="admin")
 
 
-def test_a_subscription_is_made_listed_and_deleted(gateway: Gateway) -> None:
+def test_a_subscription_is_created_listed_and_deleted(gateway: Gateway) -> None:
     made = subscribe(gateway, types=["deployment.failed"])
     assert made.status == 201
     assert made.json == {
@@ -264,7 +266,7 @@ def test_a_subscription_is_made_listed_and_deleted(gateway: Gateway) -> None:
     assert gateway.get(SUBSCRIPTIONS, caller="admin").json == {"subscriptions": []}
 
 
-def test_it_is_of_all_types_by_default(gateway: Gateway) -> None:
+def test_a_subscription_gets_all_types_by_default(gateway: Gateway) -> None:
     assert subscribe(gateway).json["types"] == list(TYPES)
 
 
@@ -281,13 +283,13 @@ def test_it_is_of_all_types_by_default(gateway: Gateway) -> None:
         ("type", ["deployment.failed"]),
     ],
 )
-def test_a_fault_is_named(gateway: Gateway, field: str, value: Any) -> None:
+def test_an_invalid_field_is_reported(gateway: Gateway, field: str, value: Any) -> None:
     answer = subscribe(gateway, **{field.partition(".")[0]: value})
-    assert set(told(answer)) == {field}
+    assert set(faults_of(answer)) == {field}
     assert subscriptions.list_all() == []
 
 
-def test_there_are_twenty_at_most(gateway: Gateway) -> None:
+def test_twenty_subscriptions_are_the_maximum(gateway: Gateway) -> None:
     for n in range(subscriptions.MOST):
         assert subscribe(gateway, url=f"{URL}/{n}").status == 201
     answer = subscribe(gateway)
@@ -300,7 +302,7 @@ def test_there_are_twenty_at_most(gateway: Gateway) -> None:
     assert subscribe(gateway).status == 201
 
 
-def test_a_url_has_one_subscription_which_is_enabled_again_by_the_next_request(
+def test_a_url_has_one_subscription_and_a_new_request_enables_it_again(
     gateway: Gateway,
 ) -> None:
     first = subscribe(gateway).json
@@ -313,7 +315,7 @@ def test_a_url_has_one_subscription_which_is_enabled_again_by_the_next_request(
     assert gateway.get(SUBSCRIPTIONS, caller="admin").json == {"subscriptions": [again.json]}
 
 
-def test_what_a_disabled_subscription_missed_is_sent_once_it_is_enabled(
+def test_a_delivery_to_a_disabled_subscription_can_be_sent_after_it_is_enabled(
     gateway: Gateway, delivered: Subscriber
 ) -> None:
     of_it = next(each for each in listed(gateway, "admin") if each["subscription_id"])
@@ -333,12 +335,12 @@ def test_what_a_disabled_subscription_missed_is_sent_once_it_is_enabled(
     assert "was deleted" in gateway.post(path, caller="admin").json["detail"]
 
 
-def test_the_types_of_the_document_are_those_that_are_published() -> None:
+def test_the_documented_types_are_the_published_types() -> None:
     schema = document()["components"]["schemas"]["Subscription"]["properties"]["types"]
     assert schema["items"]["enum"] == list(TYPES)
 
 
-def test_the_items_are_found_by_their_keys_alone(
+def test_items_are_found_only_by_their_keys(
     gateway: Gateway, delivered: Subscriber, aws_calls: list[str]
 ) -> None:
     listed(gateway)

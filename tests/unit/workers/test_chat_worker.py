@@ -1,4 +1,4 @@
-"""What was asked for in Slack, done by the API's own code and told to a server that plays Slack."""
+"""Slack requests that the worker executes through the API's use cases, with a fake Slack."""
 
 import html
 import logging
@@ -50,7 +50,7 @@ def slack(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, time: Clock) -> Ite
 
 
 def ask(slack: FakeSlack, text: str, button: str | None = None, **fields: Any) -> str:
-    """Leaves a request in the inbox; its pk."""
+    """Store a request in the inbox and return its partition key."""
     known = {"user": USER, "channel": CHANNEL, "response_url": slack.response_url(), **fields}
     request = f"{len(slack.response_urls):064x}"
     assert inbox.accept(request, Asked(text=text, button=button, **known))
@@ -58,14 +58,14 @@ def ask(slack: FakeSlack, text: str, button: str | None = None, **fields: Any) -
 
 
 def poisoned(slack: FakeSlack) -> str:
-    """A request that no worker can do, whatever it tries."""
+    """A request that always fails."""
     pk = ask(slack, "list")
     table.transact([table.update(pk, "REQUEST", "attribute_exists(pk)", remove=("text",))])
     return pk
 
 
 def stream() -> dict[str, Any]:
-    """The event of the table's stream that the items make whose worker is to be woken."""
+    """The table stream's event with all items that wake a worker."""
     items = aws.client("dynamodb").scan(TableName="slipway-records")["Items"]
     woken = [item for item in items if item.get("wake") == {"S": work.CHAT_WORKER}]
     return {"Records": [{"dynamodb": {"NewImage": item}} for item in woken]}
@@ -76,7 +76,7 @@ def woken() -> dict[str, Any]:
 
 
 def swept(time: Clock, **later: float) -> dict[str, Any]:
-    """The schedule's event, so much later."""
+    """Advance the clock and send the schedule's event."""
     time.advance(**later)
     return chat_worker.run({"source": "aws.events"})
 
@@ -113,7 +113,7 @@ def kept(deployment: Any) -> Any:
 # --- commands ------------------------------------------------------------------------------
 
 
-def test_a_look_is_answered_to_who_asked_alone(slack: FakeSlack) -> None:
+def test_a_read_is_answered_only_to_its_user(slack: FakeSlack) -> None:
     kept(active())
     pk = ask(slack, "list")
     assert woken() == {"woken": 1, "due": 0, "taken": 1}
@@ -121,11 +121,11 @@ def test_a_look_is_answered_to_who_asked_alone(slack: FakeSlack) -> None:
     assert (post["response_type"], post["replace_original"]) == ("ephemeral", False)
     assert "recommender" in str(post["blocks"])
     assert is_done(pk)
-    # Who has it may post to the channel: it is kept no longer than it is needed.
+    # Anyone with the URL can post to the channel, so it is deleted after use.
     assert "response_url" not in item_of(pk)
 
 
-def test_a_deploy_is_told_by_the_operations_own_message(slack: FakeSlack) -> None:
+def test_a_deploy_is_announced_by_its_operations_message(slack: FakeSlack) -> None:
     pk = ask(slack, f"deploy {IMAGE} name=shop ttl=8h")
     woken()
     [deployment_id] = deployments()
@@ -140,7 +140,7 @@ def test_a_deploy_is_told_by_the_operations_own_message(slack: FakeSlack) -> Non
     assert is_done(pk)
 
 
-def test_a_refusal_is_told_in_the_apis_words(slack: FakeSlack) -> None:
+def test_a_refusal_has_the_apis_text(slack: FakeSlack) -> None:
     ask(slack, "deploy docker.io/library/nginx:1 name=shop")
     woken()
     [text] = said(slack)
@@ -148,7 +148,7 @@ def test_a_refusal_is_told_in_the_apis_words(slack: FakeSlack) -> None:
     assert deployments() == []
 
 
-def test_a_change_that_begins_no_operation_is_answered(slack: FakeSlack) -> None:
+def test_a_change_without_an_operation_is_answered(slack: FakeSlack) -> None:
     deployment = kept(active())
     ask(slack, "extend recommender 8h")
     woken()
@@ -156,7 +156,7 @@ def test_a_change_that_begins_no_operation_is_answered(slack: FakeSlack) -> None
     assert messages_of(deployment.id) == []
 
 
-def test_the_commands_of_one_event_are_all_done_though_one_cannot_be(slack: FakeSlack) -> None:
+def test_a_failed_command_does_not_block_the_others_of_its_event(slack: FakeSlack) -> None:
     poison = poisoned(slack)
     others = [ask(slack, text) for text in ("list", "help", "nonsense")]
     assert woken()["taken"] == 4
@@ -173,7 +173,7 @@ def test_the_commands_of_one_event_are_all_done_though_one_cannot_be(slack: Fake
         ("list", "`/slipway deploy <image>`"),
     ],
 )
-def test_commands_are_named_as_slack_takes_them(
+def test_replies_spell_commands_as_slack_accepts_them(
     slack: FakeSlack, typed: str, answered: str
 ) -> None:
     ask(slack, typed)
@@ -181,7 +181,7 @@ def test_commands_are_named_as_slack_takes_them(
     assert answered in html.unescape(said(slack)[0])
 
 
-def test_who_is_mapped_no_more_is_told_so(slack: FakeSlack) -> None:
+def test_a_user_without_a_mapping_gets_a_message(slack: FakeSlack) -> None:
     ask(slack, f"deploy {IMAGE} name=shop")
     owners.delete(CHANNEL)
     woken()
@@ -190,17 +190,17 @@ def test_who_is_mapped_no_more_is_told_so(slack: FakeSlack) -> None:
     assert deployments() == []
 
 
-def test_without_a_response_url_it_is_done_all_the_same(slack: FakeSlack) -> None:
+def test_a_command_without_a_response_url_is_executed(slack: FakeSlack) -> None:
     pk = ask(slack, f"deploy {IMAGE} name=shop", response_url=None)
     woken()
     assert len(deployments()) == 1
     assert is_done(pk)
 
 
-# --- delete asks back ------------------------------------------------------------------------
+# --- the confirmation of a delete ------------------------------------------------------------
 
 
-def test_a_delete_asks_back_and_does_nothing_yet(slack: FakeSlack) -> None:
+def test_a_delete_asks_for_confirmation_first(slack: FakeSlack) -> None:
     deployment = kept(active())
     ask(slack, "delete recommender")
     woken()
@@ -211,7 +211,7 @@ def test_a_delete_asks_back_and_does_nothing_yet(slack: FakeSlack) -> None:
     assert status(deployment.id) is Status.ACTIVE
 
 
-def test_the_button_deletes_and_takes_the_place_of_the_question(slack: FakeSlack) -> None:
+def test_the_button_deletes_and_replaces_the_question(slack: FakeSlack) -> None:
     deployment = kept(active())
     ask(slack, deployment.id, "delete")
     woken()
@@ -223,7 +223,7 @@ def test_the_button_deletes_and_takes_the_place_of_the_question(slack: FakeSlack
     assert message["asked_by"] == USER
 
 
-def test_a_second_click_says_that_it_is_being_deleted(slack: FakeSlack) -> None:
+def test_a_second_click_says_that_the_delete_is_running(slack: FakeSlack) -> None:
     deployment = kept(active())
     for _ in range(2):
         ask(slack, deployment.id, "delete")
@@ -232,7 +232,7 @@ def test_a_second_click_says_that_it_is_being_deleted(slack: FakeSlack) -> None:
     assert len(messages_of(deployment.id)) == 1
 
 
-def test_the_question_goes_though_the_deployment_is_gone(slack: FakeSlack) -> None:
+def test_the_question_is_replaced_even_if_the_deployment_is_gone(slack: FakeSlack) -> None:
     ask(slack, "recommender-abcdef", "delete")
     woken()
     [post] = slack.posts("response_url")
@@ -240,7 +240,7 @@ def test_the_question_goes_though_the_deployment_is_gone(slack: FakeSlack) -> No
     assert "recommender-abcdef" in post["text"]
 
 
-def test_cancel_leaves_it_as_it_is(slack: FakeSlack) -> None:
+def test_cancel_changes_nothing(slack: FakeSlack) -> None:
     deployment = kept(active())
     ask(slack, deployment.id, "cancel")
     woken()
@@ -250,13 +250,13 @@ def test_cancel_leaves_it_as_it_is(slack: FakeSlack) -> None:
     assert status(deployment.id) is Status.ACTIVE
 
 
-def test_cancel_claims_nothing_of_what_may_not_be_there(slack: FakeSlack) -> None:
+def test_cancel_does_not_claim_that_the_deployment_exists(slack: FakeSlack) -> None:
     ask(slack, "gone-aaaaaa", "cancel")
     woken()
     assert said(slack) == ["Cancelled. gone-aaaaaa was not changed."]
 
 
-def test_there_is_nothing_to_ask_of_what_is_not_there_or_is_going(slack: FakeSlack) -> None:
+def test_a_missing_or_deleting_deployment_gets_no_question(slack: FakeSlack) -> None:
     deployment = kept(active())
     ask(slack, deployment.id, "delete")
     woken()
@@ -268,7 +268,7 @@ def test_there_is_nothing_to_ask_of_what_is_not_there_or_is_going(slack: FakeSla
     assert len(said(slack)) == 2
 
 
-def test_who_may_only_look_is_not_asked_but_refused(slack: FakeSlack) -> None:
+def test_a_user_with_only_read_is_refused_without_a_question(slack: FakeSlack) -> None:
     deployment = kept(active())
     owners.put(CHANNEL, "team-a", ["read"], True)
     ask(slack, "delete recommender")
@@ -281,7 +281,7 @@ def test_who_may_only_look_is_not_asked_but_refused(slack: FakeSlack) -> None:
     assert status(deployment.id) is Status.ACTIVE
 
 
-def test_who_may_only_change_is_told_so_and_may_ask_for_help(slack: FakeSlack) -> None:
+def test_a_user_without_read_gets_a_message_and_can_use_help(slack: FakeSlack) -> None:
     owners.put(CHANNEL, "team-a", ["deploy"], True)
     for text in ("list", "delete recommender", "help"):
         ask(slack, text)
@@ -291,7 +291,7 @@ def test_who_may_only_change_is_told_so_and_may_ask_for_help(slack: FakeSlack) -
     assert "`/slipway deploy" in helped
 
 
-def test_anothers_deployment_is_not_found(slack: FakeSlack) -> None:
+def test_another_owners_deployment_is_not_found(slack: FakeSlack) -> None:
     deployment = kept(active())
     owners.put(CHANNEL, "team-b", ["read", "deploy"], True)
     for button in ("delete", "retry"):
@@ -306,7 +306,7 @@ def test_anothers_deployment_is_not_found(slack: FakeSlack) -> None:
 # --- retry -----------------------------------------------------------------------------------
 
 
-def test_retry_begins_an_operation_with_a_message_of_its_own(slack: FakeSlack) -> None:
+def test_a_retry_starts_an_operation_with_its_own_message(slack: FakeSlack) -> None:
     deployment = kept(failed())
     ask(slack, deployment.id, "retry")
     woken()
@@ -315,7 +315,7 @@ def test_retry_begins_an_operation_with_a_message_of_its_own(slack: FakeSlack) -
     assert said(slack) == []
 
 
-def test_a_retry_that_is_refused_does_not_take_the_failures_place(slack: FakeSlack) -> None:
+def test_a_refused_retry_does_not_replace_the_failure_message(slack: FakeSlack) -> None:
     deployment = kept(active())
     ask(slack, deployment.id, "retry")
     woken()
@@ -323,10 +323,10 @@ def test_a_retry_that_is_refused_does_not_take_the_failures_place(slack: FakeSla
     assert (post["response_type"], post["replace_original"]) == ("ephemeral", False)
 
 
-# --- twice, and when something fails ---------------------------------------------------------
+# --- repeated requests and errors ------------------------------------------------------------
 
 
-def test_who_has_claimed_it_does_it_alone(slack: FakeSlack) -> None:
+def test_only_the_worker_with_the_claim_runs_the_request(slack: FakeSlack) -> None:
     pk = ask(slack, f"deploy {IMAGE} name=shop")
     event = stream()
     assert work.acquire(pk, "REQUEST", chat_worker.LEASE)
@@ -334,7 +334,7 @@ def test_who_has_claimed_it_does_it_alone(slack: FakeSlack) -> None:
     assert deployments() == []
 
 
-def test_a_worker_that_died_has_its_work_done_by_the_sweep(slack: FakeSlack, time: Clock) -> None:
+def test_the_sweep_finishes_a_dead_workers_request(slack: FakeSlack, time: Clock) -> None:
     pk = ask(slack, f"deploy {IMAGE} name=shop")
     work.acquire(pk, "REQUEST", chat_worker.LEASE)
     assert swept(time, seconds=60)["due"] == 0
@@ -342,10 +342,10 @@ def test_a_worker_that_died_has_its_work_done_by_the_sweep(slack: FakeSlack, tim
     assert len(deployments()) == 1
 
 
-def test_what_nobody_waits_for_any_more_is_not_begun(
+def test_an_expired_request_is_not_started(
     slack: FakeSlack, time: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else a request that kills its worker would do so for ever."""
+    """Otherwise a request that kills its worker would do so forever."""
     pk = ask(slack, f"deploy {IMAGE} name=shop")
     work.acquire(pk, "REQUEST", chat_worker.LEASE)
     with caplog.at_level(logging.ERROR, "slipway"):
@@ -358,7 +358,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun(
 def test_a_second_run_starts_nothing_twice(
     slack: FakeSlack, time: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The deploy was accepted, and the write after it failed."""
+    """The deploy was accepted, but the next write failed."""
     dynamodb = aws.client("dynamodb")
     write, failing = dynamodb.transact_write_items, [True]
 
@@ -378,7 +378,7 @@ def test_a_second_run_starts_nothing_twice(
     assert is_done(pk)
 
 
-def test_slack_is_asked_again_when_it_said(slack: FakeSlack, time: Clock) -> None:
+def test_slack_is_called_again_after_its_retry_after(slack: FakeSlack, time: Clock) -> None:
     slack.throttle(120)
     pk = ask(slack, "list")
     woken()
@@ -390,7 +390,7 @@ def test_slack_is_asked_again_when_it_said(slack: FakeSlack, time: Clock) -> Non
 
 
 @pytest.mark.parametrize("trouble", ["fail", "drop"])
-def test_an_unreachable_slack_is_tried_with_growing_gaps_while_the_url_lives(
+def test_an_unreachable_slack_is_retried_with_growing_gaps_while_the_url_is_valid(
     slack: FakeSlack, time: Clock, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     getattr(slack, trouble)(times=100)
@@ -408,7 +408,7 @@ def test_an_unreachable_slack_is_tried_with_growing_gaps_while_the_url_lives(
     assert swept(time, hours=1)["due"] == 0
 
 
-def test_aws_is_waited_for_and_at_last_the_user_is_told(
+def test_aws_is_retried_and_finally_the_user_gets_a_message(
     slack: FakeSlack, time: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def throttled(**_: Any) -> Any:
@@ -418,7 +418,7 @@ def test_aws_is_waited_for_and_at_last_the_user_is_told(
     monkeypatch.setattr(states, "start_execution", throttled)
     pk = ask(slack, f"deploy {IMAGE} name=shop")
     woken()
-    [text] = said(slack)  # at once: else it is typed again
+    [text] = said(slack)  # immediately, because otherwise the user sends the command again
     assert "Do not send it again: " in text
     assert not is_done(pk)
     for _ in range(40):
@@ -429,7 +429,7 @@ def test_aws_is_waited_for_and_at_last_the_user_is_told(
     assert "send it again" in text
 
 
-def test_a_response_url_lives_no_longer_for_a_command_that_had_to_wait(
+def test_a_delayed_command_does_not_extend_the_response_url(
     slack: FakeSlack, time: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def throttled(**_: Any) -> Any:
@@ -448,7 +448,7 @@ def test_a_response_url_lives_no_longer_for_a_command_that_had_to_wait(
 
 
 @pytest.mark.parametrize("code", ["expired_url", "used_url"])
-def test_a_response_url_that_is_used_up_ends_it(
+def test_a_used_up_response_url_ends_the_request(
     slack: FakeSlack, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     slack.refuse(code)
@@ -460,7 +460,7 @@ def test_a_response_url_that_is_used_up_ends_it(
     assert slack.url not in caplog.text
 
 
-def test_a_poisoned_request_ends_after_some_tries_and_the_user_is_told(
+def test_a_poisoned_request_ends_after_some_attempts_with_a_message(
     slack: FakeSlack, time: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     pk = poisoned(slack)
@@ -475,7 +475,7 @@ def test_a_poisoned_request_ends_after_some_tries_and_the_user_is_told(
     assert "slack request given up" in caplog.text
 
 
-def test_a_poisoned_request_of_which_slack_hears_nothing_ends_too(
+def test_a_poisoned_request_ends_even_if_slack_is_unreachable(
     slack: FakeSlack, time: Clock
 ) -> None:
     slack.fail(times=100)

@@ -1,4 +1,4 @@
-"""What the courier does when it is woken, and what it makes good that one before it died over."""
+"""The courier's work when it is woken, and its recovery after a crash."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ CHANGES: list[Callable[[Deployment], object]] = [
 LIFE = ["created", "active", "paused", "deleted"]
 
 
-def live(time: SimulatedClock, url: str | None, deployment_id: str = ID) -> None:
-    """A deployment's whole life, a second between its events; the courier has told of none yet."""
+def run_lifecycle(time: SimulatedClock, url: str | None, deployment_id: str = ID) -> None:
+    """A deployment's lifecycle with a second between its events; none is delivered yet."""
     store.create(deployment_of(deployment_id, now=clock.now(), callback_url=url))
     for change in CHANGES:
         time.advance_to(time.seconds() + 1)
@@ -55,7 +55,7 @@ def types(received: list[Received]) -> list[str]:
 
 
 def published() -> dict[int, str]:
-    """The type of each event that is to be told, by its number."""
+    """The type of each published event, by its number."""
     events = table.query("pk = :pk", {":pk": f"DEPLOYMENT#{ID}"}, ConsistentRead=True)
     bodies = [json.loads(item["published"]) for item in events if "published" in item]
     assert [body["type"].removeprefix("deployment.") for body in bodies] == LIFE
@@ -67,60 +67,62 @@ def statuses() -> list[str]:
     return [each.status for each in found]
 
 
-def test_a_whole_life_is_told_in_its_order(
+def test_a_lifecycle_is_delivered_in_order(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
-    live(simulated_time, subscriber.url())
-    told = wake()
+    run_lifecycle(simulated_time, subscriber.url())
+    result = wake()
     assert types(subscriber.received) == LIFE
     sequences = [each.sequence for each in subscriber.received]
     assert sequences == sorted(set(sequences))
-    # Four events and four deliveries; the others are no subscriber's business.
-    assert told["done"] == 8
+    # Four events and four deliveries; the other events are not published.
+    assert result["done"] == 8
     assert work.list_due(work.COURIER) == []
 
 
-def test_what_the_stream_tells_twice_is_done_once(
+def test_a_repeated_stream_event_is_handled_once(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
-    live(simulated_time, subscriber.url())
+    run_lifecycle(simulated_time, subscriber.url())
     event = stream()
     courier.run(event)
     assert courier.run(event)["done"] == 0
     assert len(subscriber.received) == len(LIFE)
 
 
-def test_what_the_stream_never_told_is_found_by_the_sweep(
+def test_the_sweep_finds_events_that_the_stream_missed(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
-    live(simulated_time, subscriber.url())
+    run_lifecycle(simulated_time, subscriber.url())
     sweep()
     assert sorted(types(subscriber.received)) == sorted(LIFE)
     assert sweep()["done"] == 0
 
 
-def test_two_at_once_send_each_once(subscriber: Subscriber, simulated_time: SimulatedClock) -> None:
-    live(simulated_time, subscriber.url())
+def test_two_concurrent_couriers_send_each_event_once(
+    subscriber: Subscriber, simulated_time: SimulatedClock
+) -> None:
+    run_lifecycle(simulated_time, subscriber.url())
     event = stream()
     both = [threading.Thread(target=courier.run, args=(event,)) for _ in range(2)]
     for each in both:
         each.start()
     for each in both:
         each.join()
-    sweep()  # where their claims met
+    sweep()  # where their claims conflicted
     assert len({each.id for each in subscriber.received}) == len(LIFE)
     assert statuses() == ["delivered"] * len(LIFE)
 
 
-# --- who dies, and who is slow -------------------------------------------------------------
+# --- crashes and slow receivers ------------------------------------------------------------
 
 
 class Died(BaseException):
-    """The function was ended at this line."""
+    """The function died at this line."""
 
 
 def die(call: int, *, written: bool) -> list[int]:
-    """From the n-th transaction on nothing more is written; whether that one is, `written` says."""
+    """Fail all writes after the n-th transaction. `written` says whether that one is stored."""
     counted = itertools.count(1)
     seen: list[int] = []
 
@@ -139,18 +141,18 @@ def die(call: int, *, written: bool) -> list[int]:
     return seen
 
 
-# Claim and fan-out of the event, lease and end of each of its two deliveries.
+# The event's claim and fan-out, and the lease and end of each of its two deliveries.
 WRITES = 6
 
 
 @pytest.mark.parametrize("written", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("call", range(1, WRITES + 1))
-def test_whichever_write_it_dies_at_every_event_arrives(
+def test_every_event_arrives_after_a_crash_at_any_write(
     subscriber: Subscriber, simulated_time: SimulatedClock, call: int, written: bool
 ) -> None:
     subscriptions.create(subscriber.url("/all"), TYPES)
-    live(simulated_time, subscriber.url("/own"))
-    # One event in the dying run: its writes are in one order then, but for the two deliveries'.
+    run_lifecycle(simulated_time, subscriber.url("/own"))
+    # The crashed run has one event, so its writes have one order, except for the two deliveries.
     records = stream()["Records"]
     first = {"Records": [r for r in records if r["dynamodb"]["NewImage"]["sk"]["S"][-1] == "1"]}
     expected = published()
@@ -168,13 +170,13 @@ def test_whichever_write_it_dies_at_every_event_arrives(
         received = [each for each in subscriber.received if each.path == path]
         assert {each.sequence: each.event["type"] for each in received} == expected
         assert all(each.is_signed() for each in received)
-        # Sent twice, where it died after the call: then with the same id and the same words.
+        # A crash after the call sends the event twice, with the same ID and body.
         assert len({(each.id, each.body) for each in received}) == len(LIFE)
     assert statuses() == ["delivered"] * 2 * len(LIFE)
     assert work.list_due(work.COURIER) == []
 
 
-def test_the_writes_of_an_event_are_as_many_as_the_test_above_dies_at(
+def test_the_crash_test_covers_every_write_of_an_event(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
     subscriptions.create(subscriber.url("/all"), TYPES)
@@ -184,11 +186,11 @@ def test_the_writes_of_an_event_are_as_many_as_the_test_above_dies_at(
     assert len(seen) == WRITES
 
 
-def test_a_job_that_fails_fails_no_other(
+def test_a_failed_job_does_not_fail_others(
     subscriber: Subscriber, simulated_time: SimulatedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    live(simulated_time, subscriber.url())
-    live(simulated_time, subscriber.url(), "other-abcdef")
+    run_lifecycle(simulated_time, subscriber.url())
+    run_lifecycle(simulated_time, subscriber.url(), "other-abcdef")
     key = {"pk": f"DEPLOYMENT#{ID}", "sk": "EVENT#00000001"}
     broken = table.update(**key, condition="attribute_exists(pk)", change={"published": "{"})
     table.transact([broken])
@@ -196,20 +198,20 @@ def test_a_job_that_fails_fails_no_other(
         wake()
     assert "job of the courier failed" in caplog.text
     assert len(subscriber.received) == 2 * len(LIFE) - 1
-    # And is tried again when its lease has passed.
+    # It is retried after its lease ends.
     simulated_time.advance_to(simulated_time.seconds() + LEASE_SECONDS)
     assert work.list_due(work.COURIER) == [(key["pk"], key["sk"])]
 
 
-def test_one_who_does_not_answer_holds_up_nobody(
+def test_a_receiver_that_hangs_delays_no_other(
     subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has one call in the run, whatever is due to it; the rest waits for the next sweep."""
+    """It gets one call in the run. Its other due deliveries wait for the next sweep."""
     monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(seconds=1))
     with listening() as silent:
         silent.answer = lambda received: None
-        live(simulated_time, silent.url(), "silent-abcdef")
-        live(simulated_time, subscriber.url())
+        run_lifecycle(simulated_time, silent.url(), "silent-abcdef")
+        run_lifecycle(simulated_time, subscriber.url())
         wake()
         assert types(subscriber.received) == LIFE
         assert len(silent.received) == 1
@@ -218,26 +220,26 @@ def test_one_who_does_not_answer_holds_up_nobody(
     assert sorted(statuses()) == ["delivered"] * len(LIFE) + ["pending"] * len(LIFE)
 
 
-def test_what_is_due_to_one_who_does_not_answer_does_not_stand_before_the_others(
+def test_the_backlog_of_a_receiver_that_hangs_delays_no_other(
     subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More of it is due than is done at once, and for longer than what is due to the others."""
+    """It has more due deliveries than one run sends, and they are due for longest."""
     monkeypatch.setattr(dispatch, "LONGEST_CALL", timedelta(seconds=1))
     monkeypatch.setattr(work, "MOST_AT_ONCE", 2)
     with listening() as silent:
         silent.answer = lambda received: None
-        live(simulated_time, silent.url(), "silent-abcdef")
-        live(simulated_time, subscriber.url())
+        run_lifecycle(simulated_time, silent.url(), "silent-abcdef")
+        run_lifecycle(simulated_time, subscriber.url())
         sweep()
         assert len(silent.received) >= 1
         sweep()
     assert sorted(types(subscriber.received)) == sorted(LIFE)
 
 
-def test_one_who_answers_slowly_has_its_turn_and_no_more(
+def test_a_slow_receiver_gets_only_its_share(
     subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However much is due to it, and for longer than what is due to the others."""
+    """It has many due deliveries, and they are due for longer than those of the others."""
     monkeypatch.setattr(work, "MOST_AT_ONCE", len(LIFE))
     with listening() as slow:
 
@@ -247,15 +249,17 @@ def test_one_who_answers_slowly_has_its_turn_and_no_more(
 
         slow.answer = slowly
         for n in range(3):
-            live(simulated_time, slow.url(), f"slow-abcde{n}")
-        live(simulated_time, subscriber.url())
+            run_lifecycle(simulated_time, slow.url(), f"slow-abcde{n}")
+        run_lifecycle(simulated_time, subscriber.url())
         sweep()
         assert len(slow.received) == 2
         assert types(subscriber.received) == LIFE
 
 
-def test_they_are_called_at_once(subscriber: Subscriber, simulated_time: SimulatedClock) -> None:
-    """None of three gets its answer before all have been called."""
+def test_receivers_are_called_concurrently(
+    subscriber: Subscriber, simulated_time: SimulatedClock
+) -> None:
+    """None of the three calls gets a response before all three have started."""
     together = threading.Barrier(3)
 
     def meet(received: Received) -> tuple[int, dict[str, str]]:
@@ -270,7 +274,7 @@ def test_they_are_called_at_once(subscriber: Subscriber, simulated_time: Simulat
     assert statuses() == ["delivered"] * 3
 
 
-def test_it_begins_nothing_shortly_before_its_end(
+def test_the_courier_starts_nothing_shortly_before_its_timeout(
     subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(courier, "TURN", timedelta(minutes=5))
@@ -280,7 +284,7 @@ def test_it_begins_nothing_shortly_before_its_end(
         return 200, {}
 
     subscriber.answer = slowly
-    live(simulated_time, subscriber.url())
+    run_lifecycle(simulated_time, subscriber.url())
     wake()
     assert len(subscriber.received) == 2
     sweep()
@@ -291,7 +295,7 @@ def test_without_the_secrets_nothing_is_claimed(
     subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
     subscriber.says(500)
-    live(simulated_time, subscriber.url())
+    run_lifecycle(simulated_time, subscriber.url())
     wake()
     subscriber.says(200)
     simulated_time.advance_to(simulated_time.seconds() + 60)
@@ -303,20 +307,20 @@ def test_without_the_secrets_nothing_is_claimed(
     assert statuses() == ["delivered"] * len(LIFE)
 
 
-def test_each_of_its_threads_keeps_a_connection_to_dynamodb() -> None:
+def test_each_thread_keeps_a_connection_to_dynamodb() -> None:
     assert aws.client("dynamodb").meta.config.max_pool_connections >= courier.THREADS
 
 
-def test_a_sweep_does_all_that_is_due(
+def test_a_sweep_handles_all_due_work(
     subscriber: Subscriber, simulated_time: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work, "MOST_AT_ONCE", 3)
-    live(simulated_time, subscriber.url())
+    run_lifecycle(simulated_time, subscriber.url())
     sweep()
     assert statuses() == ["delivered"] * len(LIFE)
 
 
-def test_its_lease_outlives_the_function() -> None:
+def test_the_lease_outlives_the_function() -> None:
     timeout = function_config(ROOT, "courier")["lambda_timeout"]
     assert timeout < LEASE_SECONDS
     longest = courier.LAST_START + dispatch.LONGEST_CALL
@@ -327,11 +331,11 @@ def test_its_lease_outlives_the_function() -> None:
 
 
 @dataclass
-class Played:
-    """The messages of Slack, played: one for each deployment that is told of."""
+class FakeMessages:
+    """Fakes Slack's messages: one for each deployment in the events."""
 
     asked: list[set[str]] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
 
     def keys_for(self, deployment_ids: set[str]) -> list[tuple[str, str]]:
         self.asked.append(deployment_ids)
@@ -341,18 +345,18 @@ class Played:
             table.transact([table.put({"pk": pk, "sk": sk, **due}, "attribute_not_exists(wake)")])
         return keys
 
-    def tell(self, lease: work.Lease) -> None:
-        self.told.append(lease.pk)
+    def notify(self, lease: work.Lease) -> None:
+        self.notified.append(lease.pk)
         work.done(lease)
 
 
 @pytest.fixture
-def slack(monkeypatch: pytest.MonkeyPatch) -> Played:
-    """In place of `slack.messages`, which has tests of its own."""
-    played = Played()
-    monkeypatch.setattr(messages, "keys_for", lambda ids: played.keys_for(ids))
-    monkeypatch.setattr(notifier, "notify", lambda lease: played.tell(lease))
-    return played
+def slack(monkeypatch: pytest.MonkeyPatch) -> FakeMessages:
+    """Replaces `slack.messages`, which has its own tests."""
+    fake_messages = FakeMessages()
+    monkeypatch.setattr(messages, "keys_for", lambda ids: fake_messages.keys_for(ids))
+    monkeypatch.setattr(notifier, "notify", lambda lease: fake_messages.notify(lease))
+    return fake_messages
 
 
 def set_up_slack() -> None:
@@ -361,9 +365,7 @@ def set_up_slack() -> None:
     shared_secrets.forget()
 
 
-def test_messages_are_brought_up_to_date_with_every_event(
-    slack: Any, simulated_time: SimulatedClock
-) -> None:
+def test_messages_are_updated_with_every_event(slack: Any, simulated_time: SimulatedClock) -> None:
     set_up_slack()
     store.create(deployment_of(now=clock.now()))
     wake()
@@ -371,19 +373,19 @@ def test_messages_are_brought_up_to_date_with_every_event(
     records = stream()["Records"]
     courier.run({"Records": records[-1:]})
     assert slack.asked == [{ID}, {ID}]
-    assert slack.told == [f"DEPLOYMENT#{ID}"] * 2
+    assert slack.notified == [f"DEPLOYMENT#{ID}"] * 2
 
 
-def test_a_message_that_is_due_is_told_of(slack: Any, simulated_time: SimulatedClock) -> None:
+def test_a_due_message_is_sent(slack: Any, simulated_time: SimulatedClock) -> None:
     key = {"pk": f"DEPLOYMENT#{ID}", "sk": "MESSAGE#1#C1"}
     due = work.due_now(work.COURIER, clock.now())
     table.put_item({**key, **due}, "attribute_not_exists(pk)", {})
     wake()
-    assert slack.told == [key["pk"]]
+    assert slack.notified == [key["pk"]]
     assert sweep()["done"] == 0
 
 
-def test_a_deployment_whose_messages_are_not_found_keeps_none_from_others(
+def test_a_failed_message_lookup_does_not_block_other_deployments(
     slack: Any, simulated_time: SimulatedClock
 ) -> None:
     set_up_slack()
@@ -398,10 +400,10 @@ def test_a_deployment_whose_messages_are_not_found_keeps_none_from_others(
 
     slack.keys_for = broken
     wake()
-    assert slack.told == [f"DEPLOYMENT#{ID}"]
+    assert slack.notified == [f"DEPLOYMENT#{ID}"]
 
 
-def test_slack_that_fails_keeps_nothing_from_subscribers(
+def test_a_failing_slack_does_not_block_subscribers(
     slack: Any, subscriber: Subscriber, simulated_time: SimulatedClock
 ) -> None:
     set_up_slack()
@@ -409,11 +411,11 @@ def test_slack_that_fails_keeps_nothing_from_subscribers(
     def broken(_: Any) -> Any:
         raise RuntimeError("Slack is away")
 
-    slack.tell = broken
-    live(simulated_time, subscriber.url())
+    slack.notify = broken
+    run_lifecycle(simulated_time, subscriber.url())
     wake()
     assert types(subscriber.received) == LIFE
     slack.keys_for = broken
-    live(simulated_time, subscriber.url(), "other-abcdef")
+    run_lifecycle(simulated_time, subscriber.url(), "other-abcdef")
     wake()
     assert len(subscriber.received) == 2 * len(LIFE)

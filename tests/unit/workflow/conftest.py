@@ -1,4 +1,4 @@
-"""What the workflow's tests say that AWS answers."""
+"""Responses of AWS for the workflow's tests."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ TARGET_GROUP = {"TargetGroups": [{"TargetGroupArn": "arn:target"}]}
 
 
 class World:
-    """A load balancer, a service and its tasks as AWS describes them, each open to change."""
+    """A load balancer, a service and its tasks as AWS describes them. Tests can change them."""
 
     def __init__(self) -> None:
         self.state = "active"
@@ -30,7 +30,7 @@ class World:
         self.tasks: list[Parsed] = [running_task()]
 
     def speak(self) -> None:
-        """From now on AWS answers so."""
+        """Make AWS return this world from now on."""
         answers: dict[tuple[str, str], Callable[[Parsed], Parsed]] = {
             ("elbv2", "DescribeLoadBalancers"): self._load_balancers,
             ("elbv2", "DescribeTargetGroups"): lambda _: TARGET_GROUP,
@@ -66,13 +66,13 @@ def world(cloud: None) -> World:
 
 
 def target(state: str, reason: str = "", n: int = 1) -> Parsed:
-    """The n-th task as the load balancer sees it."""
+    """The target of the n-th task, as the load balancer shows it."""
     health = {"State": state, **({"Reason": reason} if reason else {})}
     return {"Target": {"Id": f"10.0.0.{n}", "Port": 80}, "TargetHealth": health}
 
 
 def running_task(n: int = 1, revision: int = 1) -> Parsed:
-    """The n-th task, serving."""
+    """The n-th task, while it serves."""
     details = [{"name": "privateIPv4Address", "value": f"10.0.0.{n}"}]
     return {
         "taskArn": f"arn:aws:ecs:us-east-1:123456789012:task/{ID}/{1000 + n:032x}",
@@ -85,7 +85,7 @@ def running_task(n: int = 1, revision: int = 1) -> Parsed:
 
 
 def stopped_task(n: int = 1, **fields: Any) -> Parsed:
-    """A task whose container ended by itself with exit code 1."""
+    """A task whose container exited by itself with code 1."""
     return {
         "taskArn": f"arn:aws:ecs:us-east-1:123456789012:task/{ID}/{n:032x}",
         "taskDefinitionArn": f"arn:task-definition/{ID}:1",

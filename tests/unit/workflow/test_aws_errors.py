@@ -27,7 +27,7 @@ def client_error(code: str, message: str = "no", status: int = 400) -> ClientErr
 
 
 @pytest.mark.parametrize("code", sorted(aws.THROTTLED))
-def test_throttling(code: str) -> None:
+def test_throttling_errors_are_throttled(code: str) -> None:
     assert isinstance(aws_errors.workflow_error(client_error(code)), Throttled)
 
 
@@ -42,7 +42,7 @@ def test_throttling(code: str) -> None:
         ("ClientException", "The service-linked role is being created", 400),
     ],
 )
-def test_passing_troubles(code: str, message: str, status: int) -> None:
+def test_transient_errors_are_unavailable(code: str, message: str, status: int) -> None:
     assert isinstance(aws_errors.workflow_error(client_error(code, message, status)), Retryable)
 
 
@@ -58,7 +58,7 @@ def test_passing_troubles(code: str, message: str, status: int) -> None:
         ("ValidationError", FailureCode.INTERNAL),
     ],
 )
-def test_lasting_troubles_keep_what_aws_said(code: str, failure: FailureCode) -> None:
+def test_permanent_errors_keep_awss_message(code: str, failure: FailureCode) -> None:
     error = aws_errors.workflow_error(client_error(code, "not today"))
     assert isinstance(error, DeploymentFailed)
     assert error.code == failure
@@ -70,7 +70,7 @@ def test_lasting_troubles_keep_what_aws_said(code: str, failure: FailureCode) ->
     }
 
 
-def test_a_denied_service_linked_role_is_no_passing_trouble() -> None:
+def test_a_denied_service_linked_role_is_not_transient() -> None:
     message = "not authorized to create the service-linked role"
     error = aws_errors.workflow_error(client_error("AccessDenied", message, 403))
     assert isinstance(error, DeploymentFailed)
@@ -83,11 +83,11 @@ def test_a_denied_service_linked_role_is_no_passing_trouble() -> None:
         ReadTimeoutError(endpoint_url="https://aws.example"),
     ],
 )
-def test_a_lost_answer_is_retryable(error: Exception) -> None:
+def test_a_lost_response_is_retryable(error: Exception) -> None:
     assert isinstance(aws_errors.workflow_error(error), Retryable)
 
 
-def test_other_exceptions_are_no_aws_matter() -> None:
+def test_other_exceptions_are_not_aws_errors() -> None:
     assert aws_errors.workflow_error(ValueError("x")) is None
 
 
@@ -102,7 +102,7 @@ def test_other_exceptions_are_no_aws_matter() -> None:
         ),
     ],
 )
-def test_two_runs_of_one_step_at_once_are_a_passing_trouble(code: str, message: str) -> None:
+def test_a_conflict_between_two_runs_of_a_step_is_transient(code: str, message: str) -> None:
     error = aws_errors.workflow_error(client_error(code, message))
     assert isinstance(error, (Retryable, Throttled))
 
@@ -122,7 +122,7 @@ def test_two_runs_of_one_step_at_once_are_a_passing_trouble(code: str, message: 
         (ValueError("x"), False),
     ],
 )
-def test_what_is_transient(error: Exception, transient: bool) -> None:
+def test_transient_errors_are_recognized(error: Exception, transient: bool) -> None:
     assert aws_errors.is_transient(error) is transient
 
 

@@ -73,7 +73,7 @@ def test_the_third_crash_is_a_failure(world: World) -> None:
     assert failure(world, *crashed(1, 2, 3)).code == "CONTAINER_EXITED"
 
 
-def test_a_reason_that_affects_every_task_is_a_failure_at_once(world: World) -> None:
+def test_a_reason_that_affects_every_task_is_a_failure_immediately(world: World) -> None:
     reason = "CannotPullContainerError: ref x: x: not found"
     task = stopped_task(1, stopCode="TaskFailedToStart", stoppedReason=reason)
 
@@ -134,7 +134,7 @@ def test_service_events_explain_why_no_task_starts(
     assert error.evidence["service_events"] == [message] * times
 
 
-def test_the_evidence_is_what_aws_said(world: World) -> None:
+def test_the_evidence_is_awss_response(world: World) -> None:
     write_log(*(f"line {n}" for n in range(25)))
     older = stopped_task(2, stoppedAt=MOMENT - timedelta(minutes=1))
     found = service_of("has started 1 tasks")
@@ -183,5 +183,5 @@ def test_tasks_of_another_rollout_do_not_count(world: World, fields: dict[str, A
     passes(world, *(stopped_task(n, **fields) for n in (1, 2, 3)))
 
 
-def test_a_service_that_is_gone_has_no_events() -> None:
+def test_a_deleted_service_has_no_events() -> None:
     assert diagnosis.service_events(None) == []

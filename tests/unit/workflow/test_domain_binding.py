@@ -31,7 +31,7 @@ def zone(cloud: None) -> str:
 
 
 def bind(deployment: Deployment) -> Outcome:
-    """Runs the step and applies its changes to the record."""
+    """Run the step and apply its changes to the record."""
     outcome = domain_binding.bind(deployment)
     for resource in outcome.resources:
         deployment.record_resource(resource, MOMENT)
@@ -94,7 +94,7 @@ def test_the_step_waits_until_route_53_has_propagated_the_record(deployment: Dep
             NotReady, match=f"Route 53 is propagating the record of {DOMAIN}"
         ) as raised:
             domain_binding.bind(deployment)
-        deployment.operation.evidence |= raised.value.evidence  # as the frame does
+        deployment.operation.evidence |= raised.value.evidence  # as the step frame does
     bind(deployment)
     assert len(set(asked)) == 1
     assert deployment.url == f"https://{DOMAIN}"
@@ -114,8 +114,10 @@ def test_the_old_record_is_deleted_after_the_new_one_exists(deployment: Deployme
     assert (deployment.domains, deployment.url) == ([DOMAIN, OTHER], f"http://{OTHER}")
     deployment.activate(MOMENT, 0.03)  # until then a rollback may need it
     assert deployment.domains == [OTHER]
-    told = {r.name: r.verified_gone for r in deployment.resources if r.kind == dns_record.KIND}
-    assert told == {DOMAIN: True, OTHER: False}
+    verified_gone = {
+        r.name: r.verified_gone for r in deployment.resources if r.kind == dns_record.KIND
+    }
+    assert verified_gone == {DOMAIN: True, OTHER: False}
 
 
 @pytest.mark.usefixtures("zone")

@@ -53,7 +53,7 @@ def test_another_generation_is_another_execution(state_machine: str) -> None:
     assert set(statuses(state_machine)) == {f"{ID}-1", f"{ID}-2"}
 
 
-def test_what_aws_does_not_start_is_raised() -> None:
+def test_a_refused_start_raises_an_error() -> None:
     aws_says.refuse("stepfunctions", "StartExecution", "ThrottlingException")
     with pytest.raises(ClientError):
         executions.start(deployment_of())
@@ -65,5 +65,5 @@ def test_a_superseded_execution_is_stopped(state_machine: str) -> None:
     assert statuses(state_machine) == {f"{ID}-1": "ABORTED"}
 
 
-def test_stopping_what_was_never_started_is_well() -> None:
+def test_stopping_an_execution_that_never_started_succeeds() -> None:
     executions.stop(ID, 7)

@@ -31,7 +31,7 @@ def test_a_tag_becomes_a_digest_with_its_size(image: str) -> None:
     assert found.size_bytes > 0
 
 
-def test_an_image_may_be_named_by_its_digest(image: str) -> None:
+def test_an_image_can_be_named_by_its_digest(image: str) -> None:
     assert resolved(wanting(f"{REGISTRY}/recommend@{image}")).digest == image
 
 

@@ -43,14 +43,14 @@ def nothing_tagged() -> None:
     aws_says.answer("resourcegroupstaggingapi", "GetResources", answer)
 
 
-def test_finish_makes_it_active_at_the_rate_of_its_size() -> None:
+def test_finish_activates_the_deployment_at_the_rate_of_its_size() -> None:
     store.create(deployment_of(count=2))
     run("finish", "converge")
     assert (record().status, record().operation.status) == (Status.ACTIVE, "succeeded")
     assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=2))
 
 
-def test_what_scales_is_active_at_the_rate_of_the_tasks_that_it_has_by_now() -> None:
+def test_an_autoscaled_deployment_is_active_at_the_rate_of_its_current_tasks() -> None:
     scaling = {"min": 1, "max": 4, "metric": "cpu", "target": 60}
     store.create(deployment_of(scaling=scaling))
     aws_says.answer("ecs", "DescribeServices", {"services": [{"desiredCount": 3}]})
@@ -58,7 +58,7 @@ def test_what_scales_is_active_at_the_rate_of_the_tasks_that_it_has_by_now() -> 
     assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=3))
 
 
-def test_a_pause_ends_at_the_rate_of_the_load_balancer_alone() -> None:
+def test_a_paused_deployment_costs_only_the_load_balancer() -> None:
     store.create(active(count=2))
     store.update(ID, lambda deployment: deployment.pause(MOMENT))
     run("finish", "converge", 2)
@@ -66,7 +66,7 @@ def test_a_pause_ends_at_the_rate_of_the_load_balancer_alone() -> None:
     assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=0))
 
 
-def test_finishing_twice_finishes_once() -> None:
+def test_repeated_finish_has_no_effect() -> None:
     store.create(deployment_of())
     run("finish", "converge")
     before, _ = store.list_events(ID, limit=100, after=0)
@@ -76,7 +76,7 @@ def test_finishing_twice_finishes_once() -> None:
     assert before == after
 
 
-def test_finish_teardown_makes_it_deleted_and_frees_the_name() -> None:
+def test_finish_teardown_deletes_the_deployment_and_releases_the_name() -> None:
     deleting()
     run("finish_teardown", "destroy", 2)
     assert record().status is Status.DELETED
@@ -92,14 +92,14 @@ def test_a_failed_create_goes_to_destroy_and_ends_failed() -> None:
     assert record().status is Status.FAILED
 
 
-def test_a_failed_update_goes_back() -> None:
+def test_a_failed_update_is_rolled_back() -> None:
     deployment = active()
     deployment.update(spec_of(count=2), MOMENT, new_image=False)
     store.create(deployment)
     assert run("diagnose", "converge", 2)["path"] == "rollback"
 
 
-def test_a_diagnosis_whose_answer_was_lost_is_answered_again() -> None:
+def test_a_diagnosis_with_a_lost_response_can_be_repeated() -> None:
     store.create(deployment_of())
     first = run("diagnose", "converge")
     written = record()
@@ -126,7 +126,7 @@ def test_a_superseded_diagnosis_changes_nothing() -> None:
     assert record() == before
 
 
-def test_a_failed_teardown_ends_even_where_leftovers_cannot_be_looked_for() -> None:
+def test_a_failed_teardown_ends_even_if_the_search_for_leftovers_fails() -> None:
     deleting()
     aws_says.refuse("resourcegroupstaggingapi", "GetResources", "AccessDeniedException")
     assert run("diagnose", "destroy", 2)["path"] == "end"

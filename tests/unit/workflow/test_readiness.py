@@ -31,12 +31,12 @@ def test_a_healthy_deployment_is_ready_and_has_its_url(world: World) -> None:
     assert deployment.url == "http://lb.example"
 
 
-def test_no_wanted_tasks_are_ready_at_once(world: World) -> None:
+def test_a_deployment_without_desired_tasks_is_ready_immediately(world: World) -> None:
     world.service, world.targets, world.tasks = service(0, 0), [], []
     assert readiness.await_ready(waiting(count=0)).message == "0 task(s) healthy"
 
 
-def test_with_no_wanted_tasks_the_old_ones_must_be_gone(world: World) -> None:
+def test_without_desired_tasks_the_old_tasks_must_have_stopped(world: World) -> None:
     world.service, world.targets = service(0, 0), []
     world.tasks = [{**running_task(), "desiredStatus": "STOPPED", "lastStatus": "DEACTIVATING"}]
     paused = waiting()
@@ -72,7 +72,7 @@ def test_an_impaired_load_balancer_serves(world: World) -> None:
     readiness.await_ready(waiting())
 
 
-def test_a_load_balancer_that_aws_cannot_provision_is_a_failure(world: World) -> None:
+def test_a_load_balancer_that_fails_to_provision_is_a_failure(world: World) -> None:
     world.state, world.reason = "failed", "no free addresses"
     with pytest.raises(DeploymentFailed, match="no free addresses") as raised:
         readiness.await_ready(waiting())

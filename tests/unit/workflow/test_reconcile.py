@@ -99,14 +99,14 @@ def test_an_execution_that_was_never_started_is_started(clock: Clock) -> None:
     assert started() == [f"{ID}-1"]
 
 
-def test_what_runs_in_time_is_left_alone(clock: Clock) -> None:
+def test_an_operation_within_its_deadline_is_not_changed(clock: Clock) -> None:
     executions.start(store.create(deployment_of()))
     clock.moment = record().operation.deadline
     assert run() == {}
     assert started() == [f"{ID}-1"]
 
 
-def test_a_dead_execution_is_taken_up_by_another(clock: Clock) -> None:
+def test_a_dead_execution_is_replaced(clock: Clock) -> None:
     executions.start(store.create(deployment_of()))
     executions.stop(ID, 1)
     assert run() == {ID: f"execution {ID}-1 ABORTED"}
@@ -117,7 +117,7 @@ def test_a_dead_execution_is_taken_up_by_another(clock: Clock) -> None:
     assert run() == {}
 
 
-def test_an_event_of_step_functions_is_about_its_deployment_alone() -> None:
+def test_an_event_of_step_functions_affects_only_its_deployment() -> None:
     for deployment in (deployment_of(), deployment_of("other-abcdef")):
         executions.start(store.create(deployment))
         executions.stop(deployment.id, 1)
@@ -127,7 +127,7 @@ def test_an_event_of_step_functions_is_about_its_deployment_alone() -> None:
     assert record("other-abcdef").generation == 1
 
 
-def test_an_operation_that_ended_in_order_is_not_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_operation_is_not_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     executions.start(store.create(deployment_of()))
     stale = record()
     store.update(ID, lambda d: d.delete(MOMENT))
@@ -156,7 +156,7 @@ def test_an_execution_that_hangs_long_past_the_deadline_is_stopped(clock: Clock)
     assert executions.status(ID, 1) == "ABORTED"
 
 
-def test_executions_that_die_again_and_again_end_the_operation() -> None:
+def test_repeatedly_dying_executions_end_the_operation() -> None:
     serving()
     executions.start(store.update(ID, lambda d: d.delete(MOMENT)))
     for _ in range(reconcile.MOST_TAKEOVERS + 1):
@@ -168,7 +168,7 @@ def test_executions_that_die_again_and_again_end_the_operation() -> None:
     assert run() == {}
 
 
-def test_a_dead_teardown_that_had_removed_everything_has_ended_well(clock: Clock) -> None:
+def test_a_dead_teardown_that_removed_everything_succeeded(clock: Clock) -> None:
     store.create(active())
     executions.start(store.update(ID, lambda d: d.delete(MOMENT)))
     executions.stop(ID, 2)
@@ -178,7 +178,7 @@ def test_a_dead_teardown_that_had_removed_everything_has_ended_well(clock: Clock
     assert (record().status, record().leftovers) == (Status.DELETED, [])
 
 
-def test_a_failure_that_was_told_is_not_tried_again(clock: Clock) -> None:
+def test_a_reported_failure_is_not_retried(clock: Clock) -> None:
     executions.start(store.create(deployment_of()))
     failure = failure_of("resolve_image")
     store.update(ID, lambda d: d.fail("resolve_image", failure, MOMENT))
@@ -188,7 +188,7 @@ def test_a_failure_that_was_told_is_not_tried_again(clock: Clock) -> None:
     assert record().failure == failure
 
 
-def test_the_way_out_has_its_own_count_of_executions(clock: Clock) -> None:
+def test_the_recovery_path_has_its_own_count_of_executions(clock: Clock) -> None:
     executions.start(store.create(deployment_of()))
     for _ in range(reconcile.MOST_TAKEOVERS + 1):
         executions.stop(ID, record().generation)
@@ -199,7 +199,7 @@ def test_the_way_out_has_its_own_count_of_executions(clock: Clock) -> None:
 # --- time to live --------------------------------------------------------------------------
 
 
-def test_what_has_lived_its_time_is_told_before_and_torn_down_after(clock: Clock) -> None:
+def test_an_expiring_deployment_is_announced_and_then_torn_down(clock: Clock) -> None:
     deployment = active(ttl="8h")
     make_resources(deployment)
     deployment.record_resource(task_definition.ensure(deployment), MOMENT)
@@ -218,9 +218,7 @@ def test_what_has_lived_its_time_is_told_before_and_torn_down_after(clock: Clock
     assert run() == {}
 
 
-def test_what_was_extended_meanwhile_lives_on(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_extended_deployment_is_kept(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     stale = store.create(active(ttl="8h"))
     store.update(ID, lambda d: d.extend("3d", MOMENT))
     monkeypatch.setattr(store, "all_deployments", lambda: iter([stale]))
@@ -229,7 +227,7 @@ def test_what_was_extended_meanwhile_lives_on(
     assert record().status is Status.ACTIVE
 
 
-def test_a_failed_create_that_is_kept_goes_when_its_time_has_passed(clock: Clock) -> None:
+def test_a_kept_failed_create_is_torn_down_at_its_expiry(clock: Clock) -> None:
     deployment = deployment_of(ttl="10m", on_failure="keep")
     deployment.end_failed(MOMENT)
     store.create(deployment)
@@ -237,10 +235,10 @@ def test_a_failed_create_that_is_kept_goes_when_its_time_has_passed(clock: Clock
     assert run() == {ID: reconcile.EXPIRED}
 
 
-# --- what serves ---------------------------------------------------------------------------
+# --- serving deployments -------------------------------------------------------------------
 
 
-def test_what_is_as_it_should_be_is_left_alone() -> None:
+def test_a_healthy_deployment_is_not_changed() -> None:
     serving()
     assert run() == {}
     assert started() == []
@@ -301,7 +299,7 @@ def _forward_elsewhere() -> None:
         (_delete_target_group, "target group was deleted"),
     ],
 )
-def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
+def test_manual_changes_are_repaired(by_hand: Any, words: str) -> None:
     deployment = serving()
     by_hand()
     assert words in run()[ID]
@@ -312,7 +310,7 @@ def test_what_was_changed_by_hand_is_repaired(by_hand: Any, words: str) -> None:
     rolled = aws_says.watch("ecs", "UpdateService")
     make_resources(repairing)  # as the steps of the repair do
     if by_hand is _delete_target_group:
-        # moto does not carry this one out.
+        # moto does not execute this call.
         group = target_group.get_arn(ID)
         assert [entry["targetGroupArn"] for entry in rolled[0]["loadBalancers"]] == [group]
     else:
@@ -338,7 +336,7 @@ def _let_some_through() -> None:
     aws.client("elbv2").modify_rule(RuleArn=rule, Conditions=conditions)
 
 
-def test_what_is_paused_as_it_should_be_is_left_alone() -> None:
+def test_a_healthy_paused_deployment_is_not_changed() -> None:
     paused()
     assert run() == {}
 
@@ -353,7 +351,7 @@ def test_what_is_paused_as_it_should_be_is_left_alone() -> None:
         (_delete_listener, "listener was deleted"),
     ],
 )
-def test_what_is_paused_is_repaired_and_stays_paused(by_hand: Any, words: str) -> None:
+def test_a_paused_deployment_is_repaired_and_stays_paused(by_hand: Any, words: str) -> None:
     paused()
     by_hand()
     assert words in run()[ID]
@@ -365,21 +363,21 @@ def test_what_is_paused_is_repaired_and_stays_paused(by_hand: Any, words: str) -
     assert drift.find(repairing, service.find(ID)) == ""
 
 
-def test_a_rule_that_keeps_callers_from_the_tasks_is_taken_away() -> None:
+def test_a_leftover_pause_rule_is_removed() -> None:
     pause_rule.ensure(serving())
     assert run() == {ID: "the listener returns 503, although the deployment is not paused"}
     traffic.route_traffic(record())
     assert drift.find(record(), service.find(ID)) == ""
 
 
-def test_what_is_paused_is_torn_down_when_its_time_has_passed(clock: Clock) -> None:
+def test_a_paused_deployment_is_torn_down_at_its_expiry(clock: Clock) -> None:
     store.create(active(ttl="10m"))
     store.update(ID, lambda d: (d.pause(MOMENT), d.activate(MOMENT, 0.03)))
     clock.advance(minutes=10)
     assert run() == {ID: reconcile.EXPIRED}
 
 
-def test_a_new_version_of_slipway_rolls_no_service_by_itself(
+def test_a_new_version_of_slipway_does_not_roll_services(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     serving()
@@ -401,11 +399,11 @@ def scaled() -> Deployment:
 
 
 def scale_to(count: int) -> None:
-    """Changes the desired count as Application Auto Scaling does."""
+    """Change the desired count as Application Auto Scaling does."""
     aws.client("ecs").update_service(cluster=ID, service=ID, desiredCount=count)
 
 
-def test_the_meter_follows_what_scales_within_its_bounds(clock: Clock) -> None:
+def test_the_cost_meter_follows_autoscaling_within_the_bounds(clock: Clock) -> None:
     before = scaled()
     scale_to(4)
     clock.advance(hours=1)
@@ -421,7 +419,7 @@ def test_the_meter_follows_what_scales_within_its_bounds(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_what_is_out_of_its_bounds_is_repaired(count: int) -> None:
+def test_a_count_outside_the_bounds_is_repaired(count: int) -> None:
     deployment = scaled()
     scale_to(count)
     assert run() == {ID: f"the desired count of the service is {count}, not 2 to 4"}
@@ -438,7 +436,7 @@ def test_a_scalable_target_that_was_deleted_is_repaired() -> None:
     assert drift.find(repairing, service.find(ID)) == ""
 
 
-def test_the_meter_of_what_is_being_changed_is_left_alone(
+def test_the_cost_meter_of_a_running_operation_is_not_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen = scaled()
@@ -449,10 +447,10 @@ def test_the_meter_of_what_is_being_changed_is_left_alone(
     assert record().meter == changed.meter
 
 
-# --- what nobody knows of ------------------------------------------------------------------
+# --- resources without a record ------------------------------------------------------------
 
 
-def test_resources_without_a_record_are_told_in_one(clock: Clock) -> None:
+def test_resources_without_a_record_are_reported_in_one_record(clock: Clock) -> None:
     stray = deployment_of("stray-abcdef")
     cluster.ensure(stray)
     log_group.ensure(stray)
@@ -464,7 +462,7 @@ def test_resources_without_a_record_are_told_in_one(clock: Clock) -> None:
     assert run() == {}
 
 
-def test_events_of_a_purged_record_are_gone_on_with() -> None:
+def test_event_numbers_of_a_purged_record_continue() -> None:
     made = store.create(active(now=MOMENT))
     key = {"pk": {"S": f"DEPLOYMENT#{ID}"}, "sk": {"S": "RECORD"}}
     aws.client("dynamodb").delete_item(TableName="slipway-records", Key=key)
@@ -475,7 +473,7 @@ def test_events_of_a_purged_record_are_gone_on_with() -> None:
     assert len(events) > made.events_written
 
 
-def test_findings_are_told_though_strays_cannot_be_looked_for(clock: Clock) -> None:
+def test_findings_are_reported_even_if_the_search_for_strays_fails(clock: Clock) -> None:
     store.create(deployment_of())
     clock.advance(seconds=60)
     aws_says.refuse("resourcegroupstaggingapi", "GetResources", "ThrottlingException")
@@ -491,7 +489,7 @@ def test_a_record_for_strays_leaves_the_name_to_others() -> None:
     assert store.id_of_name(OWNER, "stray") == "stray-zzzzzz"
 
 
-def test_what_appears_after_a_teardown_is_torn_down_again(clock: Clock) -> None:
+def test_resources_that_appear_after_a_teardown_are_torn_down(clock: Clock) -> None:
     store.create(active())
     store.update(ID, lambda d: (d.delete(MOMENT), d.end_torn_down(MOMENT)))
     cluster.ensure(deployment_of())
@@ -502,7 +500,7 @@ def test_what_appears_after_a_teardown_is_torn_down_again(clock: Clock) -> None:
     assert started() == [f"{ID}-3"]
 
 
-def test_what_appears_after_a_failed_create_was_torn_down_is_told(clock: Clock) -> None:
+def test_resources_that_appear_after_a_failed_create_are_reported(clock: Clock) -> None:
     store.create(failed())
     cluster.ensure(deployment_of())
     clock.advance(minutes=10)
@@ -511,7 +509,7 @@ def test_what_appears_after_a_failed_create_was_torn_down_is_told(clock: Clock) 
     assert [item.kind for item in record().leftovers] == ["cluster"]
 
 
-def test_what_another_stack_made_is_not_even_looked_at() -> None:
+def test_resources_of_another_stack_are_not_read() -> None:
     tags = [
         {"key": "slipway:stack", "value": "other"},
         {"key": "slipway:deployment", "value": "theirs-abcdef"},
@@ -521,7 +519,7 @@ def test_what_another_stack_made_is_not_even_looked_at() -> None:
     assert run() == {}
 
 
-def test_one_that_cannot_be_looked_at_holds_up_no_other() -> None:
+def test_a_deployment_that_cannot_be_checked_blocks_no_other() -> None:
     serving()
     executions.start(store.create(deployment_of("other-abcdef")))
     executions.stop("other-abcdef", 1)
@@ -531,7 +529,7 @@ def test_one_that_cannot_be_looked_at_holds_up_no_other() -> None:
     assert findings["other-abcdef"] == "execution other-abcdef-1 ABORTED"
 
 
-def test_the_function_answers_what_it_found() -> None:
+def test_the_function_returns_its_findings() -> None:
     event = {
         "version": "0",
         "account": "123456789012",

@@ -29,39 +29,39 @@ def test_a_failed_create_is_torn_down() -> None:
     assert deployment.failure == failure_of("resolve_image")
 
 
-def test_a_failed_create_is_kept_when_the_caller_wants_so() -> None:
+def test_a_failed_create_is_kept_on_request() -> None:
     deployment = deployment_of(on_failure="keep")
     assert recovery.recover(deployment, ERROR, MOMENT) is None
     assert (deployment.status, deployment.operation.status) == (Status.FAILED, "failed")
 
 
-def test_a_failed_update_goes_back() -> None:
+def test_a_failed_update_is_rolled_back() -> None:
     deployment = active()
     deployment.update(spec_of(count=2, on_failure="teardown"), MOMENT, new_image=False)
     assert recovery.recover(deployment, ERROR, MOMENT) is Path.ROLLBACK
     assert deployment.spec.count == 1
 
 
-def test_what_fails_on_the_way_back_ends_the_operation() -> None:
+def test_a_failed_rollback_ends_the_operation() -> None:
     deployment = rolling_back(MOMENT)
     assert recovery.recover(deployment, ERROR, MOMENT) is None
     assert deployment.status is Status.FAILED
 
 
-def test_what_fails_in_a_teardown_ends_the_operation() -> None:
+def test_a_failed_teardown_ends_the_operation() -> None:
     deployment = in_status(Status.DELETING)
     assert recovery.recover(deployment, ERROR, MOMENT) is None
     assert deployment.status is Status.DELETE_FAILED
 
 
-def test_a_failed_create_whose_teardown_fails_says_so_and_keeps_its_reason() -> None:
+def test_a_failed_teardown_of_a_failed_create_keeps_the_first_reason() -> None:
     deployment = tearing_down_failed_create()
     assert recovery.recover(deployment, ERROR, MOMENT) is None
     assert deployment.status is Status.DELETE_FAILED
     assert deployment.failure == failure_of("resolve_image")
 
 
-def test_a_repair_that_fails_has_nothing_to_go_back_to() -> None:
+def test_a_failed_repair_has_no_rollback() -> None:
     deployment = active()
     deployment.repair("the service was deleted", MOMENT)
     assert recovery.recover(deployment, ERROR, MOMENT) is None
@@ -74,7 +74,7 @@ def test_a_retry_that_fails_again_is_torn_down_again() -> None:
     assert recovery.recover(deployment, ERROR, MOMENT) is Path.DESTROY
 
 
-def test_a_step_that_died_without_a_word_is_internal() -> None:
+def test_a_step_that_died_without_an_error_is_internal() -> None:
     deployment = deployment_of()
     deployment.begin_step("create_cluster", "r", MOMENT, MOMENT)
     recovery.recover(deployment, ERROR, MOMENT)
@@ -85,7 +85,7 @@ def test_a_step_that_died_without_a_word_is_internal() -> None:
 
 
 @pytest.mark.parametrize("error", [{}, {"Error": "x", "Cause": "not JSON"}])
-def test_an_error_without_a_cause_is_told_as_well(error: dict[str, str]) -> None:
+def test_an_error_without_a_cause_is_reported(error: dict[str, str]) -> None:
     deployment = deployment_of()
     recovery.recover(deployment, error, MOMENT)
     assert deployment.failure is not None
@@ -93,7 +93,7 @@ def test_an_error_without_a_cause_is_told_as_well(error: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize("cause", ["[]", '"text"', "7"])
-def test_a_cause_that_is_no_json_object_is_told_as_it_is(cause: str) -> None:
+def test_a_cause_that_is_not_a_json_object_is_reported_unchanged(cause: str) -> None:
     deployment = deployment_of()
     recovery.recover(deployment, {"Error": "x", "Cause": cause}, MOMENT)
     assert deployment.failure is not None

@@ -61,7 +61,7 @@ def at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 
 
 def running(attempts: int = 1, **test: Any) -> Deployment:
-    """A deployment whose smoke test is at its n-th attempt."""
+    """A deployment whose smoke test is in its n-th attempt."""
     deployment = deployment_of(smoke_test=test)
     for n in range(attempts):
         deployment.begin_step("smoke_test", f"1/converge/smoke_test/{n}", MOMENT, MOMENT)
@@ -84,7 +84,9 @@ def test_a_good_response_is_kept_as_the_prediction(model: Model) -> None:
     assert model.asked == ["/?uid=20"]
 
 
-def test_a_path_of_the_load_balancer_is_kept(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_in_the_load_balancers_url_is_kept(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at(monkeypatch, f"http://127.0.0.1:{model.port}/lb/{{name}}")
     smoke_test.run(running(path="/health"))
     assert model.asked == ["/lb/recommender-abcdef/health"]
@@ -104,7 +106,7 @@ def test_another_status_fails_with_the_response_as_evidence(model: Model) -> Non
     assert error.evidence["prediction"]["sample"] == "Traceback"
 
 
-def test_the_wanted_status_is_the_specs(model: Model) -> None:
+def test_the_spec_sets_the_expected_status(model: Model) -> None:
     model.answers = [(404, b"")]
     assert smoke_test.run(running(status=404)).prediction
 
@@ -121,7 +123,7 @@ def test_missing_keys_are_named() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"\xff", b'"items"', b"[" * 100])
-def test_a_response_that_is_no_json_object_has_no_keys(model: Model, body: bytes) -> None:
+def test_a_response_that_is_not_a_json_object_has_no_keys(model: Model, body: bytes) -> None:
     model.answers = [(200, body)]
     assert (
         "returned a response without the JSON key(s) items."
@@ -185,7 +187,7 @@ def test_a_redirect_is_not_followed(model: Model) -> None:
 
 
 @pytest.mark.usefixtures("model")
-def test_a_smoke_test_that_succeeded_may_run_again(world: World) -> None:
+def test_a_successful_smoke_test_can_run_again(world: World) -> None:
     deployment = running()
     deployment.finish_step("smoke_test", MOMENT)
     deployment.begin_step("smoke_test", "1/converge/smoke_test/again", MOMENT, MOMENT)

@@ -36,7 +36,7 @@ def heard() -> dict[str, Any]:
 def serve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: dict[str, Any]
 ) -> Iterator[Serve]:
-    """Starts an HTTPS load balancer with a certificate for `name`, trusted if `trusted`."""
+    """Start an HTTPS load balancer with a certificate for `name`, trusted if `trusted`."""
     servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
 
     class Handler(BaseHTTPRequestHandler):

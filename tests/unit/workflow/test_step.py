@@ -91,7 +91,7 @@ def client_error(code: str) -> ClientError:
     return ClientError(response, "CreateCluster")  # type: ignore[arg-type]
 
 
-# --- what goes well ------------------------------------------------------------------------
+# --- success -------------------------------------------------------------------------------
 
 
 def test_the_intent_is_recorded_before_the_work() -> None:
@@ -126,7 +126,7 @@ def test_running_twice_records_the_outcome_once() -> None:
     assert events()[1:] == [("step.running", STEP), ("step.succeeded", STEP)]
 
 
-def test_running_twice_at_once_records_the_outcome_once() -> None:
+def test_concurrent_runs_record_the_outcome_once() -> None:
     def work(deployment: Deployment) -> Outcome:
         call(done, request_id="r2")
         return done(deployment)
@@ -147,12 +147,12 @@ def test_a_prediction_and_a_change_are_written_with_the_outcome() -> None:
     assert (record().prediction, record().url) == (prediction, "http://x")
 
 
-def test_a_step_may_be_skipped() -> None:
+def test_a_step_can_be_skipped() -> None:
     assert call(lambda deployment: Outcome(status=StepStatus.SKIPPED))["status"] == "skipped"
     assert record().operation.step(STEP).status == "skipped"
 
 
-def test_steps_on_the_way_back_have_names_of_their_own() -> None:
+def test_rollback_steps_have_their_own_names() -> None:
     deployment = deployment_of("back-abcdef")
     store.create(deployment)
     turned = rolling_back(MOMENT)
@@ -171,7 +171,7 @@ def test_steps_on_the_way_back_have_names_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("generation", "path"), [(2, "converge"), (0, "converge"), (1, "destroy"), (1, "rollback")]
 )
-def test_a_superseded_step_never_begins_its_work(
+def test_a_superseded_step_does_not_start_its_work(
     generation: int, path: str, aws_calls: list[str]
 ) -> None:
     with pytest.raises(Superseded):
@@ -180,13 +180,13 @@ def test_a_superseded_step_never_begins_its_work(
     assert events() == [("deployment.creating", None)]
 
 
-def test_a_step_of_an_ended_operation_never_begins_its_work() -> None:
+def test_a_step_of_an_ended_operation_does_not_start_its_work() -> None:
     store.update(ID, lambda deployment: deployment.end_failed(MOMENT))
     with pytest.raises(Superseded):
         call(never)
 
 
-def test_a_step_that_is_superseded_while_it_works_records_nothing_but_its_end() -> None:
+def test_a_step_that_is_superseded_during_its_work_records_only_its_end() -> None:
     def work(deployment: Deployment) -> Outcome:
         store.update(ID, lambda other: other.delete(MOMENT))
         return done(deployment)
@@ -199,7 +199,7 @@ def test_a_step_that_is_superseded_while_it_works_records_nothing_but_its_end() 
     assert ("step.succeeded", STEP) not in events()
 
 
-def test_a_failure_of_superseded_work_is_not_told() -> None:
+def test_a_failure_of_superseded_work_is_not_recorded() -> None:
     def work(deployment: Deployment) -> Outcome:
         store.update(ID, lambda other: other.delete(MOMENT))
         raise NotReady("gone meanwhile")
@@ -236,16 +236,16 @@ def test_a_teardown_does_not_wait_for_a_dead_function(clock: Clock) -> None:
     assert record().in_flight == {}
 
 
-def test_an_invocation_is_taken_for_dead_only_after_its_function_must_have_ended() -> None:
+def test_an_invocation_counts_as_dead_only_after_the_function_timeout() -> None:
     for name in plan.Function:
         assert step.INVOCATION_LIMIT.total_seconds() > function_config(ROOT, name)["lambda_timeout"]
 
 
-# --- what goes wrong -----------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [NotReady("provisioning"), StillProvisioning("provisioning")])
-def test_what_a_step_waits_for_is_recorded(error: WorkflowError) -> None:
+def test_the_reason_for_waiting_is_recorded(error: WorkflowError) -> None:
     with pytest.raises(type(error)):
         call(raises(error))
     found = record().operation.step(STEP)
@@ -315,19 +315,19 @@ def test_an_unexpected_exception_is_internal() -> None:
         (client_error("AccessDeniedException"), DeploymentFailed),
     ],
 )
-def test_errors_of_aws_are_typed(error: Exception, expected: type[WorkflowError]) -> None:
+def test_aws_errors_become_workflow_errors(error: Exception, expected: type[WorkflowError]) -> None:
     with pytest.raises(expected) as raised:
         call(raises(error))
     assert type(raised.value) is expected
 
 
-def test_a_throttled_record_is_throttled() -> None:
+def test_a_throttled_write_of_the_record_is_throttled() -> None:
     aws_says.refuse("dynamodb", "GetItem", "ThrottlingException")
     with pytest.raises(Throttled):
         call(never)
 
 
-def test_a_step_whose_record_was_taken_back_is_superseded() -> None:
+def test_a_step_of_a_withdrawn_record_is_superseded() -> None:
     store.discard(record())
     with pytest.raises(Superseded):
         call(never)
@@ -345,7 +345,7 @@ def test_every_planned_step_has_its_work_and_every_kind_its_check() -> None:
     assert {*teardown.EXISTS, dns_record.KIND} == teardown.STEP_OF_KIND.keys()
 
 
-def test_a_function_runs_its_own_steps_only() -> None:
+def test_a_function_runs_only_its_own_steps() -> None:
     event = {"step": STEP, "deployment_id": ID, "generation": 1, "path": "converge"}
     assert app.cluster(event, Context())["status"] == "succeeded"
     with pytest.raises(KeyError, match="create_cluster is a step of cluster, not of network"):
@@ -353,7 +353,7 @@ def test_a_function_runs_its_own_steps_only() -> None:
 
 
 @pytest.mark.parametrize("path", list(Path))
-def test_every_path_is_one_that_a_call_parses(path: Path) -> None:
+def test_a_call_parses_every_path(path: Path) -> None:
     event = {"step": STEP, "deployment_id": ID, "generation": "3", "path": str(path)}
     parsed = step.Call.parse(event, "r9")
     assert (parsed.generation, parsed.path) == (3, path)

@@ -103,7 +103,7 @@ def test_an_unreachable_registry_is_a_network_failure(reason: str) -> None:
 
 
 @pytest.mark.parametrize("account", ["440312345678", "214019876543"])
-def test_an_account_id_is_no_status_code(account: str) -> None:
+def test_an_account_id_is_not_a_status_code(account: str) -> None:
     place = f"{account}.dkr.ecr.us-east-1.amazonaws.com/recommend:9"
     reason = f"CannotPullContainerError: failed to resolve ref {place}: {place}: not found"
     assert code_of(stopped_task(stoppedReason=reason)) == FailureCode.IMAGE_NOT_FOUND
@@ -209,14 +209,14 @@ def test_the_target_health_gives_the_message(
         ({"stopCode": "UserInitiated", "stoppedReason": "Task stopped by user"}, False),
     ],
 )
-def test_who_stopped_a_task(fields: dict[str, str], by_itself: bool) -> None:
+def test_a_task_shows_who_stopped_it(fields: dict[str, str], by_itself: bool) -> None:
     assert (
         stopped_tasks.stopped_by_itself(stopped_task(**{"stoppedReason": "", **fields}))
         is by_itself
     )
 
 
-def test_a_task_that_aws_could_not_start_is_no_failure_of_the_container() -> None:
+def test_a_task_that_aws_could_not_start_is_not_a_container_failure() -> None:
     reason = "Timeout waiting for network interface provisioning to complete."
     task = stopped_task(stopCode="TaskFailedToStart", stoppedReason=reason, containers=[])
 

@@ -24,7 +24,7 @@ ARN = "arn:aws:{}:us-east-1:123456789012:{}"
 
 
 def tagged(*arns: str) -> None:
-    """The tagging API lists these, and nothing else."""
+    """Make the tagging API list only these resources."""
     found = [{"ResourceARN": arn, "Tags": []} for arn in arns]
     aws_says.answer("resourcegroupstaggingapi", "GetResources", {"ResourceTagMappingList": found})
 
@@ -45,7 +45,7 @@ def deployed(cloud: None) -> Deployment:
     return deployment
 
 
-def test_tasks_that_stop_are_waited_for(world: World) -> None:
+def test_the_teardown_waits_for_stopping_tasks(world: World) -> None:
     world.tasks = [running_task(1), running_task(2), stopped_task(3)]
     with pytest.raises(NotReady, match="2 task"):
         teardown.drain_tasks(deployment_of())
@@ -53,7 +53,7 @@ def test_tasks_that_stop_are_waited_for(world: World) -> None:
     teardown.drain_tasks(deployment_of())
 
 
-def test_everything_that_is_left_is_named(deployed: Deployment) -> None:
+def test_every_remaining_resource_is_named(deployed: Deployment) -> None:
     left = teardown.find_leftovers(ID)
     assert {item.kind for item in left} == set(teardown.EXISTS)
     with pytest.raises(NotReady, match=rf"load_balancer {ID}"):
@@ -73,7 +73,7 @@ def test_the_teardown_leaves_nothing(deployed: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_the_receipt_says_what_is_gone_and_keeps_what_went_before() -> None:
+def test_the_receipt_adds_deleted_resources_to_earlier_ones() -> None:
     tagged()
     deployment = deployment_of()
     earlier = Resource(kind="cluster", name="old", deleted_at=MOMENT, verified_gone=True)
@@ -89,7 +89,7 @@ def test_the_receipt_says_what_is_gone_and_keeps_what_went_before() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_what_only_the_tag_finds_is_left_over() -> None:
+def test_resources_found_only_by_tag_are_leftovers() -> None:
     arn = ARN.format("sqs", "queue")
     tagged(arn)
     [left] = teardown.find_leftovers(ID)
@@ -111,12 +111,12 @@ def test_what_only_the_tag_finds_is_left_over() -> None:
         ARN.format("ec2", "security-group/sg-0123"),
     ],
 )
-def test_the_tagging_api_is_behind_what_was_asked_by_name(arn: str) -> None:
+def test_a_lookup_by_name_overrides_the_tagging_api(arn: str) -> None:
     tagged(arn)
     assert teardown.find_leftovers(ID) == []
 
 
-def test_what_could_not_be_removed_ends_the_waiting_and_tells_why(deployed: Deployment) -> None:
+def test_a_failed_deletion_ends_the_wait_and_reports_the_reason(deployed: Deployment) -> None:
     deployed.delete(MOMENT)
     deployed.finish_step(
         "delete_cluster", MOMENT, "AWS refused DeleteCluster.", status=StepStatus.FAILED

@@ -9,7 +9,7 @@ from tests.support.builders import MOMENT, active
 
 @pytest.fixture
 def deployment(cloud: None) -> Deployment:
-    """A deployment that is about to be paused."""
+    """A deployment whose pause has just started."""
     deployment = active()
     for module in (security_groups, load_balancer, target_group, listener):
         module.ensure(deployment)
@@ -22,15 +22,15 @@ def rule_stands() -> bool:
     return front is not None and pause_rule.find(active(), front["ListenerArn"]) is not None
 
 
-def told(deployment: Deployment, outcome: Outcome) -> None:
-    """Applies the outcome to the record, as the step frame does."""
+def apply(deployment: Deployment, outcome: Outcome) -> None:
+    """Apply the outcome to the record, as the step frame does."""
     for resource in outcome.resources:
         deployment.record_resource(resource, MOMENT)
     if outcome.change:
         outcome.change(deployment)
 
 
-def test_a_listener_that_serves_has_no_rule(deployment: Deployment) -> None:
+def test_a_serving_listener_has_no_rule(deployment: Deployment) -> None:
     deployment.paused = False
     outcome = traffic.create_listener(deployment)
     assert [resource.kind for resource in outcome.resources] == ["listener"]
@@ -50,11 +50,11 @@ def test_the_rule_stays_during_a_pause(deployment: Deployment) -> None:
 
 
 def test_a_resume_deletes_the_rule_at_the_end(deployment: Deployment) -> None:
-    told(deployment, traffic.create_listener(deployment))
+    apply(deployment, traffic.create_listener(deployment))
     deployment.paused = False
-    told(deployment, traffic.create_listener(deployment))
+    apply(deployment, traffic.create_listener(deployment))
     assert rule_stands()
-    told(deployment, traffic.route_traffic(deployment))
+    apply(deployment, traffic.route_traffic(deployment))
     assert not rule_stands()
     [rule] = [resource for resource in deployment.resources if resource.kind == "listener_rule"]
     assert rule.verified_gone and rule.deleted_at
@@ -64,8 +64,8 @@ def test_a_resume_deletes_the_rule_at_the_end(deployment: Deployment) -> None:
 def test_repeated_pauses_do_not_grow_the_record(deployment: Deployment) -> None:
     for _ in range(2):
         deployment.paused = True
-        told(deployment, traffic.create_listener(deployment))
+        apply(deployment, traffic.create_listener(deployment))
         deployment.paused = False
-        told(deployment, traffic.route_traffic(deployment))
+        apply(deployment, traffic.route_traffic(deployment))
     rules = [resource for resource in deployment.resources if resource.kind == "listener_rule"]
     assert [rule.verified_gone for rule in rules] == [True]

@@ -1,4 +1,4 @@
-"""`certificate_arn`, `domain` and `ingress_cidrs`: every rule, and the fix in its message."""
+"""`certificate_arn`, `domain` and `ingress_cidrs`: every rule and the fix in its message."""
 
 import re
 
@@ -17,13 +17,13 @@ from tests.workflow.machine import ROOT
         "a.b.c.example.com",
         "3d.example.com",
         "xn--bcher-kva.example.com",
-        "xn--strae-oqa.de",  # IDNA 2008; its form differs in IDNA 2003
+        "xn--strae-oqa.de",  # IDNA 2008; IDNA 2003 has another form
         "a--b.example.com",
         f"{'a' * 63}.example.com",
         ".".join(["a" * 49] * 5 + ["abc"]),
     ],
 )
-def test_a_host_name_is_taken(domain: str) -> None:
+def test_a_host_name_is_accepted(domain: str) -> None:
     domain_name.check(domain, None)
 
 
@@ -50,7 +50,7 @@ def test_a_host_name_is_taken(domain: str) -> None:
         (".".join(["a" * 49] * 5 + ["abcd"]), "at most 253"),
     ],
 )
-def test_what_is_no_host_name_is_refused_with_its_fix(domain: str, words: str) -> None:
+def test_an_invalid_host_name_is_refused_with_its_fix(domain: str, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         domain_name.check(domain, None)
 
@@ -68,13 +68,11 @@ def test_what_is_no_host_name_is_refused_with_its_fix(domain: str, words: str) -
         ("a.example.com", (), False),
     ],
 )
-def test_a_domain_is_of_the_allowed_ones(
-    domain: str, allowed: tuple[str, ...], verdict: bool
-) -> None:
+def test_a_domain_must_be_allowed(domain: str, allowed: tuple[str, ...], verdict: bool) -> None:
     assert domain_name.is_allowed(domain, allowed) is verdict
 
 
-def test_where_none_is_allowed_the_refusal_says_who_can_change_that() -> None:
+def test_if_no_domain_is_allowed_the_refusal_says_who_can_change_that() -> None:
     with pytest.raises(ValueError, match=r"none is set.*AllowedDomains"):
         domain_name.check("a.example.com", ())
 
@@ -90,7 +88,7 @@ def test_where_none_is_allowed_the_refusal_says_who_can_change_that() -> None:
         ("b.example.com", "a.example.com", False),
     ],
 )
-def test_a_star_of_a_certificate_is_one_label(name: str, domain: str, verdict: bool) -> None:
+def test_a_certificates_wildcard_matches_one_label(name: str, domain: str, verdict: bool) -> None:
     assert domain_name.covers(name, domain) is verdict
 
 
@@ -107,7 +105,7 @@ def test_a_star_of_a_certificate_is_one_label(name: str, domain: str, verdict: b
         ("Example.com", False),
     ],
 )
-def test_the_template_takes_host_names_with_a_star_first_alone(value: str, verdict: bool) -> None:
+def test_the_template_allows_a_wildcard_only_at_the_start(value: str, verdict: bool) -> None:
     template = resources(ROOT)
     pattern = template["Parameters"]["AllowedDomains"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, value)) is verdict
@@ -117,7 +115,7 @@ def test_the_template_takes_host_names_with_a_star_first_alone(value: str, verdi
     "arn",
     [CERTIFICATE, CERTIFICATE.replace(ACCOUNT, "9" * 12), CERTIFICATE.replace("aws", "aws-cn")],
 )
-def test_a_certificate_of_the_region_is_taken(arn: str) -> None:
+def test_a_certificate_of_the_region_is_accepted(arn: str) -> None:
     certificate_reference.check(arn, REGION)
 
 
@@ -133,7 +131,7 @@ def test_a_certificate_of_the_region_is_taken(arn: str) -> None:
         ),
     ],
 )
-def test_another_certificate_is_refused(arn: str, words: str) -> None:
+def test_any_other_certificate_is_refused(arn: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         certificate_reference.check(arn, REGION)
 
@@ -166,7 +164,7 @@ def test_all_faults_of_the_ranges_are_reported_at_once() -> None:
     assert len(str(raised.value).split("; ")) == 3
 
 
-def test_fifteen_ranges_are_taken() -> None:
+def test_fifteen_ranges_are_accepted() -> None:
     ingress.check([f"10.{n}.0.0/16" for n in range(15)])
 
 
@@ -179,5 +177,5 @@ def test_fifteen_ranges_are_taken() -> None:
         (["0.0.0.0/1"], False),
     ],
 )
-def test_everyone_is_the_whole_of_ipv4(cidrs: list[str], verdict: bool) -> None:
+def test_the_default_range_is_all_of_ipv4(cidrs: list[str], verdict: bool) -> None:
     assert ingress.is_everyone(cidrs) is verdict

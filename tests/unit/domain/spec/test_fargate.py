@@ -3,7 +3,7 @@ import pytest
 from chalicelib.domain.spec.fargate import MEMORY_BY_CPU, memory_choices
 
 
-def test_every_size_has_memory_in_growing_order() -> None:
+def test_the_memory_sizes_of_every_cpu_size_ascend() -> None:
     for sizes in MEMORY_BY_CPU.values():
         assert list(sizes) == sorted(set(sizes))
 
@@ -17,5 +17,5 @@ def test_every_size_has_memory_in_growing_order() -> None:
         (16384, "32768 to 122880 in steps of 8192"),
     ],
 )
-def test_memory_choices_in_words(cpu: int, words: str) -> None:
+def test_the_memory_choices_are_readable_text(cpu: int, words: str) -> None:
     assert memory_choices(cpu) == words

@@ -29,7 +29,7 @@ def test_a_reference_without_tag_and_digest_means_latest() -> None:
         f"{REGISTRY}/recommend:" + "t" * 128,
     ],
 )
-def test_well_formed_references(reference: str) -> None:
+def test_a_valid_reference_is_parsed(reference: str) -> None:
     image_reference.parse(reference)
 
 
@@ -53,7 +53,7 @@ def test_well_formed_references(reference: str) -> None:
         f"{REGISTRY}/{'a' * 512}",
     ],
 )
-def test_malformed_references(reference: str) -> None:
+def test_a_malformed_reference_is_refused(reference: str) -> None:
     with pytest.raises(ValueError, match="must be an image reference that starts with a registry"):
         image_reference.parse(reference)
 
@@ -83,7 +83,7 @@ def test_the_allow_list_compares_whole_path_segments(entry: str, allowed: bool) 
     assert image_reference.is_allowed(image, (entry,)) is allowed
 
 
-def test_a_registry_that_only_begins_like_an_allowed_one_is_refused() -> None:
+def test_a_registry_that_only_shares_a_prefix_is_refused() -> None:
     image = image_reference.parse(f"{REGISTRY}.example.com/recommend:1")
     assert not image_reference.is_allowed(image, (REGISTRY,))
 
@@ -100,7 +100,7 @@ PART = st.from_regex(r"\A[a-z0-9]+(-[a-z0-9]+)*\Z").filter(lambda part: len(part
 
 
 @given(st.lists(PART, min_size=1, max_size=4), PART)
-def test_a_pinned_reference_is_of_the_same_repository(parts: list[str], tag: str) -> None:
+def test_a_pinned_reference_keeps_the_repository(parts: list[str], tag: str) -> None:
     image = image_reference.parse(f"registry.example.com/{'/'.join(parts)}:{tag}")
     pinned = image_reference.parse(image.pinned(DIGEST))
     assert (pinned.registry, pinned.repository) == (image.registry, image.repository)

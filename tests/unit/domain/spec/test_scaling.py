@@ -30,13 +30,13 @@ def patched(body: Any, **fields: Any) -> Spec:
     return specs.patched(spec_of(**fields), body, **LIMITS)
 
 
-def test_it_replaces_the_count() -> None:
+def test_scaling_replaces_the_count() -> None:
     spec = spec_of(scaling=SCALING)
     assert (spec.count, spec.scaling) == (None, Scaling(**SCALING))
     assert spec_of(scaling=SCALING, count=None) == spec
 
 
-def test_a_record_with_scaling_is_read_again_and_one_from_before_too() -> None:
+def test_records_with_and_without_scaling_are_readable() -> None:
     spec = spec_of(scaling=SCALING)
     assert Spec.model_validate_json(spec.model_dump_json()) == spec
     before = spec_of(count=3).model_dump(exclude={"scaling"})
@@ -65,20 +65,20 @@ def test_a_record_with_scaling_is_read_again_and_one_from_before_too() -> None:
         ({"maxx": 5}, "maxx", 'Unknown field. Did you mean "max"?'),
     ],
 )
-def test_its_rules(changes: dict[str, Any], field: str, words: str) -> None:
+def test_an_invalid_scaling_is_refused(changes: dict[str, Any], field: str, words: str) -> None:
     messages = faults(body_of(scaling={**SCALING, **changes}))
     assert list(messages) == [f"scaling.{field}"]
     assert words in messages[f"scaling.{field}"]
 
 
 @pytest.mark.parametrize("metric", ["cpu", "requests_per_target"])
-def test_its_bounds_are_allowed(metric: str) -> None:
+def test_the_limits_of_scaling_are_allowed(metric: str) -> None:
     for target in (1, 100):
         spec = spec_of(scaling={"min": 1, "max": 10, "metric": metric, "target": target})
         assert spec.least_tasks == 1
 
 
-def test_all_its_faults_are_reported_beside_others() -> None:
+def test_faults_of_scaling_are_reported_with_other_faults() -> None:
     messages = faults(body_of(scaling={"min": 3, "max": 2, "metric": "x"}, port=0))
     assert set(messages) == {"scaling.max", "scaling.metric", "scaling.target", "port"}
 
@@ -107,7 +107,7 @@ def test_a_patch_leaves_the_scaling_as_it_is() -> None:
     assert patched({"count": None}, scaling=SCALING).scaling == Scaling(**SCALING)
 
 
-def test_a_patch_back_to_a_count_names_both() -> None:
+def test_a_patch_back_to_a_count_sets_both_fields() -> None:
     spec = patched({"scaling": None, "count": 3}, scaling=SCALING)
     assert (spec.scaling, spec.count) == (None, 3)
     assert "such as 1" in patch_faults({"scaling": None}, scaling=SCALING)["count"]
@@ -116,18 +116,18 @@ def test_a_patch_back_to_a_count_names_both() -> None:
     assert set(patch_faults({"scaling": SCALING, "count": 3}, count=1)) == {"count"}
 
 
-def test_a_deployment_wants_the_fewest_and_bears_the_most() -> None:
+def test_a_deployment_starts_with_the_minimum_and_allows_the_maximum() -> None:
     scaled, counted = deployment_of(scaling=SCALING), deployment_of(count=3)
     assert (scaled.wanted_tasks, scaled.most_tasks) == (2, 5)
     assert (counted.wanted_tasks, counted.most_tasks) == (3, 3)
 
 
 @pytest.mark.parametrize(("live", "held"), [(0, 2), (2, 2), (4, 4), (9, 5)])
-def test_a_count_is_held_within_the_bounds(live: int, held: int) -> None:
+def test_a_count_stays_within_the_bounds(live: int, held: int) -> None:
     assert Scaling(**SCALING).hold(live) == held
 
 
-def test_it_costs_what_its_tasks_cost() -> None:
+def test_scaling_costs_what_the_tasks_cost() -> None:
     scaled = spec_of(scaling=SCALING)
     assert usd_per_hour(scaled) == usd_per_hour(spec_of(count=2))
     assert usd_per_hour(scaled, tasks=4) == usd_per_hour(spec_of(count=4))

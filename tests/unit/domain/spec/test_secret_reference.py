@@ -9,7 +9,7 @@ from tests.support.builders import ACCOUNT, PARAMETER, REGION, SECRET
 from tests.support.project import ROOT
 
 
-def test_a_secret_of_secrets_manager() -> None:
+def test_a_secrets_manager_arn_is_parsed() -> None:
     reference = parse(SECRET)
     assert (reference.arn, reference.region, reference.account) == (SECRET, REGION, ACCOUNT)
     assert (reference.service, reference.stage, reference.parameter) == (
@@ -38,7 +38,7 @@ def test_a_key_and_a_version_may_follow(suffix: str, stage: str) -> None:
     ("path", "names"),
     [("slipway/hub", ("/slipway/hub",)), ("hub", ("hub", "/hub"))],
 )
-def test_the_arn_of_a_parameter_does_not_tell_whether_its_name_begins_with_a_slash(
+def test_a_parameters_arn_does_not_show_whether_its_name_starts_with_a_slash(
     path: str, names: tuple[str, ...]
 ) -> None:
     reference = parse(f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{path}")
@@ -46,7 +46,7 @@ def test_the_arn_of_a_parameter_does_not_tell_whether_its_name_begins_with_a_sla
 
 
 @pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
-def test_other_partitions(partition: str) -> None:
+def test_other_partitions_are_parsed(partition: str) -> None:
     assert parse(SECRET.replace("aws", partition, 1)).region == REGION
 
 
@@ -67,7 +67,7 @@ def test_other_partitions(partition: str) -> None:
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:",
     ],
 )
-def test_what_is_no_arn_is_refused(value: str) -> None:
+def test_a_malformed_arn_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="never a value"):
         parse(value)
 
@@ -83,13 +83,13 @@ def test_what_is_no_arn_is_refused(value: str) -> None:
         ((f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:other/*",), False),
     ],
 )
-def test_an_allowed_secret_is_named_whole_or_by_its_beginning(
+def test_an_allowed_secret_is_a_full_arn_or_a_prefix(
     allowed: tuple[str, ...], verdict: bool
 ) -> None:
     assert is_allowed(parse(f"{SECRET}:token::"), allowed) is verdict
 
 
-# --- the template's parameter, which IAM reads as this module does -------------------------
+# --- the template's parameter, which IAM and this module read in the same way --------------
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,9 @@ def test_an_allowed_secret_is_named_whole_or_by_its_beginning(
         (f"arn:aws:s3:{REGION}:{ACCOUNT}:secret:a", False),
     ],
 )
-def test_the_template_takes_arns_with_a_star_at_the_end_alone(value: str, verdict: bool) -> None:
+def test_the_template_allows_a_wildcard_only_at_the_end_of_an_arn(
+    value: str, verdict: bool
+) -> None:
     template = resources(ROOT)
     pattern = template["Parameters"]["AllowedSecrets"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, value)) is verdict

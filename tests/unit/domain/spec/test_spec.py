@@ -90,9 +90,7 @@ def test_five_faults_are_reported_at_once() -> None:
         ),
     ],
 )
-def test_a_fault_is_reported_in_the_contracts_words(
-    fields: dict[str, Any], field: str, message: str
-) -> None:
+def test_a_fault_has_the_contracts_text(fields: dict[str, Any], field: str, message: str) -> None:
     assert faults(body_of(**fields)) == {field: message}
 
 
@@ -103,7 +101,7 @@ def test_the_detail_counts_and_names_the_faults() -> None:
         specs.parse([], **LIMITS)
 
 
-def test_defaults() -> None:
+def test_omitted_fields_have_defaults() -> None:
     assert spec_of().model_dump() == {
         "name": "recommender",
         "image": IMAGE,
@@ -135,7 +133,7 @@ def test_defaults() -> None:
     }
 
 
-def test_the_smoke_test_asks_the_path_of_the_health_check_by_default() -> None:
+def test_the_smoke_test_requests_the_health_check_path_by_default() -> None:
     assert spec_of(health_check={"path": "/health"}).smoke_test.path == "/health"
     own = spec_of(health_check={"path": "/health"}, smoke_test={"path": "/?uid=20"})
     assert own.smoke_test.path == "/?uid=20"
@@ -188,7 +186,7 @@ def test_the_smoke_test_asks_the_path_of_the_health_check_by_default() -> None:
         {"tags": {f"k{n}": "" for n in range(40)}},
     ],
 )
-def test_accepted(fields: dict[str, Any]) -> None:
+def test_valid_values_are_accepted(fields: dict[str, Any]) -> None:
     accepted = spec_of(**fields)
     for name, value in fields.items():
         if not isinstance(value, dict) or name in ("environment", "secrets", "tags"):
@@ -280,12 +278,12 @@ def test_accepted(fields: dict[str, Any]) -> None:
         ({"tags": {f"k{n}": "" for n in range(41)}}, "tags"),
     ],
 )
-def test_refused_at_its_field(fields: dict[str, Any], field: str) -> None:
+def test_an_invalid_value_is_refused_at_its_field(fields: dict[str, Any], field: str) -> None:
     assert set(faults(body_of(**fields))) == {field}
 
 
 @pytest.mark.parametrize("missing", ["name", "image"])
-def test_required(missing: str) -> None:
+def test_required_fields_must_be_present(missing: str) -> None:
     body = body_of()
     del body[missing]
     assert faults(body) == {missing: "is required"}
@@ -325,7 +323,7 @@ def test_types_are_not_coerced(field: str, value: Any) -> None:
     ("body", "kind"),
     [(None, "null"), ([], "a list"), ("x", "a string"), (1, "a number"), (True, "a boolean")],
 )
-def test_a_body_that_is_no_object_is_refused(body: Any, kind: str) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: Any, kind: str) -> None:
     assert faults(body) == {"": f"The body must be a JSON object, not {kind}"}
 
 
@@ -386,12 +384,12 @@ def test_without_an_allow_list_no_secret_is_allowed() -> None:
     ]
 
 
-def test_a_record_is_read_whatever_is_allowed_by_now() -> None:
+def test_a_record_is_readable_under_any_current_limits() -> None:
     kept = spec_of(secrets={"A": SECRET})
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
 
 
-def test_what_was_found_of_the_callback_url_is_reported_beside_other_faults() -> None:
+def test_faults_of_the_callback_url_are_reported_with_other_faults() -> None:
     limits = {**LIMITS, "callback_fault": "must lead to a public address"}
     with pytest.raises(ValidationFailed) as raised:
         specs.parse(body_of(callback_url="https://10.0.0.1/", port=0), **limits)
@@ -400,14 +398,14 @@ def test_what_was_found_of_the_callback_url_is_reported_beside_other_faults() ->
     assert messages["callback_url"] == "must lead to a public address"
 
 
-def test_a_callback_url_stays_as_it_was_accepted() -> None:
+def test_an_accepted_callback_url_stays_unchanged() -> None:
     """A stored record is read and changed without the stack's limits."""
     kept = spec_of(callback_url="https://example.com/hooks")
     assert specs.Spec.model_validate_json(kept.model_dump_json()) == kept
     assert specs.patched(kept, {"count": 2}, **LIMITS).callback_url == kept.callback_url
 
 
-def test_a_nested_unknown_field_is_reported_with_its_neighbour() -> None:
+def test_a_nested_unknown_field_is_reported_with_a_suggestion() -> None:
     messages = faults(body_of(health_check={"intervall": 5}))
     assert messages["health_check.intervall"] == 'Unknown field. Did you mean "interval"?'
 
@@ -433,7 +431,7 @@ def test_a_patch_changes_count_and_image_and_keeps_the_rest() -> None:
 
 
 @pytest.mark.parametrize("field", ["name", "load_balancer", "architecture"])
-def test_fixed_fields_can_never_be_patched(field: str) -> None:
+def test_fixed_fields_cannot_be_patched(field: str) -> None:
     messages = patch_faults({field: spec_of().model_dump()[field]})
     assert messages == {field: "cannot be changed: delete this deployment and create a new one"}
 
@@ -469,14 +467,14 @@ def test_any_other_field_can_be_patched_and_is_replaced_as_a_whole(field: str, v
 
 
 @pytest.mark.parametrize("ttl", ["10m", "90m", "8h", "3d", "365d", None])
-def test_a_time_to_live(ttl: str | None) -> None:
+def test_a_valid_time_to_live_is_parsed(ttl: str | None) -> None:
     assert spec_of(ttl=ttl).ttl == ttl
 
 
 @pytest.mark.parametrize(
     "ttl", ["", "9m", "0h", "8", "8 h", "-1d", "366d", "1w", "٣d", "08h", "9999999d"]
 )
-def test_what_is_no_time_to_live(ttl: str) -> None:
+def test_an_invalid_time_to_live_is_refused(ttl: str) -> None:
     with pytest.raises(ValidationFailed) as raised:
         spec_of(ttl=ttl)
     assert raised.value.errors == [{"field": "ttl", "message": f"{time_to_live.RULE}, not {ttl!r}"}]
@@ -485,7 +483,7 @@ def test_what_is_no_time_to_live(ttl: str) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"ttl": None}, {"ttl": 8}, {"ttl": "x"}, {"ttl": "8h", "a": 1}, []]
 )
-def test_a_bad_extension_is_refused(body: Any) -> None:
+def test_an_invalid_extension_is_refused(body: Any) -> None:
     with pytest.raises(ValidationFailed):
         specs.parse_extension(body)
 

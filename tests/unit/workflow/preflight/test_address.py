@@ -18,8 +18,8 @@ def subject(**fields: Any) -> Subject:
     return Subject(deployment_of(**fields))
 
 
-def says(**fields: Any) -> None:
-    """Certificate Manager returns these fields for a certificate that is valid otherwise."""
+def certificate_with(**fields: Any) -> None:
+    """Make Certificate Manager return these fields for an otherwise valid certificate."""
     detail = {
         "Status": "ISSUED",
         "DomainName": "*.example.com",
@@ -31,7 +31,7 @@ def says(**fields: Any) -> None:
     aws_says.answer("acm", "DescribeCertificate", {"Certificate": detail})
 
 
-def test_without_either_there_is_nothing_to_check() -> None:
+def test_without_certificate_and_domain_nothing_is_checked() -> None:
     assert not address.check_certificate(subject())
     assert not address.check_domain(subject())
 
@@ -44,13 +44,13 @@ def test_without_either_there_is_nothing_to_check() -> None:
         {"NotAfter": None, "NotBefore": None},
     ],
 )
-def test_an_issued_certificate_for_the_domain_is_well(fields: dict[str, Any]) -> None:
-    says(**fields)
+def test_an_issued_certificate_for_the_domain_is_valid(fields: dict[str, Any]) -> None:
+    certificate_with(**fields)
     assert address.check_certificate(subject(certificate_arn=CERTIFICATE, domain=DOMAIN))
 
 
 def test_without_a_domain_its_names_do_not_matter() -> None:
-    says(DomainName="other.example.org", SubjectAlternativeNames=[])
+    certificate_with(DomainName="other.example.org", SubjectAlternativeNames=[])
     assert address.check_certificate(subject(certificate_arn=CERTIFICATE))
 
 
@@ -67,22 +67,24 @@ def test_without_a_domain_its_names_do_not_matter() -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_it_is_reported(fields: dict[str, Any], words: str) -> None:
-    says(**fields)
+def test_an_unusable_certificate_is_reported(fields: dict[str, Any], words: str) -> None:
+    certificate_with(**fields)
     with pytest.raises(DeploymentFailed, match=words) as raised:
         address.check_certificate(subject(certificate_arn=CERTIFICATE, domain=DOMAIN))
     assert raised.value.code is FailureCode.NETWORK_MISCONFIGURED
     assert raised.value.evidence["certificate_arn"] == CERTIFICATE
 
 
-def test_one_that_is_not_there_is_reported() -> None:
+def test_a_missing_certificate_is_reported() -> None:
     with pytest.raises(DeploymentFailed, match="it does not exist"):
         address.check_certificate(subject(certificate_arn=CERTIFICATE))
 
 
-def test_a_name_that_is_another_s_is_reported_before_anything_is_made() -> None:
+def test_a_foreign_record_is_reported_before_anything_is_created() -> None:
     route53 = aws.client("route53")
-    assert not address.check_domain(subject(domain=DOMAIN))  # this account has no zone for it
+    assert not address.check_domain(
+        subject(domain=DOMAIN)
+    )  # this account has no hosted zone for the domain
     zone = route53.create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
     assert address.check_domain(subject(domain=DOMAIN))
     record = {"Name": DOMAIN, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "a.b"}]}

@@ -37,7 +37,7 @@ SIGNED = "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=abc"
 
 
 def push(manifest: dict[str, Any], client: Any = None) -> str:
-    """Pushes a manifest as `recommend:1`. Returns its digest."""
+    """Push a manifest as `recommend:1` and return its digest."""
     ecr = client or aws.client("ecr")
     if not ecr.describe_repositories()["repositories"]:
         ecr.create_repository(repositoryName="recommend")
@@ -68,12 +68,12 @@ def checked(digest: str, architecture: str = "X86_64", reference: str = IMAGE) -
 
 @pytest.mark.parametrize("kind", [INDEX, LIST])
 @pytest.mark.parametrize("wanted", ["X86_64", "ARM64"])
-def test_an_index_with_the_wanted_platform_is_well(kind: str, wanted: str) -> None:
+def test_an_index_with_the_required_platform_is_valid(kind: str, wanted: str) -> None:
     digest = push(index(AMD64, ARM64, ATTESTATION, ATTESTATION, kind=kind))
     assert checked(digest, wanted)
 
 
-def test_an_index_without_it_is_reported_with_both_fixes() -> None:
+def test_an_index_without_the_required_platform_is_reported_with_both_fixes() -> None:
     digest = push(index(ARM64, ATTESTATION))
     with pytest.raises(DeploymentFailed) as raised:
         checked(digest)
@@ -87,7 +87,7 @@ def test_an_index_without_it_is_reported_with_both_fixes() -> None:
     assert fault.evidence["image_platforms"] == ["linux/arm64"]
 
 
-def test_the_other_way_round_too() -> None:
+def test_an_x86_64_image_is_reported_for_arm64_too() -> None:
     digest = push(index(AMD64))
     with pytest.raises(DeploymentFailed, match=r"built for X86_64 \(linux/amd64\)") as raised:
         checked(digest, "ARM64")
@@ -101,26 +101,26 @@ def test_32_bit_arm_is_not_arm64() -> None:
     assert '"architecture"' not in raised.value.hint
 
 
-def test_an_entry_that_names_no_platform_may_be_the_wanted_one() -> None:
+def test_an_entry_without_a_platform_may_be_the_required_one() -> None:
     digest = push(index(ARM64, None))
     with pytest.raises(NotKnown):
         checked(digest)
     assert checked(digest, "ARM64")
 
 
-def test_attestations_alone_tell_nothing() -> None:
+def test_attestations_alone_are_inconclusive() -> None:
     digest = push(index(ATTESTATION))
     with pytest.raises(NotKnown):
         checked(digest)
 
 
-def test_another_registry_is_not_asked(aws_calls: list[str]) -> None:
+def test_another_registry_is_not_called(aws_calls: list[str]) -> None:
     with pytest.raises(NotKnown, match=r"ghcr\.io is not an Amazon ECR registry"):
         checked(DIGEST, reference="ghcr.io/team/recommend:1")
     assert aws_calls == []
 
 
-def test_a_registry_of_another_region_is_asked_there() -> None:
+def test_a_registry_of_another_region_is_called_there() -> None:
     digest = push(index(ARM64), boto3.client("ecr", region_name="eu-west-1"))
     with pytest.raises(DeploymentFailed, match="ARM64"):
         checked(digest, reference=IMAGE.replace(REGION, "eu-west-1"))
@@ -218,7 +218,7 @@ def bucket(layers: str, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def push_single(config: bytes, url: str, kind: str = CONFIG) -> str:
-    """Pushes an image with one manifest, whose config ECR serves at `url`."""
+    """Push an image with one manifest. ECR serves its config at `url`."""
     Registry.content = config
     aws_says.answer("ecr", "GetDownloadUrlForLayer", {"downloadUrl": url})
     digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
@@ -251,7 +251,7 @@ def test_a_single_images_config_reports(bucket: str) -> None:
     ],
     ids=["text", "list", "empty", "os", "large"],
 )
-def test_a_config_that_reports_nothing_is_not_known(
+def test_a_config_without_a_platform_is_inconclusive(
     bucket: str, config: bytes, reason: str
 ) -> None:
     digest = push_single(config, f"{bucket}/layer{SIGNED}")
@@ -259,14 +259,14 @@ def test_a_config_that_reports_nothing_is_not_known(
         checked(digest)
 
 
-def test_a_config_with_another_digest_is_not_believed(bucket: str) -> None:
+def test_a_config_with_another_digest_is_not_trusted(bucket: str) -> None:
     digest = push_single(json.dumps(ARM64).encode(), f"{bucket}/layer{SIGNED}")
     Registry.content = json.dumps(AMD64).encode()
     with pytest.raises(NotKnown, match="digest"):
         checked(digest)
 
 
-def test_a_config_that_cannot_be_had_is_not_known(
+def test_an_unavailable_config_is_inconclusive(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = push_single(json.dumps(ARM64).encode(), f"{bucket}/layer{SIGNED}")
@@ -279,7 +279,7 @@ def test_a_config_that_cannot_be_had_is_not_known(
 
 
 @pytest.mark.parametrize("unsafe", ["http", "unsigned"])
-def test_only_a_presigned_https_url_is_asked(bucket: str, unsafe: str) -> None:
+def test_only_a_presigned_https_url_is_requested(bucket: str, unsafe: str) -> None:
     url = f"{bucket}/layer{SIGNED}"
     url = url.replace("https", "http") if unsafe == "http" else url.partition("?")[0]
     digest = push_single(json.dumps(ARM64).encode(), url)
@@ -287,7 +287,7 @@ def test_only_a_presigned_https_url_is_asked(bucket: str, unsafe: str) -> None:
         checked(digest)
 
 
-def test_what_is_no_container_image_is_not_known(bucket: str) -> None:
+def test_an_artifact_that_is_not_an_image_is_inconclusive(bucket: str) -> None:
     helm = "application/vnd.cncf.helm.config.v1+json"
     digest = push_single(json.dumps(ARM64).encode(), f"{bucket}/layer{SIGNED}", kind=helm)
     with pytest.raises(NotKnown, match="does not name an image config"):

@@ -69,7 +69,7 @@ def failure(deployment: Deployment) -> DeploymentFailed:
 
 
 @pytest.mark.usefixtures("opened")
-def test_what_was_checked_is_reported() -> None:
+def test_the_checks_are_reported() -> None:
     allow_vcpu(6)
     outcome = preflight.check(resolved())
     assert outcome.status == "succeeded"
@@ -80,7 +80,7 @@ def test_what_was_checked_is_reported() -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_secrets_are_checked_where_there_are_some() -> None:
+def test_secrets_are_checked_if_there_are_any() -> None:
     described = {"ARN": SECRET, "VersionIdsToStages": {"1": ["AWSCURRENT"]}}
     aws_says.answer("secretsmanager", "DescribeSecret", described)
     assert ", secrets, " in preflight.check(resolved(secrets={"TOKEN": SECRET})).message
@@ -97,7 +97,7 @@ def test_the_first_fault_is_the_failure_and_the_others_are_named() -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_single_fault_has_no_neighbours() -> None:
+def test_a_single_fault_names_no_others() -> None:
     assert "also" not in failure(resolved("arm64")).evidence
 
 
@@ -111,7 +111,7 @@ def test_a_single_fault_has_no_neighbours() -> None:
         ("NotImplemented", 501),
     ],
 )
-def test_what_aws_refuses_to_tell_stops_nothing(code: str, status: int) -> None:
+def test_a_denied_read_does_not_fail_the_preflight(code: str, status: int) -> None:
     refused = (
         ("ecr", "BatchGetImage"),
         ("secretsmanager", "DescribeSecret"),
@@ -132,7 +132,7 @@ def test_what_aws_refuses_to_tell_stops_nothing(code: str, status: int) -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_throttling_is_for_the_frame() -> None:
+def test_the_step_frame_handles_throttling() -> None:
     aws_says.refuse("elbv2", "DescribeAccountLimits", "ThrottlingException", times=1)
     deployment = resolved()
     with pytest.raises(ClientError, match="ThrottlingException"):
@@ -141,14 +141,14 @@ def test_throttling_is_for_the_frame() -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_server_error_is_for_the_frame() -> None:
+def test_the_step_frame_handles_a_server_error() -> None:
     aws_says.refuse("ec2", "DescribeRouteTables", "InternalError", status=503)
     with pytest.raises(ClientError, match="InternalError"):
         preflight.check(resolved())
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_lost_connection_is_for_the_frame() -> None:
+def test_the_step_frame_handles_a_lost_connection() -> None:
     error = ConnectionClosedError(endpoint_url="https://aws.example")
     aws_says.lose("service-quotas", "GetServiceQuota", error)
     with pytest.raises(ConnectionClosedError):
@@ -156,13 +156,13 @@ def test_a_lost_connection_is_for_the_frame() -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_fault_is_reported_although_another_look_failed() -> None:
+def test_a_fault_is_reported_even_if_another_check_failed() -> None:
     aws_says.refuse("elbv2", "DescribeAccountLimits", "ThrottlingException")
     assert failure(resolved("arm64")).code is FailureCode.ARCHITECTURE_MISMATCH
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_fault_of_slipway_itself_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_not_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Any) -> bool:
         raise KeyError("no such thing")
 
@@ -171,7 +171,7 @@ def test_a_fault_of_slipway_itself_is_no_answer(monkeypatch: pytest.MonkeyPatch)
         preflight.check(resolved())
 
 
-def test_the_way_back_is_not_held_up(cloud: None, aws_calls: list[str]) -> None:
+def test_a_rollback_is_not_checked(cloud: None, aws_calls: list[str]) -> None:
     outcome = preflight.check(rolling_back(MOMENT))
     assert outcome.status == "skipped"
     assert aws_calls == []
@@ -186,7 +186,7 @@ def test_an_update_is_checked_too() -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_check_that_gets_no_answer_holds_a_deploy_up_only_so_long() -> None:
+def test_a_check_without_a_response_delays_a_deploy_only_briefly() -> None:
     deployment = resolved()
     aws_says.refuse("service-quotas", "GetServiceQuota", "ThrottlingException")
     for _ in range(preflight.MOST_TRIES - 1):
@@ -197,14 +197,14 @@ def test_a_check_that_gets_no_answer_holds_a_deploy_up_only_so_long() -> None:
     assert "Fargate vCPU quota unknown: " in preflight.check(deployment).message
 
 
-def test_a_pause_needs_nothing_of_the_account(cloud: None, aws_calls: list[str]) -> None:
+def test_a_pause_is_not_checked(cloud: None, aws_calls: list[str]) -> None:
     deployment = active()
     deployment.pause(MOMENT)
     assert preflight.check(deployment).status == "skipped"
     assert aws_calls == []
 
 
-def test_a_resume_finds_room_for_its_tasks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resume_checks_the_capacity_for_its_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = active(count=3)
     deployment.pause(MOMENT)
     deployment.activate(MOMENT, 0.03)
@@ -214,7 +214,7 @@ def test_a_resume_finds_room_for_its_tasks_first(monkeypatch: pytest.MonkeyPatch
     assert Subject(deployment).new_tasks == 3
 
 
-def test_a_repair_is_not_held_up(cloud: None, aws_calls: list[str]) -> None:
+def test_a_repair_is_not_checked(cloud: None, aws_calls: list[str]) -> None:
     deployment = active()
     deployment.repair("the service was deleted", MOMENT)
     assert preflight.check(deployment).status == "skipped"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("cloud", "stopped_clock")
 
 
 def allow(**limits: str) -> None:
-    """Sets quotas of the account, such as `target_groups="1"`."""
+    """Set quotas of the account, such as `target_groups="1"`."""
     limits_shown = [
         {"Name": name.replace("_", "-"), "Max": value} for name, value in limits.items()
     ]
@@ -50,7 +50,7 @@ def test_another_load_balancer_must_fit() -> None:
     assert (fault.evidence["limit"], fault.evidence["used"], fault.evidence["needed"]) == (1, 1, 1)
 
 
-def test_the_last_load_balancer_may_be_made() -> None:
+def test_the_last_load_balancer_can_be_created() -> None:
     make_load_balancer("first-abcdef")
     allow(application_load_balancers="2")
     assert quotas.check_load_balancers(Subject(deployment_of()))
@@ -82,7 +82,7 @@ def test_another_target_group_must_fit() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "many"])
-def test_a_limit_that_is_not_reported_is_not_known(value: str) -> None:
+def test_an_unreported_quota_is_unknown(value: str) -> None:
     allow(target_groups=value)
     with pytest.raises(NotKnown):
         quotas.check_target_groups(Subject(deployment_of()))
@@ -94,7 +94,7 @@ def test_a_limit_that_is_not_reported_is_not_known(value: str) -> None:
 
 
 def vcpu(limit: float, *used: float, metric: dict[str, Any] | None = None) -> list[Any]:
-    """Sets a quota and the usage in CloudWatch, oldest first. Returns the requests."""
+    """Set a quota and the usage in CloudWatch, oldest first. Return the list of requests."""
     quota = {"Value": limit, **({"UsageMetric": metric} if metric else {})}
     aws_says.answer("service-quotas", "GetServiceQuota", {"Quota": quota})
     points = [
@@ -120,12 +120,12 @@ def test_vcpu_beyond_the_quota_is_reported_with_all_three_numbers() -> None:
     assert fault.evidence["counted_at"] == "2026-11-24T09:29:00.000Z"
 
 
-def test_vcpu_within_the_quota_is_well() -> None:
+def test_vcpu_within_the_quota_is_accepted() -> None:
     vcpu(6, 5.5)
     assert quotas.check_fargate(with_new_tasks(2))
 
 
-def test_the_newest_count_holds() -> None:
+def test_the_newest_value_counts() -> None:
     vcpu(6, 6, 2)
     assert quotas.check_fargate(with_new_tasks(4, cpu=1024, memory=2048))
 
@@ -135,12 +135,12 @@ def scaling_from_two_to_eight() -> Subject:
     return with_new_tasks(2, cpu=1024, memory=2048, scaling=scaling)
 
 
-def test_room_for_the_most_is_well() -> None:
+def test_capacity_for_the_maximum_is_enough() -> None:
     vcpu(10, 2)
     assert quotas.check_fargate(scaling_from_two_to_eight())
 
 
-def test_room_for_the_fewest_alone_is_reported() -> None:
+def test_capacity_for_only_the_minimum_is_reported() -> None:
     vcpu(9, 2)
     with pytest.raises(
         NotKnown, match=r"allows 2 task.*the maximum of 8, which needs 10 of 9 vCPU"
@@ -148,13 +148,13 @@ def test_room_for_the_fewest_alone_is_reported() -> None:
         quotas.check_fargate(scaling_from_two_to_eight())
 
 
-def test_no_room_for_the_fewest_is_a_failure() -> None:
+def test_too_little_capacity_for_the_minimum_is_a_failure() -> None:
     vcpu(3, 2)
     fault = failure(quotas.check_fargate, scaling_from_two_to_eight())
     assert "needs 2 more" in fault.message
 
 
-def test_nothing_counted_is_nothing_used() -> None:
+def test_no_values_mean_no_usage() -> None:
     vcpu(6)
     assert quotas.check_fargate(with_new_tasks(6, cpu=1024, memory=2048))
     fault = failure(quotas.check_fargate, with_new_tasks(7, cpu=1024, memory=2048))
@@ -166,7 +166,7 @@ def test_no_new_task_needs_no_vcpu(aws_calls: list[str]) -> None:
     assert aws_calls == []
 
 
-def test_the_usage_metric_that_the_quota_names_is_asked() -> None:
+def test_the_quotas_usage_metric_is_requested() -> None:
     metric = {
         "MetricNamespace": "AWS/Usage",
         "MetricName": "Count",
@@ -178,7 +178,7 @@ def test_the_usage_metric_that_the_quota_names_is_asked() -> None:
     assert calls[0]["Dimensions"] == [{"Name": "Service", "Value": "X"}]
 
 
-def test_fargates_own_metric_is_asked_otherwise() -> None:
+def test_fargates_metric_is_requested_otherwise() -> None:
     calls = vcpu(6, 1)
     quotas.check_fargate(with_new_tasks(1))
     dimensions = {d["Name"]: d["Value"] for d in calls[0]["Dimensions"]}
@@ -190,6 +190,6 @@ def test_fargates_own_metric_is_asked_otherwise() -> None:
     }
 
 
-def test_a_quota_that_is_not_there_is_not_known() -> None:
+def test_a_missing_quota_is_unknown() -> None:
     with pytest.raises(NotKnown):
         quotas.check_fargate(with_new_tasks(1))

@@ -25,7 +25,7 @@ def default(state: str = "active", **target: str) -> dict[str, str]:
 
 
 def table(table_id: str, *routes: dict[str, str], subnet: str | None = None) -> dict[str, Any]:
-    """A route table; without a subnet, the main one of the VPC."""
+    """A route table; without a subnet, the VPC's main route table."""
     association = {"SubnetId": subnet} if subnet else {"Main": True}
     return {
         "RouteTableId": table_id,
@@ -74,15 +74,15 @@ def failure(check: Callable[[], bool]) -> DeploymentFailed:
     return raised.value
 
 
-# --- the way in ----------------------------------------------------------------------------
+# --- inbound routes ------------------------------------------------------------------------
 
 
-def test_a_default_vpc_as_aws_makes_it_is_well() -> None:
+def test_awss_default_vpc_is_valid() -> None:
     open_default_vpc(aws.client("ec2"))
     assert checked()
 
 
-def test_a_vpc_without_a_way_to_the_internet_is_reported() -> None:
+def test_a_vpc_without_a_route_to_the_internet_is_reported() -> None:
     fault = failure(checked)
     assert "has no route for 0.0.0.0/0" in fault.message
     (evidence,) = fault.evidence["route_tables"]
@@ -96,7 +96,7 @@ def test_every_subnet_needs_the_route() -> None:
     assert "subnet-a" not in fault.message
 
 
-def test_a_route_to_a_gateway_that_is_gone_is_reported() -> None:
+def test_a_route_to_a_deleted_gateway_is_reported() -> None:
     routed_by(table("rtb-main", default("blackhole", GatewayId="igw-1")))
     fault = failure(checked)
     assert "Subnets subnet-a, subnet-b" in fault.message
@@ -127,13 +127,13 @@ def test_a_route_to_anything_but_an_internet_gateway_is_reported(target: dict[st
         {"InstanceId": "i-1", "NetworkInterfaceId": "eni-1"},
     ],
 )
-def test_what_is_behind_a_firewall_is_not_known(target: dict[str, str]) -> None:
+def test_routes_behind_a_firewall_are_unknown(target: dict[str, str]) -> None:
     routed_by(table("rtb-main", default(**target)))
     with pytest.raises(NotKnown, match="the route to the internet goes through"):
         checked()
 
 
-def test_a_table_that_is_not_shown_is_not_known() -> None:
+def test_a_hidden_route_table_is_unknown() -> None:
     routed_by(table("rtb-a", default(GatewayId="igw-1"), subnet="subnet-a"))
     with pytest.raises(NotKnown):
         checked()
@@ -147,7 +147,7 @@ def test_one_zone_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1 Availability Zone(s)" in failure(checked).message
 
 
-# --- the way out of tasks without a public address -----------------------------------------
+# --- outbound routes of tasks without a public address -------------------------------------
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def private(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("private")
-def test_private_tasks_without_a_way_out_are_reported() -> None:
+def test_private_tasks_without_an_outbound_route_are_reported() -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")))
     with_endpoints(*endpoints("logs"), *endpoints("ecr.api", State="pending"))
     fault = failure(checked)
@@ -166,7 +166,7 @@ def test_private_tasks_without_a_way_out_are_reported() -> None:
 
 @pytest.mark.usefixtures("private")
 @pytest.mark.parametrize("state", ["available", "Available"])
-def test_endpoints_for_all_that_tasks_call_are_a_way_out(state: str) -> None:
+def test_endpoints_for_every_service_that_tasks_call_are_enough(state: str) -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")))
     with_endpoints(*endpoints(*NEEDED, "s3", State=state))
     assert checked()
@@ -180,7 +180,7 @@ def test_the_gateway_endpoint_of_s3_must_be_in_the_route_table() -> None:
 
 
 @pytest.mark.usefixtures("private")
-def test_an_interface_endpoint_of_s3_with_private_names_does_too() -> None:
+def test_an_interface_endpoint_of_s3_with_private_dns_is_enough() -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")))
     s3 = endpoints("s3", RouteTableIds=[], VpcEndpointType="Interface", PrivateDnsEnabled=True)
     with_endpoints(*endpoints(*NEEDED), *s3)
@@ -188,7 +188,7 @@ def test_an_interface_endpoint_of_s3_with_private_names_does_too() -> None:
 
 
 @pytest.mark.usefixtures("private")
-def test_the_stores_of_secrets_are_called_too() -> None:
+def test_secrets_need_their_endpoints_too() -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")))
     with_endpoints(*endpoints(*NEEDED, "s3"))
     deployment = deployment_of(secrets={"A": SECRET, "B": PARAMETER})
@@ -198,7 +198,7 @@ def test_the_stores_of_secrets_are_called_too() -> None:
 
 @pytest.mark.usefixtures("private")
 @pytest.mark.parametrize("image", ["ghcr.io/team/recommend:1", IMAGE.replace(REGION, "eu-west-1")])
-def test_no_endpoint_leads_to_another_registry(image: str) -> None:
+def test_no_endpoint_reaches_another_registry(image: str) -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")))
     with_endpoints(*endpoints(*NEEDED, "s3"))
     deployment = deployment_of()
@@ -207,7 +207,7 @@ def test_no_endpoint_leads_to_another_registry(image: str) -> None:
 
 
 @pytest.mark.usefixtures("private")
-def test_a_nat_gateway_is_a_way_out_unless_it_is_gone() -> None:
+def test_a_nat_gateway_is_enough_unless_it_is_deleted() -> None:
     to_nat = {"DestinationCidrBlock": "1.0.0.0/8", "NatGatewayId": "nat-1"}
     routed_by(
         table(
@@ -222,7 +222,7 @@ def test_a_nat_gateway_is_a_way_out_unless_it_is_gone() -> None:
 
 
 @pytest.mark.usefixtures("private")
-def test_what_is_behind_a_transit_gateway_is_not_known() -> None:
+def test_routes_behind_a_transit_gateway_are_unknown() -> None:
     to_hub = {"DestinationCidrBlock": "1.0.0.0/8", "TransitGatewayId": "tgw-1", "State": "active"}
     routed_by(table("rtb-main", default(GatewayId="igw-1"), to_hub))
     with_endpoints()
@@ -230,7 +230,7 @@ def test_what_is_behind_a_transit_gateway_is_not_known() -> None:
         checked()
 
 
-def test_with_public_addresses_endpoints_are_not_asked_for(aws_calls: list[str]) -> None:
+def test_with_public_addresses_endpoints_are_not_requested(aws_calls: list[str]) -> None:
     routed_by(table("rtb-main", default(GatewayId="igw-1")))
     assert checked()
     assert "ec2.DescribeVpcEndpoints" not in aws_calls
@@ -251,7 +251,7 @@ def test_a_load_balancer_needs_eight_free_addresses_in_each_subnet() -> None:
     assert fault.evidence["free_addresses"] == {"subnet-a": 8, "subnet-b": 7}
 
 
-def test_tasks_need_an_address_each_beside_the_load_balancer() -> None:
+def test_each_task_needs_an_address_in_addition_to_the_load_balancer() -> None:
     routed_by(free=(8, 8))
     assert room(count=1)
     subject = Subject(deployment_of(count=10))
@@ -261,7 +261,7 @@ def test_tasks_need_an_address_each_beside_the_load_balancer() -> None:
     assert "15 more task(s)" in failure(lambda: routes.check_room(subject)).message
 
 
-def test_an_update_needs_no_room_for_another_load_balancer() -> None:
+def test_an_update_needs_no_addresses_for_another_load_balancer() -> None:
     routed_by(free=(0, 1))
     subject = Subject(deployment_of())
     vars(subject)["has_load_balancer"] = True

@@ -17,13 +17,13 @@ EVERYTHING_ALLOWED: dict[str, Any] = {**LIMITS, "allowed_secrets": ("arn:*",)}
 
 
 def put_secret(name: str = "slipway/hub", **value: str) -> str:
-    """Creates a secret. Returns its ARN."""
+    """Create a secret and return its ARN."""
     answer = aws.client("secretsmanager").create_secret(Name=name, **value)
     return str(answer["ARN"])
 
 
 def put_parameter(name: str) -> str:
-    """Creates an encrypted parameter. Returns its ARN."""
+    """Create an encrypted parameter and return its ARN."""
     aws.client("ssm").put_parameter(Name=name, Value=VALUE, Type="SecureString")
     return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{name.lstrip('/')}"
 
@@ -42,12 +42,12 @@ def failure(**secrets: str) -> DeploymentFailed:
     return raised.value
 
 
-def test_without_secrets_there_is_nothing_to_check(aws_calls: list[str]) -> None:
+def test_without_secrets_nothing_is_checked(aws_calls: list[str]) -> None:
     assert not checked()
     assert aws_calls == []
 
 
-def test_secrets_and_parameters_that_are_there_are_well() -> None:
+def test_existing_secrets_and_parameters_are_valid() -> None:
     assert checked(
         A=put_secret(SecretString=VALUE),
         B=put_parameter("/slipway/hub"),
@@ -63,7 +63,7 @@ def test_no_value_is_read(aws_calls: list[str]) -> None:
     assert sorted(aws_calls) == ["secrets-manager.DescribeSecret", "ssm.DescribeParameters"]
 
 
-def test_what_is_not_there_is_named_by_variable_and_arn() -> None:
+def test_a_missing_secret_is_reported_with_variable_and_arn() -> None:
     missing = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/none"
     fault = failure(TOKEN=SECRET, KEY=missing, WELL=put_secret(SecretString=VALUE))
     assert f"TOKEN ({SECRET}): the secret does not exist" in fault.message
@@ -84,13 +84,13 @@ def test_a_secret_without_a_value_is_reported() -> None:
     )
 
 
-def test_a_label_that_is_not_there_is_reported() -> None:
+def test_a_missing_version_stage_is_reported() -> None:
     arn = put_secret(SecretString=VALUE)
     assert checked(TOKEN=f"{arn}::AWSCURRENT:")
     assert "with the label AWSPREVIOUS" in failure(TOKEN=f"{arn}:key:AWSPREVIOUS:").message
 
 
-def test_a_version_named_by_its_id_may_be_without_a_label() -> None:
+def test_a_version_id_needs_no_version_stage() -> None:
     arn = put_secret(SecretString=VALUE)
     assert checked(TOKEN=f"{arn}:::{'0' * 8}-0000-0000-0000-{'0' * 12}")
 
@@ -104,7 +104,7 @@ def test_many_parameters_are_looked_up_in_batches() -> None:
     assert sizes == [50, 10]
 
 
-def test_parameters_of_another_account_are_not_known() -> None:
+def test_parameters_of_another_account_are_unknown() -> None:
     shared = f"arn:aws:ssm:{REGION}:{'9' * 12}:parameter/slipway/hub"
     with pytest.raises(NotKnown, match="another account"):
         checked(TOKEN=shared)

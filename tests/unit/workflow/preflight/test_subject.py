@@ -26,7 +26,7 @@ def updated(count: int, *, new_image: bool, before: int = 1) -> Subject:
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_a_create_needs_all(count: int) -> None:
+def test_a_create_needs_all_tasks(count: int) -> None:
     assert Subject(deployment_of(count=count)).new_tasks == count
 
 
@@ -34,25 +34,25 @@ def test_a_create_needs_all(count: int) -> None:
     ("wanted", "new_image", "more"),
     [(3, False, 1), (2, False, 0), (1, False, 0), (3, True, 1), (2, True, 1), (0, True, 0)],
 )
-def test_an_update_needs_what_does_not_run_yet_and_a_rollout_one(
+def test_an_update_needs_the_missing_tasks_and_a_rollout_needs_one(
     wanted: int, new_image: bool, more: int
 ) -> None:
     running(2)
     assert updated(wanted, new_image=new_image).new_tasks == more
 
 
-def test_tasks_that_are_starting_have_found_room() -> None:
+def test_starting_tasks_need_no_more_capacity() -> None:
     running(1, pending=1)
     assert updated(3, new_image=False).new_tasks == 1
 
 
 @pytest.mark.parametrize("status", ["DRAINING", "INACTIVE"])
-def test_a_service_that_goes_makes_no_room(status: str) -> None:
+def test_a_draining_service_frees_no_capacity(status: str) -> None:
     running(2, status)
     assert Subject(deployment_of(count=2)).new_tasks == 2
 
 
-def test_aws_is_asked_once(aws_calls: list[Any]) -> None:
+def test_aws_is_called_once(aws_calls: list[Any]) -> None:
     subject = Subject(deployment_of())
     assert subject.new_tasks == subject.new_tasks
     assert subject.has_load_balancer is subject.has_load_balancer is False
