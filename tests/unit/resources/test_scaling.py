@@ -230,7 +230,10 @@ def _put(name: str, target: float, metric: str) -> None:
         (_widen, "scales from 2 to 9 tasks"),
         (_suspend, "scaling is suspended"),
         (_delete_policy, "scaling policy was deleted"),
-        (lambda: _put(ID, 90, "ECSServiceAverageCPUUtilization"), "CPUUtilization of 90"),
+        (
+            lambda: _put(ID, 90, "ECSServiceAverageCPUUtilization"),
+            "the target 90 for ECSServiceAverageCPUUtilization",
+        ),
         (lambda: _put(ID, 60, "ECSServiceAverageMemoryUtilization"), "MemoryUtilization"),
         (lambda: _put("other", 60, "ECSServiceAverageCPUUtilization"), "another scaling policy"),
     ],

@@ -66,7 +66,10 @@ def test_without_a_webhook_secret_a_callback_is_refused(gateway: Gateway) -> Non
         (SUBSCRIPTIONS, {"url": URL}),
     ):
         [message] = faults_of(gateway.post(path, body, caller="admin")).values()
-        assert "webhooks are not set up; ask the platform team" in message
+        assert (
+            "webhooks are not set up: ask your platform team to create the webhook secret"
+            in message
+        )
 
 
 def test_a_change_checks_the_callback_only_if_it_is_sent(

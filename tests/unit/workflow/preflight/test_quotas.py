@@ -116,7 +116,7 @@ def test_vcpu_beyond_the_quota_is_reported_with_all_three_numbers() -> None:
     fault = failure(quotas.check_fargate, with_new_tasks(3))
     assert "6 Fargate vCPU" in fault.message
     assert "5.5 are in use, and this deployment needs 0.75 more" in fault.message
-    assert "every few minutes" in fault.hint
+    assert "After a delete, wait a few minutes until AWS counts the usage again." in fault.hint
     assert fault.evidence["counted_at"] == "2026-11-24T09:29:00.000Z"
 
 
