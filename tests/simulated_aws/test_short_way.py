@@ -112,3 +112,15 @@ def test_moto_gets_its_own_copy_of_the_parameters(monkeypatch: pytest.MonkeyPatc
 
     assert kept == [settings]
     assert kept[0] is not settings
+
+
+def test_a_request_can_exclude_a_member() -> None:
+    """moto remembers whether the last request asked for tags."""
+    with opened() as world:
+        tags = [{"key": "team", "value": "a"}]
+        world.account.raw("ecs").create_cluster(clusterName="c", tags=tags)
+        for include in ([], ["TAGS"], []):
+            call = Call("ecs", "DescribeClusters", {"clusters": ["c"], "include": include})
+            [cluster] = BY_SHORT_WAY(call, REGION)["clusters"]
+            assert cluster == over_http(call)["clusters"][0]
+            assert ("tags" in cluster) is bool(include)

@@ -114,10 +114,16 @@ class _Reader:
 
     def _picker(self, name: str, member: Shape, path: str) -> Read:
         """The function that finds a member in a moto object, by any name that moto accepts."""
-        transform = next((t for end, t in self._transformers.items() if path.endswith(end)), None)
-        names: dict[type, list[str]] = {}
+        transformers, names = self._transformers, dict[type, list[str]]()
+        seen, key_path = -1, ""
 
         def pick(value: Any) -> Any:
+            nonlocal seen, key_path
+            if seen != len(transformers):  # moto adds to them, and removes none
+                seen = len(transformers)
+                key_path = next((end for end in transformers if path.endswith(end)), "")
+            # Looked up at each read: a request excludes a member (`include=["TAGS"]` of ECS).
+            transform = transformers[key_path] if key_path else None
             known = names.get(type(value))
             if known is None:
                 context = AttributePickerContext(value, name, member)
