@@ -120,8 +120,9 @@ def _run_chalice(stage: str, project: Path, out: Path) -> None:
 
 def _definition(project: Path) -> dict[str, Any]:
     """The state machine, as the project's `statemachine/definition.py` prints it."""
-    command = [sys.executable, "-m", "statemachine.definition"]
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "statemachine/definition.py"]
+    # Only the project itself, so that no other project of the path takes part.
+    environment = os.environ | {"PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, check=False
     )
