@@ -1,22 +1,17 @@
 """For all tests: the local stack, the distribution to processes, and the final summary."""
 
 import contextlib
-import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.stack import Stack, running
-from tests.support.project import ROOT
 from tests.support.slack_server import FakeSlack
 from tests.support.summary import LINES
 
 WHOLE_STACKS = "tests/stack/"
-# The fixture that starts a separate stack, and the group of the tests that use it.
-SIMULATED = "simulated"
 # All tests in these modules are independent. Other modules share fixtures of module scope.
 INDEPENDENT = ("tests/faults/test_property.py", "tests/faults/test_failure_codes.py")
 # The longest tests run first.
@@ -50,37 +45,25 @@ def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterato
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One process for each core, and one for each kind of stack, whose tests mostly wait."""
-    return (os.cpu_count() or 1) + 2
-
-
-@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With several processes: one for each kind of stack; other tests are split by module.
+    """With several processes: one for all tests of whole stacks; other tests are split by module.
 
-    A second process with the same kind of stack would start it again and compete for the cores.
+    Tests of stacks wait for AWS's times, so more processes than cores would make them fail: a
+    second process with a stack was tried, and health checks came too late.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    config.option.loadscopereorder = (
-        False  # keep our order, instead of sorting by the number of tests
-    )
+    # Keep our order, instead of sorting by the number of tests.
+    config.option.loadscopereorder = False
 
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition("::")[0]
             if module.startswith(WHOLE_STACKS):
-                return f"{WHOLE_STACKS}{SIMULATED}" if _uses_simulated(module) else WHOLE_STACKS
+                return WHOLE_STACKS
             return nodeid if module in INDEPENDENT else module
 
     return ByModule(config, log)
-
-
-@cache
-def _uses_simulated(module: str) -> bool:
-    """The scheduling process knows only the IDs of the tests, so this reads the module."""
-    return f"{SIMULATED}: " in (ROOT / module).read_text()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
