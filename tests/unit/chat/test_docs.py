@@ -23,6 +23,7 @@ def rows(heading: str) -> list[list[str]]:
     """The rows of the table below a heading."""
     below = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in below.splitlines() if line.startswith("|")]
+    assert lines, f"the page has no table under {heading}"
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
@@ -44,7 +45,7 @@ def test_each_deploy_example_works_with_the_sample_model() -> None:
         assert command.body["smoke_test"] == {"path": "/?uid=20"}
 
 
-@pytest.mark.parametrize(("typed", "answered"), rows("Mistyped"))
+@pytest.mark.parametrize(("typed", "answered"), rows("Mistyped commands"))
 def test_its_replies_to_mistyped_commands_are_correct(typed: str, answered: str) -> None:
     found = parse(typed.strip("`"))
     assert isinstance(found, Misunderstanding)
