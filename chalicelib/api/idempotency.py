@@ -30,7 +30,7 @@ def once(request: Request, work: Callable[[], Answer]) -> Answer:
     raises.
     """
     key = request.header(HEADER)
-    # A request without a token has no owner, so its key would belong to nobody.
+    # A request without a token has no owner that its key could belong to.
     if key is None or request.method not in METHODS or not request.caller.owner:
         return work()
     if not KEY.fullmatch(key):

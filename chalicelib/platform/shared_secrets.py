@@ -16,7 +16,7 @@ from chalicelib.platform.settings import settings
 
 SLACK_SIGNING_SECRET = "slack-signing-secret"
 SLACK_BOT_TOKEN = "slack-bot-token"
-# The URL of an incoming webhook. Whoever has it can post to its channel.
+# The URL of an incoming webhook. Anyone with this URL can post to its channel.
 SLACK_INCOMING_WEBHOOK = "slack-incoming-webhook"
 # One or two secrets of Standard Webhooks (`whsec_...`), separated by a space, the new one first.
 WEBHOOK_SECRETS = "webhook-secrets"

@@ -78,11 +78,11 @@ def announce(
     item = {**_item(key, moment), **work.due_now(work.COURIER, moment), **known}
     for attempt in range(ATTEMPTS):
         sleep(PAUSE * attempt)
-        if _is_written(table.put(item, "attribute_not_exists(pk)")):
+        if table.try_transact([table.put(item, "attribute_not_exists(pk)")]):
             return
         # The courier has created the item, without the user. Its `due_at` stays, because a courier
         # may be working on it.
-        if _is_written(table.update(*key, "attribute_exists(pk)", change=known)):
+        if table.try_transact([table.update(*key, "attribute_exists(pk)", change=known)]):
             return
     raise Retryable(f"other requests keep writing the Slack message of {deployment['id']}")
 
@@ -111,7 +111,8 @@ def hand_over(lease: work.Lease) -> bool:
         return False
     moment, key = clock.now(), keys.Key(lease.pk, f"{lease.sk.rpartition('#')[0]}#{WEBHOOK}")
     item = {**_item(key, moment), "asked_by": lease.item.get("asked_by")}
-    _is_written(table.put(item | work.due_now(work.COURIER, moment), "attribute_not_exists(pk)"))
+    due = item | work.due_now(work.COURIER, moment)
+    table.try_transact([table.put(due, "attribute_not_exists(pk)")])
     return True
 
 
@@ -153,7 +154,7 @@ def _keys_of(deployment_id: str) -> list[tuple[str, str]]:
     ]
     for item in created:
         # It does not matter if another courier is first.
-        _is_written(table.put(item, "attribute_not_exists(pk)"))
+        table.try_transact([table.put(item, "attribute_not_exists(pk)")])
     unfinished = [item for item in existing.values() if "worker" in item]
     ready = [item for item in unfinished if item.get("not_before", "") <= rfc3339(moment)]
     for item in ready:
@@ -201,15 +202,6 @@ def _item(key: keys.Key, moment: datetime) -> dict[str, Any]:
     return {**key.attributes, "purge_at": int((moment + KEPT).timestamp())}
 
 
-def _is_written(write: dict[str, Any]) -> bool:
-    """False if the condition does not hold, or if another write conflicts with this one."""
-    try:
-        table.transact([write])
-    except table.Conflict:
-        return False
-    return True
-
-
 def _make_due(item: dict[str, Any], moment: datetime) -> None:
     """Makes an item claimable before its `due_at`.
 
@@ -219,4 +211,4 @@ def _make_due(item: dict[str, Any], moment: datetime) -> None:
     if item["due_at"] > rfc3339(moment):
         is_free = "attribute_exists(worker) AND attribute_not_exists(lease)"
         due = {"due_at": rfc3339(moment)}
-        _is_written(table.update(item["pk"], item["sk"], is_free, change=due))
+        table.try_transact([table.update(item["pk"], item["sk"], is_free, change=due)])

@@ -107,13 +107,9 @@ def disable(subscription_id: str, reason: str) -> None:
     """
     change = {"disabled_at": rfc3339(clock.now()), "disabled_reason": reason}
     condition = "attribute_exists(pk) AND attribute_not_exists(disabled_at)"
-    try:
-        table.transact(
-            [table.update(*keys.subscription(subscription_id), condition, change=change)]
-        )
-    except table.Conflict:
-        return
-    logger.warning("subscription disabled", extra={"subscription": subscription_id})
+    write = table.update(*keys.subscription(subscription_id), condition, change=change)
+    if table.try_transact([write]):
+        logger.warning("subscription disabled", extra={"subscription": subscription_id})
 
 
 def _subscription(item: dict[str, Any]) -> Subscription:
