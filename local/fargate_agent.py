@@ -52,9 +52,9 @@ class Agent:
         self._short: dict[ServiceKey, float] = {}  # when a service may start a replacement
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        handler = logging.FileHandler(log_file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
+        self._handler = logging.FileHandler(log_file)
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(self._handler)
         log.setLevel(logging.INFO)
 
     def start(self) -> None:
@@ -70,6 +70,8 @@ class Agent:
             task.abandon()
         for task in tasks:
             task.join(STOP_SECONDS)
+        log.removeHandler(self._handler)
+        self._handler.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():

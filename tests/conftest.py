@@ -1,6 +1,7 @@
 """For all tests: the local stack, the distribution to processes, and the final summary."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ INDEPENDENT = ("tests/faults/test_property.py", "tests/faults/test_failure_codes
 # The longest tests run first.
 LONGEST = (WHOLE_STACKS, "tests/faults/test_matrix.py", "tests/faults/")
 SUMMARY = "slipway_summary"
+# moto takes up to 0.4 s to load its EC2 images into each new account, and no test uses them. moto
+# reads the variable whenever it creates or resets an account, also after a test.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 
 # A day of retries takes 9 s: longer than any `Retry-After` of a subscriber in these tests.

@@ -36,7 +36,9 @@ SERVICES = (
     "ecs",
     "elbv2",
     "logs",
+    "resourcegroupstaggingapi",
     "route53",
+    "service-quotas",
     "stepfunctions",
 )
 UNSET = (

@@ -120,9 +120,18 @@ def run(wanted: Iterable[Case]) -> dict[Case, Result]:
     for case in wanted:
         by_operation[case.operation].append(case)
     results: dict[Case, Result] = {}
+    _warm_up()
     for name, group in by_operation.items():
         results |= Forks(OPERATIONS[name], group).run()
     return results
+
+
+def _warm_up() -> None:
+    """Run a lifecycle, so that forked processes find models and clients already loaded."""
+    with opened(SEED) as world:
+        for operation in OPERATIONS.values():
+            operation.ask(world)
+            world.run_until_idle()
 
 
 def run_apart(wanted: Iterable[Case]) -> dict[Case, Result]:

@@ -29,7 +29,8 @@ def agent_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("agent") / "agent.log"
 
 
-@pytest.fixture(scope="session")
+# Not of session scope: its thread would call AWS while other modules' tests count their calls.
+@pytest.fixture(scope="module")
 def agent(emulator: Emulator, agent_log: Path) -> Iterator[Agent]:
     """An agent that runs all tasks of the emulator."""
     running = Agent(emulator.url, sample.train(), agent_log)

@@ -17,8 +17,6 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_XRAY_SDK_ENABLED": "false",
-    # moto takes half a second to load its EC2 images, and no test uses them.
-    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     "TABLE_NAME": TABLE,
     "STACK_NAME": STACK,
     "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:slipway",

@@ -187,7 +187,7 @@ class Account:
         try:
             return self._moto.call(call, region)
         except AwsError as error:
-            raise error.__cause__ or error from None
+            raise self._raised(raw_client(call.service, region), call, error) from None
 
     def _call(self, raw: Any, call: Call) -> Answer:
         for listener in self.listeners:

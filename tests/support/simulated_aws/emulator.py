@@ -8,13 +8,13 @@ other call goes through botocore, so errors are moto's own.
 
 from __future__ import annotations
 
-import contextlib
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from moto.core.exceptions import HTTPException, ServiceException
 from moto.dynamodb import dynamodb_backends
 from moto.dynamodb.comparisons import get_filter_expression
 
@@ -23,13 +23,15 @@ from tests.support.simulated_aws.aws import Answer, Call, ask
 
 REGION, ACCOUNT_ID = "us-east-1", "123456789012"
 READS = ("Describe", "List", "Get", "BatchGet", "Query", "Scan", "Search", "TransactGet")
+# The tagging API reads the tags of all services.
+OF_ALL_SERVICES = "resourcegroupstaggingapi"
 # Services whose reads in moto depend only on writes to the same service.
-REMEMBERED = {"ec2", "ecr", "ecs", "elbv2", "logs"}
+REMEMBERED = {"acm", "ec2", "ecr", "ecs", "elbv2", "logs", "route53", OF_ALL_SERVICES}
 PLAIN_GET = {"TableName", "Key", "ConsistentRead"}
 
 _clients: dict[tuple[str, str], Any] = {}
 # Service -> the number of its writes by any client.
-_writes: dict[str, int] = {}
+_writes: Counter[str] = Counter()
 
 
 def is_mutating(call: Call) -> bool:
@@ -51,7 +53,9 @@ def raw_client(service: str, region: str = REGION) -> Any:
 
 def _note(service: str, operation: str) -> None:
     if not operation.startswith(READS):
-        _writes[service] = _writes.get(service, 0) + 1
+        _writes[service] += 1
+        if service != "dynamodb":
+            _writes[OF_ALL_SERVICES] += 1
 
 
 class Emulator:
@@ -65,7 +69,7 @@ class Emulator:
         if call.service not in REMEMBERED or is_mutating(call):
             return _answer(call, region)
         key = (call.name, region, repr(call.params))
-        written = _writes.get(call.service, 0)
+        written = _writes[call.service]
         known = self._remembered.get(key)
         if known and known[0] == written:
             return known[1]
@@ -75,25 +79,34 @@ class Emulator:
 
 
 def _answer(call: Call, region: str) -> Answer:
-    """Call moto without HTTP if the operation supports it; otherwise through botocore."""
+    """Call moto without HTTP if its service supports that; otherwise through botocore."""
     if call.service == "dynamodb":
         answer = table_answer(call)
         if answer is not None:
             return answer
-    elif call.service in short_way.HANDLERS:
-        # If moto refuses the call, botocore repeats it and gets an error that boto3 parses.
-        with contextlib.suppress(ServiceException, HTTPException):
-            answer = short_way.answer(call, ACCOUNT_ID, region)
-            _note(call.service, call.operation)
-            return answer
-    return ask(raw_client(call.service, region), call)
+    if call.service not in short_way.HANDLERS:
+        return ask(raw_client(call.service, region), call)
+    try:
+        answer = short_way.answer(call, ACCOUNT_ID, region)
+    except short_way.REFUSALS as error:
+        if call.service == "dynamodb":  # an error of boto3 also has the reasons of a cancellation
+            return ask(raw_client(call.service, region), call)
+        raise short_way.refusal(call, error) from None
+    _note(call.service, call.operation)
+    return answer
 
 
 def table_items(table: str) -> Iterator[dict[str, Any]]:
     """A table's items in Python types, as a scan with boto3's `TypeDeserializer` returns them."""
     kept = dynamodb_backends[ACCOUNT_ID][REGION].tables[table]
-    for item in kept.all_items():
+    # moto's own `all_items` converts both keys at each comparison.
+    groups = (items.values() for items in kept.items.values())
+    for item in sorted(itertools.chain.from_iterable(groups), key=_order):
         yield {name: value.cast_value for name, value in item.attrs.items()}
+
+
+def _order(item: Any) -> tuple[str, str]:
+    return item.hash_key.value, item.range_key.value
 
 
 def table_answer(call: Call) -> Answer | None:

@@ -10,6 +10,7 @@ for each class. `test_short_way.py` compares the two ways.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -18,33 +19,42 @@ from functools import cache
 from typing import Any
 
 from botocore.utils import parse_to_aware_datetime
+from moto.core.errors import get_error_model
+from moto.core.exceptions import HTTPException, ServiceException
 from moto.core.model import Shape
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 from moto.core.utils import MISSING, camelcase_to_underscores, get_service_model, get_value
+from moto.dynamodb.responses import DynamoHandler
 from moto.ec2.responses import EC2Response
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.responses import ELBV2Response
+from moto.resourcegroupstaggingapi.responses import ResourceGroupsTaggingAPIResponse
 
-from tests.support.simulated_aws.aws import Answer, Call
+from tests.support.simulated_aws.aws import Answer, AwsError, Call
 
 Read = Callable[[Any], Any]
+REFUSALS = (ServiceException, HTTPException)
 
-# The services with the most calls. All their handlers return an `ActionResult`.
+# The services with the most calls. All their handlers take parsed parameters and return an
+# `ActionResult`.
 HANDLERS: dict[str, type[BaseResponse]] = {
+    "dynamodb": DynamoHandler,
     "ec2": EC2Response,
     "ecs": EC2ContainerServiceResponse,
     "elbv2": ELBV2Response,
+    "resourcegroupstaggingapi": ResourceGroupsTaggingAPIResponse,
 }
 
 
 def answer(call: Call, account: str, region: str) -> Answer:
     """moto's response as boto3 returns it, without `ResponseMetadata`.
 
-    Raises the exception of moto's handler. The call then had no effect.
+    Raises the exception of moto's handler, one of `REFUSALS`. The call then had no effect.
     """
     handler: Any = HANDLERS[call.service]()
     handler.params = deepcopy(call.params)  # moto keeps parts of the parameters
+    handler.body = handler.params  # the name in some handlers
     handler.current_account, handler.region, handler.partition = account, region, "aws"
     handler.headers, handler.uri_match, handler.querystring = {}, {}, {}
     result = getattr(handler, camelcase_to_underscores(call.operation))()
@@ -52,6 +62,22 @@ def answer(call: Call, account: str, region: str) -> Answer:
         raise TypeError(f"moto answers {call.name} with {type(result).__name__}")
     read: Read = _operation(call.service, call.operation)
     return dict(read(result.result))
+
+
+def refusal(call: Call, error: ServiceException | HTTPException) -> AwsError:
+    """The error that AWS returns when moto's handler raises `error`."""
+    if isinstance(error, HTTPException):
+        return AwsError(error.error_type, error.message, error.code)  # type: ignore[attr-defined]
+    code, status = _code_and_status(call.service, type(error), str(error.code))
+    return AwsError(code, str(error.message), status)
+
+
+@cache
+def _code_and_status(service: str, kind: type[ServiceException], code: str) -> tuple[str, int]:
+    example = kind.__new__(kind)
+    example.code = code
+    shape = get_error_model(example, get_service_model(service))
+    return shape.error_code, shape.metadata.get("error", {}).get("httpStatusCode", 400)
 
 
 @cache
@@ -73,6 +99,7 @@ class _Reader:
         self._is_xml = protocol in ("query", "ec2")
         self._protocol, self._transformers = protocol, transformers
         self._simple: dict[str, Read] = {
+            "blob": _bytes,
             "boolean": _boolean if self._is_xml else lambda value: value,
             "double": float,
             "float": float,
@@ -155,6 +182,10 @@ class _Reader:
 
 def _boolean(value: Any) -> bool:
     return value is True or str(value).lower() == "true"
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else base64.b64decode(value)
 
 
 def _string(value: Any) -> Any:
