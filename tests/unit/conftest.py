@@ -85,10 +85,14 @@ def environment(monkeypatch: pytest.MonkeyPatch, clients: fast_aws.Clients) -> I
         "client",
         lambda session, *args, **options: clients.get(session, *args, **options),
     )
-    # This handler runs last, so that a test's own handlers are called first.
-    answering = ("before-call", fast_aws.answer_from_table, botocore.handlers.REGISTER_LAST)
+    # These handlers run last, so that a test's own handlers are called first.
+    last = botocore.handlers.REGISTER_LAST
+    added = [
+        ("before-parameter-build", fast_aws.keep_parameters, last),
+        ("before-call", fast_aws.answer, last),
+    ]
     monkeypatch.setattr(
-        botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, answering]
+        botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, *added]
     )
     for name in UNSET:
         monkeypatch.delenv(name, raising=False)

@@ -79,21 +79,30 @@ class Emulator:
 
 
 def _answer(call: Call, region: str) -> Answer:
-    """Call moto without HTTP if its service supports that; otherwise through botocore."""
+    """Call moto without HTTP if that is possible; otherwise through botocore."""
+    answer = moto_answer(call, region) if call.service in short_way.HANDLERS else None
+    return ask(raw_client(call.service, region), call) if answer is None else answer
+
+
+def moto_answer(call: Call, region: str) -> Answer | None:
+    """The response of moto's own objects, or None if the call must go through botocore.
+
+    Raises `AwsError`. The call then had no effect.
+
+    Args:
+        call: a call to one of `short_way.HANDLERS`.
+    """
     if call.service == "dynamodb":
         answer = table_answer(call)
         if answer is not None:
             return answer
-    if call.service not in short_way.HANDLERS:
-        return ask(raw_client(call.service, region), call)
+    _note(call.service, call.operation)
     try:
-        answer = short_way.answer(call, ACCOUNT_ID, region)
+        return short_way.answer(call, ACCOUNT_ID, region)
     except short_way.REFUSALS as error:
         if call.service == "dynamodb":  # an error of boto3 also has the reasons of a cancellation
-            return ask(raw_client(call.service, region), call)
+            return None
         raise short_way.refusal(call, error) from None
-    _note(call.service, call.operation)
-    return answer
 
 
 def table_items(table: str) -> Iterator[dict[str, Any]]:
