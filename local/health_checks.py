@@ -9,8 +9,9 @@ from local.addresses import Address
 PROBE_SECONDS = 2.0
 # Seconds until the next check: after a refused connection, and at least after a wrong response.
 REFUSED_SECONDS, REPEAT_SECONDS = 0.05, 0.25
-# On a busy machine a model needs some time to load, even if the scaled times are short.
-GRACE_SECONDS_MIN = 5.0
+# Even if the scaled times are short, a busy machine needs this time to load a model, and to look at
+# a target that does not pass before its task is stopped.
+GRACE_SECONDS_MIN = 10.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from local.stack import Stack, running
 from tests.support.slack_server import FakeSlack
 from tests.support.summary import LINES
 
+# Each of its folders has its own stack.
 WHOLE_STACKS = "tests/stack/"
 # All tests in these modules are independent. Other modules share fixtures of module scope.
 INDEPENDENT = ("tests/faults/test_property.py", "tests/faults/test_failure_codes.py")
@@ -50,10 +51,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterato
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With several processes: one for all tests of whole stacks; other tests are split by module.
+    """With several processes, one for the tests of each whole stack, and one for each other module.
 
-    Tests of stacks wait for AWS's times, so more processes than cores would make them fail: a
-    second process with a stack was tried, and health checks came too late.
+    Tests of stacks wait for AWS's times, so with more processes than cores they fail: that was
+    tried, and health checks came too late.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -64,7 +65,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition("::")[0]
             if module.startswith(WHOLE_STACKS):
-                return WHOLE_STACKS
+                return module.rpartition("/")[0]
             return nodeid if module in INDEPENDENT else module
 
     return ByModule(config, log)

@@ -19,7 +19,8 @@ from local.emulator import client as aws_client
 from local.emulator import open_url
 from local.stack import Stack
 
-LOOK_SECONDS = 0.1
+# Each look runs two functions, which takes time from the operation that it looks at.
+LOOK_SECONDS = 0.3
 BACKOFF_SECONDS = (0.1, 0.4, 1.6)
 OPERATION_SECONDS = 120.0
 SAMPLE_PATH = "/?uid=20"

@@ -65,7 +65,8 @@ def start(
     ]
     command += ["--max-examples", str(examples), f"{which}-operation-id-regex", operations]
     command += ["--header", f"Authorization: Bearer {token}", "--continue-on-failure"]
-    command += ["--generation-deterministic"]
+    # The default of 10 s is too short for a machine whose cores all run functions.
+    command += ["--generation-deterministic", "--request-timeout", "60"]
     # By contract, a deleted deployment stays readable for 30 days, with its receipt.
     command += ["--exclude-checks", "use_after_free"]
     output = (folder / "output.txt").open("w")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from local.inspection import leftovers
 from tests.stack.client import Answer, Client, predict
-from tests.stack.simulated import Simulated
+from tests.stack.harsh.simulated import Simulated
 
 PREDICTED, PAUSED = "predicted", "paused"
 

@@ -6,7 +6,7 @@ This holds during a good update, during an update that cannot serve, and during 
 from __future__ import annotations
 
 from tests.stack.client import Client, calling_continuously, predict
-from tests.stack.simulated import Simulated
+from tests.stack.harsh.simulated import Simulated
 from tests.support.summary import LINES
 
 PATIENT = {"path": "/health", "grace": 300}

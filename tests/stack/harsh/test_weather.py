@@ -13,7 +13,7 @@ import pytest
 
 from local.inspection import leftovers
 from tests.stack.client import Client, predict
-from tests.stack.simulated import OnlyFor, Simulated
+from tests.stack.harsh.simulated import OnlyFor, Simulated
 from tests.support.simulated_aws.weather import Fault, Weather
 
 # moto logs a warning for error codes that are in no model.

@@ -12,7 +12,7 @@ import pytest
 
 from local.inspection import leftovers
 from tests.stack.client import SAMPLE_PATH, Client, predict, wait_until
-from tests.stack.simulated import OnlyFor, Simulated
+from tests.stack.harsh.simulated import OnlyFor, Simulated
 from tests.support.simulated_aws.aws import Answer, Call, Rule
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slipway/nowhere-AbCdEf"
