@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import moto.core.models
 import pytest
 
 from local.stack import Stack, running
@@ -22,6 +23,8 @@ SUMMARY = "slipway_summary"
 # moto takes up to 0.4 s to load its EC2 images into each new account, and no test uses them. moto
 # reads the variable whenever it creates or resets an account, also after a test.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+# moto would also register 1,300 addresses for each new account, for calls without boto3.
+moto.core.models.RESPONSES_METHODS.clear()
 
 
 # A day of retries takes 9 s: longer than any `Retry-After` of a subscriber in these tests.

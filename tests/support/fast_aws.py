@@ -25,6 +25,20 @@ PARAMETERS = "parameters of boto3"
 Create = Callable[..., Any]
 
 
+class Watched(HierarchicalEmitter):
+    """An emitter that records whether its handlers were changed."""
+
+    changed = False
+
+    def _register_section(self, *args: Any, **options: Any) -> None:
+        self.changed = True
+        super()._register_section(*args, **options)
+
+    def unregister(self, *args: Any, **options: Any) -> None:
+        self.changed = True
+        super().unregister(*args, **options)
+
+
 class Clients:
     """The clients of all tests in this process. `create` is `boto3.Session.client`."""
 
@@ -38,9 +52,11 @@ class Clients:
         if key not in self._created:
             client = self._create(session, service, **options)
             self._created[key] = client, copy.copy(_emitter(client))
+            _emitter(client).__class__ = Watched
         client, as_new = self._created[key]
-        # The emitter itself stays, because the client's parts share it.
-        vars(_emitter(client)).update(vars(copy.copy(as_new)))
+        if _emitter(client).changed:
+            # The emitter itself stays, because the client's parts share it.
+            vars(_emitter(client)).update(vars(copy.copy(as_new)), changed=False)
         return client
 
 
