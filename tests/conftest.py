@@ -27,8 +27,9 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 moto.core.models.RESPONSES_METHODS.clear()
 
 
-# A day of retries takes 9 s: longer than any `Retry-After` of a subscriber in these tests.
-RETRY_TIME_SCALE = 1e-4
+# A day of retries takes 17 s: longer than any `Retry-After` of a subscriber in these tests, and long
+# enough that a busy machine is not late for the last one.
+RETRY_TIME_SCALE = 2e-4
 
 
 @pytest.fixture(scope="session")

@@ -258,7 +258,7 @@ def check_gaps(tries: list[datetime]) -> None:
     gaps = [gap * RETRY_TIME_SCALE for gap in retry_schedule.GAPS]
     observed = [after - before for before, after in itertools.pairwise(tries)]
     LINES.append(
-        "A webhook's retries, a day being 9 s: after "
+        "A webhook's retries, a day being 17 s: after "
         + ", ".join(f"{gap.total_seconds():.3f}" for gap in observed)
         + " s; the schedule has "
         + ", ".join(f"{gap.total_seconds():.4g}" for gap in gaps)
