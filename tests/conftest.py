@@ -18,7 +18,7 @@ WHOLE_STACKS = "tests/stack/"
 # All tests in these modules are independent. Other modules share fixtures of module scope.
 INDEPENDENT = ("tests/faults/test_property.py", "tests/faults/test_failure_codes.py")
 # The longest tests run first.
-LONGEST = (WHOLE_STACKS, "tests/faults/test_matrix.py", "tests/faults/")
+LONGEST = (WHOLE_STACKS, "tests/faults/test_matrix.py", "tests/faults/", "tests/contract/")
 SUMMARY = "slipway_summary"
 # moto takes up to 0.4 s to load its EC2 images into each new account, and no test uses them. moto
 # reads the variable whenever it creates or resets an account, also after a test.
@@ -27,8 +27,8 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 moto.core.models.RESPONSES_METHODS.clear()
 
 
-# A day of retries takes 17 s: longer than any `Retry-After` of a subscriber in these tests, and long
-# enough that a busy machine is not late for the last one.
+# A day of retries takes 17 s: longer than any `Retry-After` of a subscriber in these tests, and so
+# long that a busy machine is not late for the last one.
 RETRY_TIME_SCALE = 2e-4
 
 

@@ -1,4 +1,8 @@
-"""schemathesis sends the packaged application everything that its OpenAPI document allows."""
+"""schemathesis sends the API everything that its OpenAPI document allows, over HTTP.
+
+The API and its workflow run in this process on simulated time: the packaged application on the
+local stack takes ten times as long for each request, and `tests/stack/test_edge.py` tests it.
+"""
 
 import copy
 import json
@@ -7,17 +11,29 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
+
+import pytest
 
 from chalicelib.api.idempotency import HEADER as KEY
-from local.stack import Stack
-from tests.stack.client import Client, issue_token
+from chalicelib.platform import aws
+from chalicelib.store import tokens as tokens_store
+from local import callbacks
+from tests.faults import invariants
+from tests.faults.environment import image, opened
+from tests.support.http_gateway import served
+from tests.support.in_process import STACK, TABLE
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 COMMAND = "from schemathesis.cli import schemathesis; schemathesis()"
 SECONDS = 400
-# One run per line, all concurrent, because a request mostly waits for the emulator. `--workers` is
-# not used: with threads, hypothesis sometimes hits CPython's "AST constructor recursion depth
-# mismatch". Coverage of the two bodies with specs needs 1500 more requests, so only in a full run.
+# The simulated time between two requests, in which running operations continue.
+BETWEEN_REQUESTS = 5.0
+# The image does not exist, so a create ends immediately.
+MISSING = image("none")
+# One run per line, all concurrent. `--workers` is not used: with threads, hypothesis sometimes hits
+# CPython's "AST constructor recursion depth mismatch". Coverage of the two bodies with specs needs
+# 1500 more requests, so only in a full run.
 IS_FULL = os.environ.get("SLIPWAY_FULL_SCHEMATHESIS") == "1"
 SPECS = "^(create|update)_deployment$"
 CHANGES = "^(delete|retry|rollback|pause|resume|extend)_deployment$"
@@ -127,33 +143,41 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
     return document
 
 
-def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path) -> None:
-    owner = "schemathesis"
-    api, other = (
-        Client(stack, issue_token(stack, name, "read", "deploy")) for name in (owner, "other")
-    )
-    image = stack.sample_image.rpartition(":")[0] + ":none"
-    failed = api.deploy("asked", image=image)
-    plain = api.send("GET", "/openapi.json").json
-    known = narrowed(copy.deepcopy(plain), failed["id"], image)
-    admin = issue_token(stack, owner, "admin")
-    runs = {
-        name: start(stack.api_url, token, document, tmp_path / name, options)
-        for token, document, group in (
-            (api.token, known, RUNS),
-            (other.token, known, OTHERS_RUNS),
-            (api.token, plain, PLAIN_RUNS),
-            (admin, known, ADMIN_RUNS),
-        )
-        for name, options in group.items()
-    }
-    try:
-        codes = {name: run.wait(SECONDS) for name, run in runs.items()}
-    finally:
-        for run in runs.values():
-            run.kill()
-        for client in (api, other):
-            for each in client.send("GET", "/deployments?limit=100").json["deployments"]:
-                client.delete(each["id"])
-    found = [(tmp_path / name / "output.txt").read_text() for name, code in codes.items() if code]
-    assert not found, "\n".join(found)
+def test_schemathesis_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLBACKS_ON_LOOPBACK", "true")
+    with opened() as world, served(lambda: world.run_for(BETWEEN_REQUESTS)) as url:
+        tokens = {owner: issue(owner, "read", "deploy") for owner in ("schemathesis", "other")}
+        tokens["admin"] = issue("schemathesis", "admin")
+        callbacks.put_secrets(aws.client("ssm"), STACK)
+        assert world.create("schemathesis", name="asked", image=MISSING).status == 202
+        assert world.run_until_idle()
+        (failed,) = (record.id for record in invariants.Table(world).records.values())
+        with urlopen(f"{url}/openapi.json") as answer:
+            plain = json.load(answer)
+        known = narrowed(copy.deepcopy(plain), failed, MISSING)
+        runs = {
+            name: start(url, tokens[owner], document, tmp_path / name, options)
+            for owner, document, group in (
+                ("schemathesis", known, RUNS),
+                ("other", known, OTHERS_RUNS),
+                ("schemathesis", plain, PLAIN_RUNS),
+                ("admin", known, ADMIN_RUNS),
+            )
+            for name, options in group.items()
+        }
+        try:
+            codes = {name: run.wait(SECONDS) for name, run in runs.items()}
+        finally:
+            for run in runs.values():
+                run.kill()
+        found = [(tmp_path / n / "output.txt").read_text() for n, code in codes.items() if code]
+        assert not found, "\n".join(found)
+        assert world.troubles == []
+
+
+def issue(owner: str, *scopes: str) -> str:
+    """A token of the API."""
+    dynamodb = aws.client("dynamodb")
+    return tokens_store.issue(table_name=TABLE, owner=owner, scopes=list(scopes), client=dynamodb)[
+        1
+    ]
