@@ -1,11 +1,12 @@
 """Every reason for a failed deploy, as the caller sees it: code, message, hint and evidence.
 
-The deployments of this module are created at the same time. Each test follows its own.
+The deployments of this module run beside the tests, `AT_ONCE` of them. Each test follows its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,10 +19,34 @@ from tests.support.simulated_aws.aws import Answer, Call, Rule
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:slipway/nowhere-AbCdEf"
 GREEDY = "print('loading', flush=True); data = b'x' * (600 << 20); import time; time.sleep(60)"
 SLOW = "echo loading; sleep 2; exec python -u recommend.py"
-# Enough for a machine that starts all of these at the same time.
+# More of them would make two cores start new copies of all functions, and take longer in total.
+AT_ONCE = 3
+CREATE_SECONDS = 300
+# Enough for a machine that starts several of these at the same time.
 PATIENT = {"path": "/health", "grace": 300}
 
-Ids = dict[str, str]
+
+class Made:
+    """The deployments by name."""
+
+    def __init__(self, api: Client, specs: dict[str, dict[str, Any]], pool: Executor) -> None:
+        self._api = api
+        self._ids: dict[str, Future[str]] = {name: Future() for name in specs}
+        for name, changes in specs.items():
+            pool.submit(self._run, name, changes)
+
+    def __getitem__(self, name: str) -> str:
+        """The deployment's ID, once it is created."""
+        return self._ids[name].result(CREATE_SECONDS)
+
+    def _run(self, name: str, changes: dict[str, Any]) -> None:
+        try:
+            deployment = self._api.create(name, **changes)
+        except BaseException as error:
+            self._ids[name].set_exception(error)
+            raise
+        self._ids[name].set_result(deployment)
+        self._api.follow(deployment)
 
 
 def specs(image: str) -> dict[str, dict[str, Any]]:
@@ -62,13 +87,13 @@ def provisioning(simulated: Simulated) -> Iterator[Provisioning]:
 
 
 @pytest.fixture(scope="module")
-def made(harsh: Client, simulated: Simulated, provisioning: Provisioning) -> Ids:
-    """Start the creates, and return the deployments' IDs by name."""
-    chosen = specs(simulated.stack.sample_image)
-    return {name: harsh.create(name, **changes) for name, changes in chosen.items()}
+def made(harsh: Client, simulated: Simulated, provisioning: Provisioning) -> Iterator[Made]:
+    """Start the creates."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield Made(harsh, specs(simulated.stack.sample_image), pool)
 
 
-def fails(harsh: Client, simulated: Simulated, made: Ids, name: str, code: str) -> dict[str, Any]:
+def fails(harsh: Client, simulated: Simulated, made: Made, name: str, code: str) -> dict[str, Any]:
     """Check the failure's fields and that nothing remains; return the failure."""
     ended = harsh.follow(made[name])
     failure: dict[str, Any] = ended["failure"]
@@ -83,7 +108,7 @@ def fails(harsh: Client, simulated: Simulated, made: Ids, name: str, code: str) 
 
 
 def test_the_step_reports_the_provisioning_of_the_load_balancer(
-    harsh: Client, made: Ids, provisioning: Provisioning
+    harsh: Client, made: Made, provisioning: Provisioning
 ) -> None:
     def is_provisioning_reported() -> bool:
         steps = harsh.get(made["slow-start"])["operation"]["steps"]
@@ -94,7 +119,7 @@ def test_the_step_reports_the_provisioning_of_the_load_balancer(
     provisioning.released = True
 
 
-def test_a_missing_image_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_missing_image_fails_the_deploy(harsh: Client, simulated: Simulated, made: Made) -> None:
     failure = fails(harsh, simulated, made, "no-image", "IMAGE_NOT_FOUND")
 
     assert failure["step"] == "resolve_image"
@@ -105,7 +130,7 @@ def test_a_missing_image_fails_the_deploy(harsh: Client, simulated: Simulated, m
 
 
 def test_an_image_for_another_architecture_fails_the_deploy(
-    harsh: Client, simulated: Simulated, made: Ids
+    harsh: Client, simulated: Simulated, made: Made
 ) -> None:
     failure = fails(harsh, simulated, made, "arm-image", "ARCHITECTURE_MISMATCH")
 
@@ -115,14 +140,14 @@ def test_an_image_for_another_architecture_fails_the_deploy(
     assert harsh.get(made["arm-image"])["resources"] == []
 
 
-def test_a_missing_secret_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_missing_secret_fails_the_deploy(harsh: Client, simulated: Simulated, made: Made) -> None:
     failure = fails(harsh, simulated, made, "no-secret", "SECRET_UNAVAILABLE")
 
     assert SECRET in str(failure)
     assert harsh.get(made["no-secret"])["resources"] == []
 
 
-def test_a_crash_loop_fails_the_deploy(harsh: Client, simulated: Simulated, made: Ids) -> None:
+def test_a_crash_loop_fails_the_deploy(harsh: Client, simulated: Simulated, made: Made) -> None:
     failure = fails(harsh, simulated, made, "crash", "CONTAINER_EXITED")
     evidence = failure["evidence"]
 
@@ -138,7 +163,7 @@ def test_a_crash_loop_fails_the_deploy(harsh: Client, simulated: Simulated, made
 
 
 def test_a_container_with_too_much_memory_fails_the_deploy(
-    harsh: Client, simulated: Simulated, made: Ids
+    harsh: Client, simulated: Simulated, made: Made
 ) -> None:
     failure = fails(harsh, simulated, made, "greedy", "OUT_OF_MEMORY")
     evidence = failure["evidence"]
@@ -151,7 +176,7 @@ def test_a_container_with_too_much_memory_fails_the_deploy(
 
 
 def test_a_health_check_with_404_fails_the_deploy(
-    harsh: Client, simulated: Simulated, made: Ids
+    harsh: Client, simulated: Simulated, made: Made
 ) -> None:
     failure = fails(harsh, simulated, made, "answers-404", "HEALTH_CHECK_FAILED")
 
@@ -163,7 +188,7 @@ def test_a_health_check_with_404_fails_the_deploy(
 
 
 def test_a_container_on_another_port_fails_the_deploy(
-    harsh: Client, simulated: Simulated, made: Ids
+    harsh: Client, simulated: Simulated, made: Made
 ) -> None:
     failure = fails(harsh, simulated, made, "wrong-port", "HEALTH_CHECK_FAILED")
 
@@ -173,7 +198,7 @@ def test_a_container_on_another_port_fails_the_deploy(
 
 
 def test_a_prediction_without_the_expected_keys_fails_the_deploy(
-    harsh: Client, simulated: Simulated, made: Ids
+    harsh: Client, simulated: Simulated, made: Made
 ) -> None:
     failure = fails(harsh, simulated, made, "no-smoke", "SMOKE_TEST_FAILED")
 
@@ -184,7 +209,7 @@ def test_a_prediction_without_the_expected_keys_fails_the_deploy(
 
 
 def test_a_slow_start_within_the_grace_period_is_not_a_failure(
-    harsh: Client, simulated: Simulated, made: Ids, provisioning: Provisioning
+    harsh: Client, simulated: Simulated, made: Made, provisioning: Provisioning
 ) -> None:
     provisioning.released = True
     ended = harsh.follow(made["slow-start"])
