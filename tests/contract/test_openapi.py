@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -49,13 +49,14 @@ RUNS = {
 OTHERS_RUNS = {"one after another": ("positive", "stateful", 10, "--exclude", TOKENS)}
 # With the original document: `narrowed` adds no rule that a request could break.
 PLAIN_RUNS = {"bad bodies": ("negative", BODY_PHASES, 15, "--include", SPECS)}
-# Not stateful: it would find its own token and revoke it.
+# Not stateful: it would soon find its own token and revoke it.
 ADMIN_RUNS = {"tokens": ("all", "coverage,fuzzing", 5, "--include", TOKENS)}
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0123-abcd"
 # No server listens there. A public host name would cause a DNS lookup outside this machine.
 CALLBACK = "http://127.0.0.1:9/hooks"
 SCALING = {"min": 1, "max": 2, "metric": "cpu", "target": 60}
 Options = tuple[str, str, int, str, str]
+Run = tuple[str, str, dict[str, Any], Options]  # name, token, document, options
 
 
 def start(
@@ -155,24 +156,44 @@ def test_schemathesis_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with urlopen(f"{url}/openapi.json") as answer:
             plain = json.load(answer)
         known = narrowed(copy.deepcopy(plain), failed, MISSING)
-        runs = {
-            name: start(url, tokens[owner], document, tmp_path / name, options)
+        runs = [
+            (name, tokens[owner], document, options)
             for owner, document, group in (
                 ("schemathesis", known, RUNS),
                 ("other", known, OTHERS_RUNS),
                 ("schemathesis", plain, PLAIN_RUNS),
-                ("admin", known, ADMIN_RUNS),
             )
             for name, options in group.items()
-        }
-        try:
-            codes = {name: run.wait(SECONDS) for name, run in runs.items()}
-        finally:
-            for run in runs.values():
-                run.kill()
-        found = [(tmp_path / n / "output.txt").read_text() for n, code in codes.items() if code]
+        ]
+        found = outputs_of_failed(url, tmp_path, runs)
+        for owner in ("schemathesis", "other"):  # otherwise the runs met only 401
+            assert status_of_list(url, tokens[owner]) == 200
+        # These come last, because they revoke every token that they find.
+        admin = [(name, tokens["admin"], known, options) for name, options in ADMIN_RUNS.items()]
+        found += outputs_of_failed(url, tmp_path, admin)
         assert not found, "\n".join(found)
         assert world.troubles == []
+
+
+def outputs_of_failed(url: str, folder: Path, runs: list[Run]) -> list[str]:
+    """Run schemathesis for each of `runs` at the same time; return the outputs with findings."""
+    started = {
+        name: start(url, token, document, folder / name, options)
+        for name, token, document, options in runs
+    }
+    try:
+        codes = {name: process.wait(SECONDS) for name, process in started.items()}
+    finally:
+        for process in started.values():
+            process.kill()
+    return [(folder / name / "output.txt").read_text() for name, code in codes.items() if code]
+
+
+def status_of_list(url: str, token: str) -> int:
+    """The status of `GET /deployments` with this token."""
+    request = Request(f"{url}/deployments", headers={"Authorization": f"Bearer {token}"})
+    with urlopen(request) as answer:
+        return int(answer.status)
 
 
 def issue(owner: str, *scopes: str) -> str:

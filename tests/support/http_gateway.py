@@ -19,6 +19,8 @@ from tests.support.gateway import METHOD_ARN, Answered, call, proxy_event
 from tests.support.project import ROOT
 
 POLL_SECONDS = 0.02
+# The exception with which an authorizer refuses a token. Any other one is a fault.
+UNAUTHORIZED = "Unauthorized"
 OWN_ANSWERS = resources(ROOT)["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
 
 
@@ -72,9 +74,11 @@ def _respond(method: str, target: str, headers: dict[str, str], body: bytes) -> 
         sent = {name.lower(): value for name, value in headers.items()}.get("authorization")
         try:
             if not sent:  # API Gateway does not call the authorizer
-                raise Exception("Unauthorized")
+                raise Exception(UNAUTHORIZED)
             allowed = app.authorizer(_authorization(sent), None)
-        except Exception:
+        except Exception as error:
+            if str(error) != UNAUTHORIZED:
+                raise
             return _own("UNAUTHORIZED", url.path)
         event["requestContext"]["authorizer"] = {
             **allowed["context"],

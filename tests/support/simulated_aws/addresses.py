@@ -28,9 +28,10 @@ class Addresses(Rule):
     def before(self, call: Call) -> Answer | None:
         if call.name == "route53.ChangeResourceRecordSets":
             self._check_batch(call.params)
-        elif call.name == "route53.GetChange":
+            return self._apply(call.params)
+        if call.name == "route53.GetChange":
             return {"ChangeInfo": self._change(call.params["Id"].rpartition("/")[2])}
-        elif call.name in ("elbv2.CreateListener", "elbv2.ModifyListener"):
+        if call.name in ("elbv2.CreateListener", "elbv2.ModifyListener"):
             self._check_certificates(call.params)
         return None
 
@@ -53,6 +54,22 @@ class Addresses(Rule):
             raise AwsError("NoSuchChange", f"Could not find resource with ID: {change}", 404)
         known = self._timeline.now >= self._in_sync_at[change]
         return {"Id": f"/change/{change}", "Status": "INSYNC" if known else "PENDING"}
+
+    def _apply(self, params: Answer) -> Answer:
+        """Change the emulator's records.
+
+        moto refuses a CREATE that it has seen before if the zone has a record of a later name. The
+        batch is checked, so UPSERT does the same.
+        """
+        changes = [
+            {**change, "Action": "UPSERT" if change["Action"] == "CREATE" else change["Action"]}
+            for change in params["ChangeBatch"]["Changes"]
+        ]
+        batch = {**params["ChangeBatch"], "Changes": changes}
+        answer: Answer = self._raw("route53").change_resource_record_sets(
+            **{**params, "ChangeBatch": batch}
+        )
+        return answer
 
     def _check_batch(self, params: Answer) -> None:
         """Apply a batch as a whole or not at all. DELETE needs the record's current values.
