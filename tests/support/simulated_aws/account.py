@@ -177,9 +177,9 @@ class Account:
         """A boto3 client that goes through the layer; replaces `chalicelib.aws.client`."""
         key = (service, region or REGION)
         if key not in self._layered:
-            raw = raw_client(*key)
             self._layered[key] = _redirected(
-                raw, lambda operation, params: self._call(raw, Call(service, operation, params))
+                raw_client(*key),
+                lambda operation, params: self._call(Call(service, operation, params), key[1]),
             )
         return self._layered[key]
 
@@ -187,29 +187,31 @@ class Account:
         try:
             return self._moto.call(call, region)
         except AwsError as error:
-            raise self._raised(raw_client(call.service, region), call, error) from None
+            raise self._raised(call, region, error) from None
 
-    def _call(self, raw: Any, call: Call) -> Answer:
+    def _call(self, call: Call, region: str) -> Answer:
         for listener in self.listeners:
             listener(call, "before")
         outcome = "ok"
         try:
-            self._validate(raw, call)
-            return self.layer.handle(call, lambda made: self._moto.call(made, raw.meta.region_name))
+            self._validate(call, region)
+            return self.layer.handle(call, lambda made: self._moto.call(made, region))
         except AwsError as error:
             outcome = error.code
-            raise self._raised(raw, call, error) from None
+            raise self._raised(call, region, error) from None
         except ConnectionReset:
             outcome = "reset"
-            raise ConnectionClosedError(endpoint_url=raw.meta.endpoint_url) from None
+            url = raw_client(call.service, region).meta.endpoint_url
+            raise ConnectionClosedError(endpoint_url=url) from None
         finally:
             self.calls.append(Made(self.clock.seconds(), self.caller, call, outcome))
             for listener in self.listeners:
                 listener(call, "after")
 
-    def _validate(self, raw: Any, call: Call) -> None:
+    def _validate(self, call: Call, region: str) -> None:
         """Validate the parameters as boto3 does, because not every call reaches the emulator."""
-        shape = raw.meta.service_model.operation_model(call.operation).input_shape
+        model = raw_client(call.service, region).meta.service_model
+        shape = model.operation_model(call.operation).input_shape
         report = self._validator.validate(call.params, shape) if shape else None
         if report and report.has_errors():
             raise ParamValidationError(report=report.generate_report())
@@ -218,13 +220,14 @@ class Account:
         return self._moto.call(call)
 
     @staticmethod
-    def _raised(raw: Any, call: Call, error: AwsError) -> Exception:
+    def _raised(call: Call, region: str, error: AwsError) -> Exception:
         if isinstance(error.__cause__, ClientError):
             return error.__cause__  # with every field of the emulator's response
         response = {
             "Error": {"Code": error.code, "Message": error.message},
             "ResponseMetadata": {"HTTPStatusCode": error.status, "RetryAttempts": 0},
         }
+        raw = raw_client(call.service, region)
         raised: Exception = raw.exceptions.from_code(error.code)(response, call.operation)
         return raised
 

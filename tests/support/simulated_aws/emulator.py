@@ -3,7 +3,7 @@
 A call through botocore to moto takes some milliseconds, almost all of them for writing and parsing
 HTTP. So reads are cached until the next write to their service, the busiest services are called
 without HTTP (`short_way.py`), and the table's two busiest calls go directly to moto's table. Every
-other call goes through botocore, so errors are moto's own.
+other call goes through botocore.
 """
 
 from __future__ import annotations
