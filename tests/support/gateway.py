@@ -46,13 +46,7 @@ class Gateway:
     def authorize(self, caller: str) -> dict[str, Any]:
         """Return the authorizer's response for the caller's token."""
         if caller not in self._contexts:
-            event = {
-                "type": "TOKEN",
-                "authorizationToken": f"Bearer {self.tokens[caller]}",
-                "methodArn": METHOD_ARN,
-            }
-            answer = app.authorizer(event, None)
-            self._contexts[caller] = {**answer["context"], "principalId": answer["principalId"]}
+            self._contexts[caller] = authorize(f"Bearer {self.tokens[caller]}")
         return self._contexts[caller]
 
     def send(
@@ -83,6 +77,13 @@ class Gateway:
 
     def delete(self, path: str, **more: Any) -> Answered:
         return self.send("DELETE", path, **more)
+
+
+def authorize(header: str) -> dict[str, Any]:
+    """The context that the authorizer gives an `Authorization` header; raises if it refuses it."""
+    event = {"type": "TOKEN", "authorizationToken": header, "methodArn": METHOD_ARN}
+    answer = app.authorizer(event, None)
+    return {**answer["context"], "principalId": answer["principalId"]}
 
 
 def call(event: dict[str, Any]) -> Answered:

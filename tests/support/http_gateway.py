@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import app
 from infra.template import resources
-from tests.support.gateway import METHOD_ARN, Answered, call, proxy_event
+from tests.support.gateway import Answered, authorize, call, proxy_event
 from tests.support.project import ROOT
 
 POLL_SECONDS = 0.02
@@ -27,8 +27,7 @@ OWN_ANSWERS = resources(ROOT)["Resources"]["RestAPI"]["Properties"]["GatewayResp
 @contextmanager
 def served(after: Callable[[], object]) -> Iterator[str]:
     """Serve the API during a `with` block; yields its URL. `after` is called after each request."""
-    server = HTTPServer(("127.0.0.1", 0), _Handler)
-    _Handler.after = staticmethod(after)
+    server = _Server(after)
     thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,))
     thread.start()
     try:
@@ -39,9 +38,15 @@ def served(after: Callable[[], object]) -> Iterator[str]:
         server.server_close()
 
 
+class _Server(HTTPServer):
+    def __init__(self, after: Callable[[], object]) -> None:
+        self.after = after
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
 class _Handler(BaseHTTPRequestHandler):
     # HTTP/1.0: a kept connection would make the other clients wait.
-    after: Callable[[], object]
+    server: _Server
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -55,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(text)
-        self.after()
+        self.server.after()
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _answer
 
@@ -75,20 +80,12 @@ def _respond(method: str, target: str, headers: dict[str, str], body: bytes) -> 
         try:
             if not sent:  # API Gateway does not call the authorizer
                 raise Exception(UNAUTHORIZED)
-            allowed = app.authorizer(_authorization(sent), None)
+            event["requestContext"]["authorizer"] = authorize(sent)
         except Exception as error:
             if str(error) != UNAUTHORIZED:
                 raise
             return _own("UNAUTHORIZED", url.path)
-        event["requestContext"]["authorizer"] = {
-            **allowed["context"],
-            "principalId": allowed["principalId"],
-        }
     return call(event)
-
-
-def _authorization(token: str) -> dict[str, str]:
-    return {"type": "TOKEN", "authorizationToken": token, "methodArn": METHOD_ARN}
 
 
 def _own(kind: str, path: str) -> Answered:
