@@ -19,7 +19,7 @@ from chalicelib.api.idempotency import METHODS as KEY_METHODS
 from chalicelib.api.route import Handler, PathParameter, Refusals, Route
 from chalicelib.chat import endpoint as chat
 from chalicelib.domain import errors
-from chalicelib.domain.spec import spec
+from chalicelib.domain.spec import extension, spec
 from chalicelib.slack import endpoints as slack
 from chalicelib.slack import owner_endpoints as slack_owners
 from chalicelib.webhooks import endpoints as webhooks
@@ -179,7 +179,7 @@ ROUTES: tuple[Route, ...] = (
         "Set a new time to live, counted from now",
         {200: answers.Deployment},
         path_parameters=(DEPLOYMENT_REFERENCE,),
-        body=spec.Extension,
+        body=extension.Extension,
         takes_key=True,
         headers={200: POLLED},
         also=CHANGES,

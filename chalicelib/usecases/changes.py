@@ -16,6 +16,7 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import AwsUnavailable, PreconditionFailed
 from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import Status
+from chalicelib.domain.spec import extension
 from chalicelib.domain.spec import spec as specs
 from chalicelib.platform import clock
 from chalicelib.platform.observability import logger
@@ -102,7 +103,7 @@ def resume(caller: Caller, reference: str) -> Deployment:
 def extend(caller: Caller, reference: str, fields: Any) -> Deployment:
     """Starts the time to live again, from now. `fields` is `{"ttl": "8h"}`. No execution runs."""
     require(caller, SCOPE)
-    ttl = specs.parse_extension(fields)
+    ttl = extension.parse(fields)
     deployment_id = find(caller, reference).id
     return store.update(deployment_id, lambda d: d.extend(ttl, clock.now()))
 

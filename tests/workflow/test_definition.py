@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.domain import errors, plan
 from chalicelib.domain.operation import CONVERGE_DEADLINE, DESTROY_DEADLINE
-from chalicelib.domain.spec.spec import HealthCheck
+from chalicelib.domain.spec.health_check import HealthCheck
 from chalicelib.platform import clock
 from chalicelib.store import work
 from tests.workflow.machine import (

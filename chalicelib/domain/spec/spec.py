@@ -7,15 +7,9 @@ model validators only if all fields are valid, but a caller must get every fault
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
+from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from chalicelib.domain.naming import NAME_PATTERN
 from chalicelib.domain.spec import (
@@ -25,70 +19,19 @@ from chalicelib.domain.spec import (
     image_reference,
     ingress,
     scaling,
+    tags,
     time_to_live,
     variables,
 )
 from chalicelib.domain.spec.fargate import MEMORY_BY_CPU, memory_choices
+from chalicelib.domain.spec.health_check import HealthCheck
 from chalicelib.domain.spec.scaling import Scaling
+from chalicelib.domain.spec.smoke_test import SmokeTest
 from chalicelib.domain.spec.strict import Strict
 
 FIXED = {"name", "load_balancer", "architecture"}
 FIXED_RULE = "cannot be changed: delete this deployment and create a new one"
 EVERYONE = ["0.0.0.0/0"]
-
-PATH = re.compile(r"/(?!/)[\x21-\x7e]{0,1023}|/")
-STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
-_TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
-
-
-def _http_path(value: str) -> str:
-    if not PATH.fullmatch(value):
-        raise ValueError(
-            f"must be a path such as /health, not {faults.shown(value)}: start with one slash, "
-            "do not use spaces, and leave out the host"
-        )
-    return value
-
-
-HttpPath = Annotated[str, AfterValidator(_http_path)]
-
-
-class HealthCheck(Strict):
-    """How the load balancer checks that a task is healthy. Times are in seconds."""
-
-    path: HttpPath = "/"
-    status: str = "200-399"
-    interval: int = Field(5, ge=5, le=300)
-    timeout: int = Field(4, ge=2, le=120, validate_default=True)
-    grace: int = Field(60, ge=0, le=1800)
-
-    @field_validator("status")
-    @classmethod
-    def _status(cls, value: str) -> str:
-        ranges = (part.split("-") for part in value.split(","))
-        if not STATUS_LIST.fullmatch(value) or any(r != sorted(r) for r in ranges):
-            raise ValueError(
-                f"must be HTTP codes from 200 to 499, not {faults.shown(value)}. "
-                "Examples: 200 or 200,204 or 200-399"
-            )
-        return value
-
-    @field_validator("timeout")
-    @classmethod
-    def _timeout(cls, value: int, info: ValidationInfo) -> int:
-        interval = info.data.get("interval")
-        if interval is not None and value >= interval:
-            raise ValueError(f"must be less than `interval` ({interval}), not {value}")
-        return value
-
-
-class SmokeTest(Strict):
-    """One real request through the load balancer. It must pass before a deployment is ACTIVE."""
-
-    path: HttpPath | None = None
-    status: int = Field(200, ge=100, le=599)
-    json_has: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field([], max_length=32)
-    max_latency_ms: int | None = Field(None, ge=1, le=25_000)
 
 
 class Spec(Strict):
@@ -247,21 +190,7 @@ class Spec(Strict):
     @field_validator("tags")
     @classmethod
     def _tags(cls, value: dict[str, str]) -> dict[str, str]:
-        for key, text in value.items():
-            if key.lower().startswith(("aws:", "slipway:")):
-                raise ValueError(
-                    f"{faults.shown(key)} has a reserved prefix: do not use aws: or slipway:"
-                )
-            if not 1 <= len(key) <= 128 or len(text) > 256:
-                raise ValueError(
-                    f"{faults.shown(key)} is empty or too long: use 1 to 128 characters for a key "
-                    "and at most 256 for its value"
-                )
-            if not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(text):
-                raise ValueError(
-                    f"{faults.shown(key)} or its value has a character that AWS does not allow: "
-                    "use letters, digits, spaces and . : / = + - @ _"
-                )
+        tags.check(value)
         return value
 
 
@@ -283,23 +212,6 @@ class Limits(TypedDict):
 def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
     """The spec in a request body. Raises `ValidationFailed` that lists every fault."""
     return _validate(body, limits)
-
-
-class Extension(Strict):
-    """The body of `POST /deployments/{deployment}/extend`."""
-
-    ttl: str
-
-    @field_validator("ttl")
-    @classmethod
-    def _ttl(cls, value: str) -> str:
-        time_to_live.parse(value)
-        return value
-
-
-def parse_extension(body: Any) -> str:
-    """The `ttl` in the body of an extend request. Raises `ValidationFailed`."""
-    return faults.validated(Extension, body).ttl
 
 
 def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:

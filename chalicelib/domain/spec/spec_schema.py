@@ -13,6 +13,8 @@ from chalicelib.domain import naming
 from chalicelib.domain.spec import (
     certificate_reference,
     domain_name,
+    health_check,
+    http_path,
     image_reference,
     ingress,
     scaling,
@@ -38,7 +40,7 @@ def _ecma(python: re.Pattern[str] | str) -> str:
     return text.replace(r"\w", "[A-Za-z0-9_]")
 
 
-_PATH = {"pattern": pattern(spec.PATH)}
+_PATH = {"pattern": pattern(http_path.PATH)}
 _VARIABLE = {"pattern": pattern(variables.NAME)}
 
 FIELDS: dict[str, dict[str, dict[str, Any]]] = {
@@ -145,7 +147,7 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "status": {
             "description": "The HTTP codes of a healthy task, such as 200,204 or 200-399.",
-            "pattern": pattern(spec.STATUS_LIST),
+            "pattern": pattern(health_check.STATUS_LIST),
         },
         "interval": {"description": "The seconds between two health checks."},
         "timeout": {

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.errors import ValidationFailed
+from chalicelib.domain.spec import extension, time_to_live
 from chalicelib.domain.spec import spec as specs
-from chalicelib.domain.spec import time_to_live
 from tests.support.builders import (
     ACCOUNT,
     CERTIFICATE,
@@ -485,7 +485,7 @@ def test_an_invalid_time_to_live_is_refused(ttl: str) -> None:
 )
 def test_an_invalid_extension_is_refused(body: Any) -> None:
     with pytest.raises(ValidationFailed):
-        specs.parse_extension(body)
+        extension.parse(body)
 
 
 def test_a_patch_reports_all_faults_at_once() -> None:
