@@ -16,7 +16,8 @@ from chalicelib.platform import clock
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream
-from chalicelib.workflow.stopped_tasks import Verdict, container_of, judge, stopped_by_itself
+from chalicelib.workflow.stopped_tasks import container_of, judge, stopped_by_itself
+from chalicelib.workflow.verdict import Verdict
 
 CRASH_LOOP = BREAKER_FAILURES
 LOG_LINES = 20

@@ -7,7 +7,6 @@ and https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initial
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain import naming
@@ -15,6 +14,8 @@ from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.parts import IN_EVIDENCE
 from chalicelib.domain.spec.fargate import PLATFORMS
 from chalicelib.domain.spec.spec import Spec
+from chalicelib.workflow.unhealthy import judge_unhealthy
+from chalicelib.workflow.verdict import Verdict
 
 # Stop codes of tasks that Slipway stopped, or that ECS stopped as Slipway asked.
 STOPPED_ON_PURPOSE = {
@@ -24,16 +25,6 @@ STOPPED_ON_PURPOSE = {
     "TerminationNotice",
 }
 OUT_OF_MEMORY_EXIT = 137
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Why a task stopped. `final`: the next task would stop for the same reason."""
-
-    code: FailureCode
-    message: str
-    hint: str
-    final: bool = False
 
 
 _UNREACHABLE = r"i/o timeout|context deadline|connection (issue|refused|timed out)|no such host"
@@ -181,7 +172,7 @@ def judge(
             message = verdict.message.format(image=spec.image)
             return Verdict(verdict.code, message, verdict.hint, verdict.final)
     if re.search(_UNHEALTHY, reasons, re.IGNORECASE):
-        return _unhealthy(spec, target_health)
+        return judge_unhealthy(spec, target_health, lines)
     if "OutOfMemory" in reasons or exit_code == OUT_OF_MEMORY_EXIT:
         return Verdict(
             FailureCode.OUT_OF_MEMORY,
@@ -208,28 +199,6 @@ def _wrong_architecture(spec: Spec) -> Verdict:
         f'"architecture": "{other}".',
         final=True,
     )
-
-
-def _unhealthy(spec: Spec, target_health: list[dict[str, Any]]) -> Verdict:
-    """Why the load balancer reports a task as unhealthy."""
-    check = spec.health_check
-    target = next((t for t in target_health if t.get("reason")), {})
-    reason, description = target.get("reason", ""), target.get("description", "")
-    request = f"GET {check.path} on port {spec.port}"
-    slow = f"If the model starts slowly, raise `health_check.grace` (now {check.grace} s)."
-    if reason == "Target.ResponseCodeMismatch":
-        message = f"{request} did not return {check.status}: {description}."
-        hint = f"Set `health_check.path` to a path that returns {check.status}."
-    elif reason == "Target.Timeout":
-        message = f"{request} had no response within {check.timeout} s."
-        hint = f"Raise `health_check.timeout`, or set `health_check.path` to a faster path. {slow}"
-    elif reason == "Target.FailedHealthChecks":
-        message = f"{request} had no response because nothing listens on that port."
-        hint = f"Set `port` to the container's port, and listen on 0.0.0.0. {slow}"
-    else:
-        message = f"{request} does not pass the health check."
-        hint = f"Check `health_check` and `port`. {slow}"
-    return Verdict(FailureCode.HEALTH_CHECK_FAILED, message, hint)
 
 
 def _exited(exit_code: int | None, lines: list[str]) -> Verdict:

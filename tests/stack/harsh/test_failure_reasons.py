@@ -192,7 +192,7 @@ def test_a_container_on_another_port_fails_the_deploy(
 ) -> None:
     failure = fails(harsh, simulated, made, "wrong-port", "HEALTH_CHECK_FAILED")
 
-    assert "nothing listens on that port" in failure["message"]
+    assert "the connection failed, or the answer was not HTTP/1.1" in failure["message"]
     assert "`port`" in failure["hint"]
     assert any("8123" in line for line in failure["evidence"]["log_lines"])
 

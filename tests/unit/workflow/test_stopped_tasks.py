@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.domain.errors import FailureCode
 from chalicelib.workflow import stopped_tasks
-from chalicelib.workflow.stopped_tasks import Verdict
+from chalicelib.workflow.verdict import Verdict
 from tests.support.builders import spec_of
 from tests.unit.workflow.conftest import stopped_task
 
@@ -155,7 +155,7 @@ def test_without_a_log_the_hint_promises_no_lines() -> None:
         (
             "Target.ResponseCodeMismatch",
             "Health checks failed with these codes: [404]",
-            "did not return 200-399: Health checks failed with these codes: [404].",
+            "returned 404, but the health check expects 200-399.",
             "health_check.path",
         ),
         (
@@ -167,7 +167,7 @@ def test_without_a_log_the_hint_promises_no_lines() -> None:
         (
             "Target.FailedHealthChecks",
             "Health checks failed",
-            "had no response because nothing listens on that port",
+            "the connection failed, or the answer was not HTTP/1.1.",
             "`port`",
         ),
         ("", "", "does not pass the health check", "`health_check`"),
