@@ -23,6 +23,7 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Scope = Literal["read", "deploy", "admin"]
+Outcome = Literal["succeeded", "rolled_back", "failed", "cancelled"]
 NextCursor = Annotated[
     str | None,
     Field(description="Send this as `cursor` to get the next page. It is null on the last page."),
@@ -109,6 +110,15 @@ class Deployment(Shape):
     owner: str
     status: Status
     generation: int
+    outcome: Outcome | None = Field(
+        description="The result of the latest operation that a caller or the time to live "
+        "started. It is null while that operation runs, and before the first one. Repairs by "
+        "Slipway do not change it."
+    )
+    outcome_generation: int | None = Field(
+        description="The `generation` in the 202 of that operation. If it is greater than the one "
+        "in your 202, a later operation superseded yours."
+    )
     url: str | None
     dns: parts.Dns | None
     spec: Spec

@@ -27,6 +27,8 @@ def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
         owner=deployment.owner,
         status=deployment.status,
         generation=deployment.generation,
+        outcome=deployment.outcome,
+        outcome_generation=deployment.outcome_generation,
         url=deployment.url,
         dns=deployment.dns,
         spec=deployment.spec,

@@ -49,6 +49,7 @@ class Deployment(Record):
             image=Image(reference=spec.image),
             domains=[spec.domain] if spec.domain else [],
             operation=operations.begin(Kind.CREATE, 1, Path.CONVERGE, spec.health_check.grace, now),
+            outcome_generation=1,
             created_at=now,
             updated_at=now,
         )
@@ -195,13 +196,22 @@ class Deployment(Record):
             return now > self.operation.deadline
         return self.status is not Status.DELETED
 
+    def is_changed_by_delete(self, now: datetime) -> bool:
+        """Whether `delete` changes the record."""
+        return self.can_be_deleted(now) or (self.is_running and not self.operation.requested)
+
     def delete(self, now: datetime, reason: str = "") -> bool:
         """Starts the teardown. Returns False if it is already DELETED or being torn down.
+
+        A teardown that the reconciler started counts as requested from now on, so that the caller
+        can wait for its outcome.
 
         Args:
             reason: why, if it was not a DELETE request of a caller.
         """
         if not self.can_be_deleted(now):
+            if self.is_running and not self.operation.requested:
+                self._await_outcome()
             return False
         if self.is_running:
             self._end(OperationStatus.CANCELLED, now)
@@ -303,12 +313,12 @@ class Deployment(Record):
 
     def repair(self, reason: str, now: datetime) -> None:
         """Starts to restore the spec in AWS, after a resource was changed or deleted by hand."""
-        self._begin(Kind.REPAIR, Path.CONVERGE, Status.UPDATING, now, reason)
+        self._begin(Kind.REPAIR, Path.CONVERGE, Status.UPDATING, now, reason, requested=False)
 
     def restart_teardown(self, reason: str, now: datetime) -> None:
         """Starts the teardown again, because AWS has resources that were verified gone."""
         self.deleted_at = self.purge_at = None
-        self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now, reason)
+        self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now, reason, requested=False)
 
     def report_leftovers(self, leftovers: list[Leftover], now: datetime) -> None:
         """Reports resources that should not exist. No operation runs for the deployment."""
@@ -338,7 +348,10 @@ class Deployment(Record):
         deployment = cls.create(deployment_id, owner, spec, now, usd_per_hour=0.0)
         deployment.new_events.clear()
         deployment.events_written = events_written
-        deployment.operation = operations.begin(Kind.DELETE, 1, Path.DESTROY, 0, now)
+        deployment.operation = operations.begin(
+            Kind.DELETE, 1, Path.DESTROY, 0, now, requested=False
+        )
+        deployment.outcome_generation = None
         deployment.leftovers = leftovers
         deployment.failure = Failure(
             code=FailureCode.INTERNAL,

@@ -111,6 +111,8 @@ class Operation(BaseModel):
     status: OperationStatus = OperationStatus.RUNNING
     generation: int
     path: Path
+    # Whether a caller or the time to live started it, and not the reconciler.
+    requested: bool = True
     started_at: datetime
     finished_at: datetime | None = None
     deadline: datetime
@@ -185,12 +187,15 @@ def begin(
     path: Path,
     grace_seconds: int,
     now: datetime,
+    *,
+    requested: bool = True,
 ) -> Operation:
     """An operation that runs from `now` on, with every step listed."""
     return Operation(
         kind=kind,
         generation=generation,
         path=path,
+        requested=requested,
         started_at=now,
         deadline=deadline(path, grace_seconds, now),
         steps=steps_of(path),

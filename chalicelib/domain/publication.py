@@ -105,6 +105,8 @@ def _body(record: Record, event: Event, kind: str) -> dict[str, Any]:
                 "owner": record.owner,
                 "status": record.status,
                 "generation": record.generation,
+                "outcome": record.outcome,
+                "outcome_generation": record.outcome_generation,
                 "url": record.url,
                 "image": record.image.model_dump(),
                 "operation": {"kind": record.operation.kind, "status": record.operation.status},

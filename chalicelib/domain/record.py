@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
 from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import Superseded
@@ -91,6 +91,9 @@ class Record(BaseModel):
     spec: Spec
     image: Image
     operation: Operation
+    # The result of the latest requested operation, and the generation in that operation's 202.
+    outcome: OperationStatus | None = None
+    outcome_generation: int | None = None
     failure: Failure | None = None
     prediction: Prediction | None = None
     # Desired state: no task runs, and the URL answers 503.
@@ -113,6 +116,23 @@ class Record(BaseModel):
     purge_at: int | None = None
 
     _events: list[Event] = PrivateAttr([])
+
+    @model_validator(mode="after")
+    def _derive_outcome(self) -> Self:
+        """Gives a record of an older version its outcome, as far as its operation shows it.
+
+        A record whose last operation is a repair does not know what was requested before. If its
+        operation was taken over before it changed its path, the generation may be too high.
+        """
+        operation = self.operation
+        if "outcome_generation" in self.model_fields_set:
+            return self
+        adopted = operation.kind is Kind.DELETE and operation.generation == 1
+        operation.requested = operation.kind is not Kind.REPAIR and not adopted
+        if operation.requested:
+            self.outcome_generation = operation.generation - operation.takeovers
+            self.outcome = None if self.is_running else operation.status
+        return self
 
     # --- reading -------------------------------------------------------------------------
 
@@ -261,17 +281,33 @@ class Record(BaseModel):
         status: Status,
         now: datetime,
         reason: str = "",
+        *,
+        requested: bool = True,
     ) -> None:
         self.generation += 1
         self.status = status
         self.failure = None
         self.operation = operations.begin(
-            kind, self.generation, path, self.spec.health_check.grace, now
+            kind,
+            self.generation,
+            path,
+            self.spec.health_check.grace,
+            now,
+            requested=requested,
         )
+        if requested:
+            self._await_outcome()
         self._add_event(now, STATUS_EVENTS[status], message=reason)
+
+    def _await_outcome(self) -> None:
+        """The running operation is the latest that was requested."""
+        self.operation.requested = True
+        self.outcome, self.outcome_generation = None, self.generation
 
     def _end(self, status: OperationStatus, now: datetime) -> None:
         self.operation.status, self.operation.finished_at = status, now
+        if self.operation.requested:
+            self.outcome = status
 
     def _add_event(
         self, now: datetime, kind: EventType, step: str | None = None, message: str = ""

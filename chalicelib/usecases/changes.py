@@ -134,7 +134,7 @@ def delete(
     require(caller, SCOPE)
     deployment = find(caller, reference)
     superseded: int | None = None
-    if deployment.can_be_deleted(clock.now()):
+    if deployment.is_changed_by_delete(clock.now()):
         deployment, superseded = _tear_down(deployment.id, editions)
     else:
         _check_edition(deployment, editions)

@@ -6,10 +6,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 from chalicelib.domain import quota
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.operation import Path
+from chalicelib.domain.parts import EventType
 from chalicelib.domain.quota import Use
 from chalicelib.domain.record import Status
 from chalicelib.platform.settings import settings
@@ -37,7 +39,11 @@ def broken(world: World, *, on_time: bool = True) -> list[str]:
     written.
     """
     table = Table(world)
-    problems = [text for record in table.records.values() for text in _of_record(world, record)]
+    problems = [
+        text
+        for record in table.records.values()
+        for text in _of_record(world, record, table.taken_over[record.id])
+    ]
     if on_time:
         problems += [text for record in table.records.values() for text in _is_late(record)]
     problems += _orphans(world, table)
@@ -57,6 +63,7 @@ class Table:
         records: by ID.
         names: (owner, name) -> ID.
         sequences: ID -> numbers of its events.
+        taken_over: ID -> generations in which the reconciler continued an operation.
     """
 
     def __init__(self, world: World) -> None:
@@ -81,17 +88,31 @@ class Table:
     @cached_property
     def sequences(self) -> dict[str, list[int]]:
         numbers: dict[str, list[int]] = defaultdict(list)
-        for item in self._items:
-            if item["sk"].startswith("EVENT#"):
-                number = json.loads(item["document"])["sequence"]
-                numbers[item["pk"].partition("#")[2]].append(number)
+        for deployment_id, event in self._events:
+            numbers[deployment_id].append(event["sequence"])
         return numbers
+
+    @cached_property
+    def taken_over(self) -> dict[str, set[int]]:
+        generations: dict[str, set[int]] = defaultdict(set)
+        for deployment_id, event in self._events:
+            if event["type"] == EventType.OPERATION_CONTINUED:
+                generations[deployment_id].add(event["generation"])
+        return generations
+
+    @cached_property
+    def _events(self) -> list[tuple[str, dict[str, Any]]]:
+        return [
+            (item["pk"].partition("#")[2], json.loads(item["document"]))
+            for item in self._items
+            if item["sk"].startswith("EVENT#")
+        ]
 
 
 # --- one record ----------------------------------------------------------------------------
 
 
-def _of_record(world: World, record: Deployment) -> Iterator[str]:
+def _of_record(world: World, record: Deployment, taken_over: set[int]) -> Iterator[str]:
     operation = record.operation
     state = f"{record.id} {record.status} ({operation.kind} {operation.status})"
     if operation.status not in LEGAL.get(record.status, set()):
@@ -105,6 +126,7 @@ def _of_record(world: World, record: Deployment) -> Iterator[str]:
         )
     if operation.finished_at is None:
         yield f"{state}: no finished_at"
+    yield from _outcome(record, taken_over, state)
     late = [key for key, until in record.in_flight.items() if until > world.clock.now()]
     if late:
         yield f"{state}: in flight {late}"
@@ -119,6 +141,33 @@ def _of_record(world: World, record: Deployment) -> Iterator[str]:
         yield from _is_gone(record, left, state)
     elif record.status is Status.DELETE_FAILED:
         yield from _lists_leftovers(record, left, state)
+
+
+def early_outcomes(world: World) -> list[str]:
+    """Records whose outcome is null although nothing that was requested runs, or the opposite.
+
+    Unlike the other invariants, this one holds at any time.
+    """
+    return [
+        f"{record.id} {record.status}: {record.outcome} of {record.outcome_generation}"
+        for record in Table(world).records.values()
+        if record.outcome_generation is not None
+        and (record.outcome is None) != (record.is_running and record.operation.requested)
+    ]
+
+
+def _outcome(record: Deployment, taken_over: set[int], state: str) -> Iterator[str]:
+    """`outcome` is the result of what was requested, and the generation is the one of its 202."""
+    operation, generation = record.operation, record.outcome_generation
+    if record.outcome is None and (generation is not None or operation.requested):
+        yield f"{state}: no outcome of generation {generation}"
+    if operation.requested and record.outcome != operation.status:
+        yield f"{state}: its outcome is {record.outcome}"
+    began = operation.generation
+    while began in taken_over:
+        began -= 1
+    if operation.requested and generation != began:
+        yield f"{state}: its outcome is of generation {generation}, not of {began}"
 
 
 def _is_late(record: Deployment) -> Iterator[str]:

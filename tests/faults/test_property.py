@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -264,6 +265,12 @@ class Slipway(RuleBasedStateMachine):
     def settle(self) -> None:
         """Run everything to its end."""
         self._settle()
+
+    @invariant()
+    def outcomes_are_not_early(self) -> None:
+        """No outcome before the end of what was requested, and none missing after it."""
+        if hasattr(self, "world"):
+            assert invariants.early_outcomes(self.world) == []
 
     # --- inside --------------------------------------------------------------------------
 

@@ -79,6 +79,8 @@ def test_a_create_is_accepted_with_the_whole_resource(gateway: Gateway) -> None:
         "owner",
         "status",
         "generation",
+        "outcome",
+        "outcome_generation",
         "url",
         "dns",
         "spec",

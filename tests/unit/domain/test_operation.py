@@ -91,7 +91,7 @@ def test_a_record_of_an_earlier_version_is_stored_unchanged() -> None:
         ("await_ready", Path.ROLLBACK),
     ]
     assert operation.step("create_service").message == "1 of 2 tasks"
-    assert operation.model_dump(mode="json") == EARLIER
+    assert operation.model_dump(mode="json", exclude={"requested"}) == EARLIER
 
 
 def test_an_operation_of_an_earlier_version_continues() -> None:
