@@ -99,6 +99,8 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
     schemas = document["components"]["schemas"]
     # Not every regular expression engine can match all Unicode letters.
     words = {"type": "string", "pattern": "^[a-z]{1,9}$"}
+    without_nul = {"type": "string", "pattern": r"^[^\u0000]*$"}
+    short = {"minLength": 1, "maxLength": 99}
     tags = {"maxProperties": 3, "propertyNames": words, "additionalProperties": words}
     for name in ("SpecInput", "SpecChange"):
         fields = schemas[name]["properties"]
@@ -110,11 +112,20 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
         fields["image"] = {"enum": [image]}
         fields["tags"] |= tags
         fields["secrets"]["maxProperties"] = 0
-        # 4 KiB in total, and no name that looks like a secret.
+        # 4 KiB in total, and no name or value that looks like a secret.
         fields["environment"] |= {
             "maxProperties": 3,
             "propertyNames": {"pattern": "^V[A-Z0-9]{0,9}$"},
-            "additionalProperties": {"type": "string", "maxLength": 99},
+            "additionalProperties": {**without_nul, "maxLength": 99},
+        }
+        # Only names of the environment.
+        fields["not_secret"]["maxItems"] = 0
+        # The whole command fits into a task definition.
+        fields["command"] = {
+            "anyOf": [
+                {"type": "array", "minItems": 1, "maxItems": 9, "items": {**without_nul, **short}},
+                {"type": "null"},
+            ]
         }
     schemas["SubscriptionRequestInput"]["properties"]["url"] = {"enum": [CALLBACK]}
     # One of the two, with ordered bounds.

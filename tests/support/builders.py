@@ -51,6 +51,13 @@ def deployment_of(
     return Deployment.create(deployment_id, owner, spec_of(**fields), now, usd_per_hour=0.0)
 
 
+def without_tasks() -> Deployment:
+    """A deployment of an earlier version, which accepted `count: 0`."""
+    deployment = deployment_of()
+    deployment.spec = deployment.spec.model_copy(update={"count": 0})
+    return deployment
+
+
 def active(deployment_id: str = ID, now: datetime = MOMENT, **fields: Any) -> Deployment:
     deployment = deployment_of(deployment_id, now=now, **fields)
     for name in CONVERGE_STEPS:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from chalicelib.domain.errors import ValidationFailed
+from chalicelib.domain.spec import hints
 
 # By pydantic's error type. https://docs.pydantic.dev/latest/errors/validation_errors/
 SENTENCES = {
@@ -87,7 +88,7 @@ def from_pydantic(error: Any, model: type[BaseModel]) -> dict[str, str]:
     elif kind in SENTENCES:
         message = _singular(SENTENCES[kind].format_map({**context, **_sent(error["input"])}))
     elif kind == "extra_forbidden":
-        message = _unknown(location[-1], _siblings(location, model))
+        message = _unknown(location, model)
     elif message.startswith("Input should be"):
         message = "must be" + message.removeprefix("Input should be")
     return fault(field, message)
@@ -118,7 +119,12 @@ def _singular(sentence: str) -> str:
     return re.sub(r"\b1 (item|character)s\b", r"1 \1", sentence)
 
 
-def _unknown(name: str, allowed: list[str]) -> str:
+def _unknown(location: list[str], model: type[BaseModel]) -> str:
+    name, parents = location[-1], [part for part in location[:-1] if not part.isdigit()]
+    allowed = _siblings(location, model)
+    advice = _advice(name, parents, model)
+    if advice:
+        return f"Unknown field. {advice}"
     near = difflib.get_close_matches(name, allowed, n=1)
     if near:
         return f'Unknown field. Did you mean "{near[0]}"?'
@@ -127,11 +133,30 @@ def _unknown(name: str, allowed: list[str]) -> str:
     return "Unknown field. GET /openapi.json lists the allowed fields"
 
 
+def _advice(name: str, parents: list[str], model: type[BaseModel]) -> str:
+    """What to use instead, for a body that has objects: the spec."""
+    inside = {parent: _inner(model, parent) for parent in model.model_fields}
+    fields_of = {parent: inner.model_fields for parent, inner in inside.items() if inner}
+    if not fields_of:
+        return ""
+    if known := hints.hint(name, parents[0] if parents else ""):
+        return known
+    if parents and name in model.model_fields:
+        return f"`{name}` belongs to the top of the body, not to `{parents[0]}`"
+    within = [f"`{parent}.{name}`" for parent, fields in fields_of.items() if name in fields]
+    return f"Use {' or '.join(within)}" if within and not parents else ""
+
+
 def _siblings(location: list[str], model: type[BaseModel]) -> list[str]:
     """The names of the fields next to the one at `location`, in `model` or in a nested model."""
-    field = model.model_fields.get(location[0])
+    return list((_inner(model, location[0]) or model).model_fields)
+
+
+def _inner(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of a field that is an object, or an optional one; None for any other field."""
+    field = model.model_fields.get(name)
     annotation = field.annotation if field else None
-    for inner in (annotation, *get_args(annotation)):  # the model itself, or an optional one
+    for inner in (annotation, *get_args(annotation)):
         if inspect.isclass(inner) and issubclass(inner, BaseModel):
-            model = inner
-    return list(model.model_fields)
+            return inner
+    return None

@@ -21,6 +21,10 @@ REFERENCE = re.compile(
     re.ASCII,
 )
 _ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+# https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
+ECR_REPOSITORY = re.compile(
+    r"(?=.{2,256}$)([a-z0-9]+([._-][a-z0-9]+)*/)*[a-z0-9]+([._-][a-z0-9]+)*", re.ASCII
+)
 
 MAX_LENGTH = 512
 

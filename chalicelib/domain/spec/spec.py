@@ -7,6 +7,7 @@ model validators only if all fields are valid, but a caller must get every fault
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -18,6 +19,7 @@ from chalicelib.domain.spec import (
     faults,
     image_reference,
     ingress,
+    request_rules,
     scaling,
     tags,
     time_to_live,
@@ -51,6 +53,7 @@ class Spec(Strict):
     count: int | None = Field(1, ge=0, validate_default=True)
     command: list[str] | None = Field(None, min_length=1, max_length=64)
     environment: dict[str, str] = Field({}, max_length=64)
+    not_secret: list[str] = Field([], max_length=64)
     secrets: dict[str, str] = Field({}, max_length=64)
     health_check: HealthCheck = HealthCheck()
     smoke_test: SmokeTest = Field(SmokeTest(), validate_default=True)
@@ -133,6 +136,12 @@ class Spec(Strict):
     @classmethod
     def _environment(cls, value: dict[str, str]) -> dict[str, str]:
         variables.check_environment(value)
+        return value
+
+    @field_validator("not_secret")
+    @classmethod
+    def _not_secret(cls, value: list[str]) -> list[str]:
+        variables.check_not_secret(value)
         return value
 
     @field_validator("secrets")
@@ -227,12 +236,15 @@ def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
                 )
             ]
         )
-    merged = {**spec.model_dump(), **body} if isinstance(body, dict) else body
-    return _validate(merged, limits, sent=body)
+    before = spec.model_dump()
+    merged = {**before, **body} if isinstance(body, dict) else body
+    return _validate(merged, limits, sent=body, before=before)
 
 
-def _validate(body: Any, limits: Limits, sent: Any = None) -> Spec:
-    """`sent` is the body of a PATCH; `body` is the spec that results from it."""
+def _validate(
+    body: Any, limits: Limits, sent: Any = None, before: Mapping[str, Any] | None = None
+) -> Spec:
+    """`sent` is the body of a PATCH of the spec `before`; `body` is the spec that results."""
     if not isinstance(body, dict):
         raise faults.refused([faults.not_an_object(body)])
     own = [faults.fault(field, FIXED_RULE) for field in sorted(FIXED & set(sent or ()))]
@@ -240,11 +252,14 @@ def _validate(body: Any, limits: Limits, sent: Any = None) -> Spec:
     if conflict := scaling.conflict(body, named):
         own.append(faults.fault("count", conflict))
     body = scaling.without_count(body, named)
+    if "not_secret" not in named and "not_secret" in body:
+        body = {**body, "not_secret": request_rules.not_secret_of(body)}
+    reported = {(each["field"],) for each in own}
+    own += request_rules.faults_of(body, before or {})
     context = {"region": "", "allowed_secrets": (), "allowed_domains": (), **limits}
     try:
         spec = Spec.model_validate(body, context=context)
     except ValidationError as error:
-        reported = {(each["field"],) for each in own}
         others = [
             faults.from_pydantic(each, Spec)
             for each in error.errors()

@@ -1,7 +1,8 @@
 """The JSON Schema of the spec, built from the patterns that validate it.
 
 Only `api/openapi.py` imports this module, so that no other request pays for it. A 422 reports what
-JSON Schema cannot express: the stack's allow-lists, `timeout` below `interval`, 4 KiB in total.
+JSON Schema cannot express: the stack's allow-lists, `timeout` below `interval`, 4 KiB in total,
+what looks like a secret.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def _ecma(python: re.Pattern[str] | str) -> str:
 
 _PATH = {"pattern": pattern(http_path.PATH)}
 _VARIABLE = {"pattern": pattern(variables.NAME)}
+_WITHOUT_NUL = {"type": "string", "pattern": r"^[^\u0000]*$"}
 
 FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     "Spec": {
@@ -63,15 +65,27 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "memory": {"description": "Memory in MiB. Fargate limits the sizes for each `cpu`."},
         "architecture": {"description": "The CPU architecture of the image and of its tasks."},
-        "count": {"description": "The number of tasks. The stack sets a limit."},
+        "count": {
+            "description": "The number of tasks. The stack sets a limit. For no tasks, use `pause`.",
+            "minimum": 1,
+        },
         "scaling": {"description": "Automatic scaling between two bounds, in place of `count`."},
         "command": {
-            "description": "The command of the container, in place of the image's own command."
+            "description": "The command of the container, in place of the image's own command (CMD). "
+            "The image's ENTRYPOINT stays.",
+            "items": _WITHOUT_NUL,
         },
         "environment": {
-            "description": "Environment variables, at most 4 KiB in total. Slipway refuses a name "
-            "that looks like a secret.",
+            "description": "Environment variables, at most 4 KiB in total. Slipway refuses what "
+            "looks like a secret, by the end of its name or by its value. Every container also "
+            "receives `PORT`.",
             "propertyNames": _VARIABLE,
+            "additionalProperties": _WITHOUT_NUL,
+        },
+        "not_secret": {
+            "description": "Names in `environment` that look like secrets but are not.",
+            "items": {"type": "string", **_VARIABLE},
+            "uniqueItems": True,
         },
         "secrets": {
             "description": "Maps a variable to the ARN of an allowed Secrets Manager secret or SSM "

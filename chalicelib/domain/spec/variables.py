@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 
@@ -11,32 +10,23 @@ from chalicelib.domain.spec.faults import shown
 
 MOST_BYTES = 4096
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_SECRET_WORDS = {
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "SECRET",
-    "SECRETS",
-    "TOKEN",
-    "APIKEY",
-    "CREDENTIAL",
-    "CREDENTIALS",
-}
-_SECRET_KEYS = {"API", "ACCESS", "PRIVATE", "SIGNING", "ENCRYPTION"}
 
 
 def check_environment(values: dict[str, str]) -> None:
-    """Raises `ValueError` for an invalid name, a name that looks like a secret, or excess size."""
-    for name in values:
-        _check_name(name)
-        if _looks_like_a_secret(name):
-            raise ValueError(
-                f"must not contain {name}, which looks like a secret: the task definition would "
-                "show its value. Store it in Secrets Manager and send its ARN in `secrets`"
-            )
+    """Raises `ValueError` that lists every invalid name and the excess size."""
+    faults = [fault for name in values if (fault := _fault_of_name(name))]
     size = sum(len(name.encode()) + len(value.encode()) for name, value in values.items())
     if size > MOST_BYTES:
-        raise ValueError(f"must have at most {MOST_BYTES} bytes of names and values, not {size}")
+        faults.append(f"must have at most {MOST_BYTES} bytes of names and values, not {size}")
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
+def check_not_secret(names: list[str]) -> None:
+    """Raises `ValueError` if a name is repeated. `request_rules` checks that each one exists."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"must not repeat a name: {', '.join(map(shown, repeated))}")
 
 
 def check_secrets(
@@ -62,10 +52,8 @@ def _faults_of_secrets(
     allowed: tuple[str, ...] | None,
 ) -> Iterator[str]:
     for name, value in references.items():
-        try:
-            _check_name(name)
-        except ValueError as error:
-            yield str(error)
+        if fault := _fault_of_name(name):
+            yield fault
             continue
         if name in environment:
             yield f"{name} is also in `environment`: keep only one of the two"
@@ -83,18 +71,10 @@ def _faults_of_secrets(
             )
 
 
-def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise ValueError(
-            f"{shown(name)} is not a variable name: use 1 to 255 letters, digits and underscores, "
-            "and do not start with a digit"
-        )
-
-
-def _looks_like_a_secret(name: str) -> bool:
-    """Compares whole words, because TOKENIZERS_PARALLELISM is not a secret."""
-    words = name.upper().split("_")
-    pairs = itertools.pairwise(words)
-    return bool(_SECRET_WORDS & set(words)) or any(
-        a in _SECRET_KEYS and b == "KEY" for a, b in pairs
+def _fault_of_name(name: str) -> str:
+    if NAME.fullmatch(name):
+        return ""
+    return (
+        f"{shown(name)} is not a variable name: use 1 to 255 letters, digits and underscores, "
+        "and do not start with a digit"
     )

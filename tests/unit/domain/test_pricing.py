@@ -6,7 +6,7 @@ import pytest
 from chalicelib.domain import pricing
 from chalicelib.domain.pricing import Meter, usd_per_hour
 from chalicelib.domain.spec.fargate import PLATFORMS
-from tests.support.builders import MOMENT, spec_of
+from tests.support.builders import MOMENT, spec_of, without_tasks
 
 
 def test_the_cost_of_the_smallest_deployment() -> None:
@@ -25,11 +25,11 @@ def test_private_tasks_have_no_address_cost() -> None:
 
 
 def test_without_tasks_the_load_balancer_still_costs() -> None:
-    assert usd_per_hour(spec_of(count=0)) == pytest.approx(0.0225 + 2 * 0.005)
+    assert usd_per_hour(without_tasks().spec) == pytest.approx(0.0225 + 2 * 0.005)
 
 
 def test_the_cost_follows_the_running_tasks_not_the_spec() -> None:
-    assert usd_per_hour(spec_of(count=3), tasks=0) == usd_per_hour(spec_of(count=0))
+    assert usd_per_hour(spec_of(count=3), tasks=0) == usd_per_hour(without_tasks().spec)
     assert usd_per_hour(spec_of(count=1), tasks=3) == usd_per_hour(spec_of(count=3))
 
 

@@ -19,6 +19,7 @@ from tests.support.builders import (
     rolling_back,
     spec_of,
     tearing_down_failed_create,
+    without_tasks,
 )
 
 LIMITS = (Limit("deployments", "D", 20), Limit("tasks", "T", 50), Limit("vcpu", "V", 32))
@@ -101,7 +102,7 @@ def test_vcpu_depends_on_tasks_and_size() -> None:
 
 
 def test_a_deployment_without_tasks_counts_as_a_deployment() -> None:
-    assert held(deployment_of(count=0)) == Use(1)
+    assert held(without_tasks()) == Use(1)
 
 
 def test_an_update_to_less_holds_the_previous_use() -> None:

@@ -10,7 +10,7 @@ from chalicelib.domain.pricing import usd_per_hour
 from chalicelib.domain.record import Status
 from chalicelib.store import deployments as store
 from tests.support import aws_says
-from tests.support.builders import ID, MOMENT, active, deployment_of, spec_of
+from tests.support.builders import ID, MOMENT, active, deployment_of, spec_of, without_tasks
 
 pytestmark = pytest.mark.usefixtures("table")
 
@@ -63,7 +63,7 @@ def test_a_paused_deployment_costs_only_the_load_balancer() -> None:
     store.update(ID, lambda deployment: deployment.pause(MOMENT))
     run("finish", "converge", 2)
     assert record().status is Status.PAUSED
-    assert record().meter.usd_per_hour == usd_per_hour(spec_of(count=0))
+    assert record().meter.usd_per_hour == usd_per_hour(without_tasks().spec)
 
 
 def test_repeated_finish_has_no_effect() -> None:

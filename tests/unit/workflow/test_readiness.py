@@ -7,7 +7,7 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady, StillProvisioning
 from chalicelib.domain.parts import Resource
 from chalicelib.workflow import readiness
-from tests.support.builders import ID, MOMENT, Clock, deployment_of, rolling_back
+from tests.support.builders import ID, MOMENT, Clock, deployment_of, rolling_back, without_tasks
 from tests.unit.workflow.conftest import World, running_task, stopped_task, target
 
 
@@ -16,8 +16,8 @@ def clock(stopped_clock: Clock) -> Clock:
     return stopped_clock
 
 
-def waiting(**fields: Any) -> Deployment:
-    deployment = deployment_of(**fields)
+def waiting(deployment: Deployment | None = None, **fields: Any) -> Deployment:
+    deployment = deployment or deployment_of(**fields)
     deployment.record_resource(Resource(kind="load_balancer", name=ID, arn="arn:lb"), MOMENT)
     return deployment
 
@@ -33,7 +33,7 @@ def test_a_healthy_deployment_is_ready_and_has_its_url(world: World) -> None:
 
 def test_a_deployment_without_desired_tasks_is_ready_immediately(world: World) -> None:
     world.service, world.targets, world.tasks = service(0, 0), [], []
-    assert readiness.await_ready(waiting(count=0)).message == "0 task(s) healthy"
+    assert readiness.await_ready(waiting(without_tasks())).message == "0 task(s) healthy"
 
 
 def test_without_desired_tasks_the_old_tasks_must_have_stopped(world: World) -> None:

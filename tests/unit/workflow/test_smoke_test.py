@@ -13,7 +13,7 @@ from chalicelib.platform.settings import settings
 from chalicelib.resources import pause_rule
 from chalicelib.workflow import smoke_test
 from chalicelib.workflow.step import Outcome
-from tests.support.builders import ID, MOMENT, deployment_of
+from tests.support.builders import ID, MOMENT, deployment_of, without_tasks
 from tests.unit.workflow.conftest import World
 
 pytestmark = pytest.mark.usefixtures("world")
@@ -176,7 +176,7 @@ def test_a_broken_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_tasks_the_test_is_skipped(aws_calls: list[str]) -> None:
-    outcome = smoke_test.run(deployment_of(count=0))
+    outcome = smoke_test.run(without_tasks())
     assert (outcome.status, aws_calls) == ("skipped", [])
 
 

@@ -113,6 +113,7 @@ def test_omitted_fields_have_defaults() -> None:
         "count": 1,
         "command": None,
         "environment": {},
+        "not_secret": [],
         "secrets": {},
         "health_check": {
             "path": "/",
@@ -157,7 +158,6 @@ def test_the_smoke_test_requests_the_health_check_path_by_default() -> None:
         {"cpu": 8192, "memory": 16384},
         {"cpu": 16384, "memory": 122880},
         {"architecture": "ARM64"},
-        {"count": 0},
         {"count": 10},
         {"command": ["python"]},
         {"command": ["x"] * 64},
@@ -219,6 +219,7 @@ def test_valid_values_are_accepted(fields: dict[str, Any]) -> None:
         ({"cpu": 8192, "memory": 17408}, "memory"),
         ({"architecture": "x86_64"}, "architecture"),
         ({"count": -1}, "count"),
+        ({"count": 0}, "count"),
         ({"count": 11}, "count"),
         ({"command": []}, "command"),
         ({"command": ["x"] * 65}, "command"),
