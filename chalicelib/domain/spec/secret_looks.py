@@ -14,26 +14,32 @@ MOST_CHARACTERS = 4096
 BY_NAME = "by its name"
 BY_VALUE = "by its value"
 
-# The last word of a name whose value is a secret, also if a number is one of its possible values.
-_PASSWORDS = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# The last word of a name whose value is a secret, also if it is a number.
+_PASSWORDS = _words(
     "PASSWORD PASSWORDS PASSWD PASSPHRASE PASSCODE PWD PASS SECRET SECRETS CREDENTIAL CREDENTIALS "
-    "CREDS".split()
+    "CREDS"
 )
-# The last word of a name whose value can also be a number: `MAX_TOKENS`, `SORT_KEY`.
-_KEYS = frozenset("TOKEN TOKENS KEY KEYS APIKEY APIKEYS PAT DSN".split())
-# The same words at the end of a longer word, for names such as PGPASSWORD and HUGGINGFACETOKEN.
-_GLUED = re.compile(r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|APIKEY|AUTHTOKEN|ACCESSTOKEN|ACCESSKEY)")
+# The last word of a name whose value can be a harmless number: `MAX_TOKENS`.
+_KEYS = _words("TOKEN TOKENS KEY KEYS APIKEY APIKEYS PAT DSN")
+# The same words at the end of a longer word, for names such as PGPASSWORD and HFAPIKEY.
+_GLUED_PASSWORDS = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET")
+_GLUED_KEYS = ("APIKEY", "ACCESSKEY", "SECRETKEY", "AUTHTOKEN", "ACCESSTOKEN")
 # The word before KEY or TOKEN that makes it no secret: a public key, a key of data, a word of a
 # language model's vocabulary.
-_HARMLESS_BEFORE = frozenset(
+_HARMLESS_BEFORE = _words(
     "PUBLIC PRIMARY FOREIGN SORT PARTITION HASH RANGE CACHE ROUTING OBJECT INDEX GROUP LABEL "
-    "BOS EOS PAD MASK UNK SEP CLS STOP START END SPECIAL".split()
+    "BOS EOS PAD MASK UNK SEP CLS STOP START END SPECIAL"
 )
 _NUMBERING = re.compile(r"V?[0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,:][0-9]+)*([eE][+-]?[0-9]+)?", re.ASCII)
-_SWITCHES = frozenset("true false yes no on off none null".split())
+_SWITCHES = _words("true false yes no on off none null")
 _ARN = re.compile(r"arn:aws[a-z-]*:[^\s:]+:[^\s]*", re.ASCII)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s]+", re.ASCII | re.IGNORECASE)
 _PATH = re.compile(r"(~|\.{1,2})?/[\w.@ -]*(/[\w.@ -]*)*", re.ASCII)
@@ -92,10 +98,9 @@ def _kind(name: str) -> frozenset[str] | None:
     if last in _KEYS:
         is_harmless = len(words) > 1 and words[-2] in _HARMLESS_BEFORE
         return None if is_harmless else _KEYS
-    if glued := _GLUED.search(last):
-        is_end = last.endswith(glued[0])
-        return (_KEYS if glued[0].endswith(("KEY", "TOKEN")) else _PASSWORDS) if is_end else None
-    return None
+    if last.endswith(_GLUED_PASSWORDS):
+        return _PASSWORDS
+    return _KEYS if last.endswith(_GLUED_KEYS) else None
 
 
 def _is_harmless(value: str, kind: frozenset[str]) -> bool:

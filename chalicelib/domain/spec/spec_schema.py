@@ -66,13 +66,13 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         "memory": {"description": "Memory in MiB. Fargate limits the sizes for each `cpu`."},
         "architecture": {"description": "The CPU architecture of the image and of its tasks."},
         "count": {
-            "description": "The number of tasks. The stack sets a limit. For no tasks, use `pause`.",
+            "description": "The number of tasks. The stack sets a limit. For none, use `pause`.",
             "minimum": 1,
         },
         "scaling": {"description": "Automatic scaling between two bounds, in place of `count`."},
         "command": {
-            "description": "The command of the container, in place of the image's own command (CMD). "
-            "The image's ENTRYPOINT stays.",
+            "description": "The command of the container, in place of the image's CMD. The image's "
+            "ENTRYPOINT stays.",
             "items": _WITHOUT_NUL,
         },
         "environment": {

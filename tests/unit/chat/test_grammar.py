@@ -134,7 +134,8 @@ def test_a_whole_spec_can_be_typed() -> None:
     """Each field has a value of its type, and the API accepts the body."""
     typed = (
         f"deploy {IMAGE} name=rec port=80 cpu=512 memory=1024 architecture=ARM64 scaling.min=1 "
-        "scaling.max=3 scaling.metric=cpu scaling.target=60 command=a,b environment.MODE=x not_secret=MODE "
+        "scaling.max=3 scaling.metric=cpu scaling.target=60 command=a,b environment.MODE=x "
+        "not_secret=MODE "
         f"secrets.KEY=arn:aws:ssm:us-east-1:123456789012:parameter/slipway/hub "
         "health_check.path=/h health_check.status=200,204 health_check.interval=10 "
         "health_check.timeout=5 health_check.grace=30 smoke_test.path=/p smoke_test.status=200 "
