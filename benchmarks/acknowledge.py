@@ -36,7 +36,7 @@ class Api:
         self._running = running
         self._parts = urlsplit(running.api_url)
         self._connection = http.client.HTTPConnection(self._parts.netloc, timeout=60)
-        self._functions = client("lambda", running.aws_endpoint_url)
+        self._functions = client("lambda", running)
         names = [f["FunctionName"] for f in self._functions.list_functions()["Functions"]]
         (self._name,) = (name for name in names if "APIHandler" in name)
         configuration = self._functions.get_function_configuration(FunctionName=self._name)

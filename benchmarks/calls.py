@@ -109,7 +109,7 @@ def settled(running: stack.Stack, path: str) -> dict[str, Any]:
 
 def rest_the_workers(running: stack.Stack) -> None:
     """Disable the event source mappings of the table's stream."""
-    functions = client("lambda", running.aws_endpoint_url)
+    functions = client("lambda", running)
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
 

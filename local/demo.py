@@ -106,13 +106,13 @@ class Demo:
         self._expect(
             not deployment["leftovers"], f"the receipt lists leftovers: {deployment['leftovers']}"
         )
-        remaining = leftovers(self._stack.aws_endpoint_url, self._id)
+        remaining = leftovers(self._stack, self._id)
         self._expect(not remaining, f"AWS still has {', '.join(remaining)}")
         print(f"  Leftovers in the receipt: {deployment['leftovers'] or 'none'}.")
         print(f"  Leftovers that AWS reports: {', '.join(remaining) or 'none'}.")
 
     def _count_transitions(self) -> None:
-        counted = transitions(self._stack.aws_endpoint_url, self._id)
+        counted = transitions(self._stack, self._id)
         self._expect(bool(counted), "the state machine has no execution for this deployment")
         print(
             "\nState transitions per execution:",

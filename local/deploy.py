@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.emulator import ACCOUNT_ID, REGION, client
+from local.emulator import ACCOUNT_ID, REGION, Endpoint, client
 
 STACK_NAME = "slipway"
 BUCKET = "slipway-code"
@@ -35,20 +35,24 @@ class Deployed:
 
 
 def deploy(
-    template: dict[str, Any], archive: Path, url: str, environment: Mapping[str, str]
+    template: dict[str, Any],
+    archive: Path,
+    aws: Endpoint,
+    load_balancer_url: str,
+    environment: Mapping[str, str],
 ) -> Deployed:
     """Create the stack from `template` with the functions' code in `archive`.
 
     Args:
         template: a SAM template; this function changes `CodeUri` to the emulator's S3.
         archive: the zip that all functions share.
-        url: the emulator's endpoint.
+        load_balancer_url: the URL of a load balancer, with `{name}` for its name.
         environment: variables of the functions in addition to those of the template.
 
     Raises:
         DeployError: a resource failed, or an output is missing.
     """
-    s3 = client("s3", url)
+    s3 = client("s3", aws)
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key=archive.name, Body=archive.read_bytes())
     for resource in template["Resources"].values():
@@ -57,18 +61,17 @@ def deploy(
             properties["CodeUri"] = f"s3://{BUCKET}/{archive.name}"
             variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
             variables.update(environment)
-    # On AWS a load balancer has a DNS name; here its URL is a path of the emulator.
     parameters = {
-        "LoadBalancerUrl": f"{url}/_alb/{{name}}",
+        "LoadBalancerUrl": load_balancer_url,
         "AllowedSecrets": ",".join(ALLOWED_SECRETS),
         "AllowedDomains": ALLOWED_DOMAINS,
     }
-    outputs = _create_stack(template, parameters, url)
+    outputs = _create_stack(template, parameters, aws)
     try:
         stage = _stage_name(template)
-        _apply_gateway_responses(template, outputs["RestAPIId"], stage, url)
+        _apply_gateway_responses(template, outputs["RestAPIId"], stage, aws)
         return Deployed(
-            api_url=f"{url}/restapis/{outputs['RestAPIId']}/{stage}/_user_request_",
+            api_url=f"{aws.aws_endpoint_url}/restapis/{outputs['RestAPIId']}/{stage}/_user_request_",
             table_name=outputs["TableName"],
             state_machine_arn=outputs["StateMachineArn"],
         )
@@ -76,14 +79,16 @@ def deploy(
         raise DeployError(f"The stack has no output {error}, only {sorted(outputs)}") from error
 
 
-def _create_stack(template: dict[str, Any], parameters: dict[str, str], url: str) -> dict[str, str]:
-    cloudformation = client("cloudformation", url)
+def _create_stack(
+    template: dict[str, Any], parameters: dict[str, str], aws: Endpoint
+) -> dict[str, str]:
+    cloudformation = client("cloudformation", aws)
     # Like `aws cloudformation deploy --s3-bucket`: TemplateBody accepts at most 51,200 bytes.
-    client("s3", url).put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(template))
+    client("s3", aws).put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(template))
     declared = template.get("Parameters", {})
     cloudformation.create_stack(
         StackName=STACK_NAME,
-        TemplateURL=f"{url}/{BUCKET}/template.json",
+        TemplateURL=f"{aws.aws_endpoint_url}/{BUCKET}/template.json",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value}
@@ -113,12 +118,14 @@ def _failures(cloudformation: Any, stack: dict[str, Any]) -> str:
     return "\n".join([f"CloudFormation reports {stack['StackStatus']} {reason}".rstrip(), *failed])
 
 
-def _apply_gateway_responses(template: dict[str, Any], api_id: str, stage: str, url: str) -> None:
+def _apply_gateway_responses(
+    template: dict[str, Any], api_id: str, stage: str, aws: Endpoint
+) -> None:
     """Set the gateway responses of the API, and deploy the stage with them.
 
     SAM writes them into the API's OpenAPI document, but the emulator does not read them there.
     """
-    gateway = client("apigateway", url)
+    gateway = client("apigateway", aws)
     for resource in template["Resources"].values():
         for kind, response in resource.get("Properties", {}).get("GatewayResponses", {}).items():
             headers = response["ResponseParameters"]["Headers"]

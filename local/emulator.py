@@ -2,13 +2,16 @@
 
 import json
 import os
+import secrets
 import socket
+import string
 import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
@@ -26,40 +29,92 @@ NOT_INHERITED = ("AWS_", "LOCALSTACK_", "MINISTACK_", "PYTHON", "S3_", "SFN_")
 
 
 class EmulatorError(Exception):
-    """The emulator did not start; the message ends with the end of its log."""
+    """The emulator or the gateway did not start; the message ends with the end of its log."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The credentials of one stack, which no other stack has.
+
+    Attributes:
+        session_token: what the functions send in addition to their access key. MiniStack gives
+            every function the account ID as its access key ID.
+    """
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+
+
+def new_keys() -> Keys:
+    """Return random credentials."""
+    letters = string.ascii_uppercase + "234567"
+    key_id = "AKIA" + "".join(secrets.choice(letters) for _ in range(16))
+    return Keys(key_id, secrets.token_urlsafe(30), secrets.token_urlsafe(30))
+
+
+class Endpoint(Protocol):
+    """Where AWS calls go, and the access key that it accepts: a running stack, for example."""
+
+    @property
+    def aws_endpoint_url(self) -> str:
+        """The URL for all services."""
+        ...
+
+    @property
+    def aws_access_key_id(self) -> str:
+        """The access key's ID."""
+        ...
+
+    @property
+    def aws_secret_access_key(self) -> str:
+        """The access key's secret."""
+        ...
+
+
+@dataclass(frozen=True)
+class Aws:
+    """An endpoint without a stack."""
+
+    aws_endpoint_url: str
+    aws_access_key_id: str
+    aws_secret_access_key: str
 
 
 class Emulator:
     """A running MiniStack.
 
     Attributes:
-        url: its endpoint for all services, e.g. "http://127.0.0.1:40123".
+        aws: its own endpoint, which only the stack itself uses. All others use the gateway.
         pid: its process id.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Start MiniStack with all its files below `folder`; return when it responds.
+    def __init__(self, folder: Path, keys: Keys, functions_url: str) -> None:
+        """Start MiniStack on a free port; return when it responds.
 
-        It listens on a free port, or on LOCAL_AWS_PORT of the environment.
+        Args:
+            folder: for all of its files.
+            keys: its root access key, and the credentials that it gives to functions.
+            functions_url: the endpoint that the functions call.
 
         Raises:
             EmulatorError: MiniStack ended or did not respond.
         """
-        self._folder = folder
+        self._folder, self._keys, self._functions_url = folder, keys, functions_url
         self._log = folder / "emulator.log"
-        chosen = os.environ.get("LOCAL_AWS_PORT")
         for attempt in range(PORT_ATTEMPTS):
-            port = int(chosen) if chosen else free_port()
-            self.url = f"http://127.0.0.1:{port}"
+            port = free_port()
+            self._url = f"http://127.0.0.1:{port}"
             self._process = self._start(port)
             if self._answers():
                 break
             processes.end(self._process, grace=1)
             # Another process may have bound the port since it was free.
-            if chosen or attempt == PORT_ATTEMPTS - 1:
+            if attempt == PORT_ATTEMPTS - 1:
                 raise EmulatorError(
                     f"MiniStack did not start on port {port}:\n{processes.tail(self._log)}"
                 )
+        self.aws = Aws(self._url, keys.access_key_id, keys.secret_access_key)
         self.pid = self._process.pid
 
     def _start(self, port: int) -> "subprocess.Popen[bytes]":
@@ -69,7 +124,7 @@ class Emulator:
             return subprocess.Popen(
                 [sys.executable, "-m", "ministack"],
                 cwd=temporary,
-                env=_environment(port, self.url, temporary),
+                env=_environment(port, self._functions_url, self._keys, temporary),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -79,7 +134,7 @@ class Emulator:
         deadline = time.monotonic() + START_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
-                with open_url(f"{self.url}/_ministack/health", timeout=2) as response:
+                with open_url(f"{self._url}/_ministack/health", timeout=2) as response:
                     # The edition is our mark, because another emulator may have taken the port.
                     if json.load(response)["edition"] == os.environ.get(processes.MARK, ""):
                         return True
@@ -98,7 +153,7 @@ class Emulator:
         processes.end(self._process, grace=30 if "DOCKER_HOST" in os.environ else 5)
 
 
-def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
+def _environment(port: int, functions_url: str, keys: Keys, temporary: Path) -> dict[str, str]:
     """Return the environment of MiniStack, which the functions inherit."""
     environment = {
         name: value
@@ -121,15 +176,24 @@ def _environment(port: int, url: str, temporary: Path) -> dict[str, str]:
         S3_DATA_DIR=str(temporary / "s3"),
         SFN_WAIT_SCALE=str(time_scale()),
         # MiniStack gives this to the functions; it overrides their own environment.
-        AWS_ENDPOINT_URL=os.environ.get("AWS_ENDPOINT_URL_FOR_FUNCTIONS") or url,
+        AWS_ENDPOINT_URL=os.environ.get("AWS_ENDPOINT_URL_FOR_FUNCTIONS") or functions_url,
+        AWS_ACCESS_KEY_ID=keys.access_key_id,
+        AWS_SECRET_ACCESS_KEY=keys.secret_access_key,
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         NO_PROXY="127.0.0.1,localhost",
         no_proxy="127.0.0.1,localhost",
     )
+    if not verifies():  # otherwise MiniStack would expect this token with the root access key
+        environment["AWS_SESSION_TOKEN"] = keys.session_token
     # Without DOCKER_HOST, MiniStack would search for an engine and run tasks beside the agent.
     environment.setdefault("DOCKER_HOST", f"unix://{temporary}/no-container-engine.sock")
     return environment
+
+
+def verifies() -> bool:
+    """Return whether MiniStack verifies signatures and enforces IAM policies."""
+    return os.environ.get("AUTH", "").lower() == "true"
 
 
 def time_scale() -> float:
@@ -144,15 +208,16 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def client(service: str, url: str) -> Any:
-    """Return a boto3 client for the emulator at `url`, independent of the caller's AWS settings."""
+def client(service: str, aws: Endpoint) -> Any:
+    """Return a boto3 client for an endpoint, independent of the caller's AWS settings."""
     session = boto3.session.Session(
-        aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION
+        aws_access_key_id=aws.aws_access_key_id,
+        aws_secret_access_key=aws.aws_secret_access_key,
+        region_name=REGION,
     )
     retries = {"mode": "standard", "total_max_attempts": 3}
-    return session.client(
-        service, endpoint_url=url, config=Config(retries=retries, proxies={}, read_timeout=60)
-    )
+    config = Config(retries=retries, proxies={}, read_timeout=60)
+    return session.client(service, endpoint_url=aws.aws_endpoint_url, config=config)
 
 
 def open_url(request: str | urllib.request.Request, timeout: float) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.emulator import client, time_scale
+from local.emulator import Endpoint, client, time_scale
 from local.fargate_task import Task
 from local.task_logs import TaskLog
 from local.task_plan import CannotStart, Planner, arns_of_running_tasks
@@ -36,13 +36,13 @@ ServiceKey = tuple[str, str]  # cluster ARN, service name
 class Agent:
     """Runs in a thread of the supervisor until `stop`."""
 
-    def __init__(self, url: str, model: Path, log_file: Path) -> None:
-        """Args: url: the emulator; model: the trained sample model; log_file: the agent's log."""
+    def __init__(self, aws: Endpoint, model: Path, log_file: Path) -> None:
+        """Args: model: the trained sample model; log_file: the agent's log."""
         self._time_scale = time_scale()
-        self._ecs = client("ecs", url)
-        self._elbv2 = client("elbv2", url)
-        self._logs = client("logs", url)
-        self._planner = Planner(url, model)
+        self._ecs = client("ecs", aws)
+        self._elbv2 = client("elbv2", aws)
+        self._logs = client("logs", aws)
+        self._planner = Planner(aws, model)
         self._tasks: dict[str, Task] = {}  # wanted by ECS, by ARN
         self._replaced: list[Task] = []  # stopped by ECS, kept until the new tasks serve
         self._ending: list[Task] = []

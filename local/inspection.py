@@ -4,25 +4,25 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from local.emulator import client
+from local.emulator import Endpoint, client
 
 # Each of these events in the history of an execution is one attempt of a Task.
 ATTEMPTS = ("TaskScheduled", "LambdaFunctionScheduled", "ActivityScheduled")
 
 
-def leftovers(url: str, deployment_id: str) -> list[str]:
+def leftovers(aws: Endpoint, deployment_id: str) -> list[str]:
     """Return the resources that remain of a deployment, e.g. "log group /slipway/model-7f3k2q"."""
     return [
         f"{kind} {name}"
-        for kind, names in _everything(url, deployment_id).items()
+        for kind, names in _everything(aws, deployment_id).items()
         for name in names
         if deployment_id in name
     ]
 
 
-def _everything(url: str, deployment_id: str) -> dict[str, list[str]]:
-    ecs, elbv2 = client("ecs", url), client("elbv2", url)
-    groups = client("ec2", url).describe_security_groups(
+def _everything(aws: Endpoint, deployment_id: str) -> dict[str, list[str]]:
+    ecs, elbv2 = client("ecs", aws), client("elbv2", aws)
+    groups = client("ec2", aws).describe_security_groups(
         Filters=[{"Name": "tag:slipway:deployment", "Values": [deployment_id]}]
     )["SecurityGroups"]
     clusters = ecs.list_clusters()["clusterArns"]
@@ -46,16 +46,16 @@ def _everything(url: str, deployment_id: str) -> dict[str, list[str]]:
             item["TargetGroupName"] for item in elbv2.describe_target_groups()["TargetGroups"]
         ],
         "security group": [f"{deployment_id} {group['GroupId']}" for group in groups],
-        "DNS record": list(_aliases(url)),
+        "DNS record": list(_aliases(aws)),
         "log group": [
-            item["logGroupName"] for item in client("logs", url).describe_log_groups()["logGroups"]
+            item["logGroupName"] for item in client("logs", aws).describe_log_groups()["logGroups"]
         ],
     }
 
 
-def _aliases(url: str) -> Iterator[str]:
+def _aliases(aws: Endpoint) -> Iterator[str]:
     """Yield every alias record, e.g. "recommend.example.com -> <DNS name of the load balancer>"."""
-    route53 = client("route53", url)
+    route53 = client("route53", aws)
     for zone in route53.list_hosted_zones()["HostedZones"]:
         answer = route53.list_resource_record_sets(HostedZoneId=zone["Id"])
         for record in answer["ResourceRecordSets"]:
@@ -63,13 +63,13 @@ def _aliases(url: str) -> Iterator[str]:
                 yield f"{record['Name']} -> {record['AliasTarget']['DNSName']}"
 
 
-def transitions(url: str, deployment_id: str) -> dict[str, int]:
+def transitions(aws: Endpoint, deployment_id: str) -> dict[str, int]:
     """Return the billed state transitions of the deployment's executions, by execution name.
 
     Each attempt of a Task counts as one transition, and so does every other state entered. For the
     states inside a Parallel, MiniStack's history contains only the attempts of Tasks.
     """
-    stepfunctions = client("stepfunctions", url)
+    stepfunctions = client("stepfunctions", aws)
     counted = {}
     for machine in stepfunctions.list_state_machines()["stateMachines"]:
         answer = stepfunctions.list_executions(stateMachineArn=machine["stateMachineArn"])

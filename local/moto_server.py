@@ -2,7 +2,7 @@
 
 `python -m local.moto_server HTTP UDP` serves on two open sockets, given as file descriptors. The
 first serves moto's API. The second replaces the X-Ray daemon that runs on Lambda. The server reads
-MiniStack's endpoint from standard input when it needs it for the first time.
+the stack's endpoint and access key from standard input when it needs them for the first time.
 """
 
 import json
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from local import processes
-from local.emulator import EmulatorError, client, open_url
+from local.emulator import Aws, EmulatorError, Endpoint, client, open_url
 
 START_SECONDS = 60.0
 # The names of the services in the environment variables of botocore.
@@ -71,8 +71,8 @@ class MotoServer:
         endpoints = {f"AWS_ENDPOINT_URL_{name}": self.url for name in SERVICES}
         return {**endpoints, "AWS_XRAY_DAEMON_ADDRESS": self._daemon}
 
-    def connect(self, emulator_url: str) -> None:
-        """Send the endpoint of the emulator to the server; return when it responds.
+    def connect(self, aws: Endpoint) -> None:
+        """Send the stack's endpoint to the server; return when it responds.
 
         Raises:
             EmulatorError: the server ended or did not respond.
@@ -80,7 +80,8 @@ class MotoServer:
         assert self._process.stdin
         try:
             with self._process.stdin as standard_input:
-                standard_input.write(emulator_url.encode())
+                parts = (aws.aws_endpoint_url, aws.aws_access_key_id, aws.aws_secret_access_key)
+                standard_input.write(json.dumps(parts).encode())
             with open_url(f"{self.url}/moto-api/data.json", timeout=START_SECONDS):
                 return
         except OSError as error:
@@ -124,13 +125,13 @@ class WithServices:
         if kind != "service":
             return
         if _is_active(cluster, service):
-            own = _ecs(self._own_url)
+            own = _own("ecs", self._own_url)
             own.create_cluster(clusterName=cluster)
             own.create_service(cluster=cluster, serviceName=service)
 
 
 def _is_active(cluster: str, service: str) -> bool:
-    ecs = _ecs(_emulator_url())
+    ecs = _ecs_of_the_stack()
     try:
         services = ecs.describe_services(cluster=cluster, services=[service])["services"]
     except ecs.exceptions.ClusterNotFoundException:
@@ -139,13 +140,14 @@ def _is_active(cluster: str, service: str) -> bool:
 
 
 @cache
-def _ecs(url: str) -> Any:
-    return client("ecs", url)
+def _ecs_of_the_stack() -> Any:
+    return client("ecs", Aws(*json.loads(sys.stdin.read())))
 
 
 @cache
-def _emulator_url() -> str:
-    return sys.stdin.read()
+def _own(service: str, url: str) -> Any:
+    """Return a client of this server, which accepts every access key."""
+    return client(service, Aws(url, "moto", "moto"))
 
 
 def _receive(traces: socket.socket, received: "queue.SimpleQueue[str]") -> None:
@@ -158,7 +160,7 @@ def _receive(traces: socket.socket, received: "queue.SimpleQueue[str]") -> None:
 
 
 def _pass_on(received: "queue.SimpleQueue[str]", own_url: str) -> None:
-    xray = client("xray", own_url)
+    xray = _own("xray", own_url)
     while True:
         documents = [received.get()]
         time.sleep(SEGMENT_SECONDS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.emulator import ACCOUNT_ID, REGION, client
+from local.emulator import ACCOUNT_ID, REGION, Endpoint, client
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTAINER = ROOT / "container"
@@ -65,9 +65,9 @@ def report_of(model: Path) -> Path:
     return model.with_suffix(".txt")
 
 
-def push_images(url: str) -> None:
+def push_images(aws: Endpoint) -> None:
     """Push valid manifests without layers to the emulator's ECR, one for each tag."""
-    ecr = client("ecr", url)
+    ecr = client("ecr", aws)
     try:
         ecr.create_repository(repositoryName=REPOSITORY)
     except ClientError as error:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local import processes
@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".local"
 STOP_SECONDS = 40.0
 DETACH = b"detach"
-OWN_FILES = {"mark", "supervisor.log", "emulator.log", "moto.log", "stack.json", "tmp"}
+OWN_FILES = {"mark", "supervisor.log", "emulator.log", "gateway.log"}
+OWN_FILES |= {"moto.log", "stack.json", "tmp"}
 
 
 class StackError(Exception):
@@ -33,23 +34,25 @@ class Stack:
         api_url: the URL of Slipway's API, without a trailing slash.
         token: a bearer token of the owner `demo` with the scopes read and deploy.
         admin_token: a bearer token of the owner `admin` with all scopes.
-        aws_endpoint_url: the emulator's endpoint for all services and load balancers.
+        aws_endpoint_url: the endpoint for all AWS services. It accepts only the access key below.
         sample_image: the reference of the sample model's image.
         slack_signing_secret: the secret that signs requests in the name of Slack.
         webhook_secret: the secret that signs webhooks.
-        pids: process ids by name: supervisor, emulator and moto.
+        pids: process ids by name: supervisor, gateway, emulator and moto.
     """
 
     api_url: str
     token: str
     admin_token: str
     aws_endpoint_url: str
+    aws_access_key_id: str
+    aws_secret_access_key: str
     region: str
     account_id: str
     sample_image: str
     slack_signing_secret: str
     webhook_secret: str
-    pids: dict[str, int]
+    pids: dict[str, int] = field(hash=False)
 
 
 class Lifeline:

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -22,8 +23,17 @@ from botocore.exceptions import ClientError
 from infra.package import PackagingError
 from local import callbacks, processes, sample
 from local.deploy import STACK_NAME, Deployed, DeployError, deploy
-from local.emulator import ACCOUNT_ID, REGION, Emulator, EmulatorError, client, open_url
+from local.emulator import (
+    ACCOUNT_ID,
+    REGION,
+    Emulator,
+    EmulatorError,
+    client,
+    new_keys,
+    open_url,
+)
 from local.fargate_agent import Agent
+from local.gateway.process import Gateway
 from local.moto_server import MotoServer
 from local.network import open_default_vpc
 from local.packaging import package_locally
@@ -45,47 +55,58 @@ class Supervisor:
     def __init__(self, state: Path, report: IO[str]) -> None:
         self._state = state
         self._report = report
+        self._gateway: Gateway | None = None
         self._emulator: Emulator | None = None
         self._moto: MotoServer | None = None
         self._agent: Agent | None = None
 
     def run(self) -> None:
-        """Start everything, report it, and wait until an emulator ends or `Stopped` is raised."""
+        """Start everything, report it, and wait until a process ends or `Stopped` is raised."""
         with ThreadPoolExecutor() as pool:
             self._say(
                 "phase",
                 "Starting the emulators, packaging Slipway and training the sample model ...",
             )
+            keys = new_keys()
+            self._gateway = gateway = Gateway(self._state, keys)
             self._moto = MotoServer(self._state)
-            emulator = pool.submit(Emulator, self._state)
+            aws = gateway.aws
+            emulator = pool.submit(Emulator, self._state, keys, aws.aws_endpoint_url)
             packaged = pool.submit(package_locally, Path.cwd(), STAGE, self._state / "package")
             model = pool.submit(sample.train)
             self._emulator = emulator.result()
-            pushed = pool.submit(sample.push_images, self._emulator.url)
-            connected = pool.submit(self._moto.connect, self._emulator.url)
-            opened = pool.submit(open_default_vpc, client("ec2", self._emulator.url))
+            gateway.connect(self._emulator)
+            pushed = pool.submit(sample.push_images, aws)
+            connected = pool.submit(self._moto.connect, aws)
+            opened = pool.submit(open_default_vpc, client("ec2", aws))
             template = packaged.result()
             self._say("phase", "Creating the CloudFormation stack ...")
             archive = self._state / "package" / "deployment.zip"
             # Write the secrets before the functions exist, because functions cache what they read.
-            shared = callbacks.put_secrets(client("ssm", self._emulator.url), STACK_NAME)
+            shared = callbacks.put_secrets(client("ssm", aws), STACK_NAME)
             environment = {**self._moto.environment, **callbacks.environment()}
-            deployed = deploy(template, archive, self._emulator.url, environment)
+            balancer = f"{gateway.load_balancers_url}/{{name}}"
+            deployed = deploy(template, archive, aws, balancer, environment)
             pushed.result()
             connected.result()
             opened.result()
             if (
                 "DOCKER_HOST" not in os.environ
             ):  # with a container engine, MiniStack runs the real images
-                self._agent = Agent(self._emulator.url, model.result(), self._state / "agent.log")
+                self._agent = Agent(aws, model.result(), self._state / "agent.log")
                 self._agent.start()
         self._say("phase", "Waiting for the API ...")
         self._await_api(deployed)
         self._write_stack_file(deployed, *shared)
         self._say("ready", "")
-        while not self._emulator.ended and not self._moto.ended:
+        children: dict[str, Gateway | Emulator | MotoServer] = {
+            "gateway": gateway,
+            "emulator": self._emulator,
+            "moto": self._moto,
+        }
+        while not (ended := [name for name, child in children.items() if child.ended]):
             time.sleep(0.5)
-        name = "emulator" if self._emulator.ended else "moto"
+        name = ended[0]
         print(
             f"The process {name} ended unexpectedly:", processes.tail(self._state / f"{name}.log")
         )
@@ -106,8 +127,9 @@ class Supervisor:
     def _write_stack_file(self, deployed: Deployed, signing: str, webhook: str) -> None:
         from chalicelib.store import tokens
 
-        assert self._emulator and self._moto
-        dynamodb = client("dynamodb", self._emulator.url)
+        assert self._gateway and self._emulator and self._moto
+        aws = self._gateway.aws
+        dynamodb = client("dynamodb", aws)
 
         def issue(owner: str, *scopes: str) -> str:
             _, token = tokens.issue(
@@ -119,7 +141,7 @@ class Supervisor:
             "api_url": deployed.api_url,
             "token": issue("demo", "read", "deploy"),
             "admin_token": issue("admin", "read", "deploy", "admin"),
-            "aws_endpoint_url": self._emulator.url,
+            **asdict(aws),
             "region": REGION,
             "account_id": ACCOUNT_ID,
             "sample_image": sample.IMAGE,
@@ -127,6 +149,7 @@ class Supervisor:
             "webhook_secret": webhook,
             "pids": {
                 "supervisor": os.getpid(),
+                "gateway": self._gateway.pid,
                 "emulator": self._emulator.pid,
                 "moto": self._moto.pid,
             },
@@ -148,6 +171,8 @@ class Supervisor:
         """Stop all processes of the stack and remove its files."""
         if self._agent:
             self._agent.stop()
+        if self._gateway:
+            self._gateway.stop()
         if self._emulator:
             self._emulator.stop()
         if self._moto:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from local import processes, sample
 from local.addresses import Address, Addresses
-from local.emulator import client
+from local.emulator import Endpoint, client
 from local.fargate_task import STOP_TIMEOUT_SECONDS, Plan, Program
 from local.health_checks import TargetGroup
 
@@ -40,10 +40,10 @@ def arns_of_running_tasks(ecs: Any) -> dict[str, str]:
 class Planner:
     """Reads the data of a task from ECS, the load balancer and the secret stores."""
 
-    def __init__(self, url: str, model: Path) -> None:
-        """Args: url: the emulator; model: the sample's trained model."""
+    def __init__(self, aws: Endpoint, model: Path) -> None:
+        """Args: model: the sample's trained model."""
         names = ("ecs", "elbv2", "secretsmanager", "ssm")
-        self._ecs, self._elbv2, self._secrets, self._ssm = (client(name, url) for name in names)
+        self._ecs, self._elbv2, self._secrets, self._ssm = (client(name, aws) for name in names)
         self._model = model
         self._addresses = Addresses()
 

@@ -8,19 +8,36 @@ from pathlib import Path
 import pytest
 
 from local import processes, sample
-from local.emulator import Emulator
+from local.emulator import Aws, Emulator, Keys, new_keys
 from local.fargate_agent import Agent
+from local.gateway.process import Gateway
 from tests.local.service import Service
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """A MiniStack without Slipway."""
+def keys() -> Keys:
+    """The credentials of the emulator and the gateway."""
+    return new_keys()
+
+
+@pytest.fixture(scope="session")
+def gateway(keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with a MiniStack behind it, without Slipway."""
     os.environ[processes.MARK] = uuid.uuid4().hex
-    running = Emulator(tmp_path_factory.mktemp("emulator"))
+    folder = tmp_path_factory.mktemp("emulator")
+    running = Gateway(folder, keys)
+    emulator = Emulator(folder, keys, running.aws.aws_endpoint_url)
+    running.connect(emulator)
     yield running
     running.stop()
+    emulator.stop()
     processes.end_marked(os.environ.pop(processes.MARK), grace=1)
+
+
+@pytest.fixture(scope="session")
+def aws(gateway: Gateway) -> Aws:
+    """The gateway's endpoint."""
+    return gateway.aws
 
 
 @pytest.fixture(scope="session")
@@ -31,18 +48,18 @@ def agent_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # Not of session scope: its thread would call AWS while other modules' tests count their calls.
 @pytest.fixture(scope="module")
-def agent(emulator: Emulator, agent_log: Path) -> Iterator[Agent]:
-    """An agent that runs all tasks of the emulator."""
-    running = Agent(emulator.url, sample.train(), agent_log)
+def agent(aws: Aws, agent_log: Path) -> Iterator[Agent]:
+    """An agent that runs all tasks."""
+    running = Agent(aws, sample.train(), agent_log)
     running.start()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def service(emulator: Emulator, agent: Agent) -> Iterator[Service]:
+def service(gateway: Gateway, agent: Agent) -> Iterator[Service]:
     """A running ECS service of one sample task."""
-    running = Service(emulator.url)
+    running = Service(gateway.aws, gateway.load_balancers_url)
     running.create(running.register_task_definition())
     yield running
     running.delete()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local import sample
-from local.emulator import client, open_url
+from local.emulator import Endpoint, client, open_url
 from local.processes import wait_until
 
 SECONDS = 30.0
@@ -20,12 +20,12 @@ SECONDS = 30.0
 class Service:
     """One service with its own cluster, load balancer, target group and log group."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, aws: Endpoint, load_balancers_url: str) -> None:
         self.name = f"svc-{uuid.uuid4().hex[:6]}"
-        self.url = f"{url}/_alb/{self.name}"
-        self.ecs = client("ecs", url)
-        self.elbv2 = client("elbv2", url)
-        self.logs = client("logs", url)
+        self.url = f"{load_balancers_url}/{self.name}"
+        self.ecs = client("ecs", aws)
+        self.elbv2 = client("elbv2", aws)
+        self.logs = client("logs", aws)
         self.target_group = self._make_load_balancer()
         self.logs.create_log_group(logGroupName=self.name)
         self.ecs.create_cluster(clusterName=self.name)

@@ -74,6 +74,8 @@ def test_make_up_prints_the_url_and_both_tokens(tmp_path: Path) -> None:
         token="slw_of_demo",
         admin_token="slw_of_admin",
         aws_endpoint_url="http://127.0.0.1:4566",
+        aws_access_key_id="AKIA0",
+        aws_secret_access_key="0",
         region="us-east-1",
         account_id="123456789012",
         sample_image="recommend:1",

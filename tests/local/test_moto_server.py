@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator, EmulatorError, client
+from local.emulator import Aws, EmulatorError, client
 from local.moto_server import MotoServer
 from local.processes import wait_until
 
@@ -18,18 +18,18 @@ SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
-def moto(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
-    """A moto server that is connected to the emulator."""
+def moto(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
+    """A moto server that is connected to MiniStack."""
     running = MotoServer(tmp_path_factory.mktemp("moto"))
-    running.connect(emulator.url)
+    running.connect(aws)
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="module")
-def service(emulator: Emulator) -> str:
+def service(aws: Aws) -> str:
     """An ECS service without tasks in MiniStack; service and cluster have this name."""
-    ecs, name = client("ecs", emulator.url), "scaled"
+    ecs, name = client("ecs", aws), "scaled"
     ecs.create_cluster(clusterName=name)
     ecs.register_task_definition(
         family=name, containerDefinitions=[{"name": "app", "image": "a", "memory": 64}]
@@ -38,8 +38,13 @@ def service(emulator: Emulator) -> str:
     return name
 
 
+def own(moto: MotoServer) -> Aws:
+    """moto's endpoint. It accepts every access key."""
+    return Aws(moto.url, "moto", "moto")
+
+
 def register(moto: MotoServer, name: str) -> Any:
-    return client("application-autoscaling", moto.url).register_scalable_target(
+    return client("application-autoscaling", own(moto)).register_scalable_target(
         ServiceNamespace="ecs",
         ResourceId=f"service/{name}/{name}",
         ScalableDimension="ecs:service:DesiredCount",
@@ -72,7 +77,7 @@ def test_the_traces_of_the_functions_are_stored(moto: MotoServer) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         text = f"{json.dumps({'format': 'json', 'version': 1})}\n{json.dumps(segment)}"
         sender.sendto(text.encode(), (host, int(port)))
-    xray, span = client("xray", moto.url), timedelta(minutes=5)
+    xray, span = client("xray", own(moto)), timedelta(minutes=5)
 
     def kept() -> list[str]:
         found = xray.get_trace_summaries(StartTime=moment - span, EndTime=moment + span)
@@ -85,5 +90,5 @@ def test_a_server_that_has_ended_is_reported(tmp_path: Path) -> None:
     dead = MotoServer(tmp_path)
     dead.stop()
     with pytest.raises(EmulatorError, match="The moto server does not respond"):
-        dead.connect("http://127.0.0.1:1")
+        dead.connect(Aws("http://127.0.0.1:1", "", ""))
     assert dead.ended

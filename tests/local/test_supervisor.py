@@ -56,7 +56,7 @@ def settings(running: stack.Stack) -> dict[str, str | None]:
 
 def shared(running: stack.Stack) -> dict[str, str]:
     """Return the SecureString parameters of the small project's stack, by the end of their name."""
-    ssm = client("ssm", running.aws_endpoint_url)
+    ssm = client("ssm", running)
     found = ssm.get_parameters_by_path(Path="/of/slipway", WithDecryption=True)["Parameters"]
     assert {parameter["Type"] for parameter in found} == {"SecureString"}
     return {parameter["Name"].rpartition("/")[2]: parameter["Value"] for parameter in found}
@@ -93,7 +93,7 @@ def test_a_stack_responds_and_leaves_nothing(
 
 def test_the_state_machine_runs_and_the_sample_image_is_there(state: Path, project: Path) -> None:
     with stack.running(state, project) as running:
-        stepfunctions = client("stepfunctions", running.aws_endpoint_url)
+        stepfunctions = client("stepfunctions", running)
         (machine,) = stepfunctions.list_state_machines()["stateMachines"]
         execution = stepfunctions.start_execution(
             stateMachineArn=machine["stateMachineArn"], input='{"seen": true}'
@@ -104,7 +104,7 @@ def test_the_state_machine_runs_and_the_sample_image_is_there(state: Path, proje
             ),
             SECONDS,
         )
-        images = client("ecr", running.aws_endpoint_url).describe_images(repositoryName="recommend")
+        images = client("ecr", running).describe_images(repositoryName="recommend")
         tags = {tag for image in images["imageDetails"] for tag in image.get("imageTags", [])}
         assert tags == set(sample.TAGS)
 

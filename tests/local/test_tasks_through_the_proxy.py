@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Emulator, client
+from local.emulator import Aws, client
+from local.gateway.process import Gateway
 from local.processes import wait_until
 from tests.local.service import SECONDS, Service
 from tests.support.simulated_aws.ministack import FARGATE_VCPU, Ministack
@@ -24,30 +26,34 @@ SERVE = (
 
 
 @pytest.fixture
-def proxy(emulator: Emulator) -> Iterator[Proxy]:
+def proxy(aws: Aws) -> Iterator[Proxy]:
     """A proxy with the rules about MiniStack and real tasks."""
 
     @cache
     def raw(service: str) -> Any:
-        return client(service, emulator.url)
+        return client(service, aws)
 
     running = Proxy([RealTasks(raw), Ministack(raw)])
     running.start()
-    running.forward_to(emulator.url)
+    running.forward_to(aws.aws_endpoint_url)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def service(proxy: Proxy, emulator: Emulator, agent: object) -> Iterator[Service]:
+def service(proxy: Proxy, gateway: Gateway, agent: object) -> Iterator[Service]:
     """A service that is created and read through the proxy, without tasks."""
-    made = Service(proxy.url)
-    made.url = f"{emulator.url}/_alb/{made.name}"
+    made = Service(through(proxy, gateway.aws), gateway.load_balancers_url)
     yield made
     # Ask MiniStack directly, because through the proxy a running target remains a target.
     made.ecs.delete_service(cluster=made.name, service=made.name, force=True)
     wait_until(lambda: status(made) == "INACTIVE", SECONDS)
     made.ecs.delete_cluster(cluster=made.name)
+
+
+def through(proxy: Proxy, aws: Aws) -> Aws:
+    """The proxy's endpoint."""
+    return replace(aws, aws_endpoint_url=proxy.url)
 
 
 def described(service: Service) -> dict[str, Any]:
@@ -141,10 +147,10 @@ def _is_up(task: dict[str, Any]) -> bool:
 
 
 def test_a_rule_that_names_another_group_can_be_revoked_and_found(
-    proxy: Proxy, service: Service
+    proxy: Proxy, aws: Aws, service: Service
 ) -> None:
     service.create(service.register_task_definition(), count=0)
-    ec2 = client("ec2", proxy.url)
+    ec2 = client("ec2", through(proxy, aws))
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     front, back = (
         ec2.create_security_group(GroupName=f"{service.name}-{n}", Description=n, VpcId=vpc)[
@@ -169,17 +175,17 @@ def test_a_rule_that_names_another_group_can_be_revoked_and_found(
 
 
 def test_a_missing_image_is_an_error_and_quotas_have_aws_s_defaults(
-    proxy: Proxy, service: Service
+    proxy: Proxy, aws: Aws, service: Service
 ) -> None:
     service.create(service.register_task_definition(), count=0)
-    ecr = client("ecr", proxy.url)
+    ecr = client("ecr", through(proxy, aws))
     ecr.create_repository(repositoryName=service.name)
     with pytest.raises(ecr.exceptions.ImageNotFoundException):
         ecr.describe_images(repositoryName=service.name, imageIds=[{"imageTag": "none"}])
 
     limits = service.elbv2.describe_account_limits()["Limits"]
     assert {"Name": "application-load-balancers", "Max": "50"} in limits
-    quotas = client("service-quotas", proxy.url)
+    quotas = client("service-quotas", through(proxy, aws))
     quota = quotas.get_service_quota(ServiceCode="fargate", QuotaCode="L-3032A538")["Quota"]
     assert quota["Value"] == FARGATE_VCPU
     with pytest.raises(ClientError):

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 
 from local import processes
-from local.emulator import REGION, Emulator
+from local.emulator import REGION, Emulator, Keys
 from tests.support.simulated_aws.aws import Answer, AwsError, Call, ConnectionReset, Rule
 from tests.support.simulated_aws.proxy import Proxy
 
@@ -31,7 +31,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     mark = uuid.uuid4().hex
     with pytest.MonkeyPatch.context() as patch:  # other emulators of the session use their own
         patch.setenv(processes.MARK, mark)
-        running = Emulator(tmp_path_factory.mktemp("emulator"))
+        running = Emulator(tmp_path_factory.mktemp("emulator"), Keys("local", "local", ""), "")
     yield running
     running.stop()
     processes.end_marked(mark, grace=1)
@@ -49,7 +49,7 @@ def proxy() -> Iterator[Proxy]:
 @pytest.fixture
 def connected(proxy: Proxy, emulator: Emulator) -> Proxy:
     """A proxy that forwards to the emulator."""
-    proxy.forward_to(emulator.url)
+    proxy.forward_to(emulator.aws.aws_endpoint_url)
     return proxy
 
 

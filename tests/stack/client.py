@@ -67,7 +67,7 @@ def wait_until(condition: Callable[[], Any], what: str, deadline: float = OPERAT
 
 def issue_token(stack: Stack, owner: str, *scopes: str) -> str:
     """Store an additional token in the stack's table and return it."""
-    dynamodb = aws_client("dynamodb", stack.aws_endpoint_url)
+    dynamodb = aws_client("dynamodb", stack)
     (table,) = dynamodb.list_tables()["TableNames"]
     return tokens.issue(table_name=table, owner=owner, scopes=list(scopes), client=dynamodb)[1]
 

@@ -23,9 +23,9 @@ SCHEDULED = {
 
 
 @cache
-def functions_of(url: str) -> dict[str, Any]:
+def functions_of(stack: Stack) -> dict[str, Any]:
     """A Lambda client and the names of a stack's functions, cached while the stack runs."""
-    functions = aws_client("lambda", url)
+    functions = aws_client("lambda", stack)
     pages = functions.get_paginator("list_functions").paginate()
     names = [found["FunctionName"] for page in pages for found in page["Functions"]]
     return {"client": functions, "names": names}
@@ -33,14 +33,14 @@ def functions_of(url: str) -> dict[str, Any]:
 
 def name_of(stack: Stack, logical_id: str) -> str:
     """The name that CloudFormation generated for a function of the template."""
-    names = functions_of(stack.aws_endpoint_url)["names"]
+    names = functions_of(stack)["names"]
     (name,) = (name for name in names if logical_id in name)
     return str(name)
 
 
 def run_scheduled(stack: Stack, logical_id: str) -> dict[str, Any]:
     """Invoke a function as its schedule does and return its result. Fail the test on an error."""
-    functions = functions_of(stack.aws_endpoint_url)["client"]
+    functions = functions_of(stack)["client"]
     answer = functions.invoke(
         FunctionName=name_of(stack, logical_id), Payload=json.dumps(SCHEDULED)
     )

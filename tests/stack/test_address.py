@@ -22,7 +22,7 @@ NARROW = ["203.0.113.0/24"]
 @pytest.fixture(scope="module")
 def zone(stack: Stack) -> Iterator[None]:
     """A public hosted zone for example.com."""
-    route53 = client("route53", stack.aws_endpoint_url)
+    route53 = client("route53", stack)
     made = route53.create_hosted_zone(Name="example.com", CallerReference="address")
     yield
     route53.delete_hosted_zone(Id=made["HostedZone"]["Id"])
@@ -41,7 +41,7 @@ def through(stack: Stack, name: str, port: int) -> tuple[int, str]:
 
 @pytest.mark.usefixtures("zone")
 def test_the_lifecycle_with_https_and_a_domain(api: Client, stack: Stack) -> None:
-    acm = client("acm", stack.aws_endpoint_url)
+    acm = client("acm", stack)
     certificate = acm.request_certificate(DomainName="*.example.com")["CertificateArn"]
 
     made = api.deploy("address", certificate_arn=certificate, domain=FIRST)
@@ -50,7 +50,7 @@ def test_the_lifecycle_with_https_and_a_domain(api: Client, stack: Stack) -> Non
     assert made["prediction"]["status"] == 200
     name = made["dns"]["value"]
     assert made["dns"] == {"name": FIRST, "type": "A", "value": name, "managed": True}
-    assert f"DNS record {FIRST}. -> {name}." in leftovers(stack.aws_endpoint_url, made["id"])
+    assert f"DNS record {FIRST}. -> {name}." in leftovers(stack, made["id"])
     assert through(stack, name, 443)[0] == 200
     status, location = through(stack, name, 80)
     assert (status, location.split(":", 1)[0]) == (301, "https")
@@ -60,7 +60,7 @@ def test_the_lifecycle_with_https_and_a_domain(api: Client, stack: Stack) -> Non
     assert (moved["url"], moved["dns"]["name"]) == (f"https://{SECOND}", SECOND)
     steps = {step["name"]: step["status"] for step in moved["operation"]["steps"]}
     assert steps["smoke_test"] == "skipped"
-    records = [e for e in leftovers(stack.aws_endpoint_url, made["id"]) if "DNS record" in e]
+    records = [e for e in leftovers(stack, made["id"]) if "DNS record" in e]
     assert records == [f"DNS record {SECOND}. -> {name}."]
 
     refused = api.send("POST", "/deployments", api.spec("second", domain=SECOND))
@@ -70,4 +70,4 @@ def test_the_lifecycle_with_https_and_a_domain(api: Client, stack: Stack) -> Non
     gone = api.delete(made["id"])
     assert (gone["status"], gone["leftovers"], gone["dns"]) == ("DELETED", [], None)
     assert all(resource["verified_gone"] for resource in gone["resources"])
-    assert leftovers(stack.aws_endpoint_url, made["id"]) == []
+    assert leftovers(stack, made["id"]) == []

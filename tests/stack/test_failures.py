@@ -15,7 +15,7 @@ def test_a_missing_image_creates_nothing(api: Client, stack: Stack) -> None:
     assert failed["failure"]["step"] == "resolve_image"
     assert failed["failure"]["message"] and failed["failure"]["hint"]
     assert failed["resources"] == []
-    assert leftovers(stack.aws_endpoint_url, failed["id"]) == []
+    assert leftovers(stack, failed["id"]) == []
     assert api.delete("no-image")["status"] == "DELETED"
 
 
@@ -30,7 +30,7 @@ def test_a_failed_smoke_test_is_torn_down(api: Client, stack: Stack) -> None:
     assert failed["resources"] and all(r["verified_gone"] for r in failed["resources"])
     assert failed["url"] is None
     assert failed["cost"]["usd_per_hour"] == 0
-    assert leftovers(stack.aws_endpoint_url, failed["id"]) == []
+    assert leftovers(stack, failed["id"]) == []
 
 
 def test_a_failed_create_can_be_kept_and_deleted_later(api: Client, stack: Stack) -> None:
@@ -45,4 +45,4 @@ def test_a_failed_create_can_be_kept_and_deleted_later(api: Client, stack: Stack
 
     assert gone["status"] == "DELETED"
     assert all(resource["verified_gone"] for resource in gone["resources"])
-    assert leftovers(stack.aws_endpoint_url, kept["id"]) == []
+    assert leftovers(stack, kept["id"]) == []

@@ -104,7 +104,7 @@ def test_events_list_every_step_in_order(made: dict[str, Any], api: Client) -> N
 def test_the_create_stays_within_the_budget_of_transitions(
     made: dict[str, Any], stack: Stack
 ) -> None:
-    counted = transitions(stack.aws_endpoint_url, made["id"])
+    counted = transitions(stack, made["id"])
 
     assert 0 < counted[f"{made['id']}-1"] <= BUDGET
 
@@ -150,14 +150,13 @@ def test_a_change_of_tags_reaches_aws_and_restarts_no_task(
 
 def team_of(stack: Stack, arn: str) -> list[str]:
     """The values of the tag `team` on a resource. A security group is given by its ID."""
-    url = stack.aws_endpoint_url
     if arn.startswith("sg-"):
-        groups = client("ec2", url).describe_security_groups(GroupIds=[arn])["SecurityGroups"]
+        groups = client("ec2", stack).describe_security_groups(GroupIds=[arn])["SecurityGroups"]
         return [tag["Value"] for tag in groups[0]["Tags"] if tag["Key"] == "team"]
     if ":ecs:" in arn:
-        tags = client("ecs", url).list_tags_for_resource(resourceArn=arn)["tags"]
+        tags = client("ecs", stack).list_tags_for_resource(resourceArn=arn)["tags"]
         return [tag["value"] for tag in tags if tag["key"] == "team"]
-    tags = client("elbv2", url).describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    tags = client("elbv2", stack).describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
     return [tag["Value"] for tag in tags if tag["Key"] == "team"]
 
 
@@ -193,7 +192,7 @@ def test_a_killed_task_is_replaced(made: dict[str, Any], api: Client) -> None:
 
 
 def test_delete_by_name_leaves_nothing(made: dict[str, Any], api: Client, stack: Stack) -> None:
-    assert leftovers(stack.aws_endpoint_url, made["id"])
+    assert leftovers(stack, made["id"])
 
     gone = api.delete("life")
 
@@ -213,7 +212,7 @@ def test_delete_by_name_leaves_nothing(made: dict[str, Any], api: Client, stack:
     assert all(resource["deleted_at"] for resource in gone["resources"])
     assert gone["leftovers"] == []
     assert gone["url"] is None and gone["deleted_at"]
-    assert leftovers(stack.aws_endpoint_url, made["id"]) == []
+    assert leftovers(stack, made["id"]) == []
     assert predict(made["url"]).status != 200
 
 

@@ -47,7 +47,7 @@ class Poller:
 
 def write(stack: Stack, deployment: str, text: str, count: int) -> None:
     """Add lines to the first task's log stream, all with the same millisecond."""
-    logs = aws_client("logs", stack.aws_endpoint_url)
+    logs = aws_client("logs", stack)
     [group] = (
         found["logGroupName"]
         for page in logs.get_paginator("describe_log_groups").paginate()
@@ -111,7 +111,7 @@ def test_metrics_cover_the_load_balancer_and_the_service(
             "Dimensions": [{"Name": n, "Value": value} for n, value in dimensions.items()],
             "Timestamp": moment,
         }
-        aws_client("cloudwatch", stack.aws_endpoint_url).put_metric_data(
+        aws_client("cloudwatch", stack).put_metric_data(
             Namespace=namespace, MetricData=[{**metric, "Value": value} for value in values]
         )
 

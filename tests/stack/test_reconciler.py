@@ -18,7 +18,7 @@ def reconcile(stack: Stack) -> dict[str, str]:
 
 
 def execution_arn(stack: Stack, name: str) -> str:
-    machines = aws_client("stepfunctions", stack.aws_endpoint_url).list_state_machines()
+    machines = aws_client("stepfunctions", stack).list_state_machines()
     (machine,) = machines["stateMachines"]
     return str(machine["stateMachineArn"]).replace(":stateMachine:", ":execution:") + f":{name}"
 
@@ -37,7 +37,7 @@ def test_a_healthy_deployment_is_not_changed(made: dict[str, Any], stack: Stack)
 def test_a_manually_scaled_service_is_repaired(
     made: dict[str, Any], api: Client, stack: Stack
 ) -> None:
-    ecs = aws_client("ecs", stack.aws_endpoint_url)
+    ecs = aws_client("ecs", stack)
     ecs.update_service(cluster=made["id"], service=made["id"], desiredCount=3)
 
     assert reconcile(stack)[made["id"]] == "the desired count of the service is 3, not 1"
@@ -51,7 +51,7 @@ def test_a_manually_scaled_service_is_repaired(
 def test_a_manually_deleted_service_is_created_again(
     made: dict[str, Any], api: Client, stack: Stack
 ) -> None:
-    ecs = aws_client("ecs", stack.aws_endpoint_url)
+    ecs = aws_client("ecs", stack)
     ecs.delete_service(cluster=made["id"], service=made["id"], force=True)
 
     assert reconcile(stack)[made["id"]] == "the service was deleted"
@@ -64,7 +64,7 @@ def test_a_manually_deleted_service_is_created_again(
 def test_an_aborted_execution_is_replaced_automatically(api: Client, stack: Stack) -> None:
     """The template's rule sends Step Functions' event to the reconciler."""
     deployment = api.create("aborted")
-    states = aws_client("stepfunctions", stack.aws_endpoint_url)
+    states = aws_client("stepfunctions", stack)
     states.stop_execution(executionArn=execution_arn(stack, f"{deployment}-1"))
 
     wait_until(lambda: api.get(deployment)["generation"] > 1, "another execution")
@@ -72,7 +72,7 @@ def test_an_aborted_execution_is_replaced_automatically(api: Client, stack: Stac
     assert api.follow(deployment)["status"] == "ACTIVE"
     assert "operation.taken_up" in [event["type"] for event in api.events(deployment)]
     assert api.delete(deployment)["status"] == "DELETED"
-    assert leftovers(stack.aws_endpoint_url, deployment) == []
+    assert leftovers(stack, deployment) == []
 
 
 def test_resources_without_a_record_are_shown_to_their_owner_and_can_be_deleted(
@@ -83,7 +83,7 @@ def test_resources_without_a_record_are_shown_to_their_owner_and_can_be_deleted(
         "slipway:deployment": "stray-abcdef",
         "slipway:owner": "demo",
     }
-    aws_client("ecs", stack.aws_endpoint_url).create_cluster(
+    aws_client("ecs", stack).create_cluster(
         clusterName="stray-abcdef", tags=[{"key": k, "value": v} for k, v in tags.items()]
     )
 
@@ -96,4 +96,4 @@ def test_resources_without_a_record_are_shown_to_their_owner_and_can_be_deleted(
     ]
     assert api.send("POST", "/deployments/stray-abcdef/retry").status == 202
     assert api.follow("stray-abcdef")["status"] == "DELETED"
-    assert leftovers(stack.aws_endpoint_url, "stray-abcdef") == []
+    assert leftovers(stack, "stray-abcdef") == []

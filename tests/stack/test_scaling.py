@@ -16,7 +16,7 @@ BY_CPU = {"min": 2, "max": 4, "metric": "cpu", "target": 60}
 
 def moto(stack: Stack, service: str) -> Any:
     """A client of moto's server, at the address that the functions use."""
-    functions = aws_client("lambda", stack.aws_endpoint_url).list_functions()["Functions"]
+    functions = aws_client("lambda", stack).list_functions()["Functions"]
     url = functions[0]["Environment"]["Variables"]["AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING"]
     return aws_client(service, url)
 
@@ -44,7 +44,7 @@ def test_an_autoscaled_deployment_is_created_changed_and_deleted(api: Client, st
     assert bounds(stack, name) == [(1, 3)]
     assert metrics(stack, name) == ["ALBRequestCountPerTarget"]
 
-    ecs = aws_client("ecs", stack.aws_endpoint_url)
+    ecs = aws_client("ecs", stack)
     ecs.update_service(cluster=name, service=name, desiredCount=3)  # as AWS does under load
     assert name not in reconcile(stack)
     dearer = api.get(name)

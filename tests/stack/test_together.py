@@ -24,7 +24,7 @@ def check_cancelled(api: Client, stack: Stack, gone: dict[str, Any]) -> None:
     deleting = types.index("deployment.deleting")
     assert {event["operation"] for event in events[deleting:]} == {"delete"}
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
-    assert leftovers(stack.aws_endpoint_url, gone["id"]) == []
+    assert leftovers(stack, gone["id"]) == []
 
 
 def test_deleting_one_keeps_the_other_and_releases_its_name(api: Client, stack: Stack) -> None:
@@ -39,7 +39,7 @@ def test_deleting_one_keeps_the_other_and_releases_its_name(api: Client, stack: 
     with calling_continuously(other["url"]) as caller:
         gone = api.delete("one")
     assert gone["status"] == "DELETED"
-    assert leftovers(stack.aws_endpoint_url, one["id"]) == []
+    assert leftovers(stack, one["id"]) == []
 
     assert caller.answered and caller.failed == []
     assert predict(other["url"]).status == 200
@@ -51,7 +51,7 @@ def test_deleting_one_keeps_the_other_and_releases_its_name(api: Client, stack: 
     check_cancelled(api, stack, api.delete("one"))
     assert api.get(one["id"])["status"] == "DELETED"
     assert api.delete("other")["status"] == "DELETED"
-    assert leftovers(stack.aws_endpoint_url, other["id"]) == []
+    assert leftovers(stack, other["id"]) == []
 
 
 def test_a_delete_right_after_the_create_is_accepted(api: Client, stack: Stack) -> None:

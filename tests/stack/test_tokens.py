@@ -41,7 +41,7 @@ def listed(admin: Client, token_id: str) -> dict[str, Any] | None:
 
 def stored(stack: Stack) -> str:
     """The whole content of the table, as text."""
-    dynamodb = aws_client("dynamodb", stack.aws_endpoint_url)
+    dynamodb = aws_client("dynamodb", stack)
     (table,) = dynamodb.list_tables()["TableNames"]
     return str(dynamodb.scan(TableName=table)["Items"])
 
@@ -115,7 +115,7 @@ def test_a_body_with_faults_reports_them_all(admin: Client) -> None:
 
 
 def test_the_gateway_caches_a_token_for_the_documented_time(stack: Stack) -> None:
-    gateway = aws_client("apigateway", stack.aws_endpoint_url)
+    gateway = aws_client("apigateway", stack)
 
     kept = [
         authorizer["authorizerResultTtlInSeconds"]

@@ -37,20 +37,21 @@ SEED = 1
 
 
 class Emulator:
-    """MiniStack without the proxy, for the rules' own calls."""
+    """The stack's gateway without the proxy, for the rules' own calls."""
 
     def __init__(self) -> None:
-        self.url = ""
+        self.stack: Stack | None = None
         self._clients: dict[str, Any] = {}
 
     def raw(self, service: str) -> Any:
-        """A boto3 client that calls MiniStack directly."""
+        """A boto3 client that calls the gateway directly."""
+        assert self.stack
         if service not in self._clients:
-            self._clients[service] = client(service, self.url)
+            self._clients[service] = client(service, self.stack)
         return self._clients[service]
 
     def ask(self, call: Call) -> Answer:
-        """MiniStack's response to a call. Raises `AwsError`."""
+        """The gateway's response to a call. Raises `AwsError`."""
         return ask(self.raw(call.service), call)
 
 
@@ -93,7 +94,7 @@ def simulated_stack(state: Path) -> Iterator[Simulated]:
             loading.start()
             stack = held.enter_context(running(state))
             loading.join()
-        emulator.url = stack.aws_endpoint_url
+        emulator.stack = stack
         proxy.forward_to(stack.aws_endpoint_url)
         yield Simulated(stack, proxy)
 

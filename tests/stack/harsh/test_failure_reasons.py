@@ -103,7 +103,7 @@ def fails(harsh: Client, simulated: Simulated, made: Made, name: str, code: str)
     assert failure["message"] and failure["hint"]
     assert all(resource["verified_gone"] for resource in ended["resources"])
     assert (ended["leftovers"], ended["url"]) == ([], None)
-    assert leftovers(simulated.stack.aws_endpoint_url, made[name]) == []
+    assert leftovers(simulated.stack, made[name]) == []
     return failure
 
 
@@ -217,4 +217,4 @@ def test_a_slow_start_within_the_grace_period_is_not_a_failure(
     assert (ended["status"], ended["failure"]) == ("ACTIVE", None)
     assert predict(ended["url"]).status == 200
     assert harsh.delete(made["slow-start"])["status"] == "DELETED"
-    assert leftovers(simulated.stack.aws_endpoint_url, made["slow-start"]) == []
+    assert leftovers(simulated.stack, made["slow-start"]) == []

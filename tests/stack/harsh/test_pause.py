@@ -82,4 +82,4 @@ def test_a_caller_gets_only_predictions_or_the_pause_response(
     gone = harsh.delete(made["id"])
     assert gone["status"] == "DELETED"
     assert all(resource["verified_gone"] for resource in gone["resources"])
-    assert leftovers(simulated.stack.aws_endpoint_url, made["id"]) == []
+    assert leftovers(simulated.stack, made["id"]) == []

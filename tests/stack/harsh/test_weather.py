@@ -60,7 +60,7 @@ def gone(harsh: Client, simulated: Simulated, deployment: dict[str, Any]) -> Non
     assert (deployment["status"], deployment["leftovers"]) == ("DELETED", [])
     assert all(resource["verified_gone"] for resource in deployment["resources"])
     assert deployment["cost"]["usd_per_hour"] == 0
-    assert leftovers(simulated.stack.aws_endpoint_url, deployment["id"]) == []
+    assert leftovers(simulated.stack, deployment["id"]) == []
 
 
 def outcomes(simulated: Simulated, deployment: str) -> set[str]:
@@ -79,7 +79,7 @@ def test_lost_responses_create_no_duplicates_and_leave_nothing(
     harsh: Client, simulated: Simulated, made: Ids
 ) -> None:
     active(harsh, made["lost"])
-    there = leftovers(simulated.stack.aws_endpoint_url, made["lost"])
+    there = leftovers(simulated.stack, made["lost"])
 
     assert "reset" in outcomes(simulated, made["lost"])
     kinds = [item.rsplit(" ", 1)[0] for item in there]
