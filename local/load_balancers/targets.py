@@ -1,0 +1,248 @@
+"""The targets of all target groups: their health, and those that are draining."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from local.load_balancers import health
+from local.load_balancers.addresses import AddressRefused, TargetAddresses
+from local.load_balancers.checks import check
+from local.load_balancers.configuration import (
+    TRAFFIC_PORT,
+    Configuration,
+    HealthCheck,
+    TargetGroup,
+)
+from local.load_balancers.health import Checked, Health
+from local.load_balancers.times import Times
+
+logger = logging.getLogger(__name__)
+
+# A target in slow start mode gets at least this share, because it must get requests to warm up.
+SHARE_MIN = 0.01
+
+TargetKey = tuple[str, int]
+
+
+class Exchange(Protocol):
+    """A request that a target is answering."""
+
+    def expire(self) -> None:
+        """End it, because the deregistration delay has elapsed."""
+
+
+class Target:
+    """A registered target, or one that is draining."""
+
+    def __init__(self, target_id: str, port: int) -> None:
+        self.id, self.port = target_id, port
+        self.draining = False
+        self.exchanges: set[Exchange] = set()
+        self.checked = Checked()
+        self.slow_start: tuple[float, float] | None = None
+        self.checks: asyncio.Task[None] | None = None
+        self.override: Health | None = None
+
+    @property
+    def health(self) -> Health:
+        if self.draining:
+            return health.DRAINING
+        return self.override or self.checked.health
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it may get requests; without health checks, it may."""
+        return self.health in (health.HEALTHY, health.DISABLED)
+
+    def share(self, now: float) -> float:
+        """Its share of the requests: less than 1 in slow start mode, in which it rises linearly."""
+        if self.slow_start is None:
+            return 1.0
+        since, duration = self.slow_start
+        if now >= since + duration:
+            self.slow_start = None
+            return 1.0
+        return max((now - since) / duration, SHARE_MIN)
+
+    def stop_checks(self) -> None:
+        if self.checks:
+            self.checks.cancel()
+            self.checks = None
+
+
+class Group:
+    """A target group with its registered targets and those that are draining."""
+
+    def __init__(self, configuration: TargetGroup) -> None:
+        self.configuration = configuration
+        self.in_use = False
+        self.registered: dict[TargetKey, Target] = {}
+        self.drained: dict[TargetKey, Target] = {}
+
+    def targets(self) -> list[Target]:
+        return list(self.registered.values())
+
+    def check_port(self, target: Target) -> int:
+        port = self.configuration.health_check.port
+        return target.port if port == TRAFFIC_PORT else int(port)
+
+    def description(self, key: TargetKey, result: Health) -> dict[str, Any]:
+        """One entry of DescribeTargetHealth's answer."""
+        port = self.configuration.health_check.port
+        return {
+            "Target": {"Id": key[0], "Port": key[1]},
+            "HealthCheckPort": str(key[1]) if port == TRAFFIC_PORT else port,
+            "TargetHealth": result.answer(),
+        }
+
+
+class TargetGroups:
+    """Every target group that the configuration names."""
+
+    def __init__(
+        self,
+        times: Times,
+        addresses: TargetAddresses,
+        on_change: Callable[[Group], None],
+    ) -> None:
+        """Args: on_change: is called when the health of one of a group's targets has changed."""
+        self._times, self._addresses, self._on_change = times, addresses, on_change
+        self._groups: dict[str, Group] = {}
+
+    def get(self, arn: str) -> Group | None:
+        return self._groups.get(arn)
+
+    def resolve(self, target: Target) -> str:
+        """The address to connect to. Raises AddressRefused."""
+        return self._addresses.resolve(target.id)
+
+    def apply(self, configuration: Configuration) -> None:
+        """Register and deregister targets, and start and stop health checks."""
+        used = configuration.used_target_groups()
+        for arn in self._groups.keys() - configuration.target_groups.keys():
+            self._deregister(self._groups[arn], ())
+            del self._groups[arn]
+        for arn, described in configuration.target_groups.items():
+            group = self._groups.setdefault(arn, Group(described))
+            group.configuration = described
+            self._deregister(group, described.targets)
+            for key in described.targets:
+                if key not in group.registered:
+                    group.registered[key] = Target(*key)
+            self._use(group, arn in used)
+            self._on_change(group)
+
+    def _deregister(self, group: Group, remaining: Iterable[TargetKey]) -> None:
+        """Let the targets drain that are not in `remaining`.
+
+        "Elastic Load Balancing stops sending requests to targets that are deregistering." The
+        state stays `draining` until the delay has elapsed, even if no request is in flight.
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
+        """
+        for key in group.registered.keys() - set(remaining):
+            target = group.registered.pop(key)
+            target.stop_checks()
+            if not group.in_use:
+                continue
+            target.draining = True
+            group.drained[key] = target
+            delay = self._times.scaled(group.configuration.deregistration_delay)
+            asyncio.get_running_loop().call_later(delay, _end_drain, group, key, target)
+
+    def _use(self, group: Group, in_use: bool) -> None:
+        """Check the health of a group's targets if a rule names the group."""
+        group.in_use = in_use
+        for target in group.registered.values():
+            target.override = _override(group)
+            if target.override:
+                target.stop_checks()
+                target.checked = Checked()
+            elif target.checks is None:
+                target.checks = asyncio.create_task(self._check_repeatedly(group, target))
+
+    async def _check_repeatedly(self, group: Group, target: Target) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            settings = group.configuration.health_check
+            target.checked.begin()
+            result = await self._check(group, target)
+            before = target.health
+            target.checked.record(result, settings)
+            if target.health != before:
+                if target.is_healthy:
+                    self._start_slowly(group, target, loop.time())
+                else:
+                    target.slow_start = None
+                self._on_change(group)
+            steady = target.is_healthy and result == health.HEALTHY
+            due = started + self._times.interval(settings.interval, steady)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def _check(self, group: Group, target: Target) -> Health:
+        settings = group.configuration.health_check
+        try:
+            address = self.resolve(target)
+        except AddressRefused as error:
+            logger.warning("Not checked: %s", error)
+            return health.INTERNAL_ERROR
+        seconds = self._times.check_timeout(settings.timeout)
+        return await check(address, group.check_port(target), settings, seconds)
+
+    def _start_slowly(self, group: Group, target: Target, now: float) -> None:
+        """Start slow start mode if it is on and another healthy target is not in it.
+
+        "Newly registered targets enter slow start mode only when there is at least one healthy
+        target that is not in slow start mode."
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
+        """
+        duration = self._times.scaled(group.configuration.slow_start)
+        others = (each for each in group.registered.values() if each is not target)
+        if duration and any(each.is_healthy and each.share(now) == 1 for each in others):
+            target.slow_start = (now, duration)
+
+    def descriptions(
+        self, arn: str, registered: Iterable[Mapping[str, Any]] | None
+    ) -> list[dict[str, Any]]:
+        """`TargetHealthDescriptions`; see `LoadBalancers.target_health`."""
+        # A group that was not read yet is so new that no rule names it.
+        group = self._groups.get(arn) or Group(TargetGroup(arn, 80, HealthCheck(), ()))
+        keys = list(group.registered)
+        if registered is not None:
+            default = group.configuration.port
+            keys = [(each["Id"], int(each.get("Port", default))) for each in registered]
+        shown = {key: self._shown(group, key) for key in keys}
+        gone = group.registered.keys() - shown.keys() if group.in_use else set()
+        shown |= dict.fromkeys([*gone, *(group.drained.keys() - shown.keys())], health.DRAINING)
+        return [group.description(key, result) for key, result in shown.items()]
+
+    @staticmethod
+    def _shown(group: Group, key: TargetKey) -> Health:
+        target = group.registered.get(key)
+        return target.health if target else _override(group) or health.REGISTERING
+
+    def stop(self) -> None:
+        for group in self._groups.values():
+            for target in group.registered.values():
+                target.stop_checks()
+
+
+def _override(group: Group) -> Health | None:
+    """The state of all targets of a group whose targets are not checked."""
+    if not group.in_use:
+        return health.NOT_IN_USE
+    return None if group.configuration.health_check.enabled else health.DISABLED
+
+
+def _end_drain(group: Group, key: TargetKey, target: Target) -> None:
+    """The delay has elapsed: the target is unused, and requests in progress end with a 502.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
+    """
+    if group.drained.get(key) is target:
+        del group.drained[key]
+    for exchange in tuple(target.exchanges):
+        exchange.expire()
