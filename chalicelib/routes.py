@@ -139,7 +139,7 @@ ROUTES: tuple[Route, ...] = (
         "update_deployment",
         "",
         deployments.update,
-        "Change a deployment; the rollout drops no requests",
+        "Change a deployment; the rollout drops no requests. A FAILED one is created again",
         method="PATCH",
         body=spec.Spec,
         partial=True,

@@ -168,13 +168,14 @@ def _failure(deployment: Document, prefix: str) -> list[str]:
         f"Not deleted: {each['kind']} {each['name']} ({cut(each['reason'])})"
         for each in deployment["leftovers"]
     ]
-    retry, delete = (f"`{prefix}{verb} {deployment['name']}`" for verb in ("retry", "delete"))
+    retry = f"`{prefix}retry {deployment['name']}`"
     if deployment["status"] == "DELETE_FAILED":
         lines.append(f"To retry: {retry}")
     elif deployment["status"] == "FAILED":
+        update = f"`{prefix}update {deployment['name']} image=… port=…`"
         lines.append(
-            f"To retry with the same image and settings: {retry}. To change them: {delete}, "
-            "then deploy again."
+            f"To retry with the same image and settings: {retry}. To deploy again with other "
+            f"settings: {update}"
         )
     return lines
 

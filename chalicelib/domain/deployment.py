@@ -62,7 +62,7 @@ class Deployment(Record):
         """Starts a rollout of `spec`. Raises `OperationInProgress` or `InvalidState`.
 
         A PAUSED deployment stays PAUSED: its resources are updated, and a resume starts and tests
-        the new version.
+        the new version. A FAILED one starts again with `start_again`.
 
         Args:
             new_image: the caller named an image, so its tag is resolved again, even if it is the
@@ -70,17 +70,38 @@ class Deployment(Record):
         """
         self._refuse_while_running()
         if self.status not in SETTLED:
-            fix = " Delete it and deploy again." if self.status is Status.FAILED else ""
+            is_failed = self.status is Status.DELETE_FAILED
+            fix = " Retry the teardown, then deploy again." if is_failed else ""
             raise InvalidState(
-                f"{self.id} is {self.status}: only an ACTIVE or PAUSED deployment can be updated."
-                f"{fix}"
+                f"{self.id} is {self.status}: only an ACTIVE, PAUSED or FAILED deployment can be "
+                f"updated.{fix}"
             )
+        self._change_spec(spec, now, new_image=new_image)
+        self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
+
+    def start_again(
+        self, spec: Spec, now: datetime, usd_per_hour: float, *, new_image: bool
+    ) -> None:
+        """Creates a FAILED deployment again with `spec`, or rolls `spec` out if it served before.
+
+        It costs `usd_per_hour` from now on. `new_image` as for `update`, but the image of a
+        deployment that never served is always resolved again: the tag may point to a fixed image.
+        """
+        assert self.status is Status.FAILED
+        self._change_spec(spec, now, new_image=new_image or self.last_active is None)
+        if self.last_active:
+            self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
+        else:
+            self._begin(Kind.CREATE, Path.CONVERGE, Status.CREATING, now)
+        self.meter.set_rate(usd_per_hour, now)
+
+    def _change_spec(self, spec: Spec, now: datetime, *, new_image: bool) -> None:
+        """Makes `spec` the desired state; a changed time to live counts from now."""
         if new_image:
             self.image = Image(reference=spec.image)
         if spec.ttl != self.spec.ttl:
             self.set_expiry(spec.ttl, now)
         self._set_spec(spec)
-        self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
 
     def roll_back(self, now: datetime) -> None:
         """Starts a rollout of the version that served before. Raises as `update` does."""
@@ -150,9 +171,8 @@ class Deployment(Record):
     def retry(self, now: datetime, usd_per_hour: float) -> None:
         """Retries the failed operation. Raises as `update` does.
 
-        A DELETE_FAILED deployment is torn down again. A FAILED one that served before is rolled out
-        again. One that never served is created again, and its image is resolved again, because the
-        tag may point to a fixed image now. Unless torn down, it costs `usd_per_hour` from now on.
+        A DELETE_FAILED deployment is torn down again. A FAILED one starts again with the same spec
+        (`start_again`).
         """
         self._refuse_while_running()
         if self.status is Status.DELETE_FAILED:
@@ -162,13 +182,8 @@ class Deployment(Record):
                 f"{self.id} is {self.status}: only a FAILED or DELETE_FAILED deployment can be "
                 "retried."
             )
-        elif self.last_active:
-            self._begin(Kind.UPDATE, Path.CONVERGE, Status.UPDATING, now)
         else:
-            self.image = Image(reference=self.spec.image)
-            self._begin(Kind.CREATE, Path.CONVERGE, Status.CREATING, now)
-        if self.operation.path is Path.CONVERGE:
-            self.meter.set_rate(usd_per_hour, now)
+            self.start_again(self.spec, now, usd_per_hour, new_image=False)
 
     def _refuse_while_running(self) -> None:
         if self.is_running:

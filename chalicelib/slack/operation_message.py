@@ -168,15 +168,19 @@ def _unsuccessful(deployment: dict[str, Any]) -> list[Block | None]:
 
 
 def next_steps(deployment: dict[str, Any]) -> Block | None:
-    """The commands for a FAILED deployment, which an update cannot fix."""
+    """The commands for a FAILED deployment."""
     if deployment["status"] != "FAILED":
         return None
-    retry, delete = (
-        mrkdwn.code(f"{inbox.PREFIX}{verb} {deployment['name']}") for verb in ("retry", "delete")
+    retry, update = (
+        mrkdwn.code(f"{inbox.PREFIX}{command}")
+        for command in (
+            f"retry {deployment['name']}",
+            f"update {deployment['name']} image=… port=…",
+        )
     )
     return layout.section(
-        f"To retry with the same image and settings: {retry}. To change them: {delete}, then "
-        "deploy again."
+        f"To retry with the same image and settings: {retry}. To deploy again with other "
+        f"settings: {update}"
     )
 
 

@@ -71,20 +71,20 @@ def create(deployment: Deployment) -> Deployment:
 def _refuse_taken_name(deployment: Deployment) -> None:
     taken_by = id_of_name(deployment.owner, deployment.name)
     if taken_by and taken_by != deployment.id:
-        raise NameTaken(
-            f"{name_taken(deployment.owner, deployment.name, taken_by)}. "
-            "Delete it first, or choose another name."
-        )
+        raise NameTaken(" ".join(name_taken(deployment.owner, deployment.name, taken_by)))
 
 
-def name_taken(owner: str, name: str, taken_by: str) -> str:
-    """A text that says which deployment has the name, and its status.
+def name_taken(owner: str, name: str, taken_by: str) -> tuple[str, str]:
+    """Which deployment has the name and its status, and what to do.
 
     A failed deployment keeps its name until it is deleted.
     """
     holder = get(taken_by)
     status = f", which is {holder.status}" if holder else ""
-    return f"{owner} already has a deployment named {name}: {taken_by}{status}"
+    fix = "Delete it first, or choose another name."
+    if holder and holder.status is Status.FAILED:
+        fix += " To create it again with other settings, use PATCH (`update` in a chat)."
+    return f"{owner} already has a deployment named {name}: {taken_by}{status}.", fix
 
 
 def adopt(deployment: Deployment) -> Deployment | None:

@@ -60,6 +60,8 @@ def update(
 ) -> Deployment:
     """Rolls out a spec with these fields changed. Also raises `NameTaken` and `QuotaExceeded`.
 
+    A FAILED deployment is created again with the changed spec.
+
     Args:
         editions: the change is made only if the record has one of these editions; otherwise raises
             `PreconditionFailed`. None allows any edition.
@@ -70,13 +72,20 @@ def update(
     deployment_id = find(caller, reference).id
     limits = stack_limits.limits(fields)
 
-    def change(deployment: Deployment) -> None:
+    def change(deployment: Deployment) -> bool:
         _check_edition(deployment, editions)
         changed = _completed(deployment.spec, fields) if keep_members else fields
         spec = specs.patched(deployment.spec, changed, **limits)
-        deployment.update(spec, clock.now(), new_image="image" in fields)
+        new_image, is_failed = "image" in fields, deployment.status is Status.FAILED
+        if is_failed:
+            rate = hourly_rate(spec, 0 if deployment.paused else None)
+            deployment.start_again(spec, clock.now(), rate, new_image=new_image)
+        else:
+            deployment.update(spec, clock.now(), new_image=new_image)
+        return is_failed
 
-    return _rolled_out(store.update(deployment_id, change))
+    deployment, was_failed = store.update_with_result(deployment_id, change)
+    return _started_again(deployment) if was_failed else _rolled_out(deployment)
 
 
 def rollback(caller: Caller, reference: str) -> Deployment:
@@ -112,16 +121,12 @@ def retry(caller: Caller, reference: str) -> Deployment:
     """Resumes a FAILED deployment, or the teardown of a DELETE_FAILED one."""
     require(caller, SCOPE)
     deployment_id = find(caller, reference).id
-    deployment = store.update(
-        deployment_id,
-        lambda d: d.retry(clock.now(), hourly_rate(d.spec, d.wanted_tasks)),
+    return _started_again(
+        store.update(
+            deployment_id,
+            lambda d: d.retry(clock.now(), hourly_rate(d.spec, d.wanted_tasks)),
+        )
     )
-    try:
-        executions.start(deployment)
-    except Exception:
-        # The retry is accepted: within minutes the reconciler starts what the record says.
-        logger.exception("execution not started", extra={"deployment": deployment.id})
-    return deployment
 
 
 def delete(
@@ -185,6 +190,16 @@ def _rolled_out(deployment: Deployment) -> Deployment:
         generation = deployment.generation
         store.update(deployment.id, lambda d: d.withdraw_update(generation, clock.now()))
         raise _unavailable(error) from error
+    return deployment
+
+
+def _started_again(deployment: Deployment) -> Deployment:
+    """Starts the execution of a deployment that had failed. Nothing serves that could be kept."""
+    try:
+        executions.start(deployment)
+    except Exception:
+        # The request is accepted: within minutes the reconciler starts what the record says.
+        logger.exception("execution not started", extra={"deployment": deployment.id})
     return deployment
 
 

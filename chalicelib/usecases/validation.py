@@ -78,7 +78,7 @@ def _name(owner: str, name: str) -> Check:
     taken_by = store.id_of_name(owner, name)
     if taken_by is None:
         return Check("name", "passed")
-    return _taken("name", f"{store.name_taken(owner, name, taken_by)}.")
+    return _taken("name", *store.name_taken(owner, name, taken_by))
 
 
 def _domain(domain: str | None) -> Iterator[Check]:
@@ -87,7 +87,11 @@ def _domain(domain: str | None) -> Iterator[Check]:
     if domains.holder(domain) is None:
         yield Check("domain", "passed")
     else:
-        yield _taken("domain", f"{domain} belongs to another live deployment.")
+        yield _taken(
+            "domain",
+            f"{domain} belongs to another live deployment.",
+            "Delete that deployment first, or choose another domain.",
+        )
 
 
 def _quota(deployment: Deployment) -> Check:
@@ -104,8 +108,7 @@ def _quota(deployment: Deployment) -> Check:
     )
 
 
-def _taken(name: str, message: str) -> Check:
-    hint = f"Delete that deployment first, or choose another {name}."
+def _taken(name: str, message: str, hint: str) -> Check:
     return Check(name, "failed", NameTaken.code, message, hint)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.operation import OperationStatus, Path
 from chalicelib.domain.record import Status
 from chalicelib.platform import aws
 from chalicelib.store import deployments as store
@@ -538,6 +539,77 @@ def test_the_reconciler_starts_a_retry_that_failed_to_start(gateway: Gateway) ->
     store.update(made["id"], lambda d: setattr(d, "updated_at", MOMENT))
     assert reconcile.run(started)["findings"]
     assert sorted(executions()) == [f"{made['id']}-1", f"{made['id']}-2"]
+
+
+def test_a_change_of_a_failed_deployment_creates_it_again(gateway: Gateway) -> None:
+    made = create(gateway).json
+    fail(made["id"])
+    headers = {"If-Match": gateway.get("/deployments/recommender").headers["etag"]}
+    again = gateway.patch("/deployments/recommender", {"count": 3}, headers=headers)
+    assert (again.status, again.json["status"], again.json["generation"]) == (202, "CREATING", 2)
+    assert (again.json["outcome"], again.json["outcome_generation"]) == (None, 2)
+    assert again.json["spec"]["count"] == 3
+    assert again.json["cost"]["usd_per_hour"] > made["cost"]["usd_per_hour"]
+    assert sorted(executions()) == [f"{made['id']}-1", f"{made['id']}-2"]
+    late = gateway.patch(f"/deployments/{made['id']}", {"count": 4}, headers=headers)
+    assert (late.status, late.json["code"]) == (412, "PRECONDITION_FAILED")
+    assert gateway.patch(f"/deployments/{made['id']}", {"count": 4}).status == 409
+
+
+def test_a_repeated_change_of_a_failed_deployment_starts_it_once(gateway: Gateway) -> None:
+    made = create(gateway).json
+    fail(made["id"])
+    path, headers = f"/deployments/{made['id']}", {"Idempotency-Key": "fix-1"}
+    first, second = (gateway.patch(path, {"port": 81}, headers=headers) for _ in range(2))
+    assert (first.status, second.status, second.json) == (202, 202, first.json)
+    assert sorted(executions()) == [f"{made['id']}-1", f"{made['id']}-2"]
+
+
+def test_a_faulty_change_of_a_failed_deployment_is_refused(gateway: Gateway) -> None:
+    made = create(gateway).json
+    fail(made["id"])
+    refused = gateway.patch(f"/deployments/{made['id']}", {"port": 0, "name": "other"})
+    assert (refused.status, {each["field"] for each in refused.json["errors"]}) == (
+        422,
+        {"port", "name"},
+    )
+    assert record(made["id"]).status is Status.FAILED
+
+
+def test_a_change_of_a_failed_deployment_is_subject_to_the_quota(gateway: Gateway) -> None:
+    made = create(gateway).json
+
+    def tear_down(deployment: Deployment) -> None:
+        deployment.switch_path(Path.DESTROY, MOMENT)
+        deployment.end_torn_down(MOMENT)
+
+    store.update(made["id"], tear_down)
+    refused = gateway.patch(
+        f"/deployments/{made['id']}", {"cpu": 16384, "memory": 32768, "count": 10}
+    )
+    assert (refused.status, refused.json["code"]) == (429, "QUOTA_EXCEEDED")
+    assert record(made["id"]).status is Status.FAILED
+
+
+def test_the_reconciler_starts_a_changed_deployment_that_failed_to_start(gateway: Gateway) -> None:
+    made = create(gateway).json
+    fail(made["id"])
+    aws_says.refuse("stepfunctions", "StartExecution", "ThrottlingException", times=1)
+    assert gateway.patch(f"/deployments/{made['id']}", {"port": 81}).status == 202
+    assert record(made["id"]).status is Status.CREATING
+    store.update(made["id"], lambda d: setattr(d, "updated_at", MOMENT))
+    assert reconcile.run({"source": "aws.events", "detail": {}})["findings"]
+    assert sorted(executions()) == [f"{made['id']}-1", f"{made['id']}-2"]
+
+
+@pytest.mark.parametrize("status", [Status.DELETED, Status.DELETE_FAILED])
+def test_a_change_of_another_ended_deployment_is_refused(gateway: Gateway, status: Status) -> None:
+    made = create(gateway).json
+    store.update(made["id"], lambda d: setattr(d, "status", status))
+    store.update(made["id"], lambda d: setattr(d.operation, "status", OperationStatus.FAILED))
+    refused = gateway.patch(f"/deployments/{made['id']}", {"port": 81})
+    assert (refused.status, refused.json["code"]) == (409, "INVALID_STATE")
+    assert "only an ACTIVE, PAUSED or FAILED deployment can be updated" in refused.json["detail"]
 
 
 # --- lists ---------------------------------------------------------------------------------

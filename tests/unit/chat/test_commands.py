@@ -128,8 +128,18 @@ def test_a_failed_deployment_is_retried() -> None:
     assert "To retry with the same image and settings: `retry rec`." in say("status rec").text
     # Each refusal names the command that helps.
     assert f"{made.id}, which is FAILED. Delete it first" in say(f"deploy {IMAGE} name=rec").text
-    assert "Delete it and deploy again." in say("update rec port=81").text
+    assert "use PATCH (`update` in a chat)" in say(f"deploy {IMAGE} name=rec").text
     assert record(say("retry rec")).status is Status.CREATING
+
+
+def test_an_update_of_a_failed_deployment_creates_it_again() -> None:
+    made = record(say(f"deploy {IMAGE} name=rec environment.MODE=x"))
+    store.update(made.id, lambda deployment: deployment.end_failed(MOMENT))
+    again = record(say("update rec port=81 environment.LEVEL=y"))
+    assert (again.status, again.spec.port) == (Status.CREATING, 81)
+    assert again.spec.environment == {"MODE": "x", "LEVEL": "y"}
+    store.update(made.id, lambda deployment: deployment.end_failed(MOMENT))
+    assert record(say("scale rec 2")).status is Status.CREATING
 
 
 def test_an_extension_takes_effect_immediately() -> None:

@@ -65,8 +65,8 @@ def test_a_failed_deployment_shows_reason_hint_and_commands() -> None:
         f"recommender ({ID}) is FAILED.",
         "IMAGE_NOT_FOUND in step resolve_image: it is not there",
         "What to do: push it",
-        "To retry with the same image and settings: `retry recommender`. To change them: "
-        "`delete recommender`, then deploy again.",
+        "To retry with the same image and settings: `retry recommender`. To deploy again "
+        "with other settings: `update recommender image=… port=…`",
     ]
 
 

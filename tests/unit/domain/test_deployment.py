@@ -218,10 +218,37 @@ def test_an_update_is_refused_while_an_operation_runs(status: Status) -> None:
         in_status(status).update(spec_of(), LATER, new_image=False)
 
 
-@pytest.mark.parametrize("status", [Status.FAILED, Status.DELETED, Status.DELETE_FAILED])
+@pytest.mark.parametrize("status", [Status.DELETED, Status.DELETE_FAILED])
 def test_an_update_needs_an_active_deployment(status: Status) -> None:
     with pytest.raises(InvalidState):
         in_status(status).update(spec_of(), LATER, new_image=False)
+
+
+@pytest.mark.parametrize("new_image", [True, False])
+def test_a_failed_create_starts_again_with_another_spec_and_resolves_the_image(
+    new_image: bool,
+) -> None:
+    deployment = failed()
+    deployment.image = Image(reference=IMAGE, digest=DIGEST)
+    deployment.start_again(spec_of(count=3, ttl="8h"), LATER, 0.12, new_image=new_image)
+    assert (deployment.status, deployment.generation) == (Status.CREATING, 2)
+    assert (deployment.operation.kind, deployment.operation.path) == ("create", Path.CONVERGE)
+    assert (deployment.spec.count, deployment.failure) == (3, None)
+    assert deployment.image == Image(reference=IMAGE)
+    assert (deployment.meter.usd_per_hour, deployment.meter.since) == (0.12, LATER)
+    assert deployment.expires_at == LATER + timedelta(hours=8)
+    assert types(deployment)[-1] == "deployment.creating"
+
+
+@pytest.mark.parametrize("new_image", [True, False])
+def test_a_failed_deployment_that_served_is_updated_and_keeps_its_digest(new_image: bool) -> None:
+    deployment = active()
+    deployment.image = Image(reference=IMAGE, digest=DIGEST)
+    deployment.repair("somebody deleted the listener", MOMENT)
+    deployment.end_failed(MOMENT)
+    deployment.start_again(spec_of(count=3), LATER, 0.12, new_image=new_image)
+    assert (deployment.status, deployment.operation.kind) == (Status.UPDATING, "update")
+    assert deployment.image == Image(reference=IMAGE, digest=None if new_image else DIGEST)
 
 
 # --- delete --------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def test_a_failure_shows_code_message_hint_step_last_log_lines_and_retry() -> No
     status = visible_text(blocks.reply(replied(verb="status", deployment=shown(deployment))))
     for each in (content, status):
         assert "To retry with the same image and settings: `/slipway retry recommender`." in each
-        assert "To change them: `/slipway delete recommender`, then deploy again." in each
+        assert "To deploy again with other settings: `/slipway update recommender image=…" in each
     assert buttons(of(deployment)) == [("retry", ID, "primary")]
 
 
