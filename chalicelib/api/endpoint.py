@@ -13,7 +13,7 @@ from chalicelib.api import auth, problems
 from chalicelib.api.answer import Answer
 from chalicelib.api.requests import Request, path_segment
 from chalicelib.api.route import Route
-from chalicelib.domain.errors import MethodNotAllowed, NotFound, RequestRefused
+from chalicelib.domain.errors import MalformedJson, MethodNotAllowed, NotFound, RequestRefused
 from chalicelib.platform.observability import logger
 from chalicelib.store.tokens import Caller
 
@@ -68,7 +68,6 @@ def view(app: Chalice, route: Route) -> Callable[..., Response]:
 
 def _request(current: ChaliceRequest, with_token: bool) -> Request:
     query = current.query_params
-    body = current.raw_body
     return Request(
         caller=auth.from_context(current.context.get("authorizer") or {})
         if with_token
@@ -76,10 +75,18 @@ def _request(current: ChaliceRequest, with_token: bool) -> Request:
         path=_path(current),
         headers=dict(current.headers),
         query={name: query.getlist(name) for name in query} if query else {},
-        body=body.encode() if isinstance(body, str) else body,
+        body=_body(current),
         method=str(current.method),
         header_values=current.to_original_event().get("multiValueHeaders") or {},
     )
+
+
+def _body(current: ChaliceRequest) -> bytes:
+    try:
+        body = current.raw_body
+    except ValueError:  # not base64, or text that UTF-8 cannot encode
+        raise MalformedJson("The body is not UTF-8 text. Send JSON in UTF-8.") from None
+    return body.encode() if isinstance(body, str) else body
 
 
 def _path(current: ChaliceRequest) -> str:

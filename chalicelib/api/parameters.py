@@ -28,6 +28,8 @@ TIME = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+# The end of a time whose offset lost its `+`.
+LOST_PLUS = re.compile(r".*[0-9:.] [0-9]{2}:?([0-9]{2})?")
 DEPLOYMENT = rf"{naming.NAME_PATTERN}(-[a-z2-7]{{6}})?"
 # A task ID has 32 hexadecimal digits, or 36 characters with hyphens in the old format.
 TASK = r"[0-9a-f][0-9a-f-]{7,35}"
@@ -94,9 +96,11 @@ class Since:
         moment: datetime = (info.context or {})["moment"]
         since = _time(text, moment)
         if since is None or not moment - self.most <= since <= moment:
+            # A form-encoded `+` is a space.
+            plus = ". Write `+` as `%2B` in a URL" if LOST_PLUS.fullmatch(text) else ""
             raise ValueError(
                 "must be a time such as 2026-11-24T09:30:00Z or a duration such as 15m, 2h or 3d, "
-                f"in the last {self.most.days} days, not {shown(text)}"
+                f"in the last {self.most.days} days, not {shown(text)}{plus}"
             )
         return since
 

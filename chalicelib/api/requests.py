@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import codecs
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,18 +11,16 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, ValidationError, WithJsonSchema
 
-from chalicelib.domain.errors import (
-    BodyTooLarge,
-    MalformedJson,
-    UnsupportedMediaType,
-    ValidationFailed,
-)
+from chalicelib.api import json_body
+from chalicelib.domain.errors import BodyTooLarge, UnsupportedMediaType, ValidationFailed
 from chalicelib.domain.spec import faults
 from chalicelib.store import tokens
 from chalicelib.store.tokens import Caller
 
 MOST_BODY_BYTES = 64 * 1024
 MEDIA_TYPE = "application/json"
+# US-ASCII is a part of UTF-8.
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 SHOWN = 100
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 
@@ -92,7 +90,8 @@ class Request:
     @property
     def has_body(self) -> bool:
         """Whether the body says anything; some clients send an empty object for no body."""
-        return self.body.strip() not in (b"", b"{}", b"null")
+        text = b"".join(self.body.removeprefix(codecs.BOM_UTF8).split())
+        return text not in (b"", b"{}", b"null")
 
     def unexpected_body(self) -> ValidationFailed:
         """The refusal of a body by an endpoint that takes none: Slipway ignores no input."""
@@ -103,22 +102,33 @@ class Request:
 
     def json(self) -> Any:
         """The body as JSON. Raises `UnsupportedMediaType`, `BodyTooLarge` or `MalformedJson`."""
-        sent = self.header("Content-Type") or ""
-        charset = _CHARSET.search(sent)
-        if sent.partition(";")[0].strip().lower() != MEDIA_TYPE or (
-            charset and charset[1].lower() not in ("utf-8", "utf8")
-        ):
-            raise UnsupportedMediaType(
-                f"Content-Type must be {MEDIA_TYPE} in UTF-8, not {sent[:SHOWN] or 'missing'}."
-            )
+        self._check_media_type()
         if len(self.body) > MOST_BODY_BYTES:
             raise BodyTooLarge(
                 f"The body has {len(self.body)} bytes. At most {MOST_BODY_BYTES} are allowed."
             )
-        try:
-            return _parsed(self.body.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise MalformedJson(f"The body is not valid JSON: {error}.") from None
+        return json_body.parsed(self.body)
+
+    def _check_media_type(self) -> None:
+        coding = (self.header("Content-Encoding") or "identity").strip()
+        if coding.lower() != "identity":
+            # API Gateway passes a body on as text, which damages compressed data. RFC 9110,
+            # section 15.5.16, names the header.
+            raise UnsupportedMediaType(
+                f"Content-Encoding must be absent, not {coding[:SHOWN]}. Send the JSON "
+                "uncompressed.",
+                headers={"Accept-Encoding": "identity"},
+            )
+        sent = (self.header("Content-Type") or "").strip()
+        if not sent:
+            raise UnsupportedMediaType(f"Content-Type is missing. Send {MEDIA_TYPE}.")
+        if sent.partition(";")[0].strip().lower() != MEDIA_TYPE:
+            raise UnsupportedMediaType(f"Content-Type must be {MEDIA_TYPE}, not {sent[:SHOWN]}.")
+        charset = _CHARSET.search(sent)
+        if charset and charset[1].lower() not in CHARSETS:
+            raise UnsupportedMediaType(
+                f"The charset in Content-Type must be utf-8, not {charset[1][:SHOWN] or 'empty'}."
+            )
 
 
 def path_segment(value: str) -> str:
@@ -137,35 +147,3 @@ def _fault(error: Any, model: type[BaseModel]) -> dict[str, str]:
         allowed = ", ".join(model.model_fields) or "none"
         return faults.fault(name, f"Unknown query parameter. Allowed parameters: {allowed}")
     return faults.from_pydantic(error, model)
-
-
-def _parsed(text: str) -> Any:
-    value = json.loads(
-        text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_number
-    )
-    if "\\u" in text:
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            # UTF-8 cannot encode it, and its effect is undefined: RFC 8259, section 8.2.
-            raise ValueError("a \\u escape is an unpaired surrogate") from None
-    return value
-
-
-def _number(text: str) -> int | float:
-    """JSON has no integers: 80.0 is the number 80, as in JSON Schema."""
-    number = float(text)
-    return int(number) if number.is_integer() else number
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for name, member in pairs:
-        if name in value:
-            raise ValueError(f"duplicate key {name[:SHOWN]!r} in a JSON object")
-        value[name] = member
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON value")

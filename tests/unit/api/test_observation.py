@@ -73,6 +73,18 @@ def test_a_live_deployment_is_found_by_its_name(
     assert gateway.get(f"/deployments/nothing/{endpoint}").status == 404
 
 
+@pytest.mark.parametrize("endpoint", ["logs", "metrics"])
+@pytest.mark.parametrize(
+    "since", ["2026-11-24T09:00:00 01:00", "2026-11-24T09:00:00.5 0100", "2026-11-24T09:00 05:30"]
+)
+def test_a_plus_that_became_a_space_is_explained(
+    gateway: Gateway, deployed: str, endpoint: str, since: str
+) -> None:
+    refused = gateway.get(f"/deployments/{deployed}/{endpoint}", query={"since": since})
+    assert (refused.status, refused.fields) == (422, ["since"])
+    assert refused.json["errors"][0]["message"].endswith("Write `+` as `%2B` in a URL")
+
+
 @pytest.mark.parametrize(
     ("endpoint", "parameter", "value"),
     [

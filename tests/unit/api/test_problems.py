@@ -120,3 +120,18 @@ def test_chalices_own_errors_become_problems(body: str, detail: str) -> None:
     assert made["headers"] == {"Content-Type": "application/problem+json"}
     assert json.loads(made["body"])["detail"] == detail
     assert json.loads(made["body"])["code"] == "INTERNAL"
+
+
+@pytest.mark.parametrize("path", ["/deployments", f"/deployments/{ID}/pause"])
+def test_a_body_that_is_no_text_is_a_problem(gateway: Gateway, path: str) -> None:
+    check(gateway.post(path, "\ud800"), 400, "MALFORMED_JSON")
+    event = proxy_event("POST", path, "not base64", {}, {"Content-Type": "application/json"})
+    event["isBase64Encoded"] = True
+    event["requestContext"]["authorizer"] = gateway.authorize("team-a")
+    check(call(event), 400, "MALFORMED_JSON")
+
+
+def test_a_compressed_body_is_refused_with_the_allowed_coding(gateway: Gateway) -> None:
+    answer = gateway.post("/deployments", {}, headers={"Content-Encoding": "gzip"})
+    check(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert answer.headers["accept-encoding"] == "identity"
