@@ -33,7 +33,7 @@ def ensure(deployment: Deployment) -> Resource:
 
 
 def _create(deployment: Deployment, definition: str) -> str:
-    ecs, spec = aws.client("ecs"), deployment.spec
+    ecs = aws.client("ecs")
     _, group_id = security_groups.ids(deployment.id)
     try:
         answer = ecs.create_service(
@@ -46,7 +46,7 @@ def _create(deployment: Deployment, definition: str) -> str:
             desiredCount=deployment.wanted_tasks,
             launchType="FARGATE",
             deploymentConfiguration=_deployment_configuration(),
-            healthCheckGracePeriodSeconds=spec.health_check.grace,
+            healthCheckGracePeriodSeconds=_grace_period(deployment),
             loadBalancers=_load_balancers(deployment),
             networkConfiguration={
                 "awsvpcConfiguration": {
@@ -79,7 +79,7 @@ def _update(deployment: Deployment, definition: str, service: dict[str, Any]) ->
     wanted = {
         "taskDefinition": definition,
         "desiredCount": _count(deployment, service),
-        "healthCheckGracePeriodSeconds": deployment.spec.health_check.grace,
+        "healthCheckGracePeriodSeconds": _grace_period(deployment),
     }
     changes: dict[str, Any] = {k: value for k, value in wanted.items() if service.get(k) != value}
     load_balancers = _load_balancers(deployment)
@@ -106,6 +106,17 @@ def _count(deployment: Deployment, service: dict[str, Any]) -> int:
     if deployment.scaling:
         return deployment.scaling.hold(service["desiredCount"])
     return deployment.wanted_tasks
+
+
+def _grace_period(deployment: Deployment) -> int:
+    """How long ECS ignores failing health checks after a task has started.
+
+    A model may take `grace` until it answers, and the load balancer notices a little later. A
+    change of this value starts no tasks:
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+    """
+    check = deployment.spec.health_check
+    return check.grace + check.notice_seconds
 
 
 def _load_balancers(deployment: Deployment) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
 from chalicelib.domain.parts import Resource, ResourceKind
+from chalicelib.domain.spec.health_check import HEALTHY_THRESHOLD
 from chalicelib.platform import aws
 from chalicelib.resources import network
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
@@ -76,7 +77,7 @@ def _health_check(deployment: Deployment) -> dict[str, Any]:
         "HealthCheckPath": check.path,
         "HealthCheckIntervalSeconds": check.interval,
         "HealthCheckTimeoutSeconds": check.timeout,
-        "HealthyThresholdCount": 2,
+        "HealthyThresholdCount": HEALTHY_THRESHOLD,
         "UnhealthyThresholdCount": 2,
         "Matcher": {"HttpCode": check.status},
     }

@@ -16,7 +16,9 @@ from chalicelib.platform import clock
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream
+from chalicelib.workflow import health_results
 from chalicelib.workflow.stopped_tasks import container_of, judge, stopped_by_itself
+from chalicelib.workflow.unhealthy import judge_unhealthy
 from chalicelib.workflow.verdict import Verdict
 
 CRASH_LOOP = BREAKER_FAILURES
@@ -68,7 +70,7 @@ def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
 
     `service` is an entry of `DescribeServices`.
     """
-    since = _since(deployment)
+    since = began_at(deployment)
     primary: dict[str, Any] = next(
         (d for d in service.get("deployments", []) if d["status"] == "PRIMARY"), {}
     )
@@ -91,6 +93,37 @@ def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
         raise _failed(verdict, _service_evidence(service))
 
 
+def check_health(
+    deployment: Deployment,
+    service: dict[str, Any],
+    started: list[dict[str, Any]],
+    results: health_results.Results,
+) -> None:
+    """Raises `DeploymentFailed` if a task proves that its version cannot pass its health checks.
+
+    Args:
+        service: an entry of `DescribeServices`.
+        started: the running tasks of this version that the operation started.
+        results: what the health checks have said about its tasks until now.
+    """
+    since = began_at(deployment)
+    events = [e["message"] for e in service.get("events", []) if _moment_of(e) >= since]
+    is_unhealthy = any(result.state == "unhealthy" for result in results.values())
+    if not is_unhealthy and not any(map(health_results.is_unhealthy, events)):
+        return  # no task can have been stopped for its health
+    stopping = _stopping_tasks(deployment, service, since)
+    found = health_results.certain(deployment.spec.health_check, results, started, stopping, events)
+    if found is None:
+        return
+    task, result = found
+    lines = _log_lines(deployment.id, task)
+    target = result.model_dump(include={"state", "reason", "description"})
+    stopped = _task_evidence(task, lines, len(stopping)) if task in stopping else {}
+    evidence = {"log_lines": lines, "target_health": [target], **stopped}
+    evidence |= health_results.as_evidence(results) | _service_evidence(service)
+    raise _failed(judge_unhealthy(deployment.spec, [target], lines), evidence)
+
+
 def log_lines(deployment_id: str) -> list[str]:
     """The last log lines of the newest running task, or of the newest task if none runs."""
     described = tasks.describe(deployment_id, desired=("RUNNING",)) or tasks.describe(deployment_id)
@@ -103,7 +136,7 @@ def service_events(service: dict[str, Any] | None) -> list[str]:
     return [event["message"] for event in (service or {}).get("events", [])[:SERVICE_EVENTS]]
 
 
-def _since(deployment: Deployment) -> datetime:
+def began_at(deployment: Deployment) -> datetime:
     """When this path began its work on the service.
 
     A task that stopped earlier has another reason.
@@ -120,14 +153,27 @@ def _stopped_tasks(
 
     Tasks of a version that failed do not count, so they cannot fail its rollback.
     """
+    stopping = _stopping_tasks(deployment, service, since)
+    return [
+        task for task in stopping if task["lastStatus"] == "STOPPED" and stopped_by_itself(task)
+    ]
+
+
+def _stopping_tasks(
+    deployment: Deployment, service: dict[str, Any], since: datetime
+) -> list[dict[str, Any]]:
+    """The tasks of the current task definition that have stopped, or that ECS is stopping."""
     return [
         task
         for task in tasks.describe(deployment.id, desired=("STOPPED",))
-        if task["lastStatus"] == "STOPPED"
-        and task["taskDefinitionArn"] == service["taskDefinition"]
-        and task.get("createdAt", clock.now()) >= since
-        and stopped_by_itself(task)
+        if task["taskDefinitionArn"] == service["taskDefinition"] and _moment_of(task) >= since
     ]
+
+
+def _moment_of(created: dict[str, Any]) -> datetime:
+    """When ECS created a task or wrote a service event."""
+    moment: datetime = created.get("createdAt", clock.now())
+    return moment
 
 
 def _ended_at(task: dict[str, Any]) -> datetime:
@@ -147,7 +193,7 @@ def _is_too_late_for_another(deployment: Deployment, verdict: Verdict) -> bool:
 
 def _check_events(service: dict[str, Any], since: datetime) -> None:
     events = service.get("events", [])
-    messages = [e["message"] for e in events if e.get("createdAt", clock.now()) >= since]
+    messages = [event["message"] for event in events if _moment_of(event) >= since]
     for pattern, needed, code, message, hint in EVENTS:
         if sum(bool(re.search(pattern, text, re.IGNORECASE)) for text in messages) >= needed:
             raise _failed(Verdict(code, message, hint), _service_evidence(service))

@@ -10,6 +10,8 @@ from chalicelib.domain.spec import faults
 from chalicelib.domain.spec.http_path import HttpPath
 from chalicelib.domain.spec.strict import Strict
 
+# The checks that an unhealthy target must pass. A new target needs only one.
+HEALTHY_THRESHOLD = 2
 STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
 
 
@@ -21,6 +23,15 @@ class HealthCheck(Strict):
     interval: int = Field(5, ge=5, le=300)
     timeout: int = Field(4, ge=2, le=120, validate_default=True)
     grace: int = Field(60, ge=0, le=1800)
+
+    @property
+    def notice_seconds(self) -> int:
+        """How long the load balancer takes to report that a task has begun to answer: two checks.
+
+        An unhealthy target must pass as many checks as its threshold:
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
+        """
+        return HEALTHY_THRESHOLD * (self.interval + self.timeout)
 
     @field_validator("status")
     @classmethod

@@ -10,6 +10,9 @@ from chalicelib.resources import cluster, network, security_groups, service, tas
 from tests.support import aws_says
 from tests.support.builders import ID, spec_of
 
+# Until the load balancer notices that a task answers: two checks of 5 s and a timeout of 4 s each.
+NOTICE = 18
+
 
 def described() -> dict[str, Any]:
     ecs = aws.client("ecs")
@@ -27,7 +30,7 @@ def test_repeated_ensure_creates_one_service_with_the_stacks_tags(deployed: Depl
 
 def test_an_up_to_date_service_is_not_changed(deployed: Deployment) -> None:
     calls = aws_says.watch("ecs", "UpdateService")
-    shown = {**described(), "healthCheckGracePeriodSeconds": 60}
+    shown = {**described(), "healthCheckGracePeriodSeconds": 60 + NOTICE}
     aws_says.answer("ecs", "DescribeServices", {"services": [shown]})
     service.ensure(deployed)
     assert calls == []
@@ -44,7 +47,7 @@ def test_the_service_matches_the_spec(deployment: Deployment) -> None:
     service.ensure(deployment)
     [call] = calls
     assert (call["desiredCount"], call["launchType"]) == (3, "FARGATE")
-    assert call["healthCheckGracePeriodSeconds"] == 90
+    assert call["healthCheckGracePeriodSeconds"] == 90 + NOTICE
     assert call["loadBalancers"] == [
         {"targetGroupArn": "arn:target", "containerName": "app", "containerPort": 8080}
     ]
