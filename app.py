@@ -19,7 +19,7 @@ from chalicelib.routes import ROUTES
 # The functions that serve requests do not need the workflow's steps, so they do not import them.
 # The step functions import them at the start, when Lambda gives them a whole CPU, not a share.
 # `_HANDLER`: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-WITHOUT_STEPS = ("app.app", "app.authorizer", "app.courier", "app.chat_worker")
+WITHOUT_STEPS = ("app.app", "app.authorizer", "app.courier", "app.chat_worker", "app.health")
 if os.environ.get("_HANDLER", "app.app") not in WITHOUT_STEPS:
     from chalicelib.workflow import lifecycle, reconcile, steps  # noqa: F401
 # For the same reason every function creates the DynamoDB client here. That takes most of the CPU
@@ -106,6 +106,13 @@ def reconciler(event: CloudWatchEvent) -> dict[str, Any]:
     from chalicelib.workflow import reconcile
 
     return reconcile.run(event.to_dict())
+
+
+@app.lambda_function(name="health")
+def health(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    from chalicelib.workflow import health as health_checks
+
+    return health_checks.run(event)
 
 
 @app.lambda_function(name="courier")

@@ -71,6 +71,22 @@ class Failure(parts.Failure):
     code: FailureCode
 
 
+class DeploymentHealth(Shape):
+    """Whether the tasks of a deployment serve. Its `failure` says why some do not.
+
+    `healthy`: as many tasks serve as wanted. `degraded`: fewer serve. `down`: none serves.
+    `unknown`: not checked yet. Tasks do not count as missing while they start within the health
+    check's `grace`, or if Slipway, a scale-in or zone rebalancing stopped them.
+    """
+
+    status: Literal["healthy", "degraded", "down", "unknown"]
+    running: int | None = Field(description="How many tasks serve. Null if not checked yet.")
+    wanted: int = Field(description="How many tasks should serve.")
+    since: Moment
+    checked_at: Moment | None
+    failure: Failure | None
+
+
 class Resource(parts.Resource):
     """An AWS resource of the deployment. After a teardown, the list is the receipt."""
 
@@ -125,6 +141,9 @@ class Deployment(Shape):
     image: parts.Image
     operation: Operation
     failure: Failure | None
+    health: DeploymentHealth | None = Field(
+        description="Null unless the deployment is ACTIVE or UPDATING, and during pause and resume."
+    )
     prediction: parts.Prediction | None
     resources: list[Resource]
     leftovers: list[parts.Leftover]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from chalicelib.api import answers, cursor, resource
 from chalicelib.api.answer import Answer
+from chalicelib.api.pages import fitting
 from chalicelib.api.parameters import CreateParameters, EventsParameters, ListParameters
 from chalicelib.api.requests import Request
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.digits import is_number
 from chalicelib.platform import clock
+from chalicelib.store import deployments as store
 from chalicelib.usecases import access, changes, reads
 
 
@@ -40,11 +42,10 @@ def list_all(request: Request) -> Answer:
         show_deleted=query.show_deleted,
     )
     moment = clock.now()
-    page = answers.Deployments(
-        deployments=[resource.shown(deployment, moment) for deployment in deployments],
-        next_cursor=cursor.next_of(after),
-    )
-    return Answer(200, page.document())
+    page = fitting(resource.render_in_list(deployment, moment) for deployment in deployments)
+    if len(page) < len(deployments):
+        after = store.position(deployments[len(page) - 1])
+    return Answer(200, {"deployments": page, "next_cursor": cursor.next_of(after)})
 
 
 def get(request: Request, reference: str) -> Answer:
@@ -105,11 +106,10 @@ def events(request: Request, reference: str) -> Answer:
     if not is_number(position):
         raise cursor.foreign()
     listed, after = reads.events(request.caller, reference, limit=query.limit, after=int(position))
-    page = answers.Events(
-        events=[answers.Event(**event.model_dump()) for event in listed],
-        next_cursor=cursor.next_of(after),
-    )
-    return Answer(200, page.document())
+    page = fitting(answers.Event(**event.model_dump()).model_dump(mode="json") for event in listed)
+    if len(page) < len(listed):
+        after = listed[len(page) - 1].sequence
+    return Answer(200, {"events": page, "next_cursor": cursor.next_of(after)})
 
 
 def tasks(request: Request, reference: str) -> Answer:

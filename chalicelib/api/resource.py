@@ -18,9 +18,19 @@ def render(deployment: Deployment, now: datetime) -> dict[str, Any]:
     return shown(deployment, now).document()
 
 
+def render_in_list(deployment: Deployment, now: datetime) -> dict[str, Any]:
+    """As `render`, without the evidence of failures: a list of many would be too large."""
+    document = render(deployment, now)
+    for part in (document, document["health"] or {}):
+        if part.get("failure"):
+            part["failure"]["evidence"] = {}
+    return document
+
+
 def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
     """The part of a record that a caller sees."""
-    failure, self_link = deployment.failure, f"/deployments/{deployment.id}"
+    failure, health = deployment.failure, deployment.shown_health
+    self_link = f"/deployments/{deployment.id}"
     return answers.Deployment(
         id=deployment.id,
         name=deployment.name,
@@ -35,6 +45,7 @@ def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
         image=deployment.image,
         operation=_operation(deployment.operation),
         failure=answers.Failure.model_validate(failure) if failure else None,
+        health=answers.DeploymentHealth.model_validate(health) if health else None,
         prediction=deployment.prediction,
         resources=[answers.Resource.model_validate(each) for each in deployment.resources],
         leftovers=deployment.leftovers,

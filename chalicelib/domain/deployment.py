@@ -14,8 +14,9 @@ from chalicelib.domain import operation as operations
 from chalicelib.domain.errors import FailureCode, InvalidState, OperationInProgress
 from chalicelib.domain.operation import Kind, OperationStatus, Path, StepStatus
 from chalicelib.domain.parts import EventType, Failure, Image, Leftover, Snapshot
-from chalicelib.domain.record import STATUS_EVENTS, Record, Status
+from chalicelib.domain.record import STATUS_EVENTS, Status
 from chalicelib.domain.spec.spec import Spec
+from chalicelib.domain.watched import Watched
 from chalicelib.platform.clock import rfc3339
 
 # No operation runs, and nothing is wrong.
@@ -27,7 +28,7 @@ PATH_EVENTS = {
 KEPT_AFTER_DELETION = timedelta(days=30)
 
 
-class Deployment(Record):
+class Deployment(Watched):
     """A record with its transitions."""
 
     # --- requests of callers --------------------------------------------------------------
@@ -233,12 +234,17 @@ class Deployment(Record):
             message = reason or "a DELETE request cancelled the operation"
             self._add_event(now, EventType.OPERATION_CANCELLED, message=message)
         self._begin(Kind.DELETE, Path.DESTROY, Status.DELETING, now, reason)
+        self._forget_health()
         return True
 
     # --- ends of operations --------------------------------------------------------------
 
-    def activate(self, now: datetime, usd_per_hour: float) -> None:
-        """The operation is done: the deployment is ACTIVE or PAUSED."""
+    def activate(self, now: datetime, usd_per_hour: float, tasks: int | None = None) -> None:
+        """The operation is done: the deployment is ACTIVE or PAUSED.
+
+        Args:
+            tasks: how many serve; by default as many as the spec wants at least.
+        """
         rolled_back = self.operation.path is Path.ROLLBACK
         self.status = Status.PAUSED if self.paused else Status.ACTIVE
         self.meter.set_rate(usd_per_hour, now)
@@ -249,6 +255,10 @@ class Deployment(Record):
         self._take_snapshot()
         self._end(OperationStatus.ROLLED_BACK if rolled_back else OperationStatus.SUCCEEDED, now)
         self._add_event(now, EventType.ROLLED_BACK if rolled_back else STATUS_EVENTS[self.status])
+        if self.status is Status.ACTIVE:
+            self._end_healthy(self.wanted_tasks if tasks is None else tasks, now)
+        else:
+            self._forget_health()
 
     def _take_snapshot(self) -> None:
         """A failure restores the current version, and a rollback the one that served before it."""
@@ -292,6 +302,7 @@ class Deployment(Record):
     def _end_as(self, status: Status, now: datetime) -> None:
         """The operation failed, and the deployment gets `status`."""
         self.status = status
+        self._forget_health()
         self._skip_open_steps(now)
         self._end(OperationStatus.FAILED, now)
         message = self.failure.message if self.failure else ""

@@ -48,6 +48,8 @@ class EventType(StoredEnum):
     DELETED = "deployment.deleted"
     EXTENDED = "deployment.extended"
     EXPIRING = "deployment.expiring"
+    UNHEALTHY = "deployment.unhealthy"
+    RECOVERED = "deployment.recovered"
     OPERATION_CANCELLED = "operation.cancelled"
     OPERATION_CONTINUED = "operation.taken_up"
     OPERATION_ROLLBACK = "operation.rollback"

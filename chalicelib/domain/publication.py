@@ -10,8 +10,8 @@ import json
 from typing import Any, Literal, get_args
 
 from chalicelib.domain.parts import Event, EventType
-from chalicelib.domain.record import Record
 from chalicelib.domain.stored_enum import StoredEnum
+from chalicelib.domain.watched import Watched
 from chalicelib.platform.clock import rfc3339
 
 PublishedType = Literal[
@@ -22,6 +22,8 @@ PublishedType = Literal[
     "deployment.rolled_back",
     "deployment.paused",
     "deployment.expiring",
+    "deployment.unhealthy",
+    "deployment.recovered",
     "deployment.deleted",
     "deployment.delete_failed",
 ]
@@ -55,7 +57,7 @@ def published_type(event: Event) -> str | None:
     return event.type if event.type in TYPES else None
 
 
-def published(record: Record, event: Event) -> str | None:
+def published(record: Watched, event: Event) -> str | None:
     """The body of an event for its receivers, as JSON; None if the event is not published.
 
     `data.sequence` orders the events of a deployment; missing numbers are events that are not
@@ -80,8 +82,10 @@ def _cut(body: dict[str, Any], most: int) -> dict[str, Any]:
     def short(part: dict[str, Any] | None, *names: str) -> dict[str, Any] | None:
         return part and {k: v[:most] if k in names else v for k, v in part.items()}
 
+    health = deployment["health"]
     shown = {
         **deployment,
+        "health": health and {**health, "failure": short(health["failure"], "message", "hint")},
         "failure": short(deployment["failure"], "message", "hint"),
         "prediction": short(deployment["prediction"], "path", "sample"),
         "leftovers": [short(each, "name", "reason") for each in deployment["leftovers"]][:20],
@@ -90,7 +94,7 @@ def _cut(body: dict[str, Any], most: int) -> dict[str, Any]:
     return {**body, "data": {**data, **cut}}
 
 
-def _body(record: Record, event: Event, kind: str) -> dict[str, Any]:
+def _body(record: Watched, event: Event, kind: str) -> dict[str, Any]:
     failure = record.failure
     return {
         "type": kind,
@@ -111,6 +115,7 @@ def _body(record: Record, event: Event, kind: str) -> dict[str, Any]:
                 "image": record.image.model_dump(),
                 "operation": {"kind": record.operation.kind, "status": record.operation.status},
                 "failure": failure.model_dump(exclude={"evidence"}) if failure else None,
+                "health": _health(record),
                 "prediction": record.prediction.model_dump() if record.prediction else None,
                 "leftovers": [each.model_dump() for each in record.leftovers],
                 "usd_per_hour": record.meter.usd_per_hour,
@@ -119,3 +124,12 @@ def _body(record: Record, event: Event, kind: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _health(record: Watched) -> dict[str, Any] | None:
+    health = record.shown_health
+    if health is None:
+        return None
+    shown = health.model_dump(include={"status", "running", "wanted"})
+    failure = health.failure.model_dump(exclude={"evidence"}) if health.failure else None
+    return {**shown, "since": rfc3339(health.since), "failure": failure}

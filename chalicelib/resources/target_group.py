@@ -104,8 +104,11 @@ def get_arn(deployment_id: str) -> str:
 def targets(deployment_id: str) -> list[Target]:
     """Every registered target with its health; none if there is no target group."""
     arn = find_arn(deployment_id)
-    if arn is None:
-        return []
+    return targets_of(arn) if arn else []
+
+
+def targets_of(arn: str) -> list[Target]:
+    """Every target of a target group with its health; none if the target group does not exist."""
     elbv2 = aws.client("elbv2")
     try:
         answer = elbv2.describe_target_health(TargetGroupArn=arn)

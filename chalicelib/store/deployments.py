@@ -29,6 +29,8 @@ Result = TypeVar("Result")
 WRITE_ATTEMPTS = 12
 # Attributes that conditions, filters and indexes need beside the document, which has everything.
 QUERIED = ("name", "owner", "status", "version", "purge_at")
+# Events that change nothing that a caller could overwrite with a stale `If-Match`.
+WITHOUT_EDITION = (EventType.EXPIRING, EventType.UNHEALTHY, EventType.RECOVERED)
 
 
 def get(deployment_id: str) -> Deployment | None:
@@ -196,6 +198,11 @@ def all_deployments() -> Iterator[Deployment]:
             return
 
 
+def position(deployment: Deployment) -> str:
+    """The position of a deployment in the lists: `after` for the page that follows it."""
+    return f"{rfc3339(deployment.created_at)}#{deployment.id}"
+
+
 def list_events(deployment_id: str, *, limit: int, after: int) -> tuple[list[Event], int | None]:
     """Events after the sequence `after`, oldest first, and the `after` of the next page, if any."""
     following = table.query(
@@ -235,14 +242,15 @@ def _write(
     events = deployment.new_events
     before = deployment.version, deployment.events_written
     deployment.version += 1
-    deployment.edition += any(event.type != EventType.EXPIRING for event in events)
+    deployment.edition += any(event.type not in WITHOUT_EDITION for event in events)
     deployment.events_written += len(events)
     record = {
         **keys.deployment(deployment.id).attributes,
         "document": deployment.model_dump_json(),
         "record_type": keys.DEPLOYMENTS,
-        "created_key": f"{rfc3339(deployment.created_at)}#{deployment.id}",
+        "created_key": position(deployment),
         **{name: getattr(deployment, name) for name in QUERIED},
+        **_health_check(deployment),
     }
     if expected_version is None:
         put = table.put(record, "attribute_not_exists(pk)")
@@ -285,6 +293,13 @@ def _outbox(deployment: Deployment, event: Event) -> dict[str, Any]:
         "published": body,
         "callback_url": deployment.spec.callback_url,
     }
+
+
+def _health_check(deployment: Deployment) -> dict[str, Any]:
+    """The attributes that make the record work for the function `health`."""
+    if deployment.health_due_at is None or not deployment.can_be_checked:
+        return {}
+    return work.due(work.HEALTH, deployment.health_due_at)
 
 
 def _release_name(deployment: Deployment) -> list[dict[str, Any]]:

@@ -7,10 +7,13 @@ it. Work may be done twice, so a worker's calls carry an ID.
 
 | attribute | meaning |
 |---|---|
-| `worker`  | the function that does the work: COURIER or CHAT_WORKER |
+| `worker`  | the function that does the work: COURIER, CHAT_WORKER or HEALTH |
 | `due_at`  | RFC 3339: when the work is due; while it is leased, when the lease ends |
 | `wake`    | the worker's name, if the stream is to invoke it; taking the lease removes it |
 | `lease`   | a random value that identifies the lease |
+
+The record of an ACTIVE deployment is work for HEALTH, without a lease: a check writes the whole
+record on the condition that it has not changed.
 
 To request work again that may be leased, update its item with `due_now`. The holder of the lease
 cannot end the work then, and it is done once more.
@@ -34,6 +37,7 @@ from chalicelib.store.keys import Key
 
 COURIER = "courier"
 CHAT_WORKER = "chat_worker"
+HEALTH = "health"
 MOST_AT_ONCE = 100
 
 

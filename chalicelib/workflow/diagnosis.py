@@ -16,7 +16,7 @@ from chalicelib.platform import clock
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream
-from chalicelib.workflow import health_results
+from chalicelib.workflow import health_results, image
 from chalicelib.workflow.stopped_tasks import container_of, judge, stopped_by_itself
 from chalicelib.workflow.unhealthy import judge_unhealthy
 from chalicelib.workflow.verdict import Verdict
@@ -79,7 +79,7 @@ def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
     if stopped:
         newest = max(stopped, key=_ended_at)
         lines = _log_lines(deployment.id, newest)
-        verdict = judge(newest, lines, deployment.spec, _target_health(deployment))
+        verdict = _judge(deployment, newest, lines, _target_health(deployment))
         is_certain = len(stopped) >= CRASH_LOOP or tripped or verdict.final
         if is_certain or _is_too_late_for_another(deployment, verdict):
             evidence = _task_evidence(newest, lines, len(stopped)) | _service_evidence(service)
@@ -122,6 +122,41 @@ def check_health(
     evidence = {"log_lines": lines, "target_health": [target], **stopped}
     evidence |= health_results.as_evidence(results) | _service_evidence(service)
     raise _failed(judge_unhealthy(deployment.spec, [target], lines), evidence)
+
+
+def explain_stop(
+    deployment: Deployment,
+    service: dict[str, Any],
+    task: dict[str, Any],
+    count: int,
+    target_health: list[dict[str, Any]],
+) -> DeploymentFailed:
+    """Why a task of an ACTIVE deployment stopped; `count` tasks have stopped by themselves."""
+    lines = _log_lines(deployment.id, task)
+    verdict = _judge(deployment, task, lines, target_health)
+    known = {"target_health": target_health} if target_health else {}
+    return _failed(verdict, known | _task_evidence(task, lines, count) | _service_evidence(service))
+
+
+def explain_unhealthy(
+    deployment: Deployment,
+    service: dict[str, Any],
+    task: dict[str, Any],
+    target_health: list[dict[str, Any]],
+) -> DeploymentFailed:
+    """Why a running task of an ACTIVE deployment does not pass its health checks."""
+    lines = _log_lines(deployment.id, task)
+    evidence = {"target_health": target_health, "log_lines": lines} | _service_evidence(service)
+    return _failed(judge_unhealthy(deployment.spec, target_health, lines), evidence)
+
+
+def unplaced(service: dict[str, Any], since: datetime) -> DeploymentFailed | None:
+    """Why ECS has started no task since then, if the service's events say so."""
+    try:
+        _check_events(service, since)
+    except DeploymentFailed as error:
+        return error
+    return None
 
 
 def log_lines(deployment_id: str) -> list[str]:
@@ -174,6 +209,20 @@ def _moment_of(created: dict[str, Any]) -> datetime:
     """When ECS created a task or wrote a service event."""
     moment: datetime = created.get("createdAt", clock.now())
     return moment
+
+
+def _judge(
+    deployment: Deployment,
+    task: dict[str, Any],
+    lines: list[str],
+    target_health: list[dict[str, Any]],
+) -> Verdict:
+    """Why a task stopped. If its image is gone, the tag is not to blame: the digest is pinned."""
+    verdict = judge(task, lines, deployment.spec, target_health)
+    if verdict.code is FailureCode.IMAGE_NOT_FOUND and deployment.image.digest:
+        message, hint = image.digest_gone(deployment.image)
+        return Verdict(verdict.code, message, hint, verdict.final)
+    return verdict
 
 
 def _ended_at(task: dict[str, Any]) -> datetime:

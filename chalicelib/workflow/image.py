@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
+from chalicelib.domain.operation import Kind, Path
 from chalicelib.domain.parts import Image
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
@@ -19,6 +20,9 @@ def resolve(deployment: Deployment) -> Outcome:
     registry keeps its reference, and ECS is the first to find out whether it exists.
     """
     if deployment.image.digest:
+        operation = deployment.operation
+        if operation.kind is Kind.RESUME and operation.path is Path.CONVERGE:
+            _check_pinned(deployment.image)
         return Outcome(message=f"{deployment.image.digest}, resolved earlier")
     reference = deployment.image.parsed
     if reference.ecr is None:
@@ -40,6 +44,38 @@ def resolve(deployment: Deployment) -> Outcome:
         record.image = resolved
 
     return Outcome(message=resolved.digest or "", change=change)
+
+
+def _check_pinned(image: Image) -> None:
+    """Fails if ECR no longer has the digest: a resume must start tasks, and none could start.
+
+    Every other operation goes on, because the running tasks need no image.
+    """
+    reference, digest = image.parsed, image.digest
+    if reference.ecr is None:
+        return
+    try:
+        _describe(*reference.ecr, reference.repository, {"imageDigest": digest}, image.reference)
+    except DeploymentFailed as error:
+        if error.code is not FailureCode.IMAGE_NOT_FOUND:
+            return  # ECS may be allowed to read what Slipway is not
+        message, hint = digest_gone(image)
+        raise DeploymentFailed(error.code, message, hint=hint, evidence=error.evidence) from None
+
+
+def digest_gone(image: Image) -> tuple[str, str]:
+    """The message and the hint for an image that its registry no longer has under its digest."""
+    reference = image.parsed
+    where = f"{reference.registry}/{reference.repository}"
+    message = (
+        f"{where} no longer has {image.digest}, the digest that this deployment runs. A lifecycle "
+        "rule or a person has deleted the image."
+    )
+    hint = (
+        "Push the same image again, or PATCH `image` to deploy another one. To keep images in "
+        "use, read `image.digest` of the deployments before a rule deletes images."
+    )
+    return message, hint
 
 
 def ecr_client(region: str) -> Any:

@@ -27,7 +27,7 @@ def finish(deployment: Deployment) -> Outcome:
     rate = hourly_rate(deployment.spec, tasks)
 
     def change(record: Deployment) -> None:
-        record.activate(clock.now(), rate)
+        record.activate(clock.now(), rate, tasks)
 
     return Outcome(change=change)
 

@@ -7,6 +7,7 @@ twice, and run concurrently with anything else.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import SETTLED, Deployment
 from chalicelib.domain.errors import Superseded
+from chalicelib.domain.health import CHECK_INTERVAL
 from chalicelib.domain.operation import Path
 from chalicelib.domain.parts import Leftover
 from chalicelib.domain.rates import hourly_rate
@@ -85,7 +87,24 @@ def _check(deployment: Deployment) -> str:
     if deployment.is_running:
         return _check_execution(deployment)
     if deployment.status in SETTLED:
-        return _check_drift(deployment)
+        return _check_drift(deployment) or _begin_checks(deployment)
+    return ""
+
+
+def _begin_checks(deployment: Deployment) -> str:
+    """Starts the checks of health of a record that a version without them has written.
+
+    The first ones are spread over the interval, because AWS limits the account's reads.
+    """
+    if deployment.can_be_checked and deployment.health_due_at is None:
+        due = zlib.crc32(deployment.id.encode()) % CHECK_INTERVAL.seconds
+
+        def change(record: Deployment) -> None:
+            if not record.can_be_checked:
+                raise Superseded("the deployment is being changed")
+            record.request_check(clock.now() + timedelta(seconds=due))
+
+        store.update(deployment.id, change)
     return ""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -21,19 +22,24 @@ from chalicelib.api import deployments
 from chalicelib.api.requests import Request
 from chalicelib.domain.errors import RequestRefused
 from chalicelib.store.tokens import Caller
+from tests.support import event_patterns
 from tests.support.simulated_aws.account import ACCOUNT_ID, REGION, Account, is_mutating
 from tests.support.simulated_aws.aws import Call
 from tests.support.simulated_aws.clock import SimulatedClock
 from tests.support.simulated_aws.schedule import Schedule
 from tests.support.simulated_aws.states import Killed, StepFunctions
+from tests.support.simulated_aws.tasks import Task
 from tests.workflow import machine
 
 OWNERS = ("team-a", "team-b")
 RECONCILE_EVERY = 300.0
 # The world is idle after this many reconciler runs without a change.
 QUIET_LOOKS = 2
+# The sweep of the checks of health that are due.
+SWEEP_EVERY = 60.0
 RULE = machine.TEMPLATE["Resources"]["Reconciler"]["Properties"]["Events"]["ExecutionEndedBadly"]
 RECONCILED = RULE["Properties"]["Pattern"]["detail"]["status"]
+STOPPED = machine.TEMPLATE["Resources"]["Health"]["Properties"]["Events"]["TaskStopped"]
 # EventBridge delivers an event within seconds.
 EVENT_DELAY = 1.0
 
@@ -108,6 +114,7 @@ class World:
         rules.insert(rules.index(account.throttling) + 1, self.states)
         account.listeners.append(self._listen)
         self.states.watchers.append(self._status_changed)
+        account.fargate.tasks.watchers.append(self._task_stopped)
         self.interference: Callable[[Point], object] = lambda point: None
         self.touched: list[tuple[Invocation, str]] = []
         self.replies: list[Reply] = []
@@ -116,6 +123,7 @@ class World:
         self._quiet = 0
         self._changes = 0
         self._tick()
+        self.schedule.after(SWEEP_EVERY, self._sweep)
 
     # --- requests ------------------------------------------------------------------------
 
@@ -173,9 +181,22 @@ class World:
     def run_for(self, seconds: float) -> None:
         """Let simulated time pass."""
         end = self.clock.seconds() + seconds
-        while self.schedule.next_at is not None and self.schedule.next_at <= end:
-            self.schedule.step()
+        while self.step(end):
+            pass
         self.clock.advance_to(end)
+
+    def step(self, end: float = math.inf) -> bool:
+        """Run the next action of AWS or of the schedule. Return False if none is due by `end`."""
+        in_aws, planned = self.account.timeline.next_due(), self.schedule.next_at
+        due = min((moment for moment in (in_aws, planned) if moment is not None), default=math.inf)
+        if due > end:
+            return False
+        if due == in_aws:
+            self.clock.advance_to(due)
+            self.account.timeline.catch_up()
+        else:
+            self.schedule.step()
+        return True
 
     def run_until_idle(self, hours: float = 6.0) -> bool:
         """Run until the world is idle. Return False if it is not idle after `hours`."""
@@ -184,7 +205,7 @@ class World:
         while self._quiet < QUIET_LOOKS or self.states.running:
             if self.clock.seconds() > end:
                 return False
-            self.schedule.step()
+            self.step()
         return True
 
     def reconcile(self, event: dict[str, Any] | None = None) -> None:
@@ -199,7 +220,27 @@ class World:
             # omitted here.
             self.troubles.append(repr(error))
 
+    def check_health(self, event: dict[str, Any] | None = None) -> None:
+        """Run the function `health` once; by default as its schedule does."""
+        event = event or self._event("aws.events", "Scheduled Event", {})
+        made = Invocation("health")
+        try:
+            self._run(made, "health", lambda: app.health(event, None))
+        except (Exception, Killed) as error:
+            self.troubles.append(repr(error))
+
     # --- internals -----------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        self.check_health()
+        self.schedule.after(SWEEP_EVERY, self._sweep)
+
+    def _task_stopped(self, task: Task) -> None:
+        """EventBridge sends the function `health` the events that match the template's rule."""
+        detail = self.account.fargate.tasks.described(task, tags=False)
+        event = self._event("aws.ecs", "ECS Task State Change", json.loads(_written(detail)))
+        if event_patterns.matches(STOPPED["Properties"]["Pattern"], event):
+            self.schedule.after(EVENT_DELAY, lambda: self.check_health(event))
 
     def _tick(self) -> None:
         """Run the reconciler's schedule."""
@@ -276,3 +317,8 @@ class World:
             self.touched.append((made, json.dumps(call.params, default=str)))
         label = f"{made.label}:{call.name}#{made.counts[call.name]}"
         self.interference(Point(made, label, call, when))
+
+
+def _written(detail: dict[str, Any]) -> str:
+    """An event's detail as JSON, with times as EventBridge writes them."""
+    return json.dumps(detail, default=lambda moment: moment.isoformat())

@@ -22,7 +22,7 @@ from chalicelib.resources.log_lines import Position
 from chalicelib.store import deployments as store
 from chalicelib.store import tokens
 from chalicelib.store.tokens import Caller
-from chalicelib.workflow import diagnosis, executions, reconcile, steps
+from chalicelib.workflow import diagnosis, executions, health, reconcile, steps
 from chalicelib.workflow.preflight import preflight, quotas
 from tests.support.in_process import REGISTRY, TABLE
 from tests.workflow.machine import ROOT, functions_by_logical_id
@@ -158,6 +158,33 @@ def test_the_policies_allow_the_diagnosis_of_a_crash_loop(
 
     assert ("logs", "GetLogEvents") in world.calls["verification"]
     check(world, "verification")
+
+
+def test_the_policies_allow_the_checks_of_health(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = world.deploy()
+    stopped = {
+        "taskArn": f"arn:aws:ecs:us-east-1:123456789012:task/{deployment.id}/0123",
+        "clusterArn": f"arn:aws:ecs:us-east-1:123456789012:cluster/{deployment.id}",
+        "group": f"service:{deployment.id}",
+        "createdAt": now(),
+        "desiredStatus": "STOPPED",
+        "lastStatus": "STOPPED",
+        "stopCode": "EssentialContainerExited",
+        "stoppedReason": "Essential container in task exited",
+    }
+    read = tasks.describe
+    monkeypatch.setattr(tasks, "describe", lambda *args, **more: [*read(*args, **more), stopped])
+    world.record_as("health")
+
+    assert health.run({"source": "aws.ecs", "detail": stopped}) == {"checked": [deployment.id]}
+    health.run({"source": "aws.events", "detail": {}})
+
+    assert world.read(deployment).health.status == "down"  # type: ignore[union-attr]
+    assert {"logs:GetLogEvents", "dynamodb:Query"} <= needed(world.calls["health"])
+    assert "elasticloadbalancing:DescribeTargetHealth" in needed(world.calls["health"])
+    check(world, "health")
 
 
 def test_the_policies_allow_the_search_for_leftovers(

@@ -83,6 +83,7 @@ class Tasks:
 
     Attributes:
         on_running, on_exit, on_stopped: the service scheduler's callbacks.
+        watchers: called with each task that has become STOPPED, as EventBridge is.
         log: writes a task's lines into its log stream.
     """
 
@@ -97,6 +98,7 @@ class Tasks:
     on_running: Callable[[Task], None] = lambda task: None
     on_exit: Callable[[Task], None] = lambda task: None
     on_stopped: Callable[[Task], None] = lambda task: None
+    watchers: list[Callable[[Task], object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._turns = itertools.count()
@@ -218,6 +220,8 @@ class Tasks:
         self.interfaces.detach(task.id)
         self.timeline.after(FORGOTTEN_AFTER, lambda: self.all.pop(task.arn, None))
         self.on_stopped(task)
+        for watcher in self.watchers:
+            watcher(task)
 
     def in_cluster(self, cluster: str) -> list[Task]:
         """The tasks that ECS still returns, oldest first."""

@@ -88,6 +88,7 @@ def test_a_create_is_accepted_with_the_whole_resource(gateway: Gateway) -> None:
         "image",
         "operation",
         "failure",
+        "health",
         "prediction",
         "resources",
         "leftovers",

@@ -125,5 +125,8 @@ def test_a_short_body_is_complete() -> None:
 
 
 def test_every_type_of_the_contract_is_published() -> None:
-    names = "created active failed updated rolled_back paused expiring deleted delete_failed"
+    names = (
+        "created active failed updated rolled_back paused expiring unhealthy recovered deleted "
+        "delete_failed"
+    )
     assert set(publication.TYPES) == {f"deployment.{name}" for name in names.split()}

@@ -13,7 +13,7 @@ from tests.support.project import ROOT
 def test_every_function_and_the_state_machine_have_a_log_group() -> None:
     declared = resources(ROOT)["Resources"]
     groups = {name for name, resource in declared.items() if name.endswith("Logs")}
-    assert len(groups) == len(config(ROOT)["lambda_functions"]) + 1 == 12
+    assert len(groups) == len(config(ROOT)["lambda_functions"]) + 1 == 13
     assert {"APIHandlerLogs", "ChatWorkerLogs", "StateMachineLogs"} <= groups
 
 
