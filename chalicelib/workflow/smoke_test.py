@@ -10,20 +10,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chalicelib.domain.deployment import Deployment
-from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.operation import StepStatus
 from chalicelib.domain.parts import IN_EVIDENCE, SAMPLE_BYTES, Prediction
 from chalicelib.domain.spec import ingress
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.resources import listener, load_balancer, pause_rule
-from chalicelib.workflow import diagnosis, https
+from chalicelib.workflow import diagnosis, https, patience
 from chalicelib.workflow.step import Outcome
 
 TIMEOUT_SECONDS = 25
 MOST_BYTES = 1024 * 1024
-# Statuses that the load balancer itself returns until all of its nodes know the targets.
-TRANSIENT = {502, 503, 504}
-ATTEMPTS = 5
+SERVER_ERROR = 500
 
 
 def run(deployment: Deployment) -> Outcome:
@@ -36,8 +34,12 @@ def run(deployment: Deployment) -> Outcome:
     cannot be known in advance. If `ingress_cidrs` does not allow everyone, the test is therefore
     skipped, and healthy targets are the proof.
 
-    Raises `NotReady`, a few times, for a response of the load balancer itself. Raises
-    `DeploymentFailed` (`SMOKE_TEST_FAILED`) with the response as evidence.
+    One cold answer decides nothing. A server error or a failed connection is repeated while the
+    model may still load, and `max_latency_ms` applies to a warm answer (see `patience`). Any other
+    unexpected status is certain at once.
+
+    Raises `NotReady` if another attempt may help, and `DeploymentFailed` (`SMOKE_TEST_FAILED`) with
+    the response as evidence.
     """
     if not ingress.is_everyone(deployment.spec.ingress_cidrs):
         message = "ingress_cidrs restricts callers, and Slipway's IP address is not fixed"
@@ -48,14 +50,22 @@ def run(deployment: Deployment) -> Outcome:
         return Outcome(message="the deployment runs no tasks", status=StepStatus.SKIPPED)
     prediction, body, note = _request(deployment)
     status = prediction.status
-    is_transient = status in TRANSIENT and status != deployment.spec.smoke_test.status
-    if is_transient or pause_rule.is_its_answer(status, body):
-        _retry(deployment, f"GET {prediction.path} returned {status}")
+    reason = f"GET {prediction.path} returned {status}"
+    if pause_rule.is_its_answer(status, body):
+        patience.retry_briefly(deployment, reason)
+    elif status >= SERVER_ERROR and status != deployment.spec.smoke_test.status:
+        patience.retry_failing(deployment, reason)
     fault = _fault(deployment, prediction, body)
     if fault:
         raise _failed(deployment, f"GET {prediction.path} {fault}", prediction)
-    message = f"{status} in {prediction.latency_ms} ms{note}"
-    return Outcome(message=message, prediction=prediction)
+    cold, *warm = patience.judge_latency(deployment, prediction.latency_ms)
+    took, limit = f"{prediction.latency_ms} ms", deployment.spec.smoke_test.max_latency_ms
+    if warm:
+        took += f" (first answer: {cold} ms)"
+    if limit is not None and prediction.latency_ms > limit:
+        slow = f"GET {prediction.path} took {took}, and at most {limit} ms are allowed"
+        raise _failed(deployment, slow, prediction)
+    return Outcome(message=f"{status} in {took}{note}", prediction=prediction)
 
 
 def _check_pause(deployment: Deployment) -> Outcome:
@@ -64,7 +74,7 @@ def _check_pause(deployment: Deployment) -> Outcome:
     summary = f"GET {response.path} returned {response.status}"
     if pause_rule.is_its_answer(response.status, body):
         return Outcome(message=f"{summary}: the deployment is paused{note}")
-    _retry(deployment, summary)
+    patience.retry_briefly(deployment, summary)
     raise DeploymentFailed(
         FailureCode.SMOKE_TEST_FAILED,
         f"{summary}, not the pause response ({pause_rule.STATUS}).",
@@ -74,12 +84,6 @@ def _check_pause(deployment: Deployment) -> Outcome:
     )
 
 
-def _retry(deployment: Deployment, reason: str) -> None:
-    """Raises `NotReady` until the last attempt."""
-    if deployment.operation.step("smoke_test").attempts < ATTEMPTS:
-        raise NotReady(reason)
-
-
 def _request(deployment: Deployment) -> tuple[Prediction, bytes, str]:
     """The response, its body, and a note about the certificate (or "")."""
     spec = deployment.spec
@@ -87,7 +91,8 @@ def _request(deployment: Deployment) -> tuple[Prediction, bytes, str]:
     try:
         return _get_verified(load_balancer.get(deployment.id).url(spec), path, spec)
     except (OSError, http.client.HTTPException) as error:
-        _retry(deployment, f"GET {path}: {type(error).__name__}: {error}")
+        reason = f"GET {path}: {type(error).__name__}: {error}"
+        patience.retry_unreachable(deployment, error, reason)
         raise _failed(deployment, f"GET {path} had no response: {error}", None) from None
 
 
@@ -148,8 +153,6 @@ def _fault(deployment: Deployment, prediction: Prediction, body: bytes) -> str:
         missing = _missing_keys(body, test.json_has)
         if missing:
             return f"returned a response without the JSON key(s) {', '.join(missing)}"
-    if test.max_latency_ms is not None and prediction.latency_ms > test.max_latency_ms:
-        return f"took {prediction.latency_ms} ms (at most {test.max_latency_ms} ms allowed)"
     return ""
 
 

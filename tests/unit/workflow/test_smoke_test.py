@@ -2,6 +2,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,8 +14,8 @@ from chalicelib.platform.settings import settings
 from chalicelib.resources import pause_rule
 from chalicelib.workflow import smoke_test
 from chalicelib.workflow.step import Outcome
-from tests.support.builders import ID, MOMENT, deployment_of, without_tasks
-from tests.unit.workflow.conftest import World
+from tests.support.builders import ID, MOMENT, Clock, deployment_of, without_tasks
+from tests.unit.workflow.conftest import World, running_task
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -101,7 +102,7 @@ def test_the_sample_is_the_first_512_bytes_whatever_they_are(model: Model) -> No
 
 def test_another_status_fails_with_the_response_as_evidence(model: Model) -> None:
     model.answers = [(500, b"Traceback")]
-    error = failure(running())
+    error = failure(running(attempts=5))
     assert "returned 500, expected 200" in error.message
     assert error.evidence["prediction"]["sample"] == "Traceback"
 
@@ -146,23 +147,120 @@ def test_a_503_that_stays_is_a_failure(model: Model) -> None:
     assert "returned 503" in failure(running(attempts=5)).message
 
 
+# --- one cold answer decides nothing ---------------------------------------------------------
+
+
+@pytest.fixture
+def running_since(world: World, stopped_clock: Clock) -> Clock:
+    """Two tasks run, the newer one since now. `health_check.grace` is 60 s."""
+    older = stopped_clock.moment - timedelta(minutes=5)
+    world.tasks = [
+        {**running_task(1), "startedAt": stopped_clock.moment},
+        {**running_task(2), "startedAt": older},
+    ]
+    return stopped_clock
+
+
+@pytest.mark.parametrize("status", [500, 501, 503, 599])
+def test_a_server_error_is_retried_until_grace_has_passed_since_the_newest_task_ran(
+    model: Model, running_since: Clock, status: int
+) -> None:
+    model.answers = [(status, b"model is loading")]
+    running_since.advance(seconds=59)
+    with pytest.raises(NotReady, match=f"returned {status}"):
+        smoke_test.run(running(attempts=40))
+    running_since.advance(seconds=1)
+    assert f"returned {status}" in failure(running(attempts=41)).message
+
+
+def test_a_server_error_is_retried_a_few_times_even_after_grace(
+    model: Model, running_since: Clock
+) -> None:
+    model.answers = [(503, b"model is loading"), (200, b'{"items": []}')]
+    running_since.advance(hours=1)
+    with pytest.raises(NotReady):
+        smoke_test.run(running(attempts=1))
+    assert smoke_test.run(running(attempts=2)).prediction
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 405, 422])
+@pytest.mark.usefixtures("running_since")
+def test_another_unexpected_status_is_certain_at_once(model: Model, status: int) -> None:
+    model.answers = [(status, b"")]
+    assert f"returned {status}" in failure(running()).message
+
+
+def test_a_name_that_does_not_resolve_is_not_ready_in_the_first_minutes(
+    monkeypatch: pytest.MonkeyPatch, running_since: Clock
+) -> None:
+    at(monkeypatch, "http://new-load-balancer.invalid")
+    running_since.advance(minutes=4)
+    with pytest.raises(NotReady, match="gaierror"):
+        smoke_test.run(running(attempts=40))
+    running_since.advance(minutes=1)
+    assert "had no response" in failure(running(attempts=41)).message
+
+
+def taking(monkeypatch: pytest.MonkeyPatch, *seconds: float) -> None:
+    """Let the next requests take this long."""
+    moments = iter([moment for each in seconds for moment in (100.0, 100.0 + each)])
+    monkeypatch.setattr(smoke_test.time, "monotonic", lambda: next(moments))
+
+
+def asked_again(deployment: Deployment) -> None:
+    """Run once. The step frame keeps the evidence until the next attempt."""
+    with pytest.raises(NotReady) as raised:
+        smoke_test.run(deployment)
+    deployment.describe_step("smoke_test", str(raised.value), raised.value.evidence)
+
+
 @pytest.mark.usefixtures("model")
-def test_a_slow_response_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = iter([100.0, 100.25])
-    monkeypatch.setattr(smoke_test.time, "monotonic", lambda: next(moments, 100.25))
-    assert "took 250 ms (at most 200 ms allowed)" in failure(running(max_latency_ms=200)).message
+def test_a_slow_cold_answer_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    taking(monkeypatch, 0.4, 0.05)
+    deployment = running(max_latency_ms=200)
+    asked_again(deployment)
+    outcome = smoke_test.run(deployment)
+    assert outcome.prediction and outcome.prediction.latency_ms == 50
+    assert outcome.message == "200 in 50 ms (first answer: 400 ms)"
+
+
+@pytest.mark.usefixtures("model")
+def test_a_fast_cold_answer_does_not_count_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    taking(monkeypatch, 0.05, 0.4)
+    deployment = running(max_latency_ms=200)
+    asked_again(deployment)
+    error = failure(deployment)
+    assert "took 400 ms (first answer: 50 ms), and at most 200 ms are allowed" in error.message
+    assert error.evidence["prediction"]["latency_ms"] == 400
+
+
+@pytest.mark.usefixtures("model")
+def test_each_task_may_be_cold_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taking(monkeypatch, 0.4, 0.5, 0.6, 0.7)
+    deployment = running(max_latency_ms=200)
+    deployment.spec = deployment.spec.model_copy(update={"count": 3})
+    for _ in range(3):
+        asked_again(deployment)
+    assert "took 700 ms (first answer: 400 ms)" in failure(deployment).message
+
+
+def test_without_a_limit_one_request_is_enough(model: Model) -> None:
+    assert "first answer" not in smoke_test.run(running()).message
+    assert len(model.asked) == 1
 
 
 def test_a_refused_connection_is_retried_and_then_a_failure(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, running_since: Clock
 ) -> None:
+    running_since.advance(minutes=2)
     with socket.socket() as bound:
         # Bound and not listening, so connections are refused.
         bound.bind(("127.0.0.1", 0))
         at(monkeypatch, f"http://127.0.0.1:{bound.getsockname()[1]}")
         with pytest.raises(NotReady, match="ConnectionRefusedError"):
-            smoke_test.run(running(attempts=1))
-        assert "had no response" in failure(running(attempts=5)).message
+            smoke_test.run(running(attempts=20))
+        running_since.advance(minutes=3)
+        assert "had no response" in failure(running(attempts=21)).message
 
 
 def test_a_broken_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
