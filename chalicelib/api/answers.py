@@ -231,7 +231,11 @@ class LogLine(Shape):
 
 
 class Logs(Shape):
-    """Lines of all tasks, oldest first. `next_cursor` also returns lines that are written later."""
+    """Lines of all tasks, oldest first. `next_cursor` also returns lines that are written later.
+
+    After a failed create was torn down: its last 1,000 lines (at most 256 KiB), until the
+    deployment is deleted or created again.
+    """
 
     lines: list[LogLine]
     next_cursor: NextCursor

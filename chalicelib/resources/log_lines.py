@@ -105,6 +105,23 @@ def read(
         return None
 
 
+def select(
+    events: list[dict[str, Any]], position: Position, *, task: str | None, limit: int
+) -> tuple[list[Line], Position, bool]:
+    """As `read`, from kept events (`log_tail.py`). Also returns whether these were the last ones.
+
+    Every kept event is settled. A token does not apply, because there is no log group.
+    """
+    start = position.model_copy(update={"token": None})
+    scan = _Scan(start, limit, settled_before=MOST_MILLISECONDS)
+    prefix = log_stream(task or "")
+    for event in events:
+        is_wanted = event["timestamp"] >= start.at and event["logStreamName"].startswith(prefix)
+        if is_wanted and not scan.take(event):
+            return scan.lines, scan.position(), False
+    return scan.lines, scan.position(), True
+
+
 def _streams(deployment_id: str, task: str) -> list[str]:
     """The log streams of the tasks whose ID starts with `task`: in practice one, or none."""
     answer = aws.client("logs").describe_log_streams(

@@ -22,7 +22,7 @@ from chalicelib.domain.parts import Event, EventType
 from chalicelib.domain.quota import Use
 from chalicelib.domain.record import Status
 from chalicelib.platform.clock import rfc3339
-from chalicelib.store import domains, keys, quota_guard, table, work
+from chalicelib.store import domains, kept_logs, keys, quota_guard, table, work
 
 Result = TypeVar("Result")
 
@@ -268,8 +268,11 @@ def _write(
         )
         for event in events
     ]
-    if any(event.type == EventType.DELETED for event in events):
+    types = {event.type for event in events}
+    if EventType.DELETED in types:
         items += _release_name(deployment)
+    if EventType.DELETED in types or (EventType.CREATING in types and expected_version):
+        items.append(kept_logs.delete(deployment.id))
     try:
         table.transact(items)
     except table.Conflict:

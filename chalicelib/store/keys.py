@@ -6,6 +6,7 @@ Slipway has one DynamoDB table with the keys `pk` and `sk`.
 |---|---|---|
 | deployment | `DEPLOYMENT#<id>` | `RECORD` |
 | event of a deployment | `DEPLOYMENT#<id>` | `EVENT#<8 digits>` |
+| last log lines of a failed create | `DEPLOYMENT#<id>` | `LOGS` |
 | name of a live deployment | `OWNER#<owner>` | `NAME#<name>` |
 | domain of a live deployment | `DOMAIN#<domain>` | `DOMAIN` |
 | version that guards a quota | `OWNER#<owner>` | `QUOTA` |
@@ -76,6 +77,10 @@ def deployment(deployment_id: str) -> Key:
 
 def event(deployment_id: str, sequence: int) -> Key:
     return Key(f"{DEPLOYMENT}{deployment_id}", f"{EVENT}{sequence:08d}")
+
+
+def kept_logs(deployment_id: str) -> Key:
+    return Key(f"{DEPLOYMENT}{deployment_id}", "LOGS")
 
 
 def name(owner: str, deployment_name: str) -> Key:

@@ -145,14 +145,12 @@ def newest(
 
 
 def put(
-    item: dict[str, Any], condition: str, values: dict[str, Any] | None = None
+    item: dict[str, Any], condition: str | None = None, values: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """A put for `transact`."""
-    put: dict[str, Any] = {
-        "TableName": settings().table_name,
-        "Item": serialized(item),
-        "ConditionExpression": condition,
-    }
+    """A put for `transact`. Without a condition it replaces an existing item."""
+    put: dict[str, Any] = {"TableName": settings().table_name, "Item": serialized(item)}
+    if condition:
+        put["ConditionExpression"] = condition
     if values:
         put["ExpressionAttributeValues"] = serialized(values)
     return {"Put": put}

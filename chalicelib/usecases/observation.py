@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.record import Status
 from chalicelib.platform import clock
+from chalicelib.store import kept_logs
 from chalicelib.store.tokens import Caller
 from chalicelib.usecases.reads import find
 
@@ -47,7 +48,7 @@ def logs(
 
     Starts at `position`, else at `since`, else at the deployment's creation. The next position also
     serves lines that are not written yet. It is None if the log group does not exist and will not
-    be created.
+    be created. Of a failed create that was torn down, the last lines were kept.
     """
     from chalicelib.resources import log_lines
     from chalicelib.resources.log_lines import Position
@@ -55,9 +56,11 @@ def logs(
     deployment = find(caller, reference)
     start = position or Position.before(since or deployment.created_at)
     page = log_lines.read(deployment.id, start, task=task, limit=limit, moment=clock.now())
-    if page is None:
-        return [], None if deployment.status in ENDING else start
-    return page
+    if page is not None:
+        return page
+    kept = kept_logs.find(deployment.id)
+    lines, after, is_last = log_lines.select(kept, start, task=task, limit=limit)
+    return lines, None if is_last and deployment.status in ENDING else after
 
 
 def metrics(

@@ -88,7 +88,7 @@ WORK: dict[str, Work] = {
     "delete_security_groups": _deletes(security_groups.delete),
     "delete_task_definitions": _deletes(task_definition.delete),
     "delete_cluster": _deletes(cluster.delete),
-    "delete_log_group": _deletes(log_group.delete),
+    "delete_log_group": teardown.delete_log_group,
     "verify_teardown": teardown.verify,
     "finish_teardown": lifecycle.finish_teardown,
 }

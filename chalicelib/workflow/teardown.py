@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 from chalicelib.domain import naming, plan
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady
+from chalicelib.domain.operation import Kind
 from chalicelib.domain.parts import Leftover
-from chalicelib.platform import aws, clock
+from chalicelib.platform import aws, clock, deadline
 from chalicelib.platform.observability import logger
 from chalicelib.platform.settings import settings
 from chalicelib.resources import (
@@ -16,6 +18,7 @@ from chalicelib.resources import (
     dns_record,
     load_balancer,
     log_group,
+    log_tail,
     scaling,
     security_groups,
     service,
@@ -23,8 +26,11 @@ from chalicelib.resources import (
     task_definition,
     tasks,
 )
+from chalicelib.store import kept_logs
 from chalicelib.workflow.step import Outcome
 
+# The functions of the steps have 30 s, and the log group is deleted in the same call.
+KEEPING_LOGS = timedelta(seconds=10)
 STEP_OF_KIND = {step.deletes: step.name for step in plan.DESTROY if step.deletes}
 # The names of the resources of a kind that AWS has. A listener is deleted with its load balancer.
 # DNS records are not here, because their names are domains and do not come from the ID.
@@ -38,6 +44,31 @@ EXISTS: dict[str, Callable[[str], list[str]]] = {
     cluster.KIND: cluster.exists,
     log_group.KIND: log_group.exists,
 }
+
+
+def delete_log_group(deployment: Deployment) -> Outcome:
+    """Deletes the log group. After a failed create, the table keeps its last lines.
+
+    The tasks have stopped, so no line is missing, unless an earlier step failed.
+    """
+    if deployment.operation.kind is Kind.CREATE:
+        _keep_log_lines(deployment.id)
+    log_group.delete(deployment.id)
+    return Outcome()
+
+
+def _keep_log_lines(deployment_id: str) -> None:
+    """Keeps the last log lines, or logs why it could not: a teardown must not wait for them."""
+
+    def keep() -> None:
+        # Empty if an earlier attempt has deleted the log group: then it has kept the lines.
+        if events := log_tail.read(deployment_id):
+            kept_logs.save(deployment_id, events)
+
+    try:
+        deadline.within(KEEPING_LOGS, keep)
+    except Exception:
+        logger.warning("log lines not kept", exc_info=True, extra={"deployment": deployment_id})
 
 
 def drain_tasks(deployment: Deployment) -> Outcome:

@@ -17,10 +17,11 @@ from chalicelib.domain.errors import DeploymentFailed
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform.clock import now
 from chalicelib.platform.settings import settings
-from chalicelib.resources import cluster, log_lines, pause_rule, service, tasks
+from chalicelib.resources import cluster, log_group, log_lines, pause_rule, service, tasks
 from chalicelib.resources.log_lines import Position
+from chalicelib.resources.task_definition import log_stream
 from chalicelib.store import deployments as store
-from chalicelib.store import tokens
+from chalicelib.store import kept_logs, tokens
 from chalicelib.store.tokens import Caller
 from chalicelib.workflow import diagnosis, executions, health, reconcile, steps
 from chalicelib.workflow.preflight import preflight, quotas
@@ -81,6 +82,21 @@ def test_the_policies_allow_the_calls_of_the_steps(world: World) -> None:
     world.execute(world.accept(name="failing", smoke_test={"path": "/", "json_has": ["nope"]}))
 
     check(world, *functions_by_logical_id().values())
+
+
+def test_the_policies_allow_to_keep_log_lines(world: World) -> None:
+    failing = world.accept(smoke_test={"path": "/", "json_has": ["nope"]})
+    group, stream = log_group.name_of(failing.id), log_stream("0f" * 16)
+    log_group.ensure(failing)
+    world.client("logs").create_log_stream(logGroupName=group, logStreamName=stream)
+    line = {"timestamp": round(now().timestamp() * 1000), "message": "one"}
+    world.client("logs").put_log_events(logGroupName=group, logStreamName=stream, logEvents=[line])
+    world.execute(failing)
+
+    assert [event["message"] for event in kept_logs.find(failing.id)] == ["one"]
+    reads = {"logs:DescribeLogStreams", "logs:GetLogEvents", "logs:FilterLogEvents"}
+    assert reads <= needed(world.calls["cluster"])
+    check(world, "cluster", "lifecycle")
 
 
 def test_the_policies_allow_the_calls_of_a_custom_domain(world: World) -> None:

@@ -7,11 +7,13 @@ import pytest
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import FailureCode
+from chalicelib.domain.operation import Path
 from chalicelib.domain.parts import Failure, Resource
 from chalicelib.platform import aws, clock
 from chalicelib.resources import log_group
 from chalicelib.resources.task_definition import log_stream
 from chalicelib.store import deployments as store
+from chalicelib.workflow import teardown
 from tests.support import aws_says
 from tests.support.builders import ACCOUNT, MOMENT, REGION, Clock, body_of
 from tests.support.gateway import Gateway
@@ -47,6 +49,13 @@ def write(deployment_id: str, task: str, *lines: tuple[int, str]) -> int:
 
 def texts(body: dict[str, Any]) -> list[str]:
     return [line["message"] for line in body["lines"]]
+
+
+def fail_and_tear_down(deployment_id: str) -> None:
+    """The create fails, and its teardown ends."""
+    store.update(deployment_id, lambda d: d.switch_path(Path.DESTROY, MOMENT))
+    teardown.delete_log_group(record(deployment_id))
+    store.update(deployment_id, lambda d: d.end_torn_down(MOMENT))
 
 
 # --- both ----------------------------------------------------------------------------------
@@ -301,6 +310,46 @@ def test_an_unknown_cursor_is_refused(gateway: Gateway, deployed: str, content: 
     raw = base64.urlsafe_b64encode(content.encode("utf-8", "surrogatepass")).decode()
     answer = gateway.get(f"/deployments/{deployed}/logs", query={"cursor": raw})
     assert (answer.status, answer.fields) == (422, ["cursor"])
+
+
+def test_the_last_lines_of_a_failed_create_remain_until_it_is_deleted(
+    gateway: Gateway, deployed: str
+) -> None:
+    write(deployed, TASK, (0, "one"), (20, "three"))
+    write(deployed, OTHER, (10, "two"))
+    path = f"/deployments/{deployed}/logs"
+    live = gateway.get(path, query={"limit": "2"}).json
+    before = gateway.get(path).json["lines"]
+    fail_and_tear_down(deployed)
+
+    assert gateway.get(path).json == {"lines": before, "next_cursor": None}
+    assert texts(gateway.get(path, query={"task": OTHER[:8]}).json) == ["two"]
+    assert texts(gateway.get(path, query={"task": "0" * 32}).json) == []
+    since = before[1]["at"]
+    assert texts(gateway.get(path, query={"since": since}).json) == ["two", "three"]
+    first = gateway.get(path, query={"limit": "2"}).json
+    assert texts(first) == ["one", "two"]
+    for page in (first, live):
+        rest = gateway.get(path, query={"cursor": page["next_cursor"]}).json
+        assert (texts(rest), rest["next_cursor"]) == (["three"], None)
+    assert gateway.get(path, caller="team-b").status == 404
+
+    store.update(deployed, lambda d: d.delete(MOMENT))
+    assert texts(gateway.get(path).json) == ["one", "two", "three"]
+    store.update(deployed, lambda d: d.end_torn_down(MOMENT))
+    assert gateway.get(path).json == {"lines": [], "next_cursor": None}
+
+
+def test_a_create_that_starts_again_has_only_new_lines(gateway: Gateway, deployed: str) -> None:
+    write(deployed, TASK, (0, "old"))
+    fail_and_tear_down(deployed)
+    path = f"/deployments/{deployed}"
+    assert gateway.patch(path, {"port": 81}).status == 202
+    body = gateway.get(f"{path}/logs").json
+    assert (body["lines"], body["next_cursor"] is None) == ([], False)
+    log_group.ensure(record(deployed))
+    write(deployed, OTHER, (10, "new"))
+    assert texts(gateway.get(f"{path}/logs").json) == ["new"]
 
 
 # --- metrics -------------------------------------------------------------------------------

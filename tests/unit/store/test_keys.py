@@ -11,6 +11,7 @@ from chalicelib.store.keys import Key
     [
         (keys.deployment("app-abcdef"), "DEPLOYMENT#app-abcdef", "RECORD"),
         (keys.event("app-abcdef", 7), "DEPLOYMENT#app-abcdef", "EVENT#00000007"),
+        (keys.kept_logs("app-abcdef"), "DEPLOYMENT#app-abcdef", "LOGS"),
         (keys.name("team-a", "app"), "OWNER#team-a", "NAME#app"),
         (keys.quota("team-a"), "OWNER#team-a", "QUOTA"),
         (keys.idempotency("team-a", "one"), "OWNER#team-a", "IDEMPOTENCY#one"),

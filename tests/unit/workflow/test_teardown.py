@@ -1,9 +1,13 @@
+from datetime import timedelta
+from threading import Event
+
 import pytest
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, NotReady
 from chalicelib.domain.operation import StepStatus
 from chalicelib.domain.parts import Leftover, Resource
+from chalicelib.platform import aws, clock
 from chalicelib.resources import (
     cluster,
     listener,
@@ -15,6 +19,8 @@ from chalicelib.resources import (
     target_group,
     task_definition,
 )
+from chalicelib.resources.task_definition import log_stream
+from chalicelib.store import kept_logs
 from chalicelib.workflow import teardown
 from tests.support import aws_says
 from tests.support.builders import ID, MOMENT, deployment_of
@@ -27,6 +33,73 @@ def tagged(*arns: str) -> None:
     """Make the tagging API list only these resources."""
     found = [{"ResourceARN": arn, "Tags": []} for arn in arns]
     aws_says.answer("resourcegroupstaggingapi", "GetResources", {"ResourceTagMappingList": found})
+
+
+def write_log(deployment: Deployment, *lines: str) -> None:
+    """Makes a task of the deployment write lines."""
+    logs, group, stream = aws.client("logs"), log_group.name_of(ID), log_stream("0f" * 16)
+    log_group.ensure(deployment)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    at = round(clock.now().timestamp() * 1000)
+    events = [{"timestamp": at, "message": line} for line in lines]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def kept() -> list[str]:
+    return [event["message"] for event in kept_logs.find(ID)]
+
+
+@pytest.mark.usefixtures("table")
+def test_the_log_lines_of_a_failed_create_are_kept() -> None:
+    deployment = deployment_of()
+    write_log(deployment, "one", "two")
+    for _ in range(2):  # the second time there is no log group
+        teardown.delete_log_group(deployment)
+        assert log_group.exists(ID) == []
+        assert kept() == ["one", "two"]
+
+
+@pytest.mark.usefixtures("table")
+def test_the_log_lines_of_a_deleted_deployment_are_not_kept() -> None:
+    deployment = deployment_of()
+    write_log(deployment, "one")
+    deployment.delete(MOMENT)
+    teardown.delete_log_group(deployment)
+    assert (log_group.exists(ID), kept()) == ([], [])
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [
+        ("logs", "DescribeLogStreams"),
+        ("logs", "GetLogEvents"),
+        ("logs", "FilterLogEvents"),
+        ("dynamodb", "TransactWriteItems"),
+    ],
+)
+def test_a_log_group_is_deleted_even_if_its_lines_cannot_be_kept(
+    service: str, operation: str
+) -> None:
+    deployment = deployment_of()
+    write_log(deployment, "one")
+    aws_says.refuse(service, operation, "AccessDeniedException")
+    teardown.delete_log_group(deployment)
+    assert (log_group.exists(ID), kept()) == ([], [])
+
+
+@pytest.mark.usefixtures("table")
+def test_a_log_group_is_deleted_even_if_its_lines_never_arrive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployment = deployment_of()
+    write_log(deployment, "one")
+    monkeypatch.setattr(teardown, "KEEPING_LOGS", timedelta(milliseconds=1))
+    is_over = Event()
+    aws_says.answer("logs", "FilterLogEvents", lambda _: is_over.wait() and {"events": []})
+    teardown.delete_log_group(deployment)
+    assert (log_group.exists(ID), kept()) == ([], [])
+    is_over.set()
 
 
 @pytest.fixture
