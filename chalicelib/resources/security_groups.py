@@ -27,7 +27,7 @@ def ensure(deployment: Deployment) -> list[Resource]:
     Adds new rules to the load balancer's group before it removes old ones. So a caller in both the
     old and the new ranges always has access.
     """
-    vpc_id = network.find().vpc_id
+    vpc_id = network.vpc_id()
     front, back = _names(deployment.id)
     front_id, present = _ensure_group(deployment, front, "Slipway load balancer", vpc_id)
     back_id, _ = _ensure_group(deployment, back, "Slipway tasks", vpc_id)

@@ -60,7 +60,7 @@ def _create(deployment: Deployment) -> str:
             Name=deployment.id,
             Protocol="HTTP",
             Port=deployment.spec.port,
-            VpcId=network.find().vpc_id,
+            VpcId=network.vpc_id(),
             TargetType="ip",
             HealthCheckProtocol="HTTP",
             Tags=upper(tags_of(deployment)),

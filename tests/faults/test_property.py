@@ -143,9 +143,9 @@ class Slipway(RuleBasedStateMachine):
         self.world.run_for(after)
 
     @precondition(lambda self: self._live_count())
-    @rule(which=which, count=st.integers(0, 3), after=spans, trouble=maybe)
+    @rule(which=which, count=st.integers(1, 3), after=spans, trouble=maybe)
     def scale(self, which: int, count: int, after: float, trouble: Trouble | None) -> None:
-        """Set more tasks, fewer tasks, or none."""
+        """Set more or fewer tasks."""
         self._plan(trouble)
         record = self._chosen(which)
         self.world.update(record.id, record.owner, count=count, scaling=None)

@@ -1,4 +1,4 @@
-"""The task sizes and CPU architectures that Fargate offers for Linux.
+"""The task sizes, CPU architectures and zones that Fargate offers for Linux.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
 """
@@ -6,6 +6,14 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-servic
 # Architecture -> platform, as the OCI image specification spells it.
 # https://github.com/opencontainers/image-spec/blob/main/image-index.md
 PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
+
+# The IDs of the Availability Zones with Fargate, in the regions where some zones lack it.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AWS_Fargate-Regions.html
+ZONES: dict[str, tuple[str, ...]] = {
+    "ap-northeast-1": ("apne1-az1", "apne1-az2", "apne1-az4"),
+    "cn-north-1": ("cnn1-az1", "cnn1-az2"),
+    "us-west-1": ("usw1-az1", "usw1-az3"),
+}
 
 GIB = 1024
 

@@ -8,15 +8,19 @@ from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.spec import secret_reference
 from chalicelib.platform.settings import settings
 from chalicelib.resources import network
-from chalicelib.resources.network import Endpoint, Route, RouteTable
+from chalicelib.resources.network import (
+    DEFAULT_ROUTE,
+    MIDDLEBOXES,
+    Endpoint,
+    Network,
+    Route,
+    RouteTable,
+)
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
 
-DEFAULT_ROUTE = "0.0.0.0/0"
 # CreateLoadBalancer: "ELB requires at least 8 free IP addresses in each subnet".
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#subnets-load-balancer
 LOAD_BALANCER_ROOM = 8
-# Targets such as firewalls and appliances. Slipway cannot know whether they forward packets.
-MIDDLEBOXES = ("vpce-", "eni-", "i-")
 # Targets through which a task without a public address can reach the internet. Slipway cannot see
 # the network behind them.
 POSSIBLE_EXITS = (*MIDDLEBOXES, "tgw-", "vgw-", "pcx-", "lgw-", "arn:")
@@ -25,6 +29,8 @@ POSSIBLE_EXITS = (*MIDDLEBOXES, "tgw-", "vgw-", "pcx-", "lgw-", "arn:")
 def check_routes(subject: Subject) -> bool:
     """Raises `DeploymentFailed` (`NETWORK_MISCONFIGURED`) or `NotKnown`."""
     placement, _ = subject.placement
+    if placement.rejected and not subject.has_load_balancer:
+        raise _not_usable(placement)
     tables = network.route_tables(placement)
     if set(tables) != set(placement.subnet_ids):
         raise NotKnown("EC2 does not return a route table for every subnet")
@@ -40,6 +46,16 @@ def check_routes(subject: Subject) -> bool:
     if behind:
         raise NotKnown(f"the route to the internet goes through {', '.join(behind)}")
     return True
+
+
+def _not_usable(placement: Network) -> DeploymentFailed:
+    reasons = "; ".join(f"{each}: {why}" for each, why in sorted(placement.rejected.items()))
+    return DeploymentFailed(
+        FailureCode.NETWORK_MISCONFIGURED,
+        f"SubnetIds of the stack lists subnets that a deployment cannot use. {reasons}.",
+        hint="Ask your platform team to remove these subnets from SubnetIds.",
+        evidence={"not_usable": placement.rejected},
+    )
 
 
 def _default(table: RouteTable) -> Route | None:

@@ -147,6 +147,20 @@ def test_one_zone_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1 Availability Zone(s)" in failure(checked).message
 
 
+def test_subnets_of_the_stack_that_cannot_be_used_are_reported_before_a_create(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    routed_by(table("rtb-main", default(GatewayId="igw-1")))
+    monkeypatch.setenv("SUBNET_IDS", "subnet-a,subnet-b,subnet-c")
+    fault = failure(checked)
+    assert "SubnetIds of the stack lists subnets that a deployment cannot use." in fault.message
+    assert "subnet-c: vpc-" in fault.message
+    # What runs already may be changed.
+    subject = Subject(deployment_of())
+    vars(subject)["has_load_balancer"] = True
+    assert routes.check_routes(subject)
+
+
 # --- outbound routes of tasks without a public address -------------------------------------
 
 
