@@ -17,6 +17,7 @@ from local.load_balancers.configuration import Listener, LoadBalancer
 from local.load_balancers.exchange import Exchange
 from local.load_balancers.request import Headers, Request
 from local.load_balancers.targets import Target
+from local.load_balancers.tunnel import is_websocket, tunnel
 
 # "The load balancer failed to establish a connection to the target before the connection timeout
 # expired (10 seconds)."
@@ -24,12 +25,21 @@ from local.load_balancers.targets import Target
 CONNECT_SECONDS = 10
 # "The target response header exceeded 32 K for the entire response header."
 RESPONSE_HEADER_BYTES = 32 * 1024
+_NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    ConnectionRefusedError,  # of a WebSocket
+)
 # aiohttp would add these to the client's headers.
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
 class Cut(ConnectionError):
     """The client's connection is closed without (the rest of) a response."""
+
+
+class Finished(Cut):
+    """The response is complete, and the client's connection closes after it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,8 @@ class Forwarder:
         sent = asyncio.get_running_loop().time()
         response: web.StreamResponse | None = None
         try:
+            if is_websocket(http):
+                return await self._tunnel(http, request, hop, exchange)
             async with exchange, self._request(http, request, hop, exchange) as upstream:
                 pairs = [(name, value) for name, value in upstream.headers.items()]
                 if headers.size(pairs) > RESPONSE_HEADER_BYTES:
@@ -111,10 +123,22 @@ class Forwarder:
                     await response.write(chunk)
                 await response.write_eof()
                 return response
+        except Cut:
+            raise
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            if response is not None:
+            if response is not None or http.writer.output_size > 0:
                 raise Cut from error
             return errors.page(self._status_of(error, exchange, hop))
+
+    @staticmethod
+    async def _tunnel(
+        http: web.BaseRequest, request: Request, hop: Hop, exchange: Exchange
+    ) -> web.StreamResponse:
+        target = f"{request.path}?{request.query}" if request.query else request.path
+        to_target = headers.to_target(request, hop.listener, hop.balancer, time.time())
+        async with exchange:
+            await tunnel(http, (hop.address, hop.target.port), target, to_target, exchange)
+        raise Finished
 
     def _request(
         self, http: web.BaseRequest, request: Request, hop: Hop, exchange: Exchange
@@ -143,7 +167,7 @@ class Forwarder:
 
         https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
         """
-        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        if isinstance(error, _NOT_CONNECTED):
             hop.count("TargetConnectionErrorCount", 1)
         if exchange.expired or not isinstance(error, TimeoutError):
             return 502

@@ -22,7 +22,7 @@ from local.load_balancers.configuration import (
     Redirect,
     Rule,
 )
-from local.load_balancers.forwarding import Cut, Forwarder, ProxiedResponse
+from local.load_balancers.forwarding import Cut, Finished, Forwarder, ProxiedResponse
 from local.load_balancers.metrics import Metrics
 from local.load_balancers.nodes import Node, Nodes
 from local.load_balancers.request import Request, split_port
@@ -75,7 +75,7 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer a malformed request (400), or close the connection without an answer."""
         if isinstance(exc, Cut) or request.writer.output_size > 0:
-            if request.transport is not None:
+            if request.transport is not None and not isinstance(exc, Finished):
                 request.transport.abort()
             raise ConnectionError("the connection is closed without a response") from exc
         if not isinstance(exc, BadHttpMessage):
