@@ -39,11 +39,11 @@ class Request:
         return [value for key, value in self.headers if key.lower() == name]
 
     def cookies(self) -> dict[str, str]:
-        """The cookies by name. A name that appears twice keeps its first value."""
+        """The cookies by name, without quotation marks; of two with one name, the first."""
         pairs = (part.partition("=") for line in self.all("cookie") for part in line.split(";"))
         found: dict[str, str] = {}
         for name, _, value in pairs:
-            found.setdefault(name.strip(), value.strip())
+            found.setdefault(name.strip(), value.strip().strip('"'))
         return found
 
 

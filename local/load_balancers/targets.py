@@ -43,6 +43,7 @@ class Target:
         self.exchanges: set[Exchange] = set()
         self.checked = Checked()
         self.slow_start: tuple[float, float] | None = None
+        self.starts_slowly = True
         self.checks: asyncio.Task[None] | None = None
         self.override: Health | None = None
 
@@ -129,11 +130,17 @@ class TargetGroups:
             group = self._groups.setdefault(arn, Group(described))
             group.configuration = described
             self._deregister(group, described.targets)
-            for key in described.targets:
-                if key not in group.registered:
-                    group.registered[key] = Target(*key)
+            self._register(group, described.targets)
             self._use(group, arn in used)
             self._on_change(group)
+
+    @staticmethod
+    def _register(group: Group, keys: Iterable[TargetKey]) -> None:
+        new = [key for key in keys if key not in group.registered]
+        has_warm = any(target.is_healthy for target in group.registered.values())
+        for key in new:
+            group.registered[key] = Target(*key)
+            group.registered[key].starts_slowly = has_warm
 
     def _deregister(self, group: Group, remaining: Iterable[TargetKey]) -> None:
         """Let the targets drain that are not in `remaining`.
@@ -195,14 +202,18 @@ class TargetGroups:
     def _start_slowly(self, group: Group, target: Target, now: float) -> None:
         """Start slow start mode if it is on and another healthy target is not in it.
 
-        "Newly registered targets enter slow start mode only when there is at least one healthy
-        target that is not in slow start mode."
+        "When you enable slow start for an empty target group and then register targets using a
+        single registration operation, these targets do not enter slow start mode. Newly registered
+        targets enter slow start mode only when there is at least one healthy target that is not in
+        slow start mode."
         https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
         """
         duration = self._times.scaled(group.configuration.slow_start)
         others = (each for each in group.registered.values() if each is not target)
-        if duration and any(each.is_healthy and each.share(now) == 1 for each in others):
+        warm = any(each.is_healthy and each.share(now) == 1 for each in others)
+        if duration and warm and target.starts_slowly:
             target.slow_start = (now, duration)
+        target.starts_slowly = True  # if it becomes unhealthy and then healthy again
 
     def descriptions(
         self, arn: str, registered: Iterable[Mapping[str, Any]] | None

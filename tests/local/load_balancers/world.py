@@ -84,7 +84,8 @@ class TargetServer:
         self.checks: Handle = ok
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.checked: list[tuple[str, str, dict[str, str]]] = []
-        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
+        server = web.Server(self._answer, auto_decompress=False, max_field_size=20_000)
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
 
     async def start(self) -> TargetServer:
         await self._runner.setup()
