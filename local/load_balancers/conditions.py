@@ -16,8 +16,9 @@ from local.load_balancers.request import Request
 
 
 def met(condition: Condition, request: Request) -> bool:
-    """Return whether one of the condition's values matches the request."""
-    return _CHECKS[condition.field](condition, request)
+    """Return whether one of the condition's values matches the request. Unknown fields never do."""
+    check = _CHECKS.get(condition.field)
+    return check is not None and check(condition, request)
 
 
 def _host(condition: Condition, request: Request) -> bool:

@@ -126,7 +126,7 @@ _CONFIGS = {
 def condition(answer: Answer) -> Condition:
     """Read one condition: either with its config, or with `Values` beside the field."""
     name = answer["Field"]
-    config = answer.get(_CONFIGS[name]) or {}
+    config = answer.get(_CONFIGS.get(name, "")) or {}
     values = config.get("Values") or answer.get("Values") or ()
     regexes = config.get("RegexValues") or answer.get("RegexValues") or ()
     ignore_case = re.IGNORECASE if name == "host-header" else re.NOFLAG

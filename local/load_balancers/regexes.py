@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
+
+logger = logging.getLogger(__name__)
+
+NEVER = re.compile(r"(?!)")
+# What Python spells differently: `(?<name>…)`, `\z` and `\x{41}`. A backslash and the character
+# after it stay together.
+_DIFFERENT = re.compile(r"\(\?<(?=[A-Za-z_])|\\x\{(?P<code>[0-9A-Fa-f]{1,6})\}|\\.", re.DOTALL)
 
 
 @functools.lru_cache(maxsize=1024)
 def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
-    """Compile an expression that ELB's API accepted.
+    """Compile an expression that ELB's API accepted; one that Python refuses never matches.
 
-    AWS does not support lookaheads, backreferences or recursion, so Python's syntax is enough,
-    except for named groups: Python spells `(?<name>…)` as `(?P<name>…)`.
+    AWS does not support lookaheads, backreferences or recursion, so Python's syntax is enough.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
     """
-    # An ASCII condition applies to visible ASCII characters only.
-    return re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", expression), flags | re.ASCII)
+
+    def respelled(found: re.Match[str]) -> str:
+        if found["code"]:
+            return f"\\U{int(found['code'], 16):08x}"
+        return {"(?<": "(?P<", "\\z": "\\Z"}.get(found[0], found[0])
+
+    try:
+        # Rules apply to visible ASCII characters only.
+        return re.compile(_DIFFERENT.sub(respelled, expression), flags | re.ASCII)
+    except re.error as error:
+        logger.warning("The regular expression %r never matches: %s", expression, error)
+        return NEVER
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ import ipaddress
 import logging
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.web_protocol import RequestHandler
 
@@ -40,8 +40,9 @@ DEFAULT_PORT = 80
 # The parser's limits. They are higher, so that the load balancer answers with its own page.
 PARSER_BYTES = 96 * 1024
 PARSER_HEADERS = 2000
-# AWS's default idle timeout; here it is the same for the idle client connections of all.
-KEEP_ALIVE_SECONDS = 60
+# Longer than the idle connections of clients that stay inside the local stack live, so that none
+# sends a request on a connection that is being closed.
+KEEP_ALIVE_SECONDS = 75
 
 
 class Connection(RequestHandler):
@@ -78,6 +79,7 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer a malformed request (400), or close the connection without an answer."""
+        request._version = HttpVersion11  # aiohttp takes 1.0 if it could not read the version
         if isinstance(exc, Cut) or request.writer.output_size > 0:
             if request.transport is not None and not isinstance(exc, Finished):
                 request.transport.abort()

@@ -194,7 +194,8 @@ class TargetGroups:
         try:
             address = self.resolve(target)
         except AddressRefused as error:
-            logger.warning("Not checked: %s", error)
+            if target.health.state != "unhealthy":
+                logger.warning("Not checked: %s", error)
             return health.INTERNAL_ERROR
         seconds = self._times.check_timeout(settings.timeout)
         return await check(address, group.check_port(target), settings, seconds)

@@ -169,6 +169,10 @@ class TestSource:
         assert not holds(source("192.0.2.0/24"), source="127.0.0.1", headers=sent)
 
 
+def test_an_unknown_condition_is_never_met() -> None:
+    assert not holds({"Field": "new-in-2031", "Values": ["*"]})
+
+
 class TestRegex:
     def test_a_regex_may_match_a_part_of_the_path(self) -> None:
         """You can use value matching or regular expression (regex) matching."""
@@ -185,6 +189,20 @@ class TestRegex:
         answer = {"Field": "http-header", "HttpHeaderConfig": config}
         assert holds(answer, headers=(("x-a", "v12"),))
         assert not holds(answer, headers=(("x-a", "v"),))
+
+    @pytest.mark.parametrize(
+        ("regex", "text", "matches"),
+        [
+            ("^/(?<id>[a-z]+)\\z", "/abc", True),
+            ("^/\\x{41}$", "/A", True),
+            ("^/\\\\z", "/\\z", True),
+            ("(?i)^/ABC$", "/abc", True),
+            ("[", "/[", False),  # AWS would have refused it; it must not stop the others
+        ],
+    )
+    def test_the_syntax_is_perls(self, regex: str, text: str, matches: bool) -> None:
+        answer = {"Field": "path-pattern", "PathPatternConfig": {"RegexValues": [regex]}}
+        assert holds(answer, path=text) is matches
 
     def test_the_regexes_may_stand_beside_the_field(self) -> None:
         """RegexValues: The regular expressions to match against the condition field."""

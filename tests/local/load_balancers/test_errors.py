@@ -4,6 +4,8 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balance
 """
 
 import asyncio
+import socket
+import sys
 
 import pytest
 from aiohttp import web
@@ -250,7 +252,7 @@ def test_a_request_that_is_not_routed(head: str, status: str) -> None:
     async def scenario(world: World) -> None:
         _, server = await world.simple()
         received = (await world.raw(f"{head}\r\n\r\n".encode())).decode()
-        assert received.partition("\r\n")[0].partition(" ")[2] == status
+        assert received.startswith(f"HTTP/1.1 {status}\r\n")
         assert f"<h1>{status}</h1>" in received
         assert "Server: awselb/2.0\r\n" in received
         assert server.requests == []
@@ -267,6 +269,32 @@ def test_too_many_forwarded_addresses_are_a_463(addresses: int, status: int) -> 
         await world.simple()
         headers = {"X-Forwarded-For": ", ".join(["127.0.0.1"] * addresses)}
         assert (await world.call(headers=headers)).status == status
+
+    run(scenario)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops what exceeds the backlog")
+def test_no_connection_within_ten_seconds_is_a_504() -> None:
+    """HTTP 504: The load balancer failed to establish a connection to the target before the
+    connection timeout expired (10 seconds)."""
+
+    async def scenario(world: World) -> None:
+        group = world.elbv2.group("models", HealthCheckEnabled=False)
+        with socket.socket() as full, socket.socket() as first:
+            full.bind(("127.77.255.1", 0))
+            full.listen(0)
+            first.connect(full.getsockname())  # fills the backlog, which nobody accepts
+            world.elbv2.register(group, *full.getsockname())
+            world.elbv2.listener(world.elbv2.balancer(), forward(group))
+            await world.apply()
+            request = asyncio.create_task(world.call())
+            balancer = world.elbv2.describe_load_balancers()["LoadBalancers"][0]
+            of = {"LoadBalancer": balancer["LoadBalancerArn"].partition(":loadbalancer/")[2]}
+            await until(lambda: world.metric("RequestCount", **of) == [1])
+            await asyncio.sleep(0)
+            world.advance(10)
+            assert (await request).status == 504
+            assert world.metric("TargetConnectionErrorCount", **of) == [1]
 
     run(scenario)
 
