@@ -47,8 +47,10 @@ def _change(
     partial: bool = False,
     conditions: tuple[str, ...] = (),
     also: Refusals = CHANGES,
+    answered: dict[int, type[BaseModel] | None] | None = None,
 ) -> Route:
     """A change of one deployment: 202 with the deployment, whose operation has started."""
+    answered = answered or {202: answers.Deployment}
     return Route(
         name,
         method,
@@ -56,13 +58,13 @@ def _change(
         "deploy",
         handler,
         summary,
-        {202: answers.Deployment},
+        answered,
         path_parameters=(DEPLOYMENT_REFERENCE,),
         body=body,
         partial=partial,
         takes_key=method in KEY_METHODS,
         conditions=conditions,
-        headers={202: POLLED},
+        headers=dict.fromkeys(answered, POLLED),
         also=also,
     )
 
@@ -139,12 +141,14 @@ ROUTES: tuple[Route, ...] = (
         "update_deployment",
         "",
         deployments.update,
-        "Change a deployment; the rollout drops no requests. A FAILED one is created again",
+        "Change a deployment; the rollout drops no requests. A FAILED one is created again. "
+        "200 if nothing changes",
         method="PATCH",
         body=spec.Spec,
         partial=True,
         conditions=("If-Match",),
         also=WITH_A_DOMAIN,
+        answered={202: answers.Deployment, 200: answers.Deployment},
     ),
     _change(
         "delete_deployment",

@@ -60,9 +60,11 @@ def get(request: Request, reference: str) -> Answer:
 
 
 def update(request: Request, reference: str) -> Answer:
-    """`PATCH /deployments/{deployment}`: 202."""
-    body, editions = request.json(), _editions(request)
-    return _shown(202, changes.update(request.caller, reference, body, editions=editions))
+    """`PATCH /deployments/{deployment}`: 202, or 200 if nothing changes."""
+    deployment, started = changes.update(
+        request.caller, reference, request.json(), editions=_editions(request)
+    )
+    return _shown(202 if started else 200, deployment)
 
 
 def rollback(request: Request, reference: str) -> Answer:

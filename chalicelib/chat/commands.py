@@ -112,7 +112,7 @@ def _deploy(caller: Caller, command: Command) -> Deployment:
 
 
 def _update(caller: Caller, command: Command) -> Deployment:
-    return changes.update(caller, _reference(command), command.body, keep_members=True)
+    return changes.update(caller, _reference(command), command.body, keep_members=True)[0]
 
 
 def _extend(caller: Caller, command: Command) -> Deployment:

@@ -60,6 +60,8 @@ def accepted(verb: str, deployment: Document, *, prefix: str = "") -> str:
         return f"{name} is already deleted. {_receipt(deployment)}"
     if verb == "extend":
         return f"{name} now expires at {_moment(deployment['expires_at'])}."
+    if verb in ("update", "scale") and deployment["operation"]["status"] != "running":
+        return f"{name} already has these settings. Nothing was changed."
     doing, minutes = DOING[verb]
     about = "about a minute" if minutes == 1 else f"about {minutes} minutes"
     takes = "" if verb == "delete" and _all_gone(deployment) else f" This takes {about}."

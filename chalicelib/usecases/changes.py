@@ -14,6 +14,7 @@ from typing import Any
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import AwsUnavailable, PreconditionFailed
+from chalicelib.domain.parts import Image
 from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import Status
 from chalicelib.domain.spec import extension
@@ -23,7 +24,7 @@ from chalicelib.platform.observability import logger
 from chalicelib.store import deployments as store
 from chalicelib.store import table
 from chalicelib.store.tokens import Caller
-from chalicelib.usecases import stack_limits
+from chalicelib.usecases import patches, stack_limits
 from chalicelib.usecases.access import find, require
 from chalicelib.workflow import aws_errors, executions
 
@@ -57,10 +58,11 @@ def update(
     *,
     editions: Collection[int] | None = None,
     keep_members: bool = False,
-) -> Deployment:
+) -> tuple[Deployment, bool]:
     """Rolls out a spec with these fields changed. Also raises `NameTaken` and `QuotaExceeded`.
 
-    A FAILED deployment is created again with the changed spec.
+    A FAILED deployment is created again with the changed spec. Returns the deployment, and whether
+    an operation has started: none does if the fields change nothing.
 
     Args:
         editions: the change is made only if the record has one of these editions; otherwise raises
@@ -69,23 +71,50 @@ def update(
             names and keeps the others. By default it replaces the whole object.
     """
     require(caller, SCOPE)
-    deployment_id = find(caller, reference).id
+    found = find(caller, reference)
     limits = stack_limits.limits(fields)
 
-    def change(deployment: Deployment) -> bool:
+    def changed_spec(deployment: Deployment) -> specs.Spec:
         _check_edition(deployment, editions)
         changed = _completed(deployment.spec, fields) if keep_members else fields
-        spec = specs.patched(deployment.spec, changed, **limits)
+        return specs.patched(deployment.spec, changed, **limits)
+
+    named = _named_image(found, changed_spec(found), fields)
+
+    def change(deployment: Deployment) -> bool:
+        spec = changed_spec(deployment)
         new_image, is_failed = "image" in fields, deployment.status is Status.FAILED
         if is_failed:
             rate = hourly_rate(spec, 0 if deployment.paused else None)
             deployment.start_again(spec, clock.now(), rate, new_image=new_image)
+        elif not patches.changes(deployment, spec, named):
+            raise _Unchanged(deployment)
         else:
             deployment.update(spec, clock.now(), new_image=new_image)
         return is_failed
 
-    deployment, was_failed = store.update_with_result(deployment_id, change)
-    return _started_again(deployment) if was_failed else _rolled_out(deployment)
+    try:
+        deployment, was_failed = store.update_with_result(found.id, change)
+    except _Unchanged as unchanged:
+        return unchanged.deployment, False
+    return _started_again(deployment) if was_failed else _rolled_out(deployment), True
+
+
+def _named_image(deployment: Deployment, spec: specs.Spec, fields: dict[str, Any]) -> Image | None:
+    """The image that the fields name. Its registry is read only if all else is unchanged."""
+    if "image" not in fields or deployment.status is Status.FAILED:
+        return None
+    named = Image(reference=spec.image)
+    others = [c for c in patches.changes(deployment, spec, named) if c.field != "image"]
+    return named if others else patches.named_image(deployment, spec)
+
+
+class _Unchanged(Exception):
+    """A change changes nothing, so nothing is written."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__(deployment.id)
+        self.deployment = deployment
 
 
 def rollback(caller: Caller, reference: str) -> Deployment:

@@ -108,9 +108,15 @@ def test_leftovers_of_a_delete_are_listed() -> None:
     assert "To retry: `retry recommender`" in lines
 
 
+@pytest.mark.parametrize("verb", ["update", "scale"])
+def test_a_change_without_effect_says_so(verb: str) -> None:
+    reply = text.accepted(verb, resource.render(active(), MOMENT))
+    assert reply == f"recommender ({ID}) already has these settings. Nothing was changed."
+
+
 @pytest.mark.parametrize("verb", sorted(set(CHANGES) - {"extend"}))
 def test_each_accepted_change_says_how_to_see_the_progress(verb: str) -> None:
-    serving = active()
+    serving = in_status(Status.UPDATING)
     serving.resources = [Resource(kind="cluster", name=ID)]
     reply = text.accepted(verb, resource.render(serving, MOMENT))
     ask = ID if verb == "delete" else "recommender"

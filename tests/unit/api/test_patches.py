@@ -1,0 +1,193 @@
+"""A PATCH that changes nothing starts nothing."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.parts import Image
+from chalicelib.domain.record import Status
+from chalicelib.platform import aws
+from chalicelib.store import deployments as store
+from tests.support import aws_says
+from tests.support.builders import DIGEST, IMAGE, MOMENT, REGISTRY, body_of
+from tests.support.gateway import Answered, Gateway
+from tests.unit.conftest import push_image
+
+PATH = "/deployments/recommender"
+SPEC = {
+    "environment": {"MODE": "x"},
+    "tags": {"team": "a"},
+    "ttl": "8h",
+    "ingress_cidrs": ["203.0.113.0/24"],
+    "health_check": {"path": "/health"},
+}
+
+
+@pytest.fixture
+def digest() -> str:
+    return push_image()
+
+
+@pytest.fixture
+def made(gateway: Gateway, digest: str) -> Deployment:
+    """An ACTIVE deployment of `IMAGE`, whose digest is known."""
+    answer = gateway.post("/deployments", body_of(**SPEC))
+    assert answer.status == 202, answer.text
+
+    def activate(deployment: Deployment) -> None:
+        deployment.image = Image(reference=IMAGE, digest=digest)
+        deployment.activate(MOMENT, 0.04)
+
+    return store.update(answer.json["id"], activate)
+
+
+def patch(gateway: Gateway, **fields: Any) -> Answered:
+    return gateway.patch(PATH, fields)
+
+
+def started() -> int:
+    """How many executions were started after the create."""
+    states = aws.client("stepfunctions")
+    [machine] = states.list_state_machines()["stateMachines"]
+    arn = machine["stateMachineArn"]
+    return len(states.list_executions(stateMachineArn=arn)["executions"]) - 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"count": 1},
+        {"port": 80},
+        {"environment": {"MODE": "x"}},
+        {"tags": {"team": "a"}},
+        {"ttl": "8h"},
+        {"scaling": None},
+        {"command": None},
+        {"count": 1, "cpu": 256, "memory": 512},
+        {"ingress_cidrs": ["203.0.113.0/24"]},
+    ],
+)
+def test_the_same_values_change_nothing(
+    gateway: Gateway, made: Deployment, fields: dict[str, Any]
+) -> None:
+    before = gateway.get(PATH)
+    answer = patch(gateway, **fields)
+    assert (answer.status, answer.json) == (200, before.json)
+    assert answer.headers["etag"] == before.headers["etag"]
+    assert gateway.get(PATH).headers["etag"] == before.headers["etag"]
+    assert (answer.json["outcome"], answer.json["outcome_generation"]) == ("succeeded", 1)
+    assert started() == 0
+
+
+def test_the_same_values_for_a_paused_deployment_change_nothing(
+    gateway: Gateway, made: Deployment
+) -> None:
+    store.update(made.id, lambda d: d.pause(MOMENT))
+    store.update(made.id, lambda d: d.activate(MOMENT, 0.03))
+    assert (patch(gateway, count=1).status, started()) == (200, 0)
+
+
+@pytest.mark.parametrize("fields", [{"count": 2}, {"tags": {}}, {"ttl": None}, {"port": 81}])
+def test_another_value_starts_an_operation(
+    gateway: Gateway, made: Deployment, fields: dict[str, Any]
+) -> None:
+    answer = gateway.patch(PATH, {"environment": {"MODE": "x"}, **fields})
+    assert (answer.status, answer.json["status"], started()) == (202, "UPDATING", 1)
+
+
+# --- the image -----------------------------------------------------------------------------
+
+
+def test_an_image_with_the_same_digest_changes_nothing(
+    gateway: Gateway, made: Deployment, digest: str
+) -> None:
+    repository = IMAGE.partition(":")[0]
+    manifest = aws.client("ecr").batch_get_image(
+        repositoryName="recommend", imageIds=[{"imageTag": "1"}]
+    )["images"][0]["imageManifest"]
+    aws.client("ecr").put_image(
+        repositoryName="recommend", imageManifest=manifest, imageTag="stable"
+    )
+    for reference in (IMAGE, f"{repository}:stable", f"{repository}@{digest}"):
+        answer = patch(gateway, image=reference, count=1)
+        assert (answer.status, answer.json["image"]["digest"]) == (200, digest)
+    assert started() == 0
+
+
+def test_a_tag_that_has_moved_is_a_change(gateway: Gateway, made: Deployment) -> None:
+    store.update(made.id, lambda d: setattr(d.image, "digest", DIGEST))
+    answer = patch(gateway, image=IMAGE)
+    assert (answer.status, answer.json["image"]["digest"], started()) == (202, None, 1)
+
+
+def test_the_same_digest_of_another_repository_is_a_change(
+    gateway: Gateway, made: Deployment, digest: str
+) -> None:
+    assert patch(gateway, image=f"{REGISTRY}/other@{digest}").status == 202
+
+
+@pytest.mark.parametrize(
+    "code", ["AccessDeniedException", "ThrottlingException", "ServerException"]
+)
+def test_a_registry_that_cannot_be_read_is_a_change(
+    gateway: Gateway, made: Deployment, code: str
+) -> None:
+    aws_says.refuse("ecr", "DescribeImages", code)
+    assert (patch(gateway, image=IMAGE).status, started()) == (202, 1)
+
+
+def test_an_image_that_does_not_exist_is_a_change(gateway: Gateway, made: Deployment) -> None:
+    assert patch(gateway, image=f"{REGISTRY}/recommend:none").status == 202
+
+
+def test_the_registry_is_read_only_if_the_answer_depends_on_it(
+    gateway: Gateway, made: Deployment, aws_calls: list[str]
+) -> None:
+    patch(gateway, count=1)
+    patch(gateway, image=IMAGE, count=2)
+    assert patch(gateway, image=IMAGE).status == 409
+    assert [call for call in aws_calls if call.startswith("ecr.")] == []
+
+
+# --- what comes before ---------------------------------------------------------------------
+
+
+def test_a_running_operation_is_a_conflict_even_if_nothing_changes(
+    gateway: Gateway, made: Deployment
+) -> None:
+    patch(gateway, count=2)
+    for fields in ({"count": 2}, {"count": 1}, {"image": IMAGE}):
+        refused = gateway.patch(PATH, fields)
+        assert (refused.status, refused.code) == (409, "OPERATION_IN_PROGRESS")
+
+
+def test_a_stale_edition_and_a_fault_come_before_no_change(
+    gateway: Gateway, made: Deployment
+) -> None:
+    stale = gateway.patch(PATH, {"count": 1}, headers={"If-Match": '"0-0-0.00"'})
+    assert (stale.status, stale.code) == (412, "PRECONDITION_FAILED")
+    assert gateway.patch(PATH, {"count": 1, "port": 0}).status == 422
+
+
+def test_a_failed_deployment_starts_again_even_if_nothing_changes(
+    gateway: Gateway, made: Deployment
+) -> None:
+    def fail(deployment: Deployment) -> None:
+        deployment.repair("somebody deleted the listener", MOMENT)
+        deployment.end_failed(MOMENT)
+
+    store.update(made.id, fail)
+    answer = patch(gateway, count=1)
+    assert (answer.status, answer.json["status"], started()) == (202, Status.UPDATING, 1)
+
+
+def test_a_repeated_change_with_its_key_is_still_accepted(
+    gateway: Gateway, made: Deployment
+) -> None:
+    headers = {"Idempotency-Key": "scale-1"}
+    first = gateway.patch(PATH, {"count": 2}, headers=headers)
+    store.update(made.id, lambda d: d.activate(MOMENT, 0.08))
+    again = gateway.patch(PATH, {"count": 2}, headers=headers)
+    assert (first.status, again.status, again.json) == (202, 202, first.json)
+    assert gateway.patch(PATH, {"count": 2}).status == 200
