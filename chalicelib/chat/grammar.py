@@ -11,12 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.chat import options, words
+from chalicelib.chat import loose, options, words
 from chalicelib.chat.options import Unclear
 from chalicelib.chat.verbs import BY_SYNONYM, NEXT_IMAGE, VERBS, Verb
 from chalicelib.chat.words import MOST_CHARACTERS, shown
 
 MOST_HINT = 600
+MOST_LEFT_OUT = 3
 PROGRAM = "slipway"
 MOST_NAME = 24
 # Words that people type between an image and its name: `deploy <image> as recommender`.
@@ -106,6 +107,8 @@ def _read(verb: Verb, line: list[str]) -> Command:
     for argument in verb.arguments[len(typed) :]:
         if argument.required:
             raise Unclear(f"`{verb.name}` needs <{argument.name}>.", usage=verb.usage)
+    if verb.name == "update" and fields == ["count=0"]:
+        raise Unclear(options.NO_TASKS, suggestion=["pause", typed[0].lower()])
     return _command(verb, typed, options.read(fields, _without(verb)))
 
 
@@ -117,8 +120,7 @@ def _command(verb: Verb, typed: list[str], body: dict[str, Any]) -> Command:
     reference = typed[0].lower() if typed else None
     if verb.name == "scale":
         if int(typed[1]) == 0:
-            fault = "Scaling to 0 would leave an ACTIVE deployment with no tasks."
-            raise Unclear(fault, suggestion=["pause", typed[0].lower()])
+            raise Unclear(options.NO_TASKS, suggestion=["pause", typed[0].lower()])
         return Command("scale", reference, {"count": int(typed[1])})
     if verb.name == "extend":
         return Command("extend", reference, {"ttl": typed[1]})
@@ -162,14 +164,33 @@ def _hint(fault: str, line: list[str], prefix: str) -> Misunderstanding:
     verb = VERBS.get(typed) or BY_SYNONYM.get(typed) or similar
     if verb is None:
         return Misunderstanding(f"{fault}\nTo see all commands: `{prefix}help`")
-    command, is_typed = _nearest(verb, typed, [w for w in line[1:] if words.is_typeable(w)])
+    meant = loose.joined(line[1:])
+    arguments, fields, is_typed = _nearest(verb, typed, list(filter(words.is_typeable, meant)))
+    command, kept = _line([verb.name, *arguments], fields)
+    if left := _left_out(meant, [*arguments, *kept], fault):
+        fault = f"{fault}\nLeft out: {left}."
     if is_typed:
         return Misunderstanding(f"{fault}\nDid you mean `{prefix}{command}`?")
     return Misunderstanding(f"{fault}\nFor example: `{prefix}{command}`")
 
 
-def _nearest(verb: Verb, typed_verb: str, line: list[str]) -> tuple[str, bool]:
-    """A valid command made from the typed words, and whether it has only typed words."""
+def _left_out(meant: list[str], suggested: list[str], fault: str) -> str:
+    """The typed words that are neither in the suggested command nor in the text of the fault."""
+    values = {word.partition("=")[2] or word for word in suggested}
+    left = [
+        shown(word)
+        for word in meant
+        if (word.partition("=")[2] or word) not in values
+        and word.lower() not in FILLERS
+        and shown(word) not in fault
+        and not ("=" in word and shown(word.partition("=")[0]) in fault)
+    ]
+    more = f" and {len(left) - MOST_LEFT_OUT} more" if len(left) > MOST_LEFT_OUT else ""
+    return ", ".join(left[:MOST_LEFT_OUT]) + more
+
+
+def _nearest(verb: Verb, typed_verb: str, line: list[str]) -> tuple[list[str], list[str], bool]:
+    """The arguments and options of a valid command, and whether it has only typed words."""
     typed, fields = _partition(line)
     kept = _corrected(fields, verb) if verb.fields else []
     # `scale recommender count=3`, `deploy image=…`: the value may be the missing argument.
@@ -195,7 +216,7 @@ def _nearest(verb: Verb, typed_verb: str, line: list[str]) -> tuple[str, bool]:
     if verb.name == "update" and not kept:
         changes_image = typed_verb in ("redeploy", "upgrade")
         kept, is_typed = [f"image={NEXT_IMAGE}" if changes_image else "count=2"], False
-    return _line([verb.name, *arguments], kept), is_typed
+    return arguments, kept, is_typed
 
 
 def _corrected(fields: list[str], verb: Verb) -> list[str]:
@@ -216,12 +237,12 @@ def _could_be_name(word: str) -> bool:
     return word.lower() not in FILLERS and VERBS["status"].arguments[0].fits(word)
 
 
-def _line(command: list[str], fields: list[str]) -> str:
-    """The command with as many of the options as fit into a hint."""
-    line = words.typed(command)
+def _line(command: list[str], fields: list[str]) -> tuple[str, list[str]]:
+    """The command with as many of the options as fit into a hint, and these options."""
+    line, kept = words.typed(command), []
     for word in fields:
-        longer = words.typed([*command, word])
+        longer = words.typed([*command, *kept, word])
         if len(longer) > MOST_HINT:
             break
-        command, line = [*command, word], longer
-    return line
+        line, kept = longer, [*kept, word]
+    return line, kept

@@ -23,6 +23,7 @@ from chalicelib.domain.spec.spec import Spec
 
 Kind = Literal["number", "text", "list", "map", "object"]
 NOTHING = ("none", "null")
+NO_TASKS = "Scaling to 0 would leave an ACTIVE deployment with no tasks."
 # Values for hints, used if the typed value is not valid.
 EXAMPLES = {
     "name": "recommender",
@@ -106,7 +107,8 @@ def corrected(word: str, without: frozenset[str] = frozenset()) -> str | None:
     """The nearest valid `field=value`; None if no option is similar."""
     name, _, text = word.partition("=")
     for known in (name, nearest_name(name, without)):
-        for value in (text, table()[known].example if known in table() else None):
+        plain = text.rstrip(".,;:!?")
+        for value in (text, plain, table()[known].example if known in table() else None):
             if known is not None and value is not None:
                 try:
                     read([f"{known}={value}"], without)
@@ -176,6 +178,8 @@ def _value(option: Option, name: str, text: str) -> Any:
     if option.kind == "number":
         if not is_number(text):
             raise Unclear(f"{shown(name)} must be a whole number, not {shown(text)}.")
+        if name == "count" and int(text) == 0:
+            raise Unclear(f"{NO_TASKS} Use `pause` instead.")
         return int(text)
     if option.kind == "list":
         return [part.strip() for part in text.split(",")]

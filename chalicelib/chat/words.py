@@ -16,6 +16,8 @@ _TYPED = str.maketrans(
         **dict.fromkeys("\u200b\ufeff"),
     }
 )
+# Words that the user marked as code: all of the line, or an image in it.
+_CODE = re.compile(r"(?<![^\s=:])`+([^`\n]+)`+(?=[\s.,;:!?]|$)")
 _NEEDS_QUOTES = re.compile(r"[\s'\"\\]|^$")
 _UNTYPEABLE = re.compile(r"[<>`]|&(?:amp|lt|gt);|[\u2018-\u201e]")
 MOST_SHOWN = 80
@@ -61,8 +63,8 @@ def _plain(text: str) -> str:
     text = _LINK.sub(lambda match: _target(match[1], match[2] or ""), text)
     for escaped, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
         text = text.replace(escaped, character)
-    # The last `strip` is for a command that was copied from a hint with its backquotes.
-    return text.translate(_TYPED).strip().strip("`")
+    # The last `strip` is for a command that was copied with one of its backquotes.
+    return _CODE.sub(r"\1", text.translate(_TYPED).strip()).strip("`")
 
 
 def _target(address: str, label: str) -> str:

@@ -57,6 +57,11 @@ UNDERSTOOD = [
     ("scale\u00a0rec\u20093", Command("scale", "rec", {"count": 3})),
     ("status re\u200bc\ufeff", Command("status", "rec")),
     ("`status rec`", Command("status", "rec")),
+    ("```scale rec 3```", Command("scale", "rec", {"count": 3})),
+    ("scale `rec` `3`", Command("scale", "rec", {"count": 3})),
+    (f"deploy `{IMAGE}` count=2", deploy(count=2)),
+    (f"deploy `<http://{IMAGE}|{IMAGE}>` count=2", deploy(count=2)),
+    (f"update rec image=`{IMAGE}`", Command("update", "rec", {"image": IMAGE})),
     (f"deploy port=80 {IMAGE} ttl=1d", deploy(port=80, ttl="1d")),
     ("status #1", Command("status", "#1")),
     ("scale 'rec' \"3\"", Command("scale", "rec", {"count": 3})),
@@ -198,7 +203,7 @@ MISTYPED = [
     ("'' rec", "no command `''`", "help"),
     ("12345 rec", "no command `12345`", "help"),
     ("🚀", "no command `🚀`", "help"),
-    ("`rec` `x`", "no command `rec'`", "help"),
+    ("`rec` `x`", "no command `rec`", "help"),
     # --- missing and surplus
     ("deploy", "`deploy` needs <image>.", f"deploy {VERBS['deploy'].arguments[0].example}"),
     ("deploy image=r.io/x:1", "`deploy` needs <image>.", "deploy r.io/x:1"),
@@ -290,6 +295,71 @@ MISTYPED = [
     ("update rec tags.a=1 tags.b=<x> prot=1", "no option `prot`", "update rec tags.a=1 port=1"),
     (f"update rec prot=1 tags.a={'x' * 300}", "no option `prot`", "update rec port=1"),
 ]
+
+
+# Lines in the syntax of other tools. The hint has everything that was typed.
+LOOSE = [
+    ("scale rec --count 2", "scale rec 2"),
+    ("scale rec --count=2", "scale rec 2"),
+    ("scale rec \u2014count 2", "scale rec 2"),
+    ("scale rec \u2013count=2", "scale rec 2"),
+    ("scale rec count: 2", "scale rec 2"),
+    ("scale rec count:2", "scale rec 2"),
+    ("scale rec count\uff1a2", "scale rec 2"),
+    ("scale rec count = 2", "scale rec 2"),
+    ("scale rec count =2", "scale rec 2"),
+    ("scale rec count 2", "scale rec 2"),
+    ("scale rec to 2", "scale rec 2"),
+    ("scale rec 2.", "scale rec 2"),
+    ("scale --name rec --count 2", "scale rec 2"),
+    ("scal rec --count 2", "scale rec 2"),
+    ("deply `r.io/x:1` count: 2", "deploy r.io/x:1 count=2"),
+    ("deploy r.io/x:1 --name rec --port 8080", "deploy r.io/x:1 name=rec port=8080"),
+    ("deploy r.io/x:1 --env MODE=x -e B=c", "deploy r.io/x:1 environment.MODE=x environment.B=c"),
+    ("deploy image: r.io/x:1 count: 2", "deploy r.io/x:1 count=2"),
+    ("deploy --image r.io/x:1 --count 2", "deploy r.io/x:1 count=2"),
+    ("deploy r.io/x:1 count=2,", "deploy r.io/x:1 count=2"),
+    ("deploy r.io/x:1 with count 2", "deploy r.io/x:1 count=2"),
+    ("deploy r.io/x:1 ttl: none", "deploy r.io/x:1 ttl=none"),
+    ("update rec Count: 2", "update rec count=2"),
+    ("update rec image: `r.io/x:2`", "update rec image=r.io/x:2"),
+    ("update rec --health-check.path /h", "update rec health_check.path=/h"),
+    ("update rec count=2 cpu: 512 memory : 1024", "update rec count=2 cpu=512 memory=1024"),
+    ("update rec tags.team: a", "update rec tags.team=a"),
+    ("extend rec --ttl 8h", "extend rec 8h"),
+    ("extend rec 8h.", "extend rec 8h"),
+    ("pause name: rec", "pause rec"),
+    ("update rec count=0", "pause rec"),
+]
+
+
+@pytest.mark.parametrize(("text", "hint"), LOOSE, ids=[text for text, _ in LOOSE])
+def test_a_hint_keeps_options_in_the_syntax_of_other_tools(text: str, hint: str) -> None:
+    found = parse(text)
+    assert isinstance(found, Misunderstanding), found
+    assert "Did you mean" in found.text
+    assert "Left out" not in found.text
+    assert suggested_command(found) == hint
+    assert isinstance(parse(hint), Command)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("logs rec --lines 50", "`50`"),
+        ("logs rec since=15m task=abc", "`task=abc`"),
+        ("scale rec model 2", "`model`"),
+        ("deploy r.io/x:1 prot=1 cpu=many", "`cpu=many`"),
+        ("deploy r.io/x:1 zzz=5 yyy=6", "`yyy=6`"),
+        ("update rec prot=1 tags.b=<x>", "`tags.b=<x>`"),
+        ("status rec a b c d e f", "`b`, `c`, `d` and 2 more"),
+        ("deploy r.io/x:1 count=0", "`count=0`"),
+    ],
+)
+def test_a_hint_names_what_it_leaves_out(text: str, left: str) -> None:
+    found = parse(text)
+    assert isinstance(found, Misunderstanding)
+    assert f"\nLeft out: {left}.\n" in found.text
 
 
 def suggested_command(found: Misunderstanding) -> str:
