@@ -239,7 +239,8 @@ def _could_be_name(word: str) -> bool:
 
 def _line(command: list[str], fields: list[str]) -> tuple[str, list[str]]:
     """The command with as many of the options as fit into a hint, and these options."""
-    line, kept = words.typed(command), []
+    line = words.typed(command)
+    kept: list[str] = []
     for word in fields:
         longer = words.typed([*command, *kept, word])
         if len(longer) > MOST_HINT:
