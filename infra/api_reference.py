@@ -108,6 +108,8 @@ def _schema(name: str, schema: dict[str, Any]) -> Iterator[str]:
         yield ""
     if values := schema.get("enum"):
         yield ", ".join(f"`{value}`" for value in values)
+    elif "anyOf" in schema and "properties" not in schema:
+        yield _type(schema)
     else:
         yield "| field | type | rules | |"
         yield "|---|---|---|---|"

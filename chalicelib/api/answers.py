@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, RootModel, WithJsonSchema
 
 from chalicelib.domain import operation, parts
 from chalicelib.domain.errors import FailureCode
@@ -186,6 +186,29 @@ class Validation(Shape):
     cost: Price
     image: parts.Image
     spec: Spec
+
+
+class ChangedField(Shape):
+    """A field of the spec that a PATCH would change."""
+
+    field: str = Field(description="The name of the field.")
+    before: Any = Field(description="Its value now.")
+    after: Any = Field(description="Its value after the change.")
+
+
+class ChangeValidation(Validation):
+    """What a change would find and cost, and what it would change."""
+
+    changes: list[ChangedField] = Field(
+        description="Empty if nothing changes. An image with the same digest is no change."
+    )
+    restarts: bool = Field(description="Whether new tasks would replace the running ones.")
+
+
+class Unchanged(RootModel[Deployment | ChangeValidation]):
+    """The deployment, if nothing changes; with `validate_only=true` what would change."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 class Event(parts.Event):

@@ -5,7 +5,12 @@ from __future__ import annotations
 from chalicelib.api import answers, cursor, resource
 from chalicelib.api.answer import Answer
 from chalicelib.api.pages import fitting
-from chalicelib.api.parameters import CreateParameters, EventsParameters, ListParameters
+from chalicelib.api.parameters import (
+    CreateParameters,
+    EventsParameters,
+    ListParameters,
+    UpdateParameters,
+)
 from chalicelib.api.requests import Request
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.digits import is_number
@@ -60,10 +65,17 @@ def get(request: Request, reference: str) -> Answer:
 
 
 def update(request: Request, reference: str) -> Answer:
-    """`PATCH /deployments/{deployment}`: 202, or 200 if nothing changes."""
-    deployment, started = changes.update(
-        request.caller, reference, request.json(), editions=_editions(request)
-    )
+    """`PATCH /deployments/{deployment}`: 202, or 200 if nothing changes.
+
+    With `validate_only=true` 200: the checks, the cost and the changes.
+    """
+    query = request.parameters(UpdateParameters)
+    body, editions = request.json(), _editions(request)
+    if query.validate_only:
+        from chalicelib.api import validation
+
+        return validation.validate_change(request.caller, reference, body, editions)
+    deployment, started = changes.update(request.caller, reference, body, editions=editions)
     return _shown(202 if started else 200, deployment)
 
 

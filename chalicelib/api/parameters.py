@@ -154,6 +154,13 @@ class CreateParameters(Parameters):
     )
 
 
+class UpdateParameters(Parameters):
+    validate_only: Flag = Field(
+        False,
+        description="Return the checks, the cost and the changes with 200, and change nothing.",
+    )
+
+
 class ListParameters(Parameters):
     status: Annotated[tuple[Status, ...], BeforeValidator(_statuses)] = Field(
         (),

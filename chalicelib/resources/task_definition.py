@@ -70,6 +70,11 @@ def ensure(deployment: Deployment) -> Resource:
     return Resource(kind=KIND, name=deployment.id, arn=arn)
 
 
+def is_same(deployment: Deployment, other: Deployment) -> bool:
+    """Whether both need the same revision, so that no task has to be replaced."""
+    return _definition(deployment) == _definition(other)
+
+
 def _outdated(deployment: Deployment, present: dict[str, str]) -> list[str]:
     """The keys of the caller's tags that differ between a revision and the spec.
 

@@ -48,9 +48,9 @@ def reserve(deployment: Deployment, before: Use) -> list[dict[str, Any]]:
     return [_increment(deployment.owner, version)]
 
 
-def exceeded(deployment: Deployment) -> list[Exceeded]:
-    """The limits that creating the deployment would exceed now."""
-    return _exceeded(deployment, Use(), quota.held(deployment))
+def exceeded(deployment: Deployment, before: Use) -> list[Exceeded]:
+    """The limits that the deployment would exceed if it used more than `before`."""
+    return _exceeded(deployment, before, quota.held(deployment))
 
 
 def of_owner(owner: str, *, except_id: str = "") -> Use:

@@ -13,7 +13,7 @@ from typing import Any
 
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
-from chalicelib.domain.errors import AwsUnavailable, PreconditionFailed
+from chalicelib.domain.errors import AwsUnavailable
 from chalicelib.domain.parts import Image
 from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import Status
@@ -75,7 +75,7 @@ def update(
     limits = stack_limits.limits(fields)
 
     def changed_spec(deployment: Deployment) -> specs.Spec:
-        _check_edition(deployment, editions)
+        patches.check_edition(deployment, editions)
         changed = _completed(deployment.spec, fields) if keep_members else fields
         return specs.patched(deployment.spec, changed, **limits)
 
@@ -83,14 +83,11 @@ def update(
 
     def change(deployment: Deployment) -> bool:
         spec = changed_spec(deployment)
-        new_image, is_failed = "image" in fields, deployment.status is Status.FAILED
-        if is_failed:
-            rate = hourly_rate(spec, 0 if deployment.paused else None)
-            deployment.start_again(spec, clock.now(), rate, new_image=new_image)
-        elif not patches.changes(deployment, spec, named):
+        is_failed = deployment.status is Status.FAILED
+        tried = patches.tried(deployment, spec)
+        if not is_failed and not patches.changes(deployment, tried, named):
             raise _Unchanged(deployment)
-        else:
-            deployment.update(spec, clock.now(), new_image=new_image)
+        patches.apply(deployment, spec, new_image="image" in fields)
         return is_failed
 
     try:
@@ -105,7 +102,8 @@ def _named_image(deployment: Deployment, spec: specs.Spec, fields: dict[str, Any
     if "image" not in fields or deployment.status is Status.FAILED:
         return None
     named = Image(reference=spec.image)
-    others = [c for c in patches.changes(deployment, spec, named) if c.field != "image"]
+    tried = patches.tried(deployment, spec)
+    others = [c for c in patches.changes(deployment, tried, named) if c.field != "image"]
     return named if others else patches.named_image(deployment, spec)
 
 
@@ -171,7 +169,7 @@ def delete(
     if deployment.is_changed_by_delete(clock.now()):
         deployment, superseded = _tear_down(deployment.id, editions)
     else:
-        _check_edition(deployment, editions)
+        patches.check_edition(deployment, editions)
     if superseded is not None:
         _stop(deployment.id, superseded)
     if deployment.status is Status.DELETING:
@@ -187,19 +185,11 @@ def _tear_down(
     """The deployment, and the generation whose execution the teardown supersedes."""
 
     def change(deployment: Deployment) -> int | None:
-        _check_edition(deployment, editions)
+        patches.check_edition(deployment, editions)
         superseded = deployment.generation if deployment.is_running else None
         return superseded if deployment.delete(clock.now()) else None
 
     return store.update_with_result(deployment_id, change)
-
-
-def _check_edition(deployment: Deployment, editions: Collection[int] | None) -> None:
-    if editions is not None and deployment.edition not in editions:
-        raise PreconditionFailed(
-            f"{deployment.id} has changed since you read it. Read it again, then decide whether to "
-            "send the change."
-        )
 
 
 def _completed(spec: specs.Spec, fields: dict[str, Any]) -> dict[str, Any]:

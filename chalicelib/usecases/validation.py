@@ -1,8 +1,8 @@
-"""Validate a spec: what a create would find and cost. Nothing is created."""
+"""Validate a spec: what a create or a change would find and cost. Nothing is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,17 @@ from chalicelib.domain import naming, quota, rates
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, NameTaken, QuotaExceeded
 from chalicelib.domain.parts import Image
+from chalicelib.domain.quota import Use
+from chalicelib.domain.record import Status
 from chalicelib.domain.spec import spec as specs
 from chalicelib.platform import clock
+from chalicelib.resources import task_definition
 from chalicelib.store import deployments as store
 from chalicelib.store import domains, quota_guard
 from chalicelib.store.tokens import Caller
-from chalicelib.usecases import stack_limits
-from chalicelib.usecases.access import require
+from chalicelib.usecases import patches, stack_limits
+from chalicelib.usecases.access import find, require
+from chalicelib.usecases.patches import Change
 from chalicelib.workflow import image
 from chalicelib.workflow.preflight import preflight
 from chalicelib.workflow.preflight.preflight import Finding
@@ -54,6 +58,50 @@ class Validation:
         return all(check.status != "failed" for check in self.checks)
 
 
+@dataclass(frozen=True)
+class ChangeValidation(Validation):
+    """Also what a PATCH would change, and whether new tasks would replace the running ones."""
+
+    changes: list[Change]
+    restarts: bool
+
+
+def validate_change(
+    caller: Caller, reference: str, fields: Any, *, editions: Collection[int] | None = None
+) -> ChangeValidation:
+    """Checks what a PATCH of these fields would find. Raises as `changes.update`."""
+    require(caller, "deploy")
+    before = find(caller, reference)
+    patches.check_edition(before, editions)
+    spec = specs.patched(before.spec, fields, **stack_limits.limits(fields))
+    after = patches.tried(before, spec, new_image="image" in fields)
+    new_domain = after.spec.domain if after.spec.domain not in before.domains else None
+    checks = [
+        *_domain(new_domain),
+        _quota(after, quota.held(before)),
+        _image(after),
+        *map(_check, preflight.examine(after)),
+    ]
+    changes = patches.changes(before, after, after.image if "image" in fields else None)
+    return ChangeValidation(
+        checks,
+        rates.hourly_rate(after.spec),
+        after.image,
+        after.spec,
+        changes,
+        _restarts(before, after, changes),
+    )
+
+
+def _restarts(before: Deployment, after: Deployment, changes: list[Change]) -> bool:
+    if before.status is Status.FAILED:
+        return True
+    if after.paused:
+        return False
+    has_new_image = any(change.field == "image" for change in changes)
+    return has_new_image or not task_definition.is_same(before, after)
+
+
 def validate(caller: Caller, fields: Any) -> Validation:
     """Checks what a create of these fields would find.
 
@@ -67,7 +115,7 @@ def validate(caller: Caller, fields: Any) -> Validation:
     checks = [
         _name(caller.owner, spec.name),
         *_domain(spec.domain),
-        _quota(deployment),
+        _quota(deployment, Use()),
         _image(deployment),
         *map(_check, preflight.examine(deployment)),
     ]
@@ -94,8 +142,8 @@ def _domain(domain: str | None) -> Iterator[Check]:
         )
 
 
-def _quota(deployment: Deployment) -> Check:
-    exceeded = quota_guard.exceeded(deployment)
+def _quota(deployment: Deployment, before: Use) -> Check:
+    exceeded = quota_guard.exceeded(deployment, before)
     if not exceeded:
         return Check("quota", "passed")
     return Check(

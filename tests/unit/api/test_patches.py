@@ -1,4 +1,4 @@
-"""A PATCH that changes nothing starts nothing."""
+"""A PATCH that changes nothing starts nothing, and one that is only validated neither."""
 
 from typing import Any
 
@@ -8,9 +8,11 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.parts import Image
 from chalicelib.domain.record import Status
 from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.store import deployments as store
+from local.network import open_default_vpc
 from tests.support import aws_says
-from tests.support.builders import DIGEST, IMAGE, MOMENT, REGISTRY, body_of
+from tests.support.builders import DIGEST, DOMAIN, IMAGE, MOMENT, REGISTRY, body_of
 from tests.support.gateway import Answered, Gateway
 from tests.unit.conftest import push_image
 
@@ -191,3 +193,141 @@ def test_a_repeated_change_with_its_key_is_still_accepted(
     again = gateway.patch(PATH, {"count": 2}, headers=headers)
     assert (first.status, again.status, again.json) == (202, 202, first.json)
     assert gateway.patch(PATH, {"count": 2}).status == 200
+
+
+# --- validate_only -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened(gateway: Gateway) -> None:
+    """An account in which a change would succeed."""
+    open_default_vpc(aws.client("ec2"))
+
+
+def validate(gateway: Gateway, headers: dict[str, str] | None = None, **fields: Any) -> Answered:
+    return gateway.patch(PATH, fields, query={"validate_only": "true"}, headers=headers or {})
+
+
+def failed_checks(answer: Answered) -> dict[str, str]:
+    checks = answer.json["checks"]
+    return {check["name"]: check["code"] for check in checks if check["status"] == "failed"}
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_validation_shows_checks_cost_and_changes(
+    gateway: Gateway, made: Deployment, digest: str
+) -> None:
+    before = gateway.get(PATH)
+    answer = validate(gateway, count=2, environment={"MODE": "y"})
+    assert answer.status == 200
+    assert set(answer.json) == {
+        "valid",
+        "checks",
+        "cost",
+        "image",
+        "spec",
+        "changes",
+        "restarts",
+    }
+    assert (answer.json["valid"], answer.json["restarts"]) == (True, True)
+    assert sorted(answer.json["changes"], key=lambda each: str(each["field"])) == [
+        {"field": "count", "before": 1, "after": 2},
+        {"field": "environment", "before": {"MODE": "x"}, "after": {"MODE": "y"}},
+    ]
+    assert answer.json["spec"]["count"] == 2
+    assert answer.json["image"]["digest"] == digest
+    assert answer.json["cost"]["usd_per_hour"] > before.json["cost"]["usd_per_hour"]
+    after = gateway.get(PATH)
+    assert (after.json, after.headers["etag"]) == (before.json, before.headers["etag"])
+    assert started() == 0
+
+
+@pytest.mark.usefixtures("opened")
+@pytest.mark.parametrize(
+    ("fields", "changed", "restarts"),
+    [
+        ({"count": 1}, [], False),
+        ({"image": IMAGE}, [], False),
+        ({"count": 3}, ["count"], False),
+        ({"ttl": None, "tags": {}}, ["tags", "ttl"], False),
+        ({"ingress_cidrs": ["0.0.0.0/0"]}, ["ingress_cidrs"], False),
+        (
+            {"scaling": {"min": 1, "max": 2, "metric": "cpu", "target": 50}},
+            ["count", "scaling"],
+            False,
+        ),
+        ({"port": 81}, ["port"], True),
+        ({"cpu": 512, "memory": 1024}, ["cpu", "memory"], True),
+        ({"command": ["serve"]}, ["command"], True),
+        ({"image": f"{REGISTRY}/recommend:2"}, ["image"], True),
+    ],
+)
+def test_only_a_change_of_the_tasks_restarts_them(
+    gateway: Gateway, made: Deployment, fields: dict[str, Any], changed: list[str], restarts: bool
+) -> None:
+    push_image("2")
+    answer = gateway.patch(PATH, fields, query={"validate_only": "true"})
+    shown = sorted(each["field"] for each in answer.json["changes"])
+    assert (shown, answer.json["restarts"]) == (changed, restarts)
+    # The change itself is the same.
+    assert gateway.patch(PATH, fields).status == (202 if changed else 200)
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_moved_tag_is_shown_with_its_digests(
+    gateway: Gateway, made: Deployment, digest: str
+) -> None:
+    store.update(made.id, lambda d: setattr(d.image, "digest", DIGEST))
+    repository = IMAGE.partition(":")[0]
+    assert validate(gateway, image=IMAGE).json["changes"] == [
+        {"field": "image", "before": f"{repository}@{DIGEST}", "after": f"{repository}@{digest}"}
+    ]
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_change_that_would_fail_is_not_valid(
+    gateway: Gateway, made: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOWED_DOMAINS", "*.example.com")
+    monkeypatch.setenv("MAX_TASKS_PER_OWNER", "2")
+    settings.cache_clear()
+    assert gateway.post("/deployments", body_of(name="other", domain=DOMAIN)).status == 202
+    answer = validate(gateway, image=f"{REGISTRY}/recommend:none", domain=DOMAIN, count=3)
+    assert answer.json["valid"] is False
+    assert failed_checks(answer) == {
+        "domain": "NAME_TAKEN",
+        "quota": "QUOTA_EXCEEDED",
+        "image": "IMAGE_NOT_FOUND",
+    }
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_failed_deployment_is_validated_too(gateway: Gateway, made: Deployment) -> None:
+    store.update(made.id, lambda d: d.repair("somebody deleted the listener", MOMENT))
+    store.update(made.id, lambda d: d.end_failed(MOMENT))
+    answer = validate(gateway, count=1)
+    assert (answer.status, answer.json["valid"]) == (200, True)
+    assert (answer.json["changes"], answer.json["restarts"]) == ([], True)
+    assert gateway.get(PATH).json["status"] == "FAILED"
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_paused_deployment_has_no_task_to_restart(gateway: Gateway, made: Deployment) -> None:
+    store.update(made.id, lambda d: d.pause(MOMENT))
+    store.update(made.id, lambda d: d.activate(MOMENT, 0.03))
+    answer = validate(gateway, port=81)
+    assert (len(answer.json["changes"]), answer.json["restarts"]) == (1, False)
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_validation_is_refused_as_the_change(gateway: Gateway, made: Deployment) -> None:
+    assert validate(gateway, port=0).status == 422
+    assert validate(gateway).status == 422
+    assert validate(gateway, headers={"If-Match": '"0-0-0.00"'}, count=2).status == 412
+    denied = gateway.patch(PATH, {"count": 2}, query={"validate_only": "true"}, caller="reader")
+    assert denied.status == 403
+    patch(gateway, count=2)
+    refused = validate(gateway, count=2)
+    assert (refused.status, refused.code) == (409, "OPERATION_IN_PROGRESS")
+    other = gateway.patch(PATH, {"count": 2}, query={"validate": "true"})
+    assert other.status == 422
