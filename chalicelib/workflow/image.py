@@ -10,14 +10,16 @@ from chalicelib.domain.operation import Kind, Path
 from chalicelib.domain.parts import Image
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
+from chalicelib.workflow import pull_through
 from chalicelib.workflow.step import Outcome
 
 
-def resolve(deployment: Deployment) -> Outcome:
+def resolve(deployment: Deployment, *, may_import: bool = False) -> Outcome:
     """Gets the image's digest and size from Amazon ECR.
 
     Slipway has no credentials for other registries, so it cannot query them. An image in another
-    registry keeps its reference, and ECS is the first to find out whether it exists.
+    registry keeps its reference, and ECS is the first to find out whether it exists. The same
+    applies to an image that a pull-through cache has not imported. `may_import` imports it.
     """
     if deployment.image.digest:
         operation = deployment.operation
@@ -27,15 +29,27 @@ def resolve(deployment: Deployment) -> Outcome:
     reference = deployment.image.parsed
     if reference.ecr is None:
         return Outcome(message=f"not checked because {reference.registry} is not Amazon ECR")
-    account, region = reference.ecr
+    try:
+        return _pinned(deployment.image)
+    except DeploymentFailed as failure:
+        if failure.code is not FailureCode.IMAGE_NOT_FOUND:
+            raise
+        account, region = reference.ecr
+        rule = pull_through.rule_for(ecr_client(region), reference, account)
+        if rule is None:
+            raise
+    return _through_cache(deployment.image, rule, may_import)
+
+
+def _pinned(image: Image) -> Outcome:
+    reference = image.parsed
+    assert reference.ecr is not None
     identifier = (
         {"imageDigest": reference.digest} if reference.digest else {"imageTag": reference.tag}
     )
-    details = _describe(
-        account, region, reference.repository, identifier, deployment.image.reference
-    )
+    details = _describe(*reference.ecr, reference.repository, identifier, image.reference)
     resolved = Image(
-        reference=deployment.image.reference,
+        reference=image.reference,
         digest=details["imageDigest"],
         size_bytes=details.get("imageSizeInBytes"),
     )
@@ -44,6 +58,27 @@ def resolve(deployment: Deployment) -> Outcome:
         record.image = resolved
 
     return Outcome(message=resolved.digest or "", change=change)
+
+
+def _through_cache(image: Image, rule: pull_through.Rule, may_import: bool) -> Outcome:
+    """Without a digest, ECS resolves the tag at the first pull, and the next operation pins it.
+
+    ECS gives all tasks of one service revision the same digest.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html
+    """
+    reference = image.parsed
+    assert reference.ecr is not None
+    if reference.digest:
+        raise pull_through.by_digest(reference, rule)
+    if may_import:
+        account, region = reference.ecr
+        pull_through.import_tag(ecr_client(region), reference, account, rule)
+        try:
+            return _pinned(image)
+        except DeploymentFailed as failure:
+            if failure.code is not FailureCode.IMAGE_NOT_FOUND:
+                raise
+    return Outcome(message=pull_through.not_yet_here(rule))
 
 
 def _check_pinned(image: Image) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,7 @@ def _apply_scaling(deployment: Deployment) -> Outcome:
 
 
 WORK: dict[str, Work] = {
-    "resolve_image": image.resolve,
+    "resolve_image": functools.partial(image.resolve, may_import=True),
     "preflight": preflight.check,
     "create_security_groups": _ensures(security_groups.ensure),
     "create_load_balancer": _ensures(load_balancer.ensure),

@@ -225,11 +225,11 @@ def subscriber(
         yield listening
 
 
-def push_image(tag: str = "1", client: Any = None) -> str:
-    """Push an image to the repository `recommend` and return its digest."""
+def push_image(tag: str = "1", client: Any = None, repository: str = "recommend") -> str:
+    """Push an image to the repository and return its digest."""
     ecr = client or aws.client("ecr")
     if not ecr.describe_repositories()["repositories"]:
-        ecr.create_repository(repositoryName="recommend")
+        ecr.create_repository(repositoryName=repository)
     kind = "application/vnd.docker.distribution.manifest.v2+json"
     manifest = {
         "schemaVersion": 2,
@@ -238,7 +238,7 @@ def push_image(tag: str = "1", client: Any = None) -> str:
         "layers": [{"mediaType": kind, "size": 64_000_000, "digest": "sha256:" + tag[0] * 64}],
     }
     answer = ecr.put_image(
-        repositoryName="recommend", imageManifest=json.dumps(manifest), imageTag=tag
+        repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag
     )
     return answer["image"]["imageId"]["imageDigest"]
 

@@ -67,8 +67,10 @@ def _mismatch(architecture: str, wanted: str, platforms: set[str]) -> Deployment
 def _platforms(requested: Image, wanted: str) -> set[str]:
     """The platforms of the image, such as `linux/arm64`."""
     reference, digest, name = requested.parsed, requested.digest, requested.reference
-    if reference.ecr is None or digest is None:
+    if reference.ecr is None:
         raise NotKnown(f"{reference.registry} is not an Amazon ECR registry")
+    if digest is None:
+        raise NotKnown("the image is not in Amazon ECR yet")
     account, region = reference.ecr
     ecr = image.ecr_client(region)
     where = {"registryId": account, "repositoryName": reference.repository}
