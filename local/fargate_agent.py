@@ -1,12 +1,13 @@
-"""The local Fargate agent runs the emulator's ECS tasks as processes. It uses only the public API.
+"""The local Fargate agent runs the emulator's ECS tasks as processes.
 
 Without a container engine, MiniStack reports a task as RUNNING although nothing runs. The agent
-starts a process for each task. When the process passes the health checks of the service's target
-groups, the agent registers it there. The agent also does what MiniStack leaves out of ECS:
+starts a process for each task, registers it with the service's target groups, and reports what it
+does. It also does what MiniStack leaves out of ECS:
 
-- It stops a task that fails its health checks after the grace period, or uses too much memory.
+- It stops a task whose targets are unhealthy after the grace period, or that uses too much memory.
 - It replaces a task that ended, with an increasing delay.
 - It keeps the old tasks of a rolling update until the new tasks serve.
+- It stops a task only when its targets are drained.
 """
 
 import logging
@@ -18,17 +19,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.emulator import Endpoint, client, time_scale
 from local.fargate_task import Task
+from local.gateway.ecs.tasks import REPLACED
+from local.target_health import TargetHealth
 from local.task_logs import TaskLog
 from local.task_plan import CannotStart, Planner, arns_of_running_tasks
-from local.task_tags import TaskTags
+from local.task_reports import TaskReports
+from local.usage import Usage
 
 LOOK_SECONDS = 0.1
 STOP_SECONDS = 3.0
 RESTART_SECONDS_MAX = 10.0
-# MiniStack's reasons to stop a task that newer tasks replace. It stops the task at once, but ECS
-# waits until the new tasks are healthy.
-# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html
-REPLACED = ("Task definition updated", "Deployment completed", "Deployment capacity limit")
 log = logging.getLogger("agent")
 ServiceKey = tuple[str, str]  # cluster ARN, service name
 
@@ -36,13 +36,20 @@ ServiceKey = tuple[str, str]  # cluster ARN, service name
 class Agent:
     """Runs in a thread of the supervisor until `stop`."""
 
-    def __init__(self, aws: Endpoint, model: Path, log_file: Path) -> None:
-        """Args: model: the trained sample model; log_file: the agent's log."""
+    def __init__(self, emulator: Endpoint, gateway: Endpoint, model: Path, log_file: Path) -> None:
+        """Args:
+        emulator: MiniStack, which knows what ECS wants to run.
+        gateway: knows the health of targets, and gets the reports.
+        model: the trained sample model.
+        log_file: the agent's log.
+        """
         self._time_scale = time_scale()
-        self._ecs = client("ecs", aws)
-        self._elbv2 = client("elbv2", aws)
-        self._logs = client("logs", aws)
-        self._planner = Planner(aws, model)
+        self._ecs = client("ecs", emulator)
+        self._logs, self._cloudwatch = client("logs", emulator), client("cloudwatch", emulator)
+        self._reporting = client("ecs", gateway)
+        self._elbv2 = client("elbv2", gateway)
+        self._health = TargetHealth(self._elbv2)
+        self._planner = Planner(emulator, model)
         self._tasks: dict[str, Task] = {}  # wanted by ECS, by ARN
         self._replaced: list[Task] = []  # stopped by ECS, kept until the new tasks serve
         self._ending: list[Task] = []
@@ -90,6 +97,7 @@ class Agent:
                 self._begin(arn, cluster)
         for arn in [arn for arn in self._tasks if arn not in wanted]:
             self._retire(self._tasks.pop(arn))
+        self._observe_targets()
         for task in [task for task in self._tasks.values() if task.ended or task.fault]:
             plan = self._tasks.pop(task.plan.arn).plan
             self._give_up(plan.arn, plan.cluster, plan.service, task.serving, task.fault)
@@ -102,6 +110,15 @@ class Agent:
         self._ending = [task for task in self._ending if not task.ended]
         self._fill_up_services()
 
+    def _observe_targets(self) -> None:
+        tasks = [*self._tasks.values(), *self._replaced]
+        groups = {group for task in tasks for group in task.plan.target_groups}
+        self._health.forget(groups)
+        states = {group: self._health.states(group) for group in groups}
+        for task in tasks:
+            own = task.plan.address.target_id
+            task.observe({group: states[group].get(own, "") for group in task.plan.target_groups})
+
     def _begin(self, arn: str, cluster: str) -> None:
         task = self._ecs.describe_tasks(cluster=cluster, tasks=[arn])["tasks"][0]
         group = task.get("group", "")
@@ -110,8 +127,12 @@ class Agent:
             plan = self._planner.plan(task, service)
             container = self._planner.container(task)
             task_log = TaskLog(self._logs, container, arn.rsplit("/", 1)[-1])
-            tags = TaskTags(self._ecs, arn)
-            self._tasks[arn] = Task(plan, self._elbv2, task_log, tags, self._time_scale)
+            reports = TaskReports(self._reporting, cluster, arn, container["name"])
+            reserved = (float(task["cpu"]), plan.memory)
+            usage = Usage(self._cloudwatch, cluster.rpartition("/")[2], service, reserved)
+            self._tasks[arn] = Task(plan, self._elbv2, task_log, reports, usage, self._time_scale)
+            for group in plan.target_groups:
+                self._health.expect_change(group)
         except CannotStart as error:
             self._give_up(arn, cluster, service, False, str(error))
         except OSError as error:
@@ -150,7 +171,7 @@ class Agent:
         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html
         """
         log.warning("%s: %s", arn, reason)
-        self._ecs.stop_task(cluster=cluster, task=arn, reason=reason)
+        self._reporting.stop_task(cluster=cluster, task=arn, reason=reason)
         if service:
             key = (cluster, service)
             failures = 0 if served else self._failures.get(key, 0) + 1

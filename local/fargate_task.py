@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.addresses import Address
-from local.health_checks import HealthChecks, TargetGroup
-from local.memory import resident_mib
 from local.task_logs import TaskLog
-from local.task_tags import TaskTags
+from local.task_reports import TaskReports
+from local.usage import Usage, resident_mib
 
 LOOK_SECONDS = 0.05
-# A load balancer may have chosen the target just before its deregistration.
-DRAIN_SECONDS = 0.3
+DRAIN_LOOK_SECONDS = 0.1
 STOP_TIMEOUT_SECONDS = 30  # the default of ECS
+# Even if the scaled times are short, a busy machine needs this time to load a model.
+GRACE_SECONDS_MIN = 10.0
+# The words of ECS.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
+EXITED = "Essential container in task exited"
+OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+UNHEALTHY = "Task failed ELB health checks in (target-group {group})"
 log = logging.getLogger("agent")
 
 
@@ -47,6 +53,7 @@ class Plan:
 
     Attributes:
         service: the name of its ECS service, "" for a task without a service.
+        target_groups: the ARNs of the target groups that it belongs to.
         stop_timeout: seconds from SIGTERM to SIGKILL.
         memory: the maximum memory of the process in MiB.
         grace: the health check grace period of the service in seconds.
@@ -57,7 +64,7 @@ class Plan:
     service: str
     program: Program
     address: Address
-    target_groups: tuple[TargetGroup, ...]
+    target_groups: tuple[str, ...]
     stop_timeout: float
     memory: float
     grace: float
@@ -72,15 +79,21 @@ class Task:
     """A running task.
 
     Attributes:
-        serving: whether the task is or was registered with all of its target groups.
+        serving: whether all of its targets are healthy, or were healthy before it stopped.
         fault: the reason for which ECS must stop the task, in the words of ECS, or "".
         ended: whether the process and the registration are gone.
     """
 
     def __init__(
-        self, plan: Plan, elbv2: Any, task_log: TaskLog, tags: TaskTags, time_scale: float
+        self,
+        plan: Plan,
+        elbv2: Any,
+        task_log: TaskLog,
+        reports: TaskReports,
+        usage: Usage,
+        time_scale: float,
     ) -> None:
-        """Start the process and watch it in a thread.
+        """Start the process, register it as a target, and watch it in a thread.
 
         Args:
             time_scale: the factor on the waits of ECS.
@@ -91,10 +104,8 @@ class Task:
         self.plan = plan
         self.serving = False
         self.fault = ""
-        self._elbv2 = elbv2
-        self._log = task_log
-        self._tags = tags
-        self._out_of_memory = False
+        self._elbv2, self._log, self._reports, self._usage = elbv2, task_log, reports, usage
+        self._container_reason = ""
         self._stop = threading.Event()
         self._abandoned = False
         self._process = subprocess.Popen(
@@ -106,9 +117,7 @@ class Task:
             stderr=subprocess.STDOUT,
             process_group=0,  # the end of a container ends all its processes
         )
-        self._checks = HealthChecks(plan.address, plan.target_groups, plan.grace, time_scale)
-        # On AWS, the attached network interface would show the address of the task.
-        tags.set(address=plan.address.target_id, state="RUNNING")
+        self._deadline = time.monotonic() + max(plan.grace * time_scale, GRACE_SECONDS_MIN)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -120,8 +129,21 @@ class Task:
         """Whether the process and the registration are gone."""
         return not self._thread.is_alive()
 
+    def observe(self, states: Mapping[str, str]) -> None:
+        """Take the states of its targets, by target group.
+
+        ECS stops a task that is unhealthy after the service's grace period.
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-healthcheck.html
+        """
+        if all(states.get(group) == "healthy" for group in self.plan.target_groups):
+            self.serving = True
+        is_graced = time.monotonic() < self._deadline
+        for group in self.plan.target_groups:
+            if states.get(group) == "unhealthy" and not is_graced and not self.fault:
+                self.fault = UNHEALTHY.format(group=group)
+
     def stop(self) -> None:
-        """Start the ordered stop: deregister, SIGTERM, and SIGKILL after the stop timeout."""
+        """Start the ordered stop: deregister, drain, SIGTERM, and SIGKILL after the timeout."""
         self._stop.set()
 
     def abandon(self) -> None:
@@ -134,41 +156,55 @@ class Task:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        self._reports.running(self.plan.address)
+        for group in self.plan.target_groups:
+            self._change(self._elbv2.register_targets, group)
         while self._process.poll() is None and not self._stop.is_set():
-            if not self.serving:
-                self._try_to_serve()
             if resident_mib(self._process.pid) > self.plan.memory:
-                self._out_of_memory = True
+                self._container_reason = OUT_OF_MEMORY
                 self._process.kill()
                 self._process.wait()
             self._log.flush_when_due()
+            self._usage.report_when_due(self._process.pid)
             self._stop.wait(LOOK_SECONDS)
         ended_by_itself = self._process.poll() is not None
         if not self._abandoned:
-            self._tags.set(state="STOPPING")
-            self._deregister()
+            self._leave_target_groups()
         if not ended_by_itself:
             self._end_process()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._reader.join(1)
         self._log.flush()
-        self._record_end(ended_by_itself)
+        self._report_end(ended_by_itself)
 
-    def _record_end(self, ended_by_itself: bool) -> None:
-        code = self._process.returncode
-        exit_code = 128 - code if code < 0 else code  # as in a shell
-        if ended_by_itself and not self.fault:
-            self.fault = f"Essential container in task exited (exit code {exit_code})"
-            if self._out_of_memory:
-                self.fault += ": OutOfMemoryError: Container killed due to memory usage"
-        if not self._abandoned:
-            self._tags.set(state="STOPPED", exit_code=str(exit_code))
-        log.info("%s: ended with %s", self.plan.label, code)
+    def _leave_target_groups(self) -> None:
+        """Deregister; return when the targets are drained, or when the process has ended.
+
+        ECS sends SIGTERM only then.
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
+        """
+        self._reports.stopping("DEACTIVATING")
+        for group in self.plan.target_groups:
+            self._change(self._elbv2.deregister_targets, group)
+        for group in self.plan.target_groups:
+            while self._drains(group) and self._process.poll() is None and not self._abandoned:
+                self._log.flush_when_due()
+                time.sleep(DRAIN_LOOK_SECONDS)
+
+    def _drains(self, group: str) -> bool:
+        try:
+            answer = self._elbv2.describe_target_health(
+                TargetGroupArn=group, Targets=[self._target]
+            )
+        except (ClientError, BotoCoreError):
+            return False
+        found = answer["TargetHealthDescriptions"]
+        return any(each["TargetHealth"]["State"] == "draining" for each in found)
 
     def _end_process(self) -> None:
         if not self._abandoned:
-            time.sleep(DRAIN_SECONDS)
+            self._reports.stopping("STOPPING")
         self._process.terminate()
         deadline = time.monotonic() + self.plan.stop_timeout
         while self._process.poll() is None and time.monotonic() < deadline:
@@ -180,36 +216,27 @@ class Task:
             self._process.kill()
             self._process.wait()
 
+    def _report_end(self, ended_by_itself: bool) -> None:
+        code = self._process.returncode
+        if not self._abandoned:
+            # A signal is reported as a shell does it.
+            self._reports.stopped(128 - code if code < 0 else code, self._container_reason)
+        if ended_by_itself and not self.fault:
+            self.fault = EXITED
+        log.info("%s: ended with %s", self.plan.label, code)
+
     def _read(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
             self._log.write(line.decode(errors="replace").rstrip("\n"))
 
-    def _try_to_serve(self) -> None:
-        before = self._checks.result
-        passed = self._checks.passed()
-        if self._checks.result != before:
-            self._tags.set(health_check=self._checks.result)
-            log.info("%s: health check returns %s", self.plan.label, self._checks.result)
-        if self._checks.failed_in and not self.fault:
-            self.fault = f"Task failed ELB health checks in (target-group {self._checks.failed_in})"
-        if not passed:
-            return
-        for group in self.plan.target_groups:
-            if not self._change(self._elbv2.register_targets, group.arn):
-                return
-        self.serving = True
+    @property
+    def _target(self) -> dict[str, Any]:
+        return {"Id": self.plan.address.target_id, "Port": self.plan.address.port}
 
-    def _deregister(self) -> None:
-        for group in self.plan.target_groups:
-            self._change(self._elbv2.deregister_targets, group.arn)
-
-    def _change(self, call: Any, group_arn: str) -> bool:
-        target = {"Id": self.plan.address.target_id, "Port": self.plan.address.port}
+    def _change(self, call: Any, group: str) -> None:
         try:
-            call(TargetGroupArn=group_arn, Targets=[target])
+            call(TargetGroupArn=group, Targets=[self._target])
         except (ClientError, BotoCoreError) as error:
             # During a teardown the target group may be deleted before its tasks.
             log.info("%s: %s", self.plan.label, error)
-            return False
-        return True

@@ -1,17 +1,21 @@
 """Trains the sample model if necessary, and puts its image into the emulator's registry."""
 
+import base64
 import fcntl
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
+import urllib.request
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.emulator import ACCOUNT_ID, REGION, Endpoint, client
+from local.emulator import ACCOUNT_ID, REGION, Endpoint, client, open_url
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTAINER = ROOT / "container"
@@ -66,7 +70,7 @@ def report_of(model: Path) -> Path:
 
 
 def push_images(aws: Endpoint) -> None:
-    """Push valid manifests without layers to the emulator's ECR, one for each tag."""
+    """Push one image for each tag: an index, a manifest and a config, without layers."""
     ecr = client("ecr", aws)
     try:
         ecr.create_repository(repositoryName=REPOSITORY)
@@ -74,6 +78,7 @@ def push_images(aws: Endpoint) -> None:
         if error.response["Error"]["Code"] != "RepositoryAlreadyExistsException":
             raise
     for tag in TAGS:
+        _push_blob(aws, _config(tag))
         image = _image_manifest(tag)
         index = _index_manifest(tag, image)
         for media_type, manifest, named in (
@@ -98,10 +103,49 @@ def tag_of(reference: str) -> str | None:
     return digests.get(digest) if digest else tag if tag in TAGS else None
 
 
-def _image_manifest(tag: str) -> str:
+def _push_blob(aws: Endpoint, content: str) -> None:
+    """Upload a blob in one request, as the registry's protocol allows.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#single-post
+    """
+    login = base64.b64encode(f"AWS:{aws.aws_secret_access_key}".encode()).decode()
+    url = f"{aws.aws_endpoint_url}/v2/{REPOSITORY}/blobs/uploads/?digest={_digest(content)}"
+    headers = {"Authorization": f"Basic {login}", "Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(url, content.encode(), headers, method="POST")
+    with open_url(request, timeout=10):
+        pass
+
+
+@cache
+def _config(tag: str) -> str:
+    """Return the image config, with what container/Dockerfile declares.
+
+    https://github.com/opencontainers/image-spec/blob/main/config.md
+    """
+    declared = _declared((CONTAINER / "Dockerfile").read_text())
+    declared["Labels"]["version"] = tag  # so that every tag is another image
+    layers = {"type": "layers", "diff_ids": [_digest(f"content of version {tag}")]}
     platform = {"architecture": ARCHITECTURES[tag], "os": "linux"}
-    config = json.dumps({**platform, "config": {"Labels": {"v": tag}}})
-    layer = f"layer of version {tag}"
+    return json.dumps({**platform, "config": declared, "rootfs": layers})
+
+
+def _declared(dockerfile: str) -> dict[str, dict[str, Any]]:
+    """Return the ports and labels that a Dockerfile declares, as an image config contains them."""
+    declared: dict[str, dict[str, Any]] = {"ExposedPorts": {}, "Labels": {}}
+    for line in dockerfile.replace("\\\n", " ").splitlines():
+        instruction, _, rest = line.strip().partition(" ")
+        if instruction == "EXPOSE":
+            ports = (word if "/" in word else f"{word}/tcp" for word in rest.split())
+            declared["ExposedPorts"] |= {port: {} for port in ports}
+        elif instruction == "LABEL":
+            pairs = (word.partition("=") for word in shlex.split(rest))
+            declared["Labels"] |= {name: value for name, _, value in pairs}
+    return declared
+
+
+@cache
+def _image_manifest(tag: str) -> str:
+    config, layer = _config(tag), f"layer of version {tag}"
     return json.dumps(
         {
             "schemaVersion": 2,

@@ -62,6 +62,18 @@ class Supervisor:
 
     def run(self) -> None:
         """Start everything, report it, and wait until a process ends or `Stopped` is raised."""
+        deployed, shared = self._start()
+        self._say("phase", "Waiting for the API ...")
+        self._await_api(deployed)
+        self._write_stack_file(deployed, *shared)
+        self._say("ready", "")
+        name = self._await_end()
+        print(
+            f"The process {name} ended unexpectedly:", processes.tail(self._state / f"{name}.log")
+        )
+
+    def _start(self) -> tuple[Deployed, tuple[str, str]]:
+        """Start all processes and deploy; return the outputs, and the secrets of `callbacks`."""
         with ThreadPoolExecutor() as pool:
             self._say(
                 "phase",
@@ -76,9 +88,11 @@ class Supervisor:
             model = pool.submit(sample.train)
             self._emulator = emulator.result()
             gateway.connect(self._emulator)
-            pushed = pool.submit(sample.push_images, aws)
-            connected = pool.submit(self._moto.connect, aws)
-            opened = pool.submit(open_default_vpc, client("ec2", aws))
+            prepared = [
+                pool.submit(sample.push_images, aws),
+                pool.submit(self._moto.connect, aws),
+                pool.submit(open_default_vpc, client("ec2", aws)),
+            ]
             template = packaged.result()
             self._say("phase", "Creating the CloudFormation stack ...")
             archive = self._state / "package" / "deployment.zip"
@@ -87,29 +101,25 @@ class Supervisor:
             environment = {**self._moto.environment, **callbacks.environment()}
             balancer = f"{gateway.load_balancers_url}/{{name}}"
             deployed = deploy(template, archive, aws, balancer, environment)
-            pushed.result()
-            connected.result()
-            opened.result()
-            if (
-                "DOCKER_HOST" not in os.environ
-            ):  # with a container engine, MiniStack runs the real images
-                self._agent = Agent(aws, model.result(), self._state / "agent.log")
+            for each in prepared:
+                each.result()
+            if "DOCKER_HOST" not in os.environ:  # otherwise MiniStack runs the real images
+                log = self._state / "agent.log"
+                self._agent = Agent(self._emulator.aws, aws, model.result(), log)
                 self._agent.start()
-        self._say("phase", "Waiting for the API ...")
-        self._await_api(deployed)
-        self._write_stack_file(deployed, *shared)
-        self._say("ready", "")
+        return deployed, shared
+
+    def _await_end(self) -> str:
+        """Return the name of the first process that ends by itself."""
+        assert self._gateway and self._emulator and self._moto
         children: dict[str, Gateway | Emulator | MotoServer] = {
-            "gateway": gateway,
+            "gateway": self._gateway,
             "emulator": self._emulator,
             "moto": self._moto,
         }
         while not (ended := [name for name, child in children.items() if child.ended]):
             time.sleep(0.5)
-        name = ended[0]
-        print(
-            f"The process {name} ended unexpectedly:", processes.tail(self._state / f"{name}.log")
-        )
+        return ended[0]
 
     def _await_api(self, deployed: Deployed) -> None:
         deadline = time.monotonic() + HEALTH_SECONDS

@@ -11,7 +11,6 @@ from local import processes, sample
 from local.addresses import Address, Addresses
 from local.emulator import Endpoint, client
 from local.fargate_task import STOP_TIMEOUT_SECONDS, Plan, Program
-from local.health_checks import TargetGroup
 
 SHORT_ID = 8
 RECOMMEND = (sys.executable, "-u", str(sample.CONTAINER / "recommend.py"))
@@ -38,12 +37,12 @@ def arns_of_running_tasks(ecs: Any) -> dict[str, str]:
 
 
 class Planner:
-    """Reads the data of a task from ECS, the load balancer and the secret stores."""
+    """Reads the data of a task from ECS and the secret stores."""
 
     def __init__(self, aws: Endpoint, model: Path) -> None:
         """Args: model: the sample's trained model."""
-        names = ("ecs", "elbv2", "secretsmanager", "ssm")
-        self._ecs, self._elbv2, self._secrets, self._ssm = (client(name, aws) for name in names)
+        names = ("ecs", "secretsmanager", "ssm")
+        self._ecs, self._secrets, self._ssm = (client(name, aws) for name in names)
         self._model = model
         self._addresses = Addresses()
 
@@ -87,7 +86,9 @@ class Planner:
                 tuple(arguments), self._environment(task, container, address), sample.CONTAINER
             ),
             address=address,
-            target_groups=self._target_groups(described),
+            target_groups=tuple(
+                item["targetGroupArn"] for item in described.get("loadBalancers", [])
+            ),
             stop_timeout=container.get("stopTimeout", STOP_TIMEOUT_SECONDS),
             memory=float(task["memory"]),
             grace=described.get("healthCheckGracePeriodSeconds", 0),
@@ -129,22 +130,6 @@ class Planner:
             return str(self._secrets.get_secret_value(SecretId=reference)["SecretString"])
         name = reference.partition(":parameter")[2] or reference
         return str(self._ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
-
-    def _target_groups(self, service: dict[str, Any]) -> tuple[TargetGroup, ...]:
-        arns = [item["targetGroupArn"] for item in service.get("loadBalancers", [])]
-        if not arns:
-            return ()
-        groups = self._elbv2.describe_target_groups(TargetGroupArns=arns)["TargetGroups"]
-        return tuple(
-            TargetGroup(
-                arn=group["TargetGroupArn"],
-                path=group.get("HealthCheckPath", "/"),
-                matcher=group.get("Matcher", {}).get("HttpCode", "200"),
-                interval=group.get("HealthCheckIntervalSeconds", 30),
-                threshold=group.get("UnhealthyThresholdCount", 2),
-            )
-            for group in groups
-        )
 
 
 def _arguments(container: dict[str, Any], architecture: str) -> list[str]:

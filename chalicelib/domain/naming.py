@@ -17,8 +17,6 @@ TAG_DEPLOYMENT = "slipway:deployment"
 TAG_OWNER = "slipway:owner"
 TAG_STACK = "slipway:stack"
 TAG_SPEC = "slipway:spec"
-# The address of a task of the local stack, whose tasks have no network interface.
-TAG_ADDRESS = "slipway:address"
 
 CONTAINER_NAME = "app"
 

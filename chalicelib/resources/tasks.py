@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.domain import naming
 from chalicelib.platform import aws
 
 DESCRIBE_BATCH = 100
@@ -55,8 +54,7 @@ def attachment(task: dict[str, Any], name: str) -> str | None:
 
 def address(task: dict[str, Any]) -> str | None:
     """The task's private address, which is its address in the target group."""
-    tags = {tag["key"]: tag["value"] for tag in task.get("tags", [])}
-    return attachment(task, "privateIPv4Address") or tags.get(naming.TAG_ADDRESS)
+    return attachment(task, "privateIPv4Address")
 
 
 def public_addresses(tasks: list[dict[str, Any]]) -> dict[str, str]:

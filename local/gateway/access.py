@@ -22,8 +22,7 @@ HEALTH = "/_ministack/health"
 USER_REQUEST = re.compile(r"/restapis/[\w-]+/[\w-]+/_user_request_(?:[/?]|$)")
 # MiniStack also routes by the host, so only a request to this machine itself is a user's request.
 LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?")
-LOAD_BALANCER = re.compile(r"[\w-]+\.[\w-]+\.elb\.amazonaws\.com(?::\d+)?")
-REGISTRY = "/v2/"
+REGISTRY, SIGNATURE = "/v2/", "X-Local-Signature"
 CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
 PRESIGNED = re.compile(r"[?&]X-Amz-Credential=([^&]+)")
 # The key IDs of the sessions of roles. With AUTH=true, MiniStack verifies them itself.
@@ -46,12 +45,32 @@ UNKNOWN = "The security token included in the request is invalid."
 MISSING = "Request is missing Authentication Token"
 
 
+class Signer:
+    """Signs paths that anyone may read who has the URL, like a presigned URL of S3."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def signed(self, path: str) -> str:
+        """Return the path with its signature."""
+        return f"{path}?{SIGNATURE}={self._of(path)}"
+
+    def is_signed(self, path: str) -> bool:
+        """Whether `signed` returned this path."""
+        plain, _, signature = path.partition(f"?{SIGNATURE}=")
+        return hmac.compare_digest(signature.encode(), self._of(plain).encode())
+
+    def _of(self, path: str) -> str:
+        return hmac.new(self._secret, path.encode(), "sha256").hexdigest()
+
+
 class Access:
     """Checks the credentials of requests."""
 
     def __init__(self, keys: Keys, verified: bool) -> None:
         """Args: verified: whether MiniStack verifies signatures and sessions (AUTH=true)."""
         self._keys, self._verified = keys, verified
+        self._signer = Signer(keys.secret_access_key)
 
     def refusal(self, method: str, path: str, headers: Mapping[str, str]) -> HttpAnswer | None:
         """Return AWS's error for a request that may not pass, or None.
@@ -71,9 +90,9 @@ class Access:
         if USER_REQUEST.match(path):
             return bool(LOOPBACK.fullmatch(headers.get("Host", "")))
         if path.startswith(REGISTRY):
+            if method == "GET" and self._signer.is_signed(path):
+                return True
             return self._is_registry_login(headers.get("Authorization", ""))
-        if LOAD_BALANCER.fullmatch(headers.get("Host", "")):
-            return True
         return path == HEALTH and method == "GET"
 
     def _is_registry_login(self, authorization: str) -> bool:

@@ -14,6 +14,8 @@ from local import processes
 from local.emulator import Aws, Emulator, EmulatorError, Keys, time_scale, verifies
 
 STOP_SECONDS = 5.0
+# The private networks, from which engines choose those of containers.
+CONTAINER_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 
 
 class Gateway:
@@ -67,6 +69,7 @@ class Gateway:
             "keys": asdict(self._keys),
             "verified": verifies(),
             "time_scale": time_scale(),
+            "allowed_networks": CONTAINER_NETWORKS if "DOCKER_HOST" in os.environ else (),
         }
         try:
             with self._process.stdin as standard_input:

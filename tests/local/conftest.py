@@ -22,20 +22,27 @@ def keys() -> Keys:
 
 @pytest.fixture(scope="session")
 def gateway(keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway with a MiniStack behind it, without Slipway."""
+    """A gateway without Slipway. It serves when its emulator runs."""
     os.environ[processes.MARK] = uuid.uuid4().hex
-    folder = tmp_path_factory.mktemp("emulator")
-    running = Gateway(folder, keys)
-    emulator = Emulator(folder, keys, running.aws.aws_endpoint_url)
-    running.connect(emulator)
+    running = Gateway(tmp_path_factory.mktemp("gateway"), keys)
     yield running
     running.stop()
-    emulator.stop()
     processes.end_marked(os.environ.pop(processes.MARK), grace=1)
 
 
 @pytest.fixture(scope="session")
-def aws(gateway: Gateway) -> Aws:
+def emulator(
+    gateway: Gateway, keys: Keys, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Emulator]:
+    """The MiniStack behind the gateway."""
+    running = Emulator(tmp_path_factory.mktemp("emulator"), keys, gateway.aws.aws_endpoint_url)
+    gateway.connect(running)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def aws(gateway: Gateway, emulator: Emulator) -> Aws:
     """The gateway's endpoint."""
     return gateway.aws
 
@@ -48,9 +55,9 @@ def agent_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # Not of session scope: its thread would call AWS while other modules' tests count their calls.
 @pytest.fixture(scope="module")
-def agent(aws: Aws, agent_log: Path) -> Iterator[Agent]:
+def agent(emulator: Emulator, aws: Aws, agent_log: Path) -> Iterator[Agent]:
     """An agent that runs all tasks."""
-    running = Agent(aws, sample.train(), agent_log)
+    running = Agent(emulator.aws, aws, sample.train(), agent_log)
     running.start()
     yield running
     running.stop()

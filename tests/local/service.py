@@ -41,8 +41,14 @@ class Service:
             VpcId="vpc-1",
             TargetType="ip",
             HealthCheckPath="/health",
+            HealthCheckIntervalSeconds=5,
+            HealthCheckTimeoutSeconds=4,
             Matcher={"HttpCode": "200"},
         )["TargetGroups"][0]
+        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "5"}]
+        self.elbv2.modify_target_group_attributes(
+            TargetGroupArn=group["TargetGroupArn"], Attributes=delay
+        )
         self.elbv2.create_listener(
             LoadBalancerArn=balancer["LoadBalancerArn"],
             Protocol="HTTP",
@@ -100,15 +106,29 @@ class Service:
         self.wait_for_targets(0)
         self.ecs.delete_cluster(cluster=self.name)
 
+    def healths(self) -> dict[str, dict[str, str]]:
+        """Return the targets' health by their address, as DescribeTargetHealth describes it."""
+        found = self.elbv2.describe_target_health(TargetGroupArn=self.target_group)
+        described = found["TargetHealthDescriptions"]
+        return {item["Target"]["Id"]: item["TargetHealth"] for item in described}
+
     def targets(self) -> list[str]:
-        """Return the registered targets' addresses."""
-        health = self.elbv2.describe_target_health(TargetGroupArn=self.target_group)
-        return [item["Target"]["Id"] for item in health["TargetHealthDescriptions"]]
+        """Return the addresses of the targets that get requests."""
+        return [id for id, health in self.healths().items() if health["State"] == "healthy"]
 
     def wait_for_targets(self, count: int) -> list[str]:
-        """Return the targets' addresses once there are `count`."""
+        """Return the addresses of the healthy targets once there are `count`."""
         wait_until(lambda: len(self.targets()) == count, SECONDS, f"not {count} targets")
         return self.targets()
+
+    def described(self) -> dict[str, Any]:
+        """Return the service as DescribeServices describes it."""
+        answer = self.ecs.describe_services(cluster=self.name, services=[self.name])
+        return dict(answer["services"][0])
+
+    def stopped(self) -> list[dict[str, Any]]:
+        """Return the tasks that have stopped."""
+        return [task for task in self.tasks("STOPPED") if task["lastStatus"] == "STOPPED"]
 
     def task_ids(self, status: str = "RUNNING") -> list[str]:
         """Return the ids of the tasks that ECS wants in `status`."""

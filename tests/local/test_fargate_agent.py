@@ -1,10 +1,12 @@
 """The agent with MiniStack, an ECS service and real task processes."""
 
 import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from local import sample
+from local.emulator import Aws, client
 from local.processes import wait_until
-from local.task_tags import TAG_HEALTH_CHECK
 from tests.local.service import SECONDS, Service
 
 
@@ -28,7 +30,11 @@ def test_a_killed_task_is_reported_to_ecs_and_replaced(service: Service) -> None
     service.kill_process(task_id)
     wait_until(lambda: service.targets() not in ([], [address]), SECONDS)
     assert service.get()[0] == 200
-    assert "Essential container in task exited (exit code 137)" in service.stopped_reasons()
+    (stopped,) = service.stopped()
+    assert stopped["taskArn"].endswith(task_id)
+    assert stopped["stopCode"] == "EssentialContainerExited"
+    assert stopped["stoppedReason"] == "Essential container in task exited"
+    assert stopped["containers"][0]["exitCode"] == 137
     assert service.task_ids() != [task_id]
 
 
@@ -66,7 +72,7 @@ def test_scaling_changes_the_number_of_targets(service: Service) -> None:
     wait_until(lambda: seen.add(service.get()[1]) or len(seen) == 3, SECONDS)
     service.update(desiredCount=0)
     service.wait_for_targets(0)
-    assert service.get()[0] == 503
+    wait_until(lambda: service.get()[0] == 503, SECONDS)
 
 
 def test_an_unknown_image_cannot_be_pulled(service: Service) -> None:
@@ -83,8 +89,16 @@ def test_a_task_in_a_crash_loop_is_restarted_again_and_again(service: Service) -
     service.wait_for_targets(1)
     crash = service.register_task_definition(command=["python", "-c", "raise SystemExit(3)"])
     service.update(taskDefinition=crash)
-    reason = "Essential container in task exited (exit code 3)"
+    reason = "Essential container in task exited"
     wait_until(lambda: service.stopped_reasons().count(reason) >= 3, SECONDS)
+    codes = {task["containers"][0]["exitCode"] for task in service.stopped()}
+    assert codes == {3}
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
+    service.update(deploymentConfiguration=breaker)
+    primary, before = service.described()["deployments"]
+    assert (primary["rolloutState"], primary["runningCount"]) == ("FAILED", 0)
+    assert (before["status"], before["runningCount"]) == ("ACTIVE", 1)
+    assert service.get()[0] == 200
 
 
 def test_a_task_with_too_much_memory_is_killed(service: Service) -> None:
@@ -92,11 +106,12 @@ def test_a_task_with_too_much_memory_is_killed(service: Service) -> None:
     greedy = "data = b'x' * (600 << 20); import time; time.sleep(60)"
     greedy_task = service.register_task_definition(command=["python", "-c", greedy])
     service.update(taskDefinition=greedy_task)
-    reason = (
-        "Essential container in task exited (exit code 137): "
-        "OutOfMemoryError: Container killed due to memory usage"
-    )
-    wait_until(lambda: reason in service.stopped_reasons(), SECONDS)
+    wait_until(lambda: service.stopped(), SECONDS)
+    (stopped,) = service.stopped()[:1]
+    assert stopped["stoppedReason"] == "Essential container in task exited"
+    (container,) = stopped["containers"]
+    assert container["exitCode"] == 137
+    assert container["reason"] == "OutOfMemoryError: Container killed due to memory usage"
 
 
 def test_an_image_for_another_architecture_cannot_be_pulled(service: Service) -> None:
@@ -116,28 +131,97 @@ def test_a_missing_secret_is_reported_before_the_task_starts(service: Service) -
     wait_until(lambda: any(r.startswith(reason_prefix) for r in service.stopped_reasons()), SECONDS)
 
 
-def test_a_task_that_fails_its_health_check_never_serves_and_is_stopped(service: Service) -> None:
-    (good,) = service.wait_for_targets(1)
+def test_a_task_that_fails_its_health_check_gets_no_request_and_is_stopped(
+    service: Service,
+) -> None:
+    service.wait_for_targets(1)
     service.elbv2.modify_target_group(
-        TargetGroupArn=service.target_group, Matcher={"HttpCode": "204"}
+        TargetGroupArn=service.target_group, HealthCheckPath="/nowhere"
     )
     service.update(taskDefinition=service.register_task_definition(environment=[]))
+    unhealthy = {
+        "State": "unhealthy",
+        "Reason": "Target.ResponseCodeMismatch",
+        "Description": "Health checks failed with these codes: [404]",
+    }
+    wait_until(lambda: unhealthy in service.healths().values(), SECONDS)
     reason = f"Task failed ELB health checks in (target-group {service.target_group})"
-    wait_until(lambda: reason in service.stopped_reasons(), SECONDS)
-    assert service.targets() == [good]
-    assert service.get()[0] == 200
-    failed = next(task for task in service.tasks("STOPPED") if task["stoppedReason"] == reason)
-    tags = {tag["key"]: tag["value"] for tag in failed["tags"]}
-    assert tags[TAG_HEALTH_CHECK] == "200"
+
+    def failed_tasks() -> list[dict[str, Any]]:
+        return [task for task in service.stopped() if task["stoppedReason"] == reason]
+
+    wait_until(failed_tasks, SECONDS)
+    failed = failed_tasks()[0]
+    assert failed["stopCode"] == "ServiceSchedulerInitiated"
+    assert failed["containers"][0]["exitCode"] == 0  # it ended after SIGTERM
+    messages = [event["message"] for event in service.described()["events"]]
+    assert any("failed ELB health checks" in message for message in messages)
 
 
 def test_a_task_that_listens_on_another_port_is_stopped(service: Service) -> None:
     service.wait_for_targets(1)
     elsewhere = service.register_task_definition(environment=[{"name": "PORT", "value": "8123"}])
     service.update(taskDefinition=elsewhere)
+    unhealthy = {
+        "State": "unhealthy",
+        "Reason": "Target.FailedHealthChecks",
+        "Description": "Health checks failed",
+    }
+    wait_until(lambda: unhealthy in service.healths().values(), SECONDS)
     wait_until(
         lambda: any("failed ELB health checks" in r for r in service.stopped_reasons()), SECONDS
     )
+
+
+def test_a_task_is_pending_until_its_process_runs_and_shows_its_address(service: Service) -> None:
+    (address,) = service.wait_for_targets(1)
+    (task,) = service.tasks()
+    assert task["lastStatus"] == "RUNNING"
+    details = {item["name"]: item["value"] for item in task["attachments"][0]["details"]}
+    assert details["privateIPv4Address"] == address
+    assert task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"] == address
+    described = service.described()
+    assert (described["runningCount"], described["pendingCount"]) == (1, 0)
+
+
+def test_a_deleted_service_drains_before_its_process_gets_sigterm(service: Service) -> None:
+    (address,) = service.wait_for_targets(1)
+    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "20"}]
+    service.elbv2.modify_target_group_attributes(
+        TargetGroupArn=service.target_group, Attributes=delay
+    )
+    gone = service.ecs.delete_service(cluster=service.name, service=service.name, force=True)
+    assert gone["service"]["status"] == "DRAINING"
+    wait_until(lambda: service.healths()[address]["State"] == "draining", SECONDS)
+    assert service.task_ids() == []
+    (task,) = service.tasks("STOPPED")
+    assert task["lastStatus"] == "DEACTIVATING"
+    assert "exitCode" not in task["containers"][0]
+    wait_until(lambda: service.described()["status"] == "INACTIVE", SECONDS)
+    assert service.targets() == []
+    (task,) = service.stopped()
+    assert task["containers"][0]["exitCode"] == 0
+
+
+def test_the_use_of_cpu_and_memory_is_measured(service: Service, aws: Aws) -> None:
+    service.wait_for_targets(1)
+    names = {"ClusterName": service.name, "ServiceName": service.name}
+    dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
+    cloudwatch, now = client("cloudwatch", aws), datetime.now(UTC)
+
+    def average(metric: str) -> list[float]:
+        described = {"Namespace": "AWS/ECS", "MetricName": metric, "Dimensions": dimensions}
+        stat = {"Metric": described, "Period": 60, "Stat": "Average"}
+        answer = cloudwatch.get_metric_data(
+            MetricDataQueries=[{"Id": "a", "MetricStat": stat}],
+            StartTime=now - timedelta(minutes=5),
+            EndTime=now + timedelta(minutes=5),
+        )
+        return list(answer["MetricDataResults"][0]["Values"])
+
+    wait_until(lambda: average("MemoryUtilization"), SECONDS)
+    assert 0 < average("MemoryUtilization")[0] < 100
+    assert average("CPUUtilization")[0] >= 0
 
 
 def test_after_deletion_no_target_and_no_process_remains(service: Service) -> None:

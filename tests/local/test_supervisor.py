@@ -7,11 +7,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 from standardwebhooks import Webhook
 
 from local import callbacks, processes, sample, stack
@@ -75,6 +77,10 @@ def test_a_stack_responds_and_leaves_nothing(
         assert running.admin_token == "token-of-admin"
         assert stat.S_IMODE((state / "stack.json").stat().st_mode) == 0o600
         assert set(running.pids.values()) <= processes.marked(mark)
+        assert set(running.pids) == {"supervisor", "gateway", "emulator", "moto"}
+        foreign = replace(running, aws_access_key_id="AKIAFOREIGN")
+        with pytest.raises(ClientError, match="security token"):
+            client("ssm", foreign).describe_parameters()
         assert settings(running) == {
             "CALLBACKS_ON_LOOPBACK": "true",
             "SLACK_API_URL": callbacks.UNUSED,

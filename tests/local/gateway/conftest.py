@@ -12,7 +12,7 @@ from aiohttp import web
 
 from local.emulator import Keys
 from local.gateway.access import Access
-from local.gateway.relay import Relay
+from local.gateway.relay import Relay, server
 
 KEYS = Keys("AKIAOWN", "secret", "token")
 
@@ -73,17 +73,19 @@ def upstream() -> Upstream:
 def relay_url(loop: Loop, upstream: Upstream) -> Iterator[str]:
     """The URL of a relay in front of `upstream`."""
 
-    async def serve(handle: Any) -> tuple[web.ServerRunner, str]:
-        runner = web.ServerRunner(web.Server(handle))
+    async def serve(served: web.Server) -> tuple[web.ServerRunner, str]:
+        runner = web.ServerRunner(served)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
 
     async def start() -> tuple[Any, ...]:
-        behind, behind_url = await serve(upstream.handle)
-        relay = Relay(behind_url, Access(KEYS, False), [])
-        front, url = await serve(relay.answer)
+        behind, behind_url = await serve(
+            web.Server(upstream.handle, auto_decompress=False, max_line_size=100_000)
+        )
+        relay = Relay(behind_url, Access(KEYS, False), [], f"{behind_url}/balancers")
+        front, url = await serve(server(relay))
         return url, front, relay, behind
 
     async def stop() -> None:

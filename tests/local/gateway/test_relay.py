@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
+import json
 import socket
 import zlib
 from typing import Any
@@ -62,6 +64,20 @@ def test_a_body_of_any_size_arrives(relay_url: str, upstream: Upstream, size: in
     ((_, _, headers, arrived),) = upstream.seen
     assert arrived == body[:size]
     assert dict(headers)["Content-Length"] == str(size)
+
+
+def test_a_compressed_body_arrives_as_it_is(relay_url: str, upstream: Upstream) -> None:
+    packed = gzip.compress(b"{}")
+    send(relay_url, "POST", "/", packed, **{"Content-Encoding": "gzip"})
+    ((_, _, headers, arrived),) = upstream.seen
+    assert arrived == packed
+    assert dict(headers)["Content-Encoding"] == "gzip"
+
+
+def test_a_long_query_arrives(relay_url: str, upstream: Upstream) -> None:
+    path = f"/?{'a' * 50_000}"
+    assert send(relay_url, "GET", path)[0] == 200
+    assert upstream.seen[0][1] == path
 
 
 def test_a_body_without_a_length_arrives(relay_url: str, upstream: Upstream) -> None:
@@ -131,3 +147,34 @@ def test_an_emulator_that_is_gone_is_reported(relay_url: str, upstream: Upstream
 
     upstream.respond = broken
     assert send(relay_url, "GET", "/")[0] >= 500
+
+
+@pytest.mark.parametrize("path", ["/deployments/a%20b", "/deployments?x=1", ""])
+def test_an_error_of_the_local_api_names_its_path(
+    relay_url: str, upstream: Upstream, path: str
+) -> None:
+    upstream.respond = lambda: web.json_response({"instance": "$context.path"}, status=401)
+    _, _, body = send(relay_url, "GET", f"/restapis/abc123/dev/_user_request_{path}")
+    assert json.loads(body) == {"instance": f"/dev{path.partition('?')[0]}"}
+
+
+def test_a_text_of_a_caller_that_looks_like_a_variable_is_kept(
+    relay_url: str, upstream: Upstream
+) -> None:
+    text = 'unknown field "$context.path" and $context.path'
+    upstream.respond = lambda: web.json_response({"detail": text}, status=422)
+    _, _, body = send(relay_url, "POST", "/restapis/abc123/dev/_user_request_/deployments", b"{}")
+    assert json.loads(body) == {"detail": text}
+
+
+def test_a_request_to_a_load_balancer_needs_no_key(relay_url: str, upstream: Upstream) -> None:
+    host = "models-7f3k2q-0a1b2c3d.us-east-1.elb.amazonaws.com"
+    connection = http.client.HTTPConnection(relay_url.removeprefix("http://"), timeout=10)
+    connection.request("GET", "/?uid=20", headers={"Host": f"{host}:443"})
+    assert connection.getresponse().read() == b"answer"
+    connection.request("GET", "/_alb/models-7f3k2q/a%2Fb?uid=20")
+    assert connection.getresponse().read() == b"answer"
+    connection.close()
+    paths = [(path, dict(headers)["Host"]) for _, path, headers, _ in upstream.seen]
+    assert paths[0] == ("/balancers/models-7f3k2q/?uid=20", f"{host}:443")
+    assert paths[1][0] == "/balancers/models-7f3k2q/a%2Fb?uid=20"

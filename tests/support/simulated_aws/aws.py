@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-Answer = dict[str, Any]
+from local.gateway.wire import Answer, AwsError, Call
 
-
-@dataclass(frozen=True)
-class Call:
-    """One request.
-
-    Attributes:
-        service: boto3's name, such as "ecs", "elbv2", "ec2", "logs", "dynamodb", "stepfunctions".
-        operation: the API's name, such as "CreateService".
-        params: as boto3 takes them.
-    """
-
-    service: str
-    operation: str
-    params: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Such as "ecs.CreateService"."""
-        return f"{self.service}.{self.operation}"
-
-
-class AwsError(Exception):
-    """AWS responds with an error."""
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code, self.message, self.status = code, message, status
+__all__ = ["Answer", "AwsError", "Call"]
 
 
 class ConnectionReset(Exception):

@@ -14,7 +14,14 @@ from typing import Any
 from tests.support.simulated_aws.aws import Answer, AwsError, Call, ServiceRule
 from tests.support.simulated_aws.interfaces import LOAD_BALANCER, NetworkInterfaces
 from tests.support.simulated_aws.order import groups_in
-from tests.support.simulated_aws.targets import DELAY, NOT_REGISTERED, Group, Probe, Targets
+from tests.support.simulated_aws.targets import (
+    DELAY,
+    NOT_REGISTERED,
+    REGISTERING,
+    Group,
+    Probe,
+    Targets,
+)
 from tests.support.simulated_aws.timeline import Timeline
 from tests.support.simulated_aws.times import INTERFACES_GONE, LOAD_BALANCER_ACTIVE, Times
 
@@ -44,8 +51,7 @@ class LoadBalancers(ServiceRule):
     Args:
         raw: service -> a boto3 client straight to the emulator.
         probe: returns the result of a request to a target now.
-        emulator_keeps_targets: the local stack's agent registers targets directly with the
-            emulator, so this layer reads them from there.
+        emulator_keeps_targets: the local stack has load balancers of its own, which check targets.
     """
 
     service = "elbv2"
@@ -233,19 +239,16 @@ class LoadBalancers(ServiceRule):
 
     def _after_DescribeTargetHealth(self, params: Answer, answer: Answer) -> Answer:
         group = self._group(params["TargetGroupArn"])
-        if self._keeps and not params.get("Targets"):
-            self._take_over(group, answer)
-        return self._target_health(group, params)
-
-    def _take_over(self, group: Group, answer: Answer) -> None:
-        """Add the targets that only the emulator has; remove those that it no longer has."""
-        shown = [entry["Target"] for entry in answer["TargetHealthDescriptions"]]
-        known = {(target["Id"], target.get("Port", group.port)) for target in shown}
-        for address, port in known - set(group.targets):
-            self.targets.register(group, address, port)
-        for address, port in set(group.targets) - known:
-            if group.targets[(address, port)].health.state != "draining":
-                self.targets.deregister(group, address, port)
+        if not self._keeps:
+            return self._target_health(group, params)
+        if self._is_serving(group.arn) or not self._is_used(group.arn):
+            return answer
+        return {
+            "TargetHealthDescriptions": [
+                {**entry, "TargetHealth": REGISTERING.described()}
+                for entry in answer["TargetHealthDescriptions"]
+            ]
+        }
 
     def _target_health(self, group: Group, params: Answer) -> Answer:
         asked = params.get("Targets")

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from tests.support.simulated_aws import wire
+from local.gateway import wire
+from local.gateway.messages import HttpAnswer, HttpRequest
 from tests.support.simulated_aws.aws import Answer, AwsError, Call, ConnectionReset, Layer, Rule
-from tests.support.simulated_aws.wire import HttpAnswer, HttpRequest
 
 FORWARD_SECONDS = 60.0
 LOOK_SECONDS = 0.05  # how often the server checks for `stop`

@@ -2,7 +2,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain import naming
-from local import task_tags
 
 NAMES = st.from_regex(rf"\A{naming.NAME_PATTERN}\Z")
 
@@ -41,7 +40,3 @@ def test_the_stacks_tags_override_the_callers_tags() -> None:
         "slipway:owner": "team-a",
         "slipway:stack": "slipway",
     }
-
-
-def test_the_local_agent_uses_the_same_address_tag() -> None:
-    assert naming.TAG_ADDRESS == task_tags.TAG_ADDRESS

@@ -6,10 +6,9 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messag
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-from tests.support.simulated_aws.task_view import Task
+from local.gateway.ecs.tasks import UNHEALTHY, Task
 
 FAILED_BY_ITSELF = ("EssentialContainerExited", "TaskFailedToStart")
 BREAKER = "ECS deployment circuit breaker: tasks failed to start."
@@ -58,7 +57,7 @@ def _deployments(
 
 
 def _failed_by_itself(task: Task) -> bool:
-    unhealthy = "failed ELB health checks" in task.get("stoppedReason", "")
+    unhealthy = task.get("stoppedReason", "").startswith(UNHEALTHY)
     return task["lastStatus"] == "STOPPED" and (
         task.get("stopCode") in FAILED_BY_ITSELF or unhealthy
     )
@@ -94,20 +93,16 @@ def _events(service: dict[str, Any], tasks: list[Task]) -> list[dict[str, Any]]:
         events.append((newest, "has reached a steady state."))
     ordered = sorted(enumerate(events), key=lambda item: (item[1][0], item[0]), reverse=True)
     return [
-        {"id": f"{number}", "createdAt": _utc(moment), "message": f"(service {name}) {words}"}
+        {"id": f"{number}", "createdAt": moment, "message": f"(service {name}) {words}"}
         for number, (moment, words) in ordered
     ]
 
 
 def _end_of(task: Task, task_id: str) -> list[str]:
-    if "failed ELB health checks" not in task.get("stoppedReason", ""):
+    if not task.get("stoppedReason", "").startswith(UNHEALTHY):
         return [f"has stopped 1 running tasks: (task {task_id})."]
     group = task["stoppedReason"].partition("(")[2].rstrip(")")
     return [
         f"(task {task_id}) failed ELB health checks in ({group}).",
         f"has stopped 1 running tasks: (task {task_id}).",
     ]
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)

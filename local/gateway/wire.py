@@ -7,9 +7,7 @@ are not parsed, because Slipway's functions do not send any.
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -22,9 +20,12 @@ from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import SerializationContext, get_serializer_class
 from moto.core.utils import get_service_model
+from werkzeug.datastructures import Headers, MultiDict
 
-from tests.support.simulated_aws.aws import Answer, AwsError, Call
+from local.gateway.access import credential
+from local.gateway.messages import HttpAnswer, HttpRequest
 
+Answer = dict[str, Any]
 # The name in a signature's credential scope, if boto3 uses another name for the service.
 # https://docs.aws.amazon.com/general/latest/gr/rande.html
 SIGNED_AS = {
@@ -33,39 +34,42 @@ SIGNED_AS = {
     "states": "stepfunctions",
     "tagging": "resourcegroupstaggingapi",
 }
-SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/[^/]+/([^/]+)/aws4_request")
 PROTOCOLS = ("json", "query", "ec2")
 DEFAULT_STATUS = 400
 
 
 @dataclass(frozen=True)
-class HttpRequest:
-    """A received request."""
+class Call:
+    """One request.
 
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
+    Attributes:
+        service: boto3's name, such as "ecs", "elbv2", "ec2", "logs", "dynamodb", "stepfunctions".
+        operation: the API's name, such as "CreateService".
+        params: as boto3 takes them.
+    """
 
-
-@dataclass(frozen=True)
-class HttpAnswer:
-    """A response to send."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    service: str
+    operation: str
+    params: dict[str, Any]
 
     @property
-    def failed(self) -> bool:
-        """Whether the status is an error in every protocol."""
-        return self.status >= 300
+    def name(self) -> str:
+        """Such as "ecs.CreateService"."""
+        return f"{self.service}.{self.operation}"
+
+
+class AwsError(Exception):
+    """AWS responds with an error."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message, self.status = code, message, status
 
 
 def service_of(request: HttpRequest) -> str | None:
     """boto3's name of the service that the request is signed for; None if it is unsigned."""
-    scope = SCOPE.search(request.headers.get("Authorization", ""))
-    return SIGNED_AS.get(scope[1], scope[1]) if scope else None
+    found = credential(request.path, request.headers)
+    return SIGNED_AS.get(found[1], found[1]) if found else None
 
 
 def read_request(request: HttpRequest) -> Call | None:
@@ -79,7 +83,16 @@ def read_request(request: HttpRequest) -> Call | None:
     if model is None:
         return None
     parser = PROTOCOL_PARSERS[_protocol(model)](model)
-    params = parser.parse({"values": values, "body": request.body.decode(), "headers": {}})
+    params = parser.parse(
+        {
+            "method": request.method,
+            "url_path": request.path,
+            "url_params": {},
+            "headers": Headers(),
+            "values": MultiDict(values),
+            "body": request.body.decode(),
+        }
+    )
     return Call(service, model.name, params)
 
 
