@@ -56,6 +56,7 @@ GIB = {
     "ARM64": Item("AmazonECS", "Fargate-ARM-GB-Hours"),
 }
 LOAD_BALANCER = Item("AWSELB", "LoadBalancerUsage", "LoadBalancing:Application")
+STORAGE = Item("AmazonECS", "Fargate-EphemeralStorage-GB-Hours")
 PUBLIC_IPV4 = Item("AmazonVPC", "PublicIPv4:InUseAddress")
 OFFERS = ("AmazonECS", "AWSELB", "AmazonVPC")
 
@@ -87,6 +88,7 @@ def prices(region: str, month: str, get: Fetch = fetch) -> Prices:
         gib_hour={architecture: usd(item) for architecture, item in GIB.items()},
         load_balancer_hour=usd(LOAD_BALANCER),
         public_ipv4_hour=usd(PUBLIC_IPV4),
+        storage_gib_hour=usd(STORAGE),
     )
 
 

@@ -19,6 +19,8 @@ ALLOWED_SECRETS = (
 )
 # RFC 2606 reserves example.com for examples.
 ALLOWED_DOMAINS = "*.example.com"
+# An example for `task_role_arn`. Local tasks use no AWS credentials.
+ALLOWED_TASK_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/model-reader"
 
 
 class DeployError(Exception):
@@ -65,6 +67,7 @@ def deploy(
         "LoadBalancerUrl": load_balancer_url,
         "AllowedSecrets": ",".join(ALLOWED_SECRETS),
         "AllowedDomains": ALLOWED_DOMAINS,
+        "AllowedTaskRoles": ALLOWED_TASK_ROLE,
     }
     outputs = _create_stack(template, parameters, aws)
     try:

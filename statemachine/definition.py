@@ -20,7 +20,7 @@ States = dict[str, State]
 # separately. So each kind of error has an entry of its own.
 
 
-def _not_ready(interval: int, attempts: int = 300, rate: float = 1.02, most: int = 20) -> State:
+def _not_ready(interval: int, attempts: int = 450, rate: float = 1.02, most: int = 20) -> State:
     """The step is not done. The attempts outlast the deadline, so the step itself reports it."""
     return {
         "ErrorEquals": ["NotReady"],
@@ -80,7 +80,7 @@ def definition() -> State:
     return {
         "Comment": "One generation of a deployment: converge to its spec, or destroy it. "
         "$.path selects the path.",
-        "TimeoutSeconds": 7200,
+        "TimeoutSeconds": 14400,
         "StartAt": "ChooseWay",
         "States": {
             "ChooseWay": {

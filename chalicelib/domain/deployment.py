@@ -49,7 +49,7 @@ class Deployment(Watched):
             spec=spec,
             image=Image(reference=spec.image),
             domains=[spec.domain] if spec.domain else [],
-            operation=operations.begin(Kind.CREATE, 1, Path.CONVERGE, spec.health_check.grace, now),
+            operation=operations.begin(Kind.CREATE, 1, Path.CONVERGE, spec, now),
             outcome_generation=1,
             created_at=now,
             updated_at=now,
@@ -280,7 +280,7 @@ class Deployment(Watched):
         operation.list_steps()
         if path is Path.ROLLBACK and self.last_active:
             self.restore(self.last_active)
-        operation.deadline = operations.deadline(path, self.spec.health_check.grace, now)
+        operation.deadline = operations.deadline(path, self.spec, now)
         self._add_event(now, PATH_EVENTS[path])
 
     def end_failed(self, now: datetime) -> None:
@@ -375,7 +375,7 @@ class Deployment(Watched):
         deployment.new_events.clear()
         deployment.events_written = events_written
         deployment.operation = operations.begin(
-            Kind.DELETE, 1, Path.DESTROY, 0, now, requested=False
+            Kind.DELETE, 1, Path.DESTROY, spec, now, requested=False
         )
         deployment.outcome_generation = None
         deployment.leftovers = leftovers

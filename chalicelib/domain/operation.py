@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, Field, field_serializer, model_validator
 
 from chalicelib.domain import plan
+from chalicelib.domain.spec import request_timeout
+from chalicelib.domain.spec.spec import Spec
 
 
 class Path(StrEnum):
@@ -65,7 +67,8 @@ STEPS_OF_PATH = {
 # One operation can have the steps of both `converge` and `rollback`. So outside this module the
 # names of the second path have this prefix: in the table, in answers, events and messages.
 ROLLBACK_PREFIX = "rollback_"
-# `health_check.grace` is added to this, because a container may take that long to start.
+# `health_check.grace` is added to this, because a container may take that long to start, and
+# `request_timeout`, because the tasks that it replaces may take that long to stop.
 CONVERGE_DEADLINE = timedelta(minutes=15)
 # Network interfaces of a load balancer have held its security group for up to 45 minutes.
 DESTROY_DEADLINE = timedelta(minutes=60)
@@ -174,18 +177,19 @@ def steps_of(path: Path) -> list[Step]:
     return [Step(name=name, path=path) for name in STEPS_OF_PATH[path]]
 
 
-def deadline(path: Path, grace_seconds: int, now: datetime) -> datetime:
+def deadline(path: Path, spec: Spec, now: datetime) -> datetime:
     """The moment by which a path that begins now must have ended."""
     if path is Path.DESTROY:
         return now + DESTROY_DEADLINE
-    return now + CONVERGE_DEADLINE + timedelta(seconds=grace_seconds)
+    drain = request_timeout.deregistration_delay(spec.request_timeout)
+    return now + CONVERGE_DEADLINE + timedelta(seconds=spec.health_check.grace + drain)
 
 
 def begin(
     kind: Kind,
     generation: int,
     path: Path,
-    grace_seconds: int,
+    spec: Spec,
     now: datetime,
     *,
     requested: bool = True,
@@ -197,6 +201,6 @@ def begin(
         path=path,
         requested=requested,
         started_at=now,
-        deadline=deadline(path, grace_seconds, now),
+        deadline=deadline(path, spec, now),
         steps=steps_of(path),
     )

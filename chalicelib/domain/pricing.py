@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from chalicelib.domain.spec.fargate import LEAST_STORAGE_GIB
 from chalicelib.domain.spec.spec import Spec
 
 TABLE = Path(__file__).with_name("prices.json")
@@ -30,6 +31,7 @@ class Prices(BaseModel):
         vcpu_hour, gib_hour: of Linux tasks on Fargate, by architecture.
         load_balancer_hour: of an Application Load Balancer, without capacity units.
         public_ipv4_hour: of one address in use.
+        storage_gib_hour: of ephemeral storage beyond the 20 GiB that each task has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +42,7 @@ class Prices(BaseModel):
     gib_hour: dict[str, float]
     load_balancer_hour: float
     public_ipv4_hour: float
+    storage_gib_hour: float
 
 
 @cache
@@ -78,7 +81,8 @@ def usd_per_hour(
     """
     prices = prices_of(region)
     vcpu, gib = prices.vcpu_hour[spec.architecture], prices.gib_hour[spec.architecture]
-    task = spec.cpu / 1024 * vcpu + spec.memory / 1024 * gib
+    storage = (spec.storage_gib - LEAST_STORAGE_GIB) * prices.storage_gib_hour
+    task = spec.cpu / 1024 * vcpu + spec.memory / 1024 * gib + storage
     count = spec.least_tasks if tasks is None else tasks
     addresses = load_balancer_zones + (count if public_tasks else 0)
     fixed = prices.load_balancer_hour + addresses * prices.public_ipv4_hour

@@ -291,7 +291,7 @@ class Record(BaseModel):
             kind,
             self.generation,
             path,
-            self.spec.health_check.grace,
+            self.spec,
             now,
             requested=requested,
         )

@@ -27,6 +27,7 @@ class Settings(BaseModel):
     allowed_registries: tuple[str, ...] = ()
     allowed_secrets: tuple[str, ...] = ()
     allowed_domains: tuple[str, ...] = ()
+    allowed_task_roles: tuple[str, ...] = ()
     load_balancer_url: str = "{scheme}://{dns_name}"
     max_tasks: int = 10
     max_deployments_per_owner: int = 20
@@ -45,7 +46,12 @@ class Settings(BaseModel):
         return len(self.subnet_ids) or 2
 
     @field_validator(
-        "subnet_ids", "allowed_registries", "allowed_secrets", "allowed_domains", mode="before"
+        "subnet_ids",
+        "allowed_registries",
+        "allowed_secrets",
+        "allowed_domains",
+        "allowed_task_roles",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

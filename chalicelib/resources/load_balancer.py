@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
 from chalicelib.domain.parts import Resource, ResourceKind
+from chalicelib.domain.spec.request_timeout import idle_timeout
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
@@ -15,6 +16,7 @@ from chalicelib.resources import network, security_groups
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = ResourceKind.LOAD_BALANCER
+IDLE_TIMEOUT = "idle_timeout.timeout_seconds"
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,18 @@ class LoadBalancer:
 
 def ensure(deployment: Deployment) -> Resource:
     """Creates the load balancer, or adopts the existing one. Does not wait for it."""
+    elbv2 = aws.client("elbv2")
     existing = find(deployment.id)
     if existing:
         retag_elbv2(deployment, existing.arn)
     arn = existing.arn if existing else _create(deployment)
+    timeout = idle_timeout(deployment.spec.request_timeout)
+    try:
+        elbv2.modify_load_balancer_attributes(
+            LoadBalancerArn=arn, Attributes=[{"Key": IDLE_TIMEOUT, "Value": str(timeout)}]
+        )
+    except elbv2.exceptions.LoadBalancerNotFoundException:
+        raise NotReady(f"load balancer {deployment.id} is not visible yet") from None
     return Resource(kind=KIND, name=deployment.id, arn=arn)
 
 

@@ -9,13 +9,14 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
 from chalicelib.domain.parts import Resource, ResourceKind
 from chalicelib.domain.spec.health_check import HEALTHY_THRESHOLD
+from chalicelib.domain.spec.request_timeout import deregistration_delay
 from chalicelib.platform import aws
+from chalicelib.platform.observability import logger
 from chalicelib.resources import network
 from chalicelib.resources.tagging import retag_elbv2, tags_of, upper
 
 KIND = ResourceKind.TARGET_GROUP
-# The default of 300 s delays every stop and every teardown. Predictions are short.
-DEREGISTRATION_DELAY_SECONDS = 5
+DELAY = "deregistration_delay.timeout_seconds"
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,7 @@ def ensure(deployment: Deployment) -> Resource:
             retag_elbv2(deployment, arn)
         else:
             arn = _create(deployment)
-        elbv2.modify_target_group_attributes(
-            TargetGroupArn=arn,
-            Attributes=[
-                {
-                    "Key": "deregistration_delay.timeout_seconds",
-                    "Value": str(DEREGISTRATION_DELAY_SECONDS),
-                }
-            ],
-        )
+        _set_delay(arn, deregistration_delay(deployment.spec.request_timeout))
     except elbv2.exceptions.TargetGroupNotFoundException:
         raise NotReady(f"target group {deployment.id} is not visible yet") from None
     return Resource(kind=KIND, name=deployment.id, arn=arn)
@@ -124,6 +117,32 @@ def targets_of(arn: str) -> list[Target]:
         )
         for entry in answer["TargetHealthDescriptions"]
     ]
+
+
+def stop_draining(deployment_id: str) -> None:
+    """Lets targets leave without time for their open requests; for a teardown.
+
+    Succeeds if there is no target group, or if AWS denies the change: the teardown is only slower
+    then, and the tasks must not run and cost money for that.
+    """
+    elbv2 = aws.client("elbv2")
+    arn = find_arn(deployment_id)
+    if arn is None:
+        return
+    try:
+        _set_delay(arn, 0)
+    except elbv2.exceptions.TargetGroupNotFoundException:
+        return
+    except elbv2.exceptions.ClientError as error:
+        if aws.code_of(error) not in aws.DENIED:
+            raise
+        logger.warning("draining not stopped", extra={"reason": aws.message_of(error)})
+
+
+def _set_delay(arn: str, seconds: int) -> None:
+    aws.client("elbv2").modify_target_group_attributes(
+        TargetGroupArn=arn, Attributes=[{"Key": DELAY, "Value": str(seconds)}]
+    )
 
 
 def delete(deployment_id: str) -> None:

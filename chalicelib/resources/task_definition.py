@@ -14,6 +14,8 @@ from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
 from chalicelib.domain.parts import Resource, ResourceKind
+from chalicelib.domain.spec.fargate import LEAST_STORAGE_GIB
+from chalicelib.domain.spec.request_timeout import stop_timeout
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
@@ -21,8 +23,6 @@ from chalicelib.resources import log_group
 from chalicelib.resources.tagging import lower, retag_ecs, tags_of
 
 KIND = ResourceKind.TASK_DEFINITION
-# Predictions are short. ECS kills a container that has not stopped after this time.
-STOP_TIMEOUT_SECONDS = 10
 UNPRIVILEGED_PORTS_START = 1024
 # DeleteTaskDefinitions accepts at most ten per call.
 DELETE_BATCH = 10
@@ -113,7 +113,7 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
         "essential": True,
         "portMappings": [{"containerPort": spec.port, "protocol": "tcp"}],
         "environment": _environment(spec),
-        "stopTimeout": STOP_TIMEOUT_SECONDS,
+        "stopTimeout": stop_timeout(spec.request_timeout),
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
@@ -137,6 +137,7 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
         # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SystemControl.html
         sysctl = "net.ipv4.ip_unprivileged_port_start"
         container["systemControls"] = [{"namespace": sysctl, "value": "0"}]
+    more = {"sizeInGiB": spec.storage_gib} if spec.storage_gib > LEAST_STORAGE_GIB else None
     return {
         "family": deployment.id,
         "requiresCompatibilities": ["FARGATE"],
@@ -145,8 +146,10 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
         "memory": str(spec.memory),
         "runtimePlatform": {"cpuArchitecture": spec.architecture, "operatingSystemFamily": "LINUX"},
         "executionRoleArn": settings().execution_role_arn,
-        "taskRoleArn": settings().task_role_arn,
+        "taskRoleArn": spec.task_role_arn or settings().task_role_arn,
         "containerDefinitions": [container],
+        # ECS refuses the 20 GiB that each task has anyway.
+        **({"ephemeralStorage": more} if more else {}),
     }
 
 

@@ -21,6 +21,7 @@ def limits(fields: Any) -> Limits:
         "allowed_registries": settings().allowed_registries,
         "allowed_secrets": settings().allowed_secrets,
         "allowed_domains": settings().allowed_domains,
+        "allowed_task_roles": settings().allowed_task_roles,
         "region": settings().aws_region,
         "max_tasks": settings().max_tasks,
     }

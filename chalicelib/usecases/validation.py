@@ -80,6 +80,7 @@ def validate_change(
         *_domain(new_domain),
         _quota(after, quota.held(before)),
         _image(after),
+        _task_role(after),
         *map(_check, preflight.examine(after)),
     ]
     changes = patches.changes(before, after, after.image if "image" in fields else None)
@@ -117,6 +118,7 @@ def validate(caller: Caller, fields: Any) -> Validation:
         *_domain(spec.domain),
         _quota(deployment, Use()),
         _image(deployment),
+        _task_role(deployment),
         *map(_check, preflight.examine(deployment)),
     ]
     return Validation(checks, rate, deployment.image, spec)
@@ -169,6 +171,14 @@ def _image(deployment: Deployment) -> Check:
         return Check("image", "not_known", message=outcome.message or None)
     outcome.change(deployment)
     return Check("image", "passed")
+
+
+def _task_role(deployment: Deployment) -> Check:
+    """A role that AllowedTaskRoles does not list is a fault of the body, so this cannot fail.
+
+    Whether the role exists and trusts ECS is not checked: Slipway may not read IAM roles.
+    """
+    return Check("task role", "passed" if deployment.spec.task_role_arn else "skipped")
 
 
 def _check(finding: Finding) -> Check:

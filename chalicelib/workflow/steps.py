@@ -81,7 +81,7 @@ WORK: dict[str, Work] = {
     "create_dns_record": domain_binding.bind,
     "finish": lifecycle.finish,
     "delete_scaling": _deletes(scaling.delete),
-    "delete_service": _deletes(service.delete),
+    "delete_service": _deletes(teardown.delete_service),
     "delete_dns_record": domain_binding.unbind,
     "delete_load_balancer": _deletes(load_balancer.delete),
     "delete_target_group": _deletes(target_group.delete),

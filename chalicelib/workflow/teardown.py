@@ -71,6 +71,12 @@ def _keep_log_lines(deployment_id: str) -> None:
         logger.warning("log lines not kept", exc_info=True, extra={"deployment": deployment_id})
 
 
+def delete_service(deployment_id: str) -> None:
+    """Deletes the service. Its tasks do not wait for open requests, as the URL ends anyway."""
+    target_group.stop_draining(deployment_id)
+    service.delete(deployment_id)
+
+
 def drain_tasks(deployment: Deployment) -> Outcome:
     """Raises `NotReady` until every task has stopped; AWS deletes their network interfaces then."""
     unstopped = tasks.unstopped(deployment.id)

@@ -22,6 +22,7 @@ SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slipway/hub-AbCdEf"
 PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/hub"
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0123-abcd"
 DOMAIN = "recommend.example.com"
+TASK_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway/model-reader"
 LIMITS: dict[str, Any] = {
     "allowed_registries": (REGISTRY,),
     "allowed_secrets": (
@@ -29,6 +30,7 @@ LIMITS: dict[str, Any] = {
         f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/*",
     ),
     "allowed_domains": ("*.example.com",),
+    "allowed_task_roles": (TASK_ROLE,),
     "max_tasks": 10,
     "region": REGION,
 }

@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from chalicelib.domain import errors, plan
 from chalicelib.domain.operation import CONVERGE_DEADLINE, DESTROY_DEADLINE
 from chalicelib.domain.spec.health_check import HealthCheck
+from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import clock
 from chalicelib.store import work
 from tests.workflow.machine import (
@@ -34,12 +36,14 @@ PASSING = ("NotReady", "StillProvisioning", "Throttled", "Retryable")
 FINAL = ("DeploymentFailed", "Superseded")
 
 
-def _longest_grace() -> int:
-    (most,) = (m.le for m in HealthCheck.model_fields["grace"].metadata if hasattr(m, "le"))
-    return int(most)
+def _longest(model: type[BaseModel], field: str) -> timedelta:
+    (most,) = (m.le for m in model.model_fields[field].metadata if hasattr(m, "le"))
+    return timedelta(seconds=int(most))
 
 
-LONGEST_CONVERGE = CONVERGE_DEADLINE + timedelta(seconds=_longest_grace())
+LONGEST_CONVERGE = (
+    CONVERGE_DEADLINE + _longest(HealthCheck, "grace") + _longest(Spec, "request_timeout")
+)
 
 
 def by_name(task: Task) -> str:

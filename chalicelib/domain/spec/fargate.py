@@ -16,6 +16,9 @@ ZONES: dict[str, tuple[str, ...]] = {
 }
 
 GIB = 1024
+# Ephemeral storage that each task has without a charge. 21 to 200 GiB can be requested.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-task-storage.html
+LEAST_STORAGE_GIB = 20
 
 MEMORY_BY_CPU: dict[int, tuple[int, ...]] = {
     256: (512, GIB, 2 * GIB),

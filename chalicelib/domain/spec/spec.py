@@ -16,15 +16,18 @@ from chalicelib.domain.naming import NAME_PATTERN
 from chalicelib.domain.spec import (
     certificate_reference,
     domain_name,
+    fargate,
     faults,
     image_reference,
     ingress,
     request_rules,
     scaling,
     tags,
+    task_role,
     time_to_live,
     variables,
 )
+from chalicelib.domain.spec import request_timeout as request_timeouts
 from chalicelib.domain.spec.fargate import MEMORY_BY_CPU, memory_choices
 from chalicelib.domain.spec.health_check import HealthCheck
 from chalicelib.domain.spec.scaling import Scaling
@@ -57,6 +60,11 @@ class Spec(Strict):
     secrets: dict[str, str] = Field({}, max_length=64)
     health_check: HealthCheck = HealthCheck()
     smoke_test: SmokeTest = Field(SmokeTest(), validate_default=True)
+    storage_gib: int = Field(fargate.LEAST_STORAGE_GIB, ge=fargate.LEAST_STORAGE_GIB, le=200)
+    # None: the stack's own role, which has no permissions.
+    task_role_arn: str | None = None
+    # None in a spec that an earlier version stored.
+    request_timeout: int | None = Field(None, ge=1, le=request_timeouts.MOST, validate_default=True)
     load_balancer: Literal["dedicated"] = "dedicated"
     ingress_cidrs: list[str] = EVERYONE
     certificate_arn: str | None = None
@@ -181,6 +189,18 @@ class Spec(Strict):
             domain_name.check(value, (info.context or {}).get("allowed_domains"))
         return value
 
+    @field_validator("request_timeout")
+    @classmethod
+    def _request_timeout(cls, value: int | None, info: ValidationInfo) -> int | None:
+        return (info.context or {}).get(request_timeouts.NAME) if value is None else value
+
+    @field_validator("task_role_arn")
+    @classmethod
+    def _task_role_arn(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            task_role.check(value, (info.context or {}).get("allowed_task_roles"))
+        return value
+
     @field_validator("ttl")
     @classmethod
     def _ttl(cls, value: str | None) -> str | None:
@@ -215,6 +235,7 @@ class Limits(TypedDict):
     region: NotRequired[str]
     allowed_secrets: NotRequired[tuple[str, ...]]
     allowed_domains: NotRequired[tuple[str, ...]]
+    allowed_task_roles: NotRequired[tuple[str, ...]]
     callback_fault: NotRequired[str | None]
 
 
@@ -256,7 +277,9 @@ def _validate(
         body = {**body, "not_secret": request_rules.not_secret_of(body)}
     reported = {(each["field"],) for each in own}
     own += request_rules.faults_of(body, before or {})
-    context = {"region": "", "allowed_secrets": (), "allowed_domains": (), **limits}
+    nothing = dict.fromkeys(("allowed_secrets", "allowed_domains", "allowed_task_roles"), ())
+    timeout = request_timeouts.default(named, before)
+    context = {"region": "", **nothing, **limits, request_timeouts.NAME: timeout}
     try:
         spec = Spec.model_validate(body, context=context)
     except ValidationError as error:

@@ -21,6 +21,7 @@ from chalicelib.domain.spec import (
     scaling,
     secret_reference,
     spec,
+    task_role,
     time_to_live,
     variables,
     web_address,
@@ -100,6 +101,20 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
         "smoke_test": {
             "description": "One real prediction request. "
             "It must pass before the deployment is ACTIVE."
+        },
+        "storage_gib": {
+            "description": "The ephemeral storage of a task in GiB, for large images and models."
+        },
+        "task_role_arn": {
+            "description": "The ARN of an allowed IAM role that the container uses. The default is "
+            "a role without permissions.",
+            "pattern": pattern(task_role.ARN),
+        },
+        "request_timeout": {
+            "description": "The seconds that one request may take. Sets the idle timeout of the "
+            "load balancer, the deregistration delay, and the stop timeout of the container (at "
+            "most 120). The default is 60. Null only in a deployment of an earlier version that "
+            "has not set it."
         },
         "load_balancer": {"description": "Each deployment has its own load balancer."},
         "ingress_cidrs": {

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 from local.network import open_default_vpc
-from tests.support.builders import CERTIFICATE, DOMAIN, IMAGE, REGISTRY, SECRET, body_of
+from tests.support.builders import CERTIFICATE, DOMAIN, IMAGE, REGISTRY, SECRET, TASK_ROLE, body_of
 from tests.support.gateway import Answered, Gateway
 from tests.unit.conftest import push_image
 
@@ -90,6 +90,22 @@ def test_an_unused_domain_is_valid(gateway: Gateway, monkeypatch: pytest.MonkeyP
     assert (
         checks(answer)["DNS record"]["status"] == "skipped"
     )  # the account has no such hosted zone
+
+
+def test_the_task_role_is_checked(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = validate(gateway, task_role_arn=TASK_ROLE)
+    assert (refused.status, refused.fields) == (422, ["task_role_arn"])
+    assert "none is set" in refused.json["errors"][0]["message"]
+    monkeypatch.setenv("ALLOWED_TASK_ROLES", TASK_ROLE)
+    settings.cache_clear()
+    assert checks(validate(gateway, task_role_arn=TASK_ROLE))["task role"]["status"] == "passed"
+    assert checks(validate(gateway))["task role"]["status"] == "skipped"
+
+
+def test_the_cost_includes_more_storage(gateway: Gateway) -> None:
+    least, more = validate(gateway), validate(gateway, storage_gib=120)
+    rate = more.json["cost"]["usd_per_hour"] - least.json["cost"]["usd_per_hour"]
+    assert rate == pytest.approx(100 * 0.000111)
 
 
 def test_an_invalid_body_is_refused_as_without_the_flag(gateway: Gateway) -> None:

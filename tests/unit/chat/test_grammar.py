@@ -14,7 +14,7 @@ from chalicelib.chat.grammar import Command, Misunderstanding, help_text, parse
 from chalicelib.chat.verbs import BY_SYNONYM, VERBS
 from chalicelib.domain.naming import NAME_PATTERN
 from chalicelib.domain.spec import spec as specs
-from tests.support.builders import LIMITS, REGISTRY
+from tests.support.builders import LIMITS, REGISTRY, TASK_ROLE
 
 IMAGE = f"{REGISTRY}/recommend:1"
 
@@ -146,6 +146,7 @@ def test_a_whole_spec_can_be_typed() -> None:
         "health_check.timeout=5 health_check.grace=30 smoke_test.path=/p smoke_test.status=200 "
         "smoke_test.json_has=items smoke_test.max_latency_ms=500 load_balancer=dedicated "
         "ingress_cidrs=203.0.113.0/24 domain=rec.example.com ttl=8h on_failure=keep tags.team=a "
+        f"storage_gib=40 task_role_arn={TASK_ROLE} request_timeout=120 "
         "certificate_arn=arn:aws:acm:us-east-1:123456789012:certificate/0123-abcd"
     )
     command = parse(typed)

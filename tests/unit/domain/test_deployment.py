@@ -40,7 +40,8 @@ def test_a_new_deployment_is_creating_with_all_its_steps_listed() -> None:
     assert [step.name for step in deployment.operation.steps] == list(CONVERGE_STEPS)
     assert statuses(deployment) == {"pending"}
     grace = timedelta(seconds=deployment.spec.health_check.grace)
-    assert deployment.operation.deadline == MOMENT + timedelta(minutes=15) + grace
+    request = timedelta(seconds=deployment.spec.request_timeout or 0)
+    assert deployment.operation.deadline == MOMENT + timedelta(minutes=15) + grace + request
     assert deployment.operation.percent == 0
     assert types(deployment) == ["deployment.creating"]
 

@@ -33,6 +33,11 @@ def test_the_cost_follows_the_running_tasks_not_the_spec() -> None:
     assert usd_per_hour(spec_of(count=1), tasks=3) == usd_per_hour(spec_of(count=3))
 
 
+def test_storage_beyond_the_first_20_gib_costs_for_each_task() -> None:
+    least, more = spec_of(count=2), spec_of(count=2, storage_gib=50)
+    assert usd_per_hour(more) - usd_per_hour(least) == pytest.approx(2 * 30 * 0.000111, abs=2e-6)
+
+
 def test_arm_is_cheaper() -> None:
     assert usd_per_hour(spec_of(architecture="ARM64")) < usd_per_hour(spec_of())
 
@@ -67,6 +72,7 @@ def test_the_price_table_is_complete_and_dated(region: str) -> None:
     assert set(prices.vcpu_hour) == set(prices.gib_hour) == set(PLATFORMS)
     assert 0.03 < prices.vcpu_hour["X86_64"] < 0.1
     assert 0.01 < prices.load_balancer_hour < 0.05
+    assert 0.0001 < prices.storage_gib_hour < 0.0002
 
 
 def test_a_meter_that_never_ran_is_zero() -> None:

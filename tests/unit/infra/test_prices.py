@@ -24,7 +24,7 @@ LISTED = {
         ("C3", "EUC1-Fargate-ARM-vCPU-Hours:perCPU", "", "0.0373000000"),
         ("C4", "EUC1-Fargate-ARM-GB-Hours", "", "0.0041000000"),
         ("C5", "EUC1-Fargate-Windows-vCPU-Hours:perCPU", "", "0.1000000000"),
-        ("C6", "EUC1-Fargate-EphemeralStorage-GB-Hours", "", "0.0001000000"),
+        ("C6", "EUC1-Fargate-EphemeralStorage-GB-Hours", "", "0.0001200000"),
         ("C7", "EUC1-ECS-EC2-GB-Hours", "", "0.0000000000"),
     ],
     "AWSELB": [
@@ -108,6 +108,7 @@ def test_each_price_is_found_among_similar_ones(served: dict[str, Any]) -> None:
         gib_hour={"X86_64": 0.0051, "ARM64": 0.0041},
         load_balancer_hour=0.027,
         public_ipv4_hour=0.005,
+        storage_gib_hour=0.00012,
     )
 
 

@@ -6,7 +6,7 @@ from chalicelib.platform import aws
 from chalicelib.platform.settings import settings
 from chalicelib.resources import load_balancer, network, security_groups
 from tests.support import aws_says
-from tests.support.builders import ID
+from tests.support.builders import ID, spec_of
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,29 @@ def test_repeated_ensure_creates_one_load_balancer_with_the_stacks_tags(
     tags = {tag["Key"]: tag["Value"] for tag in described}
     assert (tags["slipway:deployment"], tags["slipway:stack"]) == (ID, "slipway-test")
     assert (tags["slipway:owner"], tags["team"]) == ("team-a", "a")
+
+
+def test_the_idle_timeout_follows_the_time_of_one_request(deployment: Deployment) -> None:
+    elbv2 = aws.client("elbv2")
+    for spec, seconds in (
+        (spec_of(), "60"),
+        (spec_of(request_timeout=900), "900"),
+        (spec_of().model_copy(update={"request_timeout": None}), "60"),
+    ):
+        deployment.spec = spec
+        arn = load_balancer.ensure(deployment).arn
+        attributes = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+        values = {attribute["Key"]: attribute["Value"] for attribute in attributes}
+        assert values["idle_timeout.timeout_seconds"] == seconds
+
+
+def test_ensure_waits_for_a_load_balancer_whose_attributes_cannot_be_set_yet(
+    deployment: Deployment,
+) -> None:
+    aws_says.refuse("elbv2", "ModifyLoadBalancerAttributes", "LoadBalancerNotFound", times=1)
+    with pytest.raises(NotReady):
+        load_balancer.ensure(deployment)
+    load_balancer.ensure(deployment)
 
 
 def test_ensure_waits_for_the_security_group(deployment: Deployment) -> None:

@@ -127,7 +127,7 @@ def test_a_patch_of_only_tags_restarts_no_task(tagged: Deployment) -> None:
     before = containers()
     registered = aws_says.watch("ecs", "RegisterTaskDefinition")
     shown_tags = aws.client("ecs").describe_services(cluster=ID, services=[ID])["services"]
-    shown = {**shown_tags[0], "healthCheckGracePeriodSeconds": 60}
+    shown = {**shown_tags[0], "healthCheckGracePeriodSeconds": 78}
     aws_says.answer("ecs", "DescribeServices", {"services": [shown]})
     updated = aws_says.watch("ecs", "UpdateService")
     patch(tagged, tags=AFTER)

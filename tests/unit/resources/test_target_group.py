@@ -1,4 +1,5 @@
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import NotReady
@@ -21,11 +22,50 @@ def test_repeated_ensure_creates_one_target_group_with_the_stacks_tags(
     assert (tags["slipway:deployment"], tags["team"]) == (ID, "a")
 
 
-def test_the_deregistration_delay_is_short(deployment: Deployment) -> None:
-    arn = target_group.ensure(deployment).arn
-    created = aws.client("elbv2").describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
-    values = {attribute["Key"]: attribute["Value"] for attribute in created}
-    assert values["deregistration_delay.timeout_seconds"] == "5"
+def delay() -> str:
+    elbv2 = aws.client("elbv2")
+    arn = target_group.get_arn(ID)
+    attributes = elbv2.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
+    values = {attribute["Key"]: attribute["Value"] for attribute in attributes}
+    return str(values["deregistration_delay.timeout_seconds"])
+
+
+def test_a_target_has_the_time_of_one_request_to_leave(deployment: Deployment) -> None:
+    target_group.ensure(deployment)
+    assert delay() == "60"
+    deployment.spec = spec_of(request_timeout=900)
+    target_group.ensure(deployment)
+    assert delay() == "900"
+
+
+def test_a_spec_of_an_earlier_version_keeps_its_delay(deployment: Deployment) -> None:
+    deployment.spec = deployment.spec.model_copy(update={"request_timeout": None})
+    target_group.ensure(deployment)
+    assert delay() == "5"
+
+
+def test_a_teardown_does_not_wait_for_open_requests(deployment: Deployment) -> None:
+    target_group.ensure(deployment)
+    target_group.stop_draining(ID)
+    assert delay() == "0"
+
+
+def test_a_teardown_continues_if_aws_denies_the_shorter_delay(deployment: Deployment) -> None:
+    target_group.ensure(deployment)
+    aws_says.refuse("elbv2", "ModifyTargetGroupAttributes", "AccessDenied")
+    target_group.stop_draining(ID)
+
+
+def test_a_throttled_change_of_the_delay_is_retried(deployment: Deployment) -> None:
+    target_group.ensure(deployment)
+    aws_says.refuse("elbv2", "ModifyTargetGroupAttributes", "Throttling")
+    with pytest.raises(ClientError):
+        target_group.stop_draining(ID)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_without_a_target_group_nothing_drains() -> None:
+    target_group.stop_draining(ID)
 
 
 @pytest.mark.usefixtures("cloud")

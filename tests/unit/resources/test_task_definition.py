@@ -5,6 +5,7 @@ import pytest
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.parts import Image
 from chalicelib.platform import aws
+from chalicelib.platform.settings import settings
 from chalicelib.resources import task_definition
 from tests.support.builders import (
     ACCOUNT,
@@ -14,6 +15,7 @@ from tests.support.builders import (
     PARAMETER,
     REGISTRY,
     SECRET,
+    TASK_ROLE,
     deployment_of,
     spec_of,
 )
@@ -150,3 +152,47 @@ def test_delete_continues_with_deregistered_revisions(deployment: Deployment) ->
 def test_deleting_missing_revisions_succeeds() -> None:
     task_definition.delete(ID)
     assert task_definition.exists(ID) == []
+
+
+@pytest.mark.parametrize(
+    ("request_timeout", "seconds"), [(1, 2), (20, 20), (120, 120), (121, 120), (3600, 120)]
+)
+def test_the_stop_timeout_follows_the_time_of_one_request(
+    deployment: Deployment, request_timeout: int, seconds: int
+) -> None:
+    deployment.spec = spec_of(request_timeout=request_timeout)
+    assert container(deployment)["stopTimeout"] == seconds
+
+
+def test_a_longer_request_timeout_registers_no_revision_beyond_the_longest_stop_timeout(
+    deployment: Deployment,
+) -> None:
+    deployment.spec = spec_of(request_timeout=200)
+    first = task_definition.ensure(deployment)
+    deployment.spec = spec_of(request_timeout=3000)
+    assert task_definition.ensure(deployment) == first
+
+
+def test_a_spec_of_an_earlier_version_keeps_its_revision(deployment: Deployment) -> None:
+    deployment.spec = deployment.spec.model_copy(update={"request_timeout": None})
+    assert container(deployment)["stopTimeout"] == 10
+
+
+def test_ephemeral_storage_is_requested_only_beyond_what_each_task_has(
+    deployment: Deployment,
+) -> None:
+    task_definition.ensure(deployment)
+    assert "ephemeralStorage" not in newest()
+    deployment.spec = spec_of(storage_gib=21)
+    task_definition.ensure(deployment)
+    assert newest()["ephemeralStorage"] == {"sizeInGiB": 21}
+
+
+def test_the_container_has_the_role_of_the_spec_or_one_without_permissions(
+    deployment: Deployment,
+) -> None:
+    task_definition.ensure(deployment)
+    assert newest()["taskRoleArn"] == settings().task_role_arn
+    deployment.spec = spec_of(task_role_arn=TASK_ROLE)
+    task_definition.ensure(deployment)
+    assert newest()["taskRoleArn"] == TASK_ROLE

@@ -381,7 +381,7 @@ def test_a_new_version_of_slipway_does_not_roll_services(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     serving()
-    monkeypatch.setattr(task_definition, "STOP_TIMEOUT_SECONDS", 20)
+    monkeypatch.setattr(task_definition, "LOG_STREAM_PREFIX", "container")
     assert run() == {}
 
 
