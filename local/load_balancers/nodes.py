@@ -19,9 +19,8 @@ class Node:
         self._coming: deque[tuple[float, LoadBalancer]] = deque()
 
     def learn(self, at: float, configuration: LoadBalancer) -> None:
-        """From the time `at` on, the node knows `configuration`, unless it learns a later one."""
-        latest = self._coming[-1][0] if self._coming else at
-        self._coming.append((max(at, latest), configuration))
+        """From the time `at` on, the node knows `configuration`, but never before earlier ones."""
+        self._coming.append((at, configuration))
 
     def known(self, now: float) -> LoadBalancer:
         """The configuration that the node knows at the time `now`."""

@@ -67,10 +67,6 @@ class Connection(RequestHandler):
             self._nodes[nodes] = nodes.next()
         return self._nodes[nodes]
 
-    def read_no_more(self) -> None:
-        """Close the connection after the response, although the request's body is not complete."""
-        self._lingering_time = 0.0
-
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -144,8 +140,6 @@ class Handler:
         response = await self._respond(http, visit)
         if not isinstance(response, ProxiedResponse):
             _finish_own(response, visit)
-            if response.status == 408:
-                protocol.read_no_more()
         return response
 
     async def _respond(self, http: web.BaseRequest, visit: Visit) -> web.StreamResponse:

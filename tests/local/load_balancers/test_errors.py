@@ -201,7 +201,7 @@ def test_a_client_that_stops_sending_its_body_gets_a_408() -> None:
     async def scenario(world: World) -> None:
         _, server = await world.simple(read)
         head = b"POST /web/ HTTP/1.1\r\nHost: a.com\r\nContent-Length: 9\r\n\r\nhalf"
-        request = asyncio.create_task(world.raw(head))
+        request = asyncio.create_task(world.raw(head, until=b"</html>\r\n"))
         await until(lambda: len(server.requests) == 1)
         world.advance(60)
         assert (await request).startswith(b"HTTP/1.1 408 Request Time-out\r\n")

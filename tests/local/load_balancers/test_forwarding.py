@@ -437,3 +437,25 @@ def test_a_websocket_without_data_is_closed_after_the_idle_timeout() -> None:
             assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE)
 
     run(scenario)
+
+
+def test_data_from_the_client_alone_keeps_a_websocket_open() -> None:
+    """Send at least 1 byte of data before each idle timeout period elapses."""
+    received: list[str] = []
+
+    async def listen(request: web.BaseRequest) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            received.append(message.data)
+        return socket
+
+    async def scenario(world: World) -> None:
+        await world.simple(listen)
+        async with world.client.ws_connect(f"{world.balancers.url}/web/") as socket:
+            for text in "abc":
+                await socket.send_str(text)
+                await until(lambda text=text: text in received)
+                world.advance(50)
+
+    run(scenario)

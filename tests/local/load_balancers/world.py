@@ -199,13 +199,13 @@ class World:
             body = await response.read()
             return Answer(response.status, response.reason or "", response.headers, body)
 
-    async def raw(self, request: bytes) -> bytes:
-        """Send bytes to the server, and read until it closes the connection."""
+    async def raw(self, request: bytes, until: bytes = b"") -> bytes:
+        """Send bytes, and read until the server closes the connection, or sent `until`."""
         host, port = self.balancers.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(request)
         try:
-            return await reader.read()
+            return await (reader.readuntil(until) if until else reader.read())
         except ConnectionResetError:
             return b""
         finally:
