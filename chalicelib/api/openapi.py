@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from chalicelib import __version__
-from chalicelib.api import answers, idempotency, problems
+from chalicelib.api import answers, descriptions, idempotency, problems
 from chalicelib.api.requests import MEDIA_TYPE
 from chalicelib.api.route import Route
 from chalicelib.domain.errors import RequestRefused
@@ -205,7 +205,9 @@ def _schemas(models: list[type[BaseModel]], mode: JsonSchemaMode, suffix: str) -
     wanted = [(model, mode) for model in dict.fromkeys(models)]
     _, made = models_json_schema(wanted, ref_template=f"{SCHEMAS}{{model}}{suffix}")
     schemas = {
-        f"{name}{suffix}": _untitled(spec_schema.described(name, schema))
+        f"{name}{suffix}": descriptions.described(
+            name, _untitled(spec_schema.described(name, schema))
+        )
         for name, schema in made["$defs"].items()
     }
     if mode == "serialization":

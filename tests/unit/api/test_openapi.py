@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from chalicelib.api.descriptions import DESCRIPTIONS
 from chalicelib.domain.errors import ValidationFailed
 from chalicelib.domain.spec import spec as specs
 from chalicelib.domain.spec.fargate import MEMORY_BY_CPU
@@ -74,15 +75,24 @@ def test_no_other_request_builds_the_document() -> None:
     assert "chalicelib.domain.spec.spec_schema" not in loaded.stdout
 
 
-def test_every_request_field_is_described() -> None:
+def test_every_field_is_described() -> None:
     bare = [
         f"{name}.{field}"
-        for name in SCHEMAS
-        if name.endswith(("Input", "Change"))
-        for field, rules in SCHEMAS[name]["properties"].items()
-        if "description" not in rules and name != "TokenRequestInput"
+        for name, schema in SCHEMAS.items()
+        for field, rules in schema.get("properties", {}).items()
+        if "description" not in rules
     ]
     assert bare == []
+
+
+def test_every_description_is_of_a_field() -> None:
+    of_nothing = [
+        f"{name}.{field}"
+        for name, texts in DESCRIPTIONS.items()
+        for field, text in texts.items()
+        if SCHEMAS[name]["properties"].get(field, {}).get("description") != text
+    ]
+    assert of_nothing == []
 
 
 def test_a_change_has_every_field_that_can_be_changed() -> None:
