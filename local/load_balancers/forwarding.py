@@ -90,7 +90,7 @@ class Forwarder:
             Cut: the response broke off after its headers were sent.
         """
         exchange = Exchange(hop.balancer.idle_timeout)
-        hop.target.exchanges.add(exchange)
+        hop.target.begin(exchange)
         try:
             return await self._answer(http, request, hop, exchange)
         except asyncio.CancelledError:
@@ -99,7 +99,7 @@ class Forwarder:
             hop.count("HTTPCode_ELB_4XX_Count", 1)
             raise
         finally:
-            hop.target.exchanges.discard(exchange)
+            hop.target.end(exchange)
 
     async def _answer(
         self, http: web.BaseRequest, request: Request, hop: Hop, exchange: Exchange

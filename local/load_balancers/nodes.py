@@ -46,7 +46,11 @@ class Nodes:
         self._propagation = propagation
         self.latest = configuration
         zones = (*configuration.zones, "local-a", "local-b")[: self.COUNT]
-        self._nodes = [Node(zone, configuration, self._random) for zone in zones]
+        # The choices of targets use their own, so that requests do not change when nodes learn.
+        self._nodes = [
+            Node(zone, configuration, random.Random(f"{seed} {configuration.name} {zone}"))
+            for zone in zones
+        ]
         self._connections = 0
 
     def change(self, now: float, configuration: LoadBalancer) -> None:

@@ -62,8 +62,8 @@ class Choices:
         if group.algorithm == "weighted_random":
             return self._random.choice(targets) if targets else None
         if group.algorithm == "least_outstanding_requests" and targets:
-            least = min(len(target.exchanges) for target in targets)
-            targets = [target for target in targets if len(target.exchanges) == least]
+            least = min(target.in_flight for target in targets)
+            targets = [target for target in targets if target.in_flight == least]
         return turns.take({target: target.share(now) for target in targets})
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
 from local.load_balancers import health
 from local.load_balancers.addresses import AddressRefused, TargetAddresses
@@ -16,6 +16,7 @@ from local.load_balancers.configuration import (
     HealthCheck,
     TargetGroup,
 )
+from local.load_balancers.exchange import Exchange
 from local.load_balancers.health import Checked, Health
 from local.load_balancers.times import Times
 
@@ -27,20 +28,15 @@ SHARE_MIN = 0.01
 TargetKey = tuple[str, int]
 
 
-class Exchange(Protocol):
-    """A request that a target is answering."""
-
-    def expire(self) -> None:
-        """End it, because the deregistration delay has elapsed."""
-
-
 class Target:
     """A registered target, or one that is draining."""
 
     def __init__(self, target_id: str, port: int) -> None:
         self.id, self.port = target_id, port
         self.draining = False
-        self.exchanges: set[Exchange] = set()
+        self._exchanges: set[Exchange] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.checked = Checked()
         self.slow_start: tuple[float, float] | None = None
         self.starts_slowly = True
@@ -57,6 +53,32 @@ class Target:
     def is_healthy(self) -> bool:
         """Whether it may get requests; without health checks, it may."""
         return self.health in (health.HEALTHY, health.DISABLED)
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests that it is answering."""
+        return len(self._exchanges)
+
+    def begin(self, exchange: Exchange) -> None:
+        """It starts to answer a request."""
+        self._exchanges.add(exchange)
+        self._idle.clear()
+
+    def end(self, exchange: Exchange) -> None:
+        """It has answered a request."""
+        self._exchanges.discard(exchange)
+        if not self._exchanges:
+            self._idle.set()
+
+    async def drain(self, until: float, at_most_until: float) -> None:
+        """Wait until a time of the event loop, then for requests in progress, and end those."""
+        await asyncio.sleep(until - asyncio.get_running_loop().time())
+        try:
+            async with asyncio.timeout_at(max(until, at_most_until)):
+                await self._idle.wait()
+        except TimeoutError:
+            for exchange in tuple(self._exchanges):
+                exchange.expire()
 
     def share(self, now: float) -> float:
         """Its share of the requests: less than 1 in slow start mode, in which it rises linearly."""
@@ -112,6 +134,7 @@ class TargetGroups:
         """Args: on_change: is called when the health of one of a group's targets has changed."""
         self._times, self._addresses, self._on_change = times, addresses, on_change
         self._groups: dict[str, Group] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def get(self, arn: str) -> Group | None:
         return self._groups.get(arn)
@@ -156,8 +179,28 @@ class TargetGroups:
                 continue
             target.draining = True
             group.drained[key] = target
-            delay = self._times.scaled(group.configuration.deregistration_delay)
-            asyncio.get_running_loop().call_later(delay, _end_drain, group, key, target)
+            now = asyncio.get_running_loop().time()
+            self._start(self._drain(group, key, target, now))
+
+    async def _drain(self, group: Group, key: TargetKey, target: Target, since: float) -> None:
+        """Show a target as draining for the scaled delay, and while it answers requests.
+
+        A request has as much time as on AWS, because requests are not scaled. After that it ends
+        with a 502: "The deregistration delay period elapsed for a request being handled by a
+        target that was deregistered."
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
+        """
+        delay = group.configuration.deregistration_delay
+        await target.drain(since + self._times.scaled(delay), since + delay)
+        if group.drained.get(key) is target:
+            del group.drained[key]
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task that ends with the load balancers."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _use(self, group: Group, in_use: bool) -> None:
         """Check the health of a group's targets if a rule names the group."""
@@ -168,7 +211,7 @@ class TargetGroups:
                 target.stop_checks()
                 target.checked = Checked()
             elif target.checks is None:
-                target.checks = asyncio.create_task(self._check_repeatedly(group, target))
+                target.checks = self._start(self._check_repeatedly(group, target))
 
     async def _check_repeatedly(self, group: Group, target: Target) -> None:
         loop = asyncio.get_running_loop()
@@ -237,9 +280,9 @@ class TargetGroups:
         return target.health if target else _override(group) or health.REGISTERING
 
     def stop(self) -> None:
-        for group in self._groups.values():
-            for target in group.registered.values():
-                target.stop_checks()
+        """End all health checks and drains."""
+        for task in self._tasks:
+            task.cancel()
 
 
 def _override(group: Group) -> Health | None:
@@ -247,14 +290,3 @@ def _override(group: Group) -> Health | None:
     if not group.in_use:
         return health.NOT_IN_USE
     return None if group.configuration.health_check.enabled else health.DISABLED
-
-
-def _end_drain(group: Group, key: TargetKey, target: Target) -> None:
-    """The delay has elapsed: the target is unused, and requests in progress end with a 502.
-
-    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
-    """
-    if group.drained.get(key) is target:
-        del group.drained[key]
-    for exchange in tuple(target.exchanges):
-        exchange.expire()

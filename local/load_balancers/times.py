@@ -18,7 +18,8 @@ class Times:
 
     The intervals of health checks, the deregistration delay, slow start and the propagation of
     changes are scaled. The idle timeout, the connection timeout (10 s) and the lifetime of cookies
-    are not: a model that answers in 20 s on AWS must also do so locally.
+    are not: a model that answers in 20 s on AWS must also do so locally. So a target with requests
+    in progress also drains for as long as on AWS.
 
     Attributes:
         scale: the factor, e.g. 0.1; 1 leaves all times as they are on AWS.

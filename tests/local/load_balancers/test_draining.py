@@ -108,6 +108,45 @@ def test_a_response_longer_than_the_delay_breaks_off() -> None:
     run(scenario)
 
 
+def test_a_request_has_its_time_also_if_the_delay_is_scaled() -> None:
+    """Requests are not scaled: what AWS lets finish also finishes here."""
+
+    async def scenario(world: World) -> None:
+        slow = Slow()
+        group, server = await world.simple(slow)
+        world.elbv2.set(group, "deregistration_delay.timeout_seconds", 50)
+        request = asyncio.create_task(world.call())
+        await until(lambda: len(server.requests) == 1)
+        world.elbv2.deregister(group, server.host)
+        await world.apply()
+        world.advance(45)
+        await world.call()
+        assert world.health(group) == [DRAINING]
+        slow.go.set()
+        assert (await request).text == "late"
+        await until(lambda: world.health(group) == [])
+
+    run(scenario, time_scale=0.1)
+
+
+def test_a_request_longer_than_the_unscaled_delay_ends_with_a_502() -> None:
+    async def scenario(world: World) -> None:
+        group, server = await world.simple(Slow())
+        world.elbv2.set(group, "deregistration_delay.timeout_seconds", 50)
+        request = asyncio.create_task(world.call())
+        await until(lambda: len(server.requests) == 1)
+        world.elbv2.deregister(group, server.host)
+        await world.apply()
+        await until(lambda: world.health(group) == [DRAINING])
+        world.advance(5)
+        await world.call()
+        assert not request.done()
+        world.advance(45)
+        assert (await request).status == 502
+
+    run(scenario, time_scale=0.1)
+
+
 def test_the_delay_is_scaled() -> None:
     async def scenario(world: World) -> None:
         group, server = await world.simple()
