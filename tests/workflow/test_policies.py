@@ -5,6 +5,7 @@ test_policies_of_callbacks.py covers the courier, the chat worker and the chat e
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from chalicelib.store.tokens import Caller
 from chalicelib.workflow import diagnosis, executions, health, reconcile, steps
 from chalicelib.workflow.preflight import preflight, quotas
 from tests.support.in_process import REGISTRY, TABLE
-from tests.workflow.machine import ROOT, functions_by_logical_id
+from tests.workflow.machine import ROOT, TEMPLATE, functions_by_logical_id
 from tests.workflow.policies import POLICIES, allowed, check, needed
 from tests.workflow.world import OWNER, World
 
@@ -62,6 +63,41 @@ def test_a_policy_changes_only_named_resources(function: str) -> None:
             continue
         changing = {a for a in statement["Action"] if not a.split(":")[1].startswith(reading)}
         assert changing <= without_resource, statement["Sid"]
+
+
+def test_only_the_roles_of_tasks_can_be_passed_and_only_to_ecs() -> None:
+    """By the one function that registers task definitions."""
+    passing = [
+        (function, statement["Resource"], statement["Condition"])
+        for function, statements in POLICIES.items()
+        for statement in statements
+        if "iam:PassRole" in statement["Action"]
+    ]
+    own = {"Fn::GetAtt": ["TaskRole", "Arn"]}
+    allowed_roles = {"Fn::Split": [",", {"Ref": "AllowedTaskRoles"}]}
+    to_ecs = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+    assert passing == [
+        ("cluster", [own, {"Fn::GetAtt": ["TaskExecutionRole", "Arn"]}], to_ecs),
+        ("cluster", {"Fn::If": ["NoTaskRoles", own, allowed_roles]}, to_ecs),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_allowed"),
+    [
+        ("", True),
+        ("arn:aws:iam::123456789012:role/a", True),
+        ("arn:aws:iam::123456789012:role/path/a,arn:aws-cn:iam::123456789012:role/b_c", True),
+        ("arn:aws:iam::123456789012:role/*", False),
+        ("arn:aws:iam::*:role/a", False),
+        ("arn:aws:iam::123456789012:role/a, arn:aws:iam::123456789012:role/b", False),
+        ("arn:aws:iam::123456789012:role/a,", False),
+        ("arn:aws:iam::123456789012:user/a", False),
+    ],
+)
+def test_the_allowed_task_roles_are_literal(value: str, is_allowed: bool) -> None:
+    pattern = TEMPLATE["Parameters"]["AllowedTaskRoles"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, value)) is is_allowed
 
 
 def test_the_policies_allow_the_calls_of_the_steps(world: World) -> None:
