@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
 from typing import Any, TypeVar, get_args
@@ -135,8 +136,7 @@ def _unknown(location: list[str], model: type[BaseModel]) -> str:
 
 def _advice(name: str, parents: list[str], model: type[BaseModel]) -> str:
     """What to use instead, for a body that has objects: the spec."""
-    inside = {parent: _inner(model, parent) for parent in model.model_fields}
-    fields_of = {parent: inner.model_fields for parent, inner in inside.items() if inner}
+    fields_of = _objects(model)
     if not fields_of:
         return ""
     if known := hints.hint(name, parents[0] if parents else ""):
@@ -145,6 +145,13 @@ def _advice(name: str, parents: list[str], model: type[BaseModel]) -> str:
         return f"`{name}` belongs to the top of the body, not to `{parents[0]}`"
     within = [f"`{parent}.{name}`" for parent, fields in fields_of.items() if name in fields]
     return f"Use {' or '.join(within)}" if within and not parents else ""
+
+
+@functools.cache
+def _objects(model: type[BaseModel]) -> dict[str, frozenset[str]]:
+    """Field -> the names inside it, for each field that is an object."""
+    inside = {name: _inner(model, name) for name in model.model_fields}
+    return {name: frozenset(inner.model_fields) for name, inner in inside.items() if inner}
 
 
 def _siblings(location: list[str], model: type[BaseModel]) -> list[str]:

@@ -7,6 +7,7 @@ stored records, and a PATCH carries the fields that it does not name along.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ RESERVED_BYTES = 4 * 1024
 # "Container.image should be 255 characters or less", says RegisterTaskDefinition.
 IMAGE_CHARACTERS = 255
 NUL = "\0"
+# `http_path.PATH` without fragments.
+PATH = re.compile(r"/(?!/)[\x21\x22\x24-\x7e]{0,1023}|/")
 USE_PAUSE = (
     "must be at least 1, not 0. Scaling to 0 would leave an ACTIVE deployment with no tasks. To "
     "stop all tasks and keep the URL, use `pause`: POST /deployments/{deployment}/pause"
@@ -40,6 +43,7 @@ def faults_of(body: Mapping[str, Any], before: Mapping[str, Any]) -> list[Fault]
     for name, rule in _RULES.items():
         if name in changed:
             found += [fault(name, message) for message in rule(changed[name], before.get(name))]
+    found += _faults_of_paths(changed, before)
     found += _faults_of_environment(body, before)
     if changed.keys() & {"command", "environment", "secrets"}:
         found += _faults_of_size(body)
@@ -50,8 +54,8 @@ def faults_of(body: Mapping[str, Any], before: Mapping[str, Any]) -> list[Fault]
 
 
 def _count(value: Any, before: Any) -> Iterator[str]:
-    if value == 0 and not isinstance(value, bool):
-        yield USE_PAUSE
+    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+        yield USE_PAUSE if value == 0 else f"must be at least 1, not {value}"
 
 
 def _image(value: Any, before: Any) -> Iterator[str]:
@@ -118,6 +122,18 @@ _RULES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "secrets": _secrets,
     "tags": _tags,
 }
+
+
+def _faults_of_paths(changed: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[Fault]:
+    for name in ("health_check", "smoke_test"):
+        path, known = (_strings(each.get(name)).get("path", "") for each in (changed, before))
+        if "#" in path and path != known:
+            # A client never sends a fragment: RFC 9110, section 7.1.
+            yield fault(
+                f"{name}.path",
+                f"must not contain a fragment: remove the # and what follows in {shown(path)}",
+            )
+
 
 # --- environment -----------------------------------------------------------------------------
 

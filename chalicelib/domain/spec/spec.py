@@ -53,7 +53,7 @@ class Spec(Strict):
     architecture: Literal["X86_64", "ARM64"] = "X86_64"
     scaling: Scaling | None = None
     # None if `scaling` replaces it.
-    count: int | None = Field(1, ge=0, validate_default=True)
+    count: int | None = Field(1, validate_default=True)
     command: list[str] | None = Field(None, min_length=1, max_length=64)
     environment: dict[str, str] = Field({}, max_length=64)
     not_secret: list[str] = Field([], max_length=64)

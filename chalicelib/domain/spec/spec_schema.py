@@ -15,9 +15,9 @@ from chalicelib.domain.spec import (
     certificate_reference,
     domain_name,
     health_check,
-    http_path,
     image_reference,
     ingress,
+    request_rules,
     scaling,
     secret_reference,
     spec,
@@ -42,7 +42,7 @@ def _ecma(python: re.Pattern[str] | str) -> str:
     return text.replace(r"\w", "[A-Za-z0-9_]")
 
 
-_PATH = {"pattern": pattern(http_path.PATH)}
+_PATH = {"pattern": pattern(request_rules.PATH)}
 _VARIABLE = {"pattern": pattern(variables.NAME)}
 _WITHOUT_NUL = {"type": "string", "pattern": r"^[^\u0000]*$"}
 

@@ -1,8 +1,11 @@
+import re
 from typing import Any
 
 import pytest
 
 from chalicelib.domain.errors import ValidationFailed
+from chalicelib.domain.spec import hints
+from chalicelib.domain.spec.spec import Spec
 from tests.support.builders import spec_of
 
 
@@ -66,3 +69,16 @@ def test_a_field_inside_an_object_gets_a_hint(parent: str, name: str, part: str)
 
 def test_a_misspelled_field_still_gets_its_nearest_name() -> None:
     assert message_of("portt", portt=1) == 'Unknown field. Did you mean "port"?'
+
+
+def test_every_field_that_a_hint_names_exists() -> None:
+    fields = set(Spec.model_fields)
+    for hint in hints.TOP.values():
+        named = re.findall(r"`([a-z_]+)(?:\.[a-z_]+)?`", hint)
+        assert set(named) <= {*fields, "min", "max"}, hint
+
+
+def test_thousands_of_unknown_fields_are_all_reported() -> None:
+    with pytest.raises(ValidationFailed) as raised:
+        spec_of(**{f"f{number:04}": 1 for number in range(6000)})
+    assert len(raised.value.errors) == 6000

@@ -91,6 +91,8 @@ def test_a_name_that_leaves_the_environment_leaves_not_secret() -> None:
         ({"tags": {"team ": "a"}}, "tags", "starts or ends with a space"),
         ({"tags": {"team": " a"}}, "tags", "starts or ends with a space"),
         ({"tags": {"team": "AWS:a"}}, "tags", "prefix aws:, which AWS reserves"),
+        ({"health_check": {"path": "/up#now"}}, "health_check.path", "must not contain a fragment"),
+        ({"smoke_test": {"path": "/#x"}}, "smoke_test.path", "must not contain a fragment"),
         ({"image": f"{REGISTRY}/{'a' * 150}:1"}, "image", "at most 255 characters with its digest"),
         ({"image": f"{REGISTRY}/a:1"}, "image", "Amazon ECR does not allow"),
         ({"image": f"{REGISTRY}/team__a:1"}, "image", "Amazon ECR does not allow"),
@@ -153,6 +155,7 @@ def test_a_patch_of_a_stored_spec_that_is_too_long_may_change_something_else() -
 
 def test_a_count_of_zero_is_refused_with_the_hint_to_pause() -> None:
     assert "use `pause`" in faults(count=0)["count"]
+    assert faults(count=-1) == {"count": "must be at least 1, not -1"}
     with pytest.raises(ValidationFailed, match="count"):
         patch(spec_of(), count=0)
 
