@@ -9,7 +9,6 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -122,7 +121,7 @@ class LoadBalancer:
     """An application load balancer.
 
     Attributes:
-        state: `active`, `provisioning`, …; only an active one has a DNS name that resolves.
+        state: `active`, `active_impaired`, `provisioning` or `failed`.
         zones: the names of its availability zones.
     """
 
@@ -142,6 +141,11 @@ class LoadBalancer:
     @property
     def idle_timeout(self) -> float:
         return float(self.attributes.get("idle_timeout.timeout_seconds", 60))
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it routes traffic; only then does its DNS name resolve."""
+        return self.state in ("active", "active_impaired")
 
     def is_on(self, attribute: str) -> bool:
         return self.attributes.get(attribute) == "true"
@@ -244,15 +248,17 @@ class Configuration:
     load_balancers: tuple[LoadBalancer, ...] = ()
     target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
 
-    def used_target_groups(self) -> set[str]:
-        """The ARNs of the target groups that a rule of a load balancer names."""
-        return {arn for each in self.load_balancers for arn in each.target_groups()}
+    def used_target_groups(self, only_active: bool = False) -> set[str]:
+        """The ARNs of the target groups that a rule of a load balancer names.
+
+        Args:
+            only_active: leave out load balancers that are not active yet.
+        """
+        balancers = (each for each in self.load_balancers if each.is_active or not only_active)
+        return {arn for each in balancers for arn in each.target_groups()}
 
 
 def ranges(codes: str) -> tuple[tuple[int, int], ...]:
     """Read a matcher such as "200", "200,202" or "200-299"; ELB's API has checked its syntax."""
     parts = (part.strip().partition("-") for part in codes.split(","))
     return tuple((int(low), int(high or low)) for low, _, high in parts)
-
-
-Answer = Mapping[str, Any]

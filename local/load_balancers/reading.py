@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from local.load_balancers.configuration import (
     DEFAULT_WEIGHT,
     Action,
-    Answer,
     Condition,
     Configuration,
     FixedResponse,
@@ -26,6 +25,8 @@ from local.load_balancers.configuration import (
     ranges,
 )
 from local.load_balancers.regexes import compiled
+
+Answer = Mapping[str, Any]
 
 
 class Elbv2(Protocol):

@@ -37,6 +37,9 @@ ALL_HEADERS_BYTES = 64 * 1024
 # "The upper limit for IP addresses is 30."
 FORWARDED_ADDRESSES = 30
 DEFAULT_PORT = 80
+# "HTTP 501: The load balancer received a Transfer-Encoding header with an unsupported value." This
+# is aiohttp's message for a value that does not end with "chunked".
+_UNSUPPORTED = "Request has invalid `Transfer-Encoding`"
 # The parser's limits. They are higher, so that the load balancer answers with its own page.
 PARSER_BYTES = 96 * 1024
 PARSER_HEADERS = 2000
@@ -83,8 +86,7 @@ class Connection(RequestHandler):
         if not isinstance(exc, BadHttpMessage):
             logger.error("A request failed.", exc_info=exc)
             return _closing(errors.page(500))
-        # "HTTP 501: … a Transfer-Encoding header with an unsupported value."
-        return _closing(errors.page(501 if "transfer-encoding" in str(exc).lower() else 400))
+        return _closing(errors.page(501 if _UNSUPPORTED in exc.message else 400))
 
 
 class Server(web.Server):
@@ -194,7 +196,7 @@ def _listener(http: web.BaseRequest, balancer: LoadBalancer) -> tuple[Listener |
     the default is 80. A client that uses the local URL as it is sends the loopback address: it
     means the load balancer's own name. Without TLS, an HTTPS listener is reached in the same way.
     """
-    if balancer.state != "active":
+    if not balancer.is_active:
         return None, ""  # its DNS name does not resolve yet
     host = http.headers.get("Host", "")
     name, port = split_port(host)
@@ -229,6 +231,8 @@ def _refused(http: web.BaseRequest, request: Request) -> int | None:
         return 400
     if http.version >= (1, 1) and "Host" not in http.headers:
         return 400
+    if http.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        return 501
     if len(",".join(request.all("x-forwarded-for")).split(",")) > FORWARDED_ADDRESSES:
         return 463
     return None

@@ -101,7 +101,7 @@ class Group:
 
     def __init__(self, configuration: TargetGroup) -> None:
         self.configuration = configuration
-        self.in_use = False
+        self.in_use = self.is_served = False
         self.registered: dict[TargetKey, Target] = {}
         self.drained: dict[TargetKey, Target] = {}
 
@@ -146,6 +146,7 @@ class TargetGroups:
     def apply(self, configuration: Configuration) -> None:
         """Register and deregister targets, and start and stop health checks."""
         used = configuration.used_target_groups()
+        served = configuration.used_target_groups(only_active=True)
         for arn in self._groups.keys() - configuration.target_groups.keys():
             self._deregister(self._groups[arn], ())
             del self._groups[arn]
@@ -154,7 +155,8 @@ class TargetGroups:
             group.configuration = described
             self._deregister(group, described.targets)
             self._register(group, described.targets)
-            self._use(group, arn in used)
+            group.in_use, group.is_served = arn in used, arn in served
+            self._check_health(group)
             self._on_change(group)
 
     @staticmethod
@@ -202,9 +204,8 @@ class TargetGroups:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _use(self, group: Group, in_use: bool) -> None:
-        """Check the health of a group's targets if a rule names the group."""
-        group.in_use = in_use
+    def _check_health(self, group: Group) -> None:
+        """Start or stop the health checks of a group's targets."""
         for target in group.registered.values():
             target.override = _override(group)
             if target.override:
@@ -289,4 +290,6 @@ def _override(group: Group) -> Health | None:
     """The state of all targets of a group whose targets are not checked."""
     if not group.in_use:
         return health.NOT_IN_USE
+    if not group.is_served:
+        return health.REGISTERING  # its load balancer is still provisioning
     return None if group.configuration.health_check.enabled else health.DISABLED

@@ -246,6 +246,14 @@ def test_a_client_that_closes_its_connection_is_counted() -> None:
         ("nonsense", "400 Bad Request"),
         # "The supported values for Transfer-Encoding are chunked and identity."
         ("POST /web/ HTTP/1.1\r\nHost: a.com\r\nTransfer-Encoding: gzip", "501 Not Implemented"),
+        (
+            "POST /web/ HTTP/1.1\r\nHost: a.com\r\nTransfer-Encoding: gzip, chunked",
+            "501 Not Implemented",
+        ),
+        (
+            "POST /web/ HTTP/1.1\r\nHost: a.com\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+            "400 Bad Request",
+        ),
     ],
 )
 def test_a_request_that_is_not_routed(head: str, status: str) -> None:

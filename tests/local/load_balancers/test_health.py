@@ -275,6 +275,26 @@ def test_targets_of_an_unused_group_are_not_checked() -> None:
     run(scenario)
 
 
+def test_the_checks_begin_when_the_load_balancer_is_active() -> None:
+    """initial: The load balancer is in the process of registering the target or performing the
+    initial health checks on the target."""
+
+    async def scenario(world: World) -> None:
+        group = world.elbv2.group("models")
+        server = await world.target(group)
+        balancer = world.elbv2.balancer(state="provisioning")
+        world.elbv2.listener(balancer, forward(group))
+        await world.apply()
+        world.advance(60)
+        await world.apply()
+        assert world.health(group)[0]["Reason"] == "Elb.RegistrationInProgress"
+        assert server.checked == []
+        world.elbv2.activate(balancer)
+        await world.ready(group)
+
+    run(scenario)
+
+
 def test_a_target_that_was_just_registered_is_initial() -> None:
     """Elb.RegistrationInProgress: Target registration is in progress"""
 
