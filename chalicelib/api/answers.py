@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, RootModel, W
 from chalicelib.domain import operation, parts
 from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.record import Status
+from chalicelib.domain.spec.sources import Source
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform.clock import rfc3339
 
@@ -24,6 +25,13 @@ Moment = Annotated[
 ]
 Scope = Literal["read", "deploy", "admin"]
 Outcome = Literal["succeeded", "rolled_back", "failed", "cancelled"]
+SpecSources = Annotated[
+    dict[str, Source],
+    Field(
+        description="Where each value comes from: the caller, the image's exposed port, an image "
+        "label, or the default. The keys are the fields of the spec, and health_check.path."
+    ),
+]
 NextCursor = Annotated[
     str | None,
     Field(description="Send this as `cursor` to get the next page. It is null on the last page."),
@@ -138,6 +146,7 @@ class Deployment(Shape):
     url: str | None
     dns: parts.Dns | None
     spec: Spec
+    spec_sources: SpecSources
     image: parts.Image
     operation: Operation
     failure: Failure | None

@@ -20,7 +20,7 @@ from chalicelib.api.requests import MEDIA_TYPE
 from chalicelib.api.route import Route
 from chalicelib.domain.errors import RequestRefused
 from chalicelib.domain.spec import spec_schema
-from chalicelib.domain.spec.spec import FIXED
+from chalicelib.domain.spec.parsing import FIXED
 from chalicelib.store import tokens
 
 Schema = dict[str, Any]
@@ -236,17 +236,34 @@ def _without_null(schema: Schema) -> Schema:
     return {**others[0], **kept} if others else kept
 
 
+def _or_null(schema: Schema) -> Schema:
+    """The schema without its default, and with null as an alternative."""
+    kept = {key: rule for key, rule in schema.items() if key != "default"}
+    null = {"type": "null"}
+    if null in kept.get("anyOf", ()):
+        return kept
+    description = {"description": kept.pop("description")} if "description" in kept else {}
+    return {**description, "anyOf": [*kept.pop("anyOf", [kept]), null]}
+
+
 def _partial(schema: Schema) -> Schema:
-    """The schema of a body that names only the fields that change: no required, no defaults."""
+    """The schema of a body that names only the fields that change: no required, no defaults.
+
+    Null resets a field that is not required.
+    """
     properties = {
-        name: {key: rule for key, rule in field.items() if key != "default"}
+        name: field if name in schema["required"] else _or_null(field)
         for name, field in schema["properties"].items()
         if name not in FIXED
     }
-    pairs = [{"properties": pair["properties"]} for pair in schema["anyOf"]]
+    pairs = [
+        {"properties": {name: _or_null(rule) for name, rule in pair["properties"].items()}}
+        for pair in schema["anyOf"]
+    ]
     return {
         **{key: value for key, value in schema.items() if key != "required"},
-        "description": "The fields to change. Each field replaces the whole old value.",
+        "description": "The fields to change. Each field replaces the whole old value. Null "
+        "resets a field.",
         "properties": properties,
         "anyOf": pairs,
         "minProperties": 1,

@@ -42,6 +42,7 @@ def shown(deployment: Deployment, now: datetime) -> answers.Deployment:
         url=deployment.url,
         dns=deployment.dns,
         spec=deployment.spec,
+        spec_sources=deployment.spec_sources,
         image=deployment.image,
         operation=_operation(deployment.operation),
         failure=answers.Failure.model_validate(failure) if failure else None,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -21,17 +22,22 @@ from chalicelib.chat.words import shown
 from chalicelib.domain.digits import is_number
 from chalicelib.domain.spec.spec import Spec
 
-Kind = Literal["number", "text", "list", "map", "object"]
+Kind = Literal["number", "text", "number or text", "list", "map", "object", "json"]
 NOTHING = ("none", "null")
 NO_TASKS = "Scaling to 0 would leave an ACTIVE deployment with no tasks."
 # Values for hints, used if the typed value is not valid.
 EXAMPLES = {
     "name": "recommender",
+    "port": "80",
     "ttl": "8h",
+    "health_check.path": "/health",
+    "health_check.status": "200-399",
     "scaling.max": "3",
     "scaling.metric": "cpu",
     "scaling.target": "60",
     "smoke_test.path": "/?uid=20",
+    "smoke_test.status": "200-299",
+    "smoke_test.body": '{"uid":20}',
     "smoke_test.max_latency_ms": "500",
 }
 
@@ -154,11 +160,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 def _find(name: str, without: frozenset[str]) -> tuple[list[str], Option]:
     """The path of the field in the body, and its option."""
-    head, _, key = name.partition(".")
-    option = table().get(head)
-    if option and option.kind == "map" and key:
-        return [head, key], option
     option = table().get(name)
+    for of_map in table().values():
+        key = name.removeprefix(f"{of_map.name}.")
+        if of_map.kind == "map" and key not in ("", name) and of_map.name not in without:
+            return [*of_map.name.split("."), key], of_map
     if option is None or name in without:
         raise Unclear(f"This command has no option {shown(name)}.")
     return name.split("."), option
@@ -175,15 +181,31 @@ def _value(option: Option, name: str, text: str) -> Any:
         raise Unclear(f"Set the parts of {shown(option.name)} one by one: {parts}.")
     if not text:
         raise Unclear(f"{shown(name)} has no value.")
+    return _typed(option, name, text)
+
+
+def _typed(option: Option, name: str, text: str) -> Any:
+    """A text as the type that the option has."""
     if option.kind == "number":
         if not is_number(text):
             raise Unclear(f"{shown(name)} must be a whole number, not {shown(text)}.")
         if name == "count" and int(text) == 0:
             raise Unclear(f"{NO_TASKS} Use `pause` instead.")
         return int(text)
+    if option.kind == "number or text":
+        return int(text) if is_number(text) else text
+    if option.kind == "json":
+        return _json(name, text)
     if option.kind == "list":
         return [part.strip() for part in text.split(",")]
     return text
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Unclear(f"{shown(name)} must be JSON in single quotes, not {shown(text)}.") from None
 
 
 def _of_model(model: type[BaseModel], prefix: str) -> Iterable[Option]:
@@ -200,10 +222,13 @@ def _kind(annotation: Any) -> tuple[Kind, bool, type[BaseModel] | None]:
     if origin is Annotated:
         return _kind(arguments[0])
     if type(None) in arguments:
-        [other] = [each for each in arguments if each is not type(None)]
-        kind, _, inner = _kind(other)
+        kinds = [_kind(each) for each in arguments if each is not type(None)]
+        # The only union of two types is a number or a text.
+        kind, _, inner = kinds[0] if len(kinds) == 1 else ("number or text", True, None)
         return kind, True, inner
+    if annotation is Any:
+        return "json", True, None
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return "object", False, annotation
-    kinds: dict[Any, Kind] = {int: "number", list: "list", dict: "map"}
-    return kinds.get(origin or annotation, "text"), False, None
+    plain: dict[Any, Kind] = {int: "number", list: "list", dict: "map"}
+    return plain.get(origin or annotation, "text"), False, None

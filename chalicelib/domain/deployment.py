@@ -15,6 +15,8 @@ from chalicelib.domain.errors import FailureCode, InvalidState, OperationInProgr
 from chalicelib.domain.operation import Kind, OperationStatus, Path, StepStatus
 from chalicelib.domain.parts import EventType, Failure, Image, Leftover, Snapshot
 from chalicelib.domain.record import STATUS_EVENTS, Status
+from chalicelib.domain.spec import sources
+from chalicelib.domain.spec.image_settings import ImageSettings, LabelFault
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.domain.watched import Watched
 from chalicelib.platform.clock import rfc3339
@@ -47,6 +49,7 @@ class Deployment(Watched):
             owner=owner,
             status=Status.CREATING,
             spec=spec,
+            named=sources.named(spec),
             image=Image(reference=spec.image),
             domains=[spec.domain] if spec.domain else [],
             operation=operations.begin(Kind.CREATE, 1, Path.CONVERGE, spec, now),
@@ -98,11 +101,12 @@ class Deployment(Watched):
 
     def _change_spec(self, spec: Spec, now: datetime, *, new_image: bool) -> None:
         """Makes `spec` the desired state; a changed time to live counts from now."""
+        self.named = sources.named(spec)
         if new_image:
-            self.image = Image(reference=spec.image)
+            self._forget_image(spec.image)
         if spec.ttl != self.spec.ttl:
             self.set_expiry(spec.ttl, now)
-        self._set_spec(spec)
+        self._set_spec(self._completed(spec))
 
     def roll_back(self, now: datetime) -> None:
         """Starts a rollout of the version that served before. Raises as `update` does."""
@@ -155,9 +159,34 @@ class Deployment(Watched):
         """Makes the version the desired state again."""
         # `ttl` and `callback_url` do not belong to a version.
         kept = {"ttl": self.spec.ttl, "callback_url": self.spec.callback_url}
-        self._set_spec(version.spec.model_copy(update=kept))
+        names = {name for name in sources.named(version.spec) if name not in kept}
+        names |= {name for name in self.names if name in kept}
+        self._set_spec(sources.marked(version.spec.model_copy(update=kept), names))
+        self.named, self.image_settings = sorted(names), version.image_settings
         self.image = version.image
         self.paused = version.paused
+
+    def resolve(self, image: Image, settings: ImageSettings | None) -> None:
+        """Records what the registry says, and takes from it what the caller did not set.
+
+        `settings` is None if nothing depends on them. Raises `LabelFault`.
+        """
+        self.image, self.image_settings = image, settings
+        self.spec = sources.completed(self.spec, self.names, settings or ImageSettings())
+
+    def set_names(self, names: list[str]) -> None:
+        """Records what the caller set. The values stay: no operation is needed."""
+        self.named, self.spec = names, sources.marked(self.spec, names)
+
+    def _forget_image(self, reference: str) -> None:
+        self.image, self.image_settings = Image(reference=reference), None
+
+    def _completed(self, spec: Spec) -> Spec:
+        """The spec with what is known about its image. The step `resolve_image` does the rest."""
+        try:
+            return sources.completed(spec, self.names, self.image_settings)
+        except LabelFault:
+            return sources.completed(spec, self.names, None)
 
     def _set_spec(self, spec: Spec) -> None:
         """Makes `spec` the desired state. The previous domain stays in `domains` until its DNS
@@ -263,7 +292,13 @@ class Deployment(Watched):
     def _take_snapshot(self) -> None:
         """A failure restores the current version, and a rollback the one that served before it."""
         before = self.last_active
-        current = Snapshot(spec=self.spec, image=self.image, paused=self.paused)
+        current = Snapshot(
+            spec=self.spec,
+            named=self.named,
+            image=self.image,
+            image_settings=self.image_settings,
+            paused=self.paused,
+        )
         is_same = before is not None and current.is_same_version(before)
         if before and before.served and not is_same:
             self.active_before = before.model_copy(update={"paused": False})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from chalicelib.domain.errors import FailureCode
+from chalicelib.domain.spec import sources
 from chalicelib.domain.spec.image_reference import ImageReference, parse
+from chalicelib.domain.spec.image_settings import ImageSettings
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.domain.stored_enum import StoredEnum
 
@@ -154,9 +156,18 @@ class Snapshot(BaseModel):
     """
 
     spec: Spec
+    # The names in the spec that the caller set (`spec/sources.py`); None in old records: all.
+    named: list[str] | None = None
     image: Image
+    image_settings: ImageSettings | None = None
     paused: bool = False
     served: bool = True
+
+    @model_validator(mode="after")
+    def _mark_spec(self) -> Self:
+        if self.named is not None:
+            self.spec = sources.marked(self.spec, self.named)
+        return self
 
     def is_same_version(self, other: Snapshot) -> bool:
         """Whether both serve the same: a pause, `ttl` and `callback_url` do not matter for that."""

@@ -27,7 +27,8 @@ from chalicelib.domain.parts import (
     Snapshot,
 )
 from chalicelib.domain.pricing import Meter
-from chalicelib.domain.spec import time_to_live
+from chalicelib.domain.spec import sources, time_to_live
+from chalicelib.domain.spec.image_settings import ImageSettings
 from chalicelib.domain.spec.scaling import Scaling
 from chalicelib.domain.spec.spec import Spec
 
@@ -89,7 +90,11 @@ class Record(BaseModel):
     # is proven gone. A domain is in the list of at most one live deployment (`store/domains.py`).
     domains: list[str] = []
     spec: Spec
+    # The names in the spec that the caller set (`spec/sources.py`); None in old records: all.
+    named: list[str] | None = None
     image: Image
+    # What the image says about itself; None until it was read, or if nothing depends on it.
+    image_settings: ImageSettings | None = None
     operation: Operation
     # The result of the latest requested operation, and the generation in that operation's 202.
     outcome: OperationStatus | None = None
@@ -134,12 +139,33 @@ class Record(BaseModel):
             self.outcome = None if self.is_running else operation.status
         return self
 
+    @model_validator(mode="after")
+    def _mark_spec(self) -> Self:
+        if self.named is not None:
+            self.spec = sources.marked(self.spec, self.named)
+        return self
+
     # --- reading -------------------------------------------------------------------------
 
     @property
     def new_events(self) -> list[Event]:
         """Events added since the record was read. They are written together with it."""
         return self._events
+
+    @property
+    def names(self) -> list[str]:
+        """The names in the spec that the caller set, see `spec/sources.py`."""
+        return sources.named(self.spec) if self.named is None else self.named
+
+    @property
+    def spec_sources(self) -> dict[str, sources.Source]:
+        """Where each value of the spec comes from."""
+        return sources.of(self.spec, self.names, self.image_settings)
+
+    @property
+    def proves_prediction(self) -> bool:
+        """Whether someone described the smoke test, so that it proves more than an answer."""
+        return sources.proves_prediction(self.names, self.image_settings)
 
     @property
     def is_running(self) -> bool:

@@ -42,6 +42,7 @@ CONCURRENT = {
     "ConcurrentModificationException",
     "ConcurrentUpdateException",
 }
+NOT_IMPLEMENTED = 501
 UNAVAILABLE = {"ServerException", "InternalFailure", "ServiceUnavailable"}
 # The first ECS or ELB call in an account creates the service-linked role; calls may fail before.
 SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
@@ -130,9 +131,20 @@ def kind_of(error: Exception) -> ErrorKind | None:
     return ErrorKind.UNAVAILABLE if isinstance(error, BotoCoreError) else None
 
 
+def is_refusal(error: Exception) -> bool:
+    """Whether AWS refuses the call, and a retry cannot help; also an API that an emulator lacks."""
+    refused = (ErrorKind.DENIED, ErrorKind.QUOTA, ErrorKind.REFUSED)
+    return kind_of(error) in refused or _status_of(error) == NOT_IMPLEMENTED
+
+
+def _status_of(error: Exception) -> int:
+    response = getattr(error, "response", None) or {}
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
 def _kind_of_answer(error: Any) -> ErrorKind:
     code, message = code_of(error), message_of(error).lower()
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = _status_of(error)
     # The first kind that applies.
     kinds = {
         ErrorKind.THROTTLED: code in THROTTLED,

@@ -35,7 +35,7 @@ def ensure(deployment: Deployment) -> list[Resource]:
     _authorize(front_id, wanted)
     _revoke(front_id, [rule for rule in _single(present) if _key(rule) not in map(_key, wanted)])
     pair = {"GroupId": front_id, "Description": "the load balancer"}
-    _authorize(back_id, [_rule(deployment.spec.port, UserIdGroupPairs=[pair])])
+    _authorize(back_id, [_rule(deployment.spec.container_port, UserIdGroupPairs=[pair])])
     return [
         Resource(kind=KIND, name=front, arn=front_id),
         Resource(kind=KIND, name=back, arn=back_id),

@@ -124,7 +124,7 @@ def _load_balancers(deployment: Deployment) -> list[dict[str, Any]]:
         {
             "targetGroupArn": target_group.get_arn(deployment.id),
             "containerName": naming.CONTAINER_NAME,
-            "containerPort": deployment.spec.port,
+            "containerPort": deployment.spec.container_port,
         }
     ]
 

@@ -52,7 +52,7 @@ def _create(deployment: Deployment) -> str:
         answer = elbv2.create_target_group(
             Name=deployment.id,
             Protocol="HTTP",
-            Port=deployment.spec.port,
+            Port=deployment.spec.container_port,
             VpcId=network.vpc_id(),
             TargetType="ip",
             HealthCheckProtocol="HTTP",

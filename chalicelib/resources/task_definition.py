@@ -111,7 +111,7 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
         "name": naming.CONTAINER_NAME,
         "image": deployment.image.pinned,
         "essential": True,
-        "portMappings": [{"containerPort": spec.port, "protocol": "tcp"}],
+        "portMappings": [{"containerPort": spec.container_port, "protocol": "tcp"}],
         "environment": _environment(spec),
         "stopTimeout": stop_timeout(spec.request_timeout),
         "logConfiguration": {
@@ -131,7 +131,7 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
         container["secrets"] = [
             {"name": name, "valueFrom": arn} for name, arn in sorted(spec.secrets.items())
         ]
-    if spec.port < UNPRIVILEGED_PORTS_START:
+    if spec.container_port < UNPRIVILEGED_PORTS_START:
         # On Fargate only root can listen on ports below 1024, and a container should not run as
         # root.
         # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SystemControl.html
@@ -154,7 +154,7 @@ def _definition(deployment: Deployment) -> dict[str, Any]:
 
 
 def _environment(spec: Spec) -> list[dict[str, str]]:
-    values = {"PORT": str(spec.port), **spec.environment}
+    values = {"PORT": str(spec.container_port), **spec.environment}
     # ECS refuses a name in both `environment` and `secrets`.
     return [
         {"name": name, "value": value}

@@ -17,8 +17,8 @@ from chalicelib.domain.errors import AwsUnavailable
 from chalicelib.domain.parts import Image
 from chalicelib.domain.rates import hourly_rate
 from chalicelib.domain.record import Status
-from chalicelib.domain.spec import extension
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import extension, parsing, sources
+from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import clock
 from chalicelib.platform.observability import logger
 from chalicelib.store import deployments as store
@@ -34,7 +34,7 @@ SCOPE = "deploy"
 def create(caller: Caller, fields: Any) -> Deployment:
     """Deploys a spec. Also raises `NameTaken` and `QuotaExceeded`."""
     require(caller, SCOPE)
-    spec = specs.parse(fields, **stack_limits.limits(fields))
+    spec = parsing.parse(fields, **stack_limits.limits(fields))
     deployment = store.create(
         Deployment.create(
             naming.new_id(spec.name), caller.owner, spec, clock.now(), hourly_rate(spec)
@@ -74,19 +74,23 @@ def update(
     found = find(caller, reference)
     limits = stack_limits.limits(fields)
 
-    def changed_spec(deployment: Deployment) -> specs.Spec:
+    def changed_spec(deployment: Deployment) -> Spec:
         patches.check_edition(deployment, editions)
-        changed = _completed(deployment.spec, fields) if keep_members else fields
-        return specs.patched(deployment.spec, changed, **limits)
+        changed = _completed(deployment, fields) if keep_members else fields
+        return parsing.patched(deployment.spec, changed, **limits)
 
     named = _named_image(found, changed_spec(found), fields)
 
-    def change(deployment: Deployment) -> bool:
+    def change(deployment: Deployment) -> bool | None:
+        """Whether it was FAILED; None if only the sources of its values change."""
         spec = changed_spec(deployment)
         is_failed = deployment.status is Status.FAILED
         tried = patches.tried(deployment, spec)
         if not is_failed and not patches.changes(deployment, tried, named):
-            raise _Unchanged(deployment)
+            if tried.names == deployment.names:
+                raise _Unchanged(deployment)
+            deployment.set_names(tried.names)
+            return None
         patches.apply(deployment, spec, new_image="image" in fields)
         return is_failed
 
@@ -94,10 +98,12 @@ def update(
         deployment, was_failed = store.update_with_result(found.id, change)
     except _Unchanged as unchanged:
         return unchanged.deployment, False
+    if was_failed is None:
+        return deployment, False
     return _started_again(deployment) if was_failed else _rolled_out(deployment), True
 
 
-def _named_image(deployment: Deployment, spec: specs.Spec, fields: dict[str, Any]) -> Image | None:
+def _named_image(deployment: Deployment, spec: Spec, fields: dict[str, Any]) -> Image | None:
     """The image that the fields name. Its registry is read only if all else is unchanged."""
     if "image" not in fields or deployment.status is Status.FAILED:
         return None
@@ -192,9 +198,9 @@ def _tear_down(
     return store.update_with_result(deployment_id, change)
 
 
-def _completed(spec: specs.Spec, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields, each object completed with the members that it does not name."""
-    current = spec.model_dump(mode="json")
+def _completed(deployment: Deployment, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, each object completed with the members that the caller set before."""
+    current = sources.set_by_caller(deployment.spec, deployment.names)
     return {
         name: {**(current.get(name) or {}), **value} if isinstance(value, dict) else value
         for name, value in fields.items()

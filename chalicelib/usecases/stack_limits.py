@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.domain.spec.spec import Limits
+from chalicelib.domain.spec.parsing import Limits
 from chalicelib.platform.settings import settings
 from chalicelib.usecases import callback_url
 

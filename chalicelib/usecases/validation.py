@@ -12,7 +12,8 @@ from chalicelib.domain.errors import DeploymentFailed, NameTaken, QuotaExceeded
 from chalicelib.domain.parts import Image
 from chalicelib.domain.quota import Use
 from chalicelib.domain.record import Status
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing
+from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import clock
 from chalicelib.resources import task_definition
 from chalicelib.store import deployments as store
@@ -51,7 +52,7 @@ class Validation:
     checks: list[Check]
     usd_per_hour: float
     image: Image
-    spec: specs.Spec
+    spec: Spec
 
     @property
     def is_valid(self) -> bool:
@@ -73,7 +74,7 @@ def validate_change(
     require(caller, "deploy")
     before = find(caller, reference)
     patches.check_edition(before, editions)
-    spec = specs.patched(before.spec, fields, **stack_limits.limits(fields))
+    spec = parsing.patched(before.spec, fields, **stack_limits.limits(fields))
     after = patches.tried(before, spec, new_image="image" in fields)
     new_domain = after.spec.domain if after.spec.domain not in before.domains else None
     checks = [
@@ -109,7 +110,7 @@ def validate(caller: Caller, fields: Any) -> Validation:
     Raises `Forbidden`, and `ValidationFailed` if the fields are no spec.
     """
     require(caller, "deploy")
-    spec = specs.parse(fields, **stack_limits.limits(fields))
+    spec = parsing.parse(fields, **stack_limits.limits(fields))
     rate = rates.hourly_rate(spec)
     # Never stored.
     deployment = Deployment.create(naming.new_id(spec.name), caller.owner, spec, clock.now(), rate)
@@ -121,7 +122,7 @@ def validate(caller: Caller, fields: Any) -> Validation:
         _task_role(deployment),
         *map(_check, preflight.examine(deployment)),
     ]
-    return Validation(checks, rate, deployment.image, spec)
+    return Validation(checks, rate, deployment.image, deployment.spec)
 
 
 def _name(owner: str, name: str) -> Check:
@@ -167,10 +168,11 @@ def _image(deployment: Deployment) -> Check:
         outcome = image.resolve(deployment)
     except DeploymentFailed as failure:
         return _check(Finding("image", "failed", fault=failure))
-    if outcome.change is None:
-        return Check("image", "not_known", message=outcome.message or None)
-    outcome.change(deployment)
-    return Check("image", "passed")
+    if outcome.change is not None:
+        outcome.change(deployment)
+    if deployment.image.digest is None:
+        return Check("image", "not_known", message=outcome.message)
+    return Check("image", "passed", message=outcome.message)
 
 
 def _task_role(deployment: Deployment) -> Check:

@@ -9,39 +9,49 @@ from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.operation import Kind, Path
 from chalicelib.domain.parts import Image
 from chalicelib.platform import aws
-from chalicelib.platform.settings import settings
-from chalicelib.workflow import pull_through
+from chalicelib.workflow import image_config, pull_through, resolution
 from chalicelib.workflow.step import Outcome
 
 
 def resolve(deployment: Deployment, *, may_import: bool = False) -> Outcome:
-    """Gets the image's digest and size from Amazon ECR.
+    """Gets the image's digest and size from Amazon ECR, and what the spec takes from the image.
 
     Slipway has no credentials for other registries, so it cannot query them. An image in another
     registry keeps its reference, and ECS is the first to find out whether it exists. The same
     applies to an image that a pull-through cache has not imported. `may_import` imports it.
     """
-    if deployment.image.digest:
-        operation = deployment.operation
-        if operation.kind is Kind.RESUME and operation.path is Path.CONVERGE:
-            _check_pinned(deployment.image)
-        return Outcome(message=f"{deployment.image.digest}, resolved earlier")
-    reference = deployment.image.parsed
+    image, operation = deployment.image, deployment.operation
+    if image.digest and operation.kind is Kind.RESUME and operation.path is Path.CONVERGE:
+        _check_pinned(image)
+    resolved, message = _resolved(image, may_import)
+    image_settings, note = resolution.read(deployment, resolved)
+
+    def change(record: Deployment) -> None:
+        record.resolve(resolved, image_settings)
+
+    return Outcome(message="; ".join(filter(None, (message, note))), change=change)
+
+
+def _resolved(image: Image, may_import: bool) -> tuple[Image, str]:
+    """The image with its digest, if its registry can be queried, and a message about that."""
+    if image.digest:
+        return image, f"{image.digest}, resolved earlier"
+    reference = image.parsed
     if reference.ecr is None:
-        return Outcome(message=f"not checked because {reference.registry} is not Amazon ECR")
+        return image, f"not checked because {reference.registry} is not Amazon ECR"
     try:
-        return _pinned(deployment.image)
+        return _pinned(image)
     except DeploymentFailed as failure:
         if failure.code is not FailureCode.IMAGE_NOT_FOUND:
             raise
         account, region = reference.ecr
-        rule = pull_through.rule_for(ecr_client(region), reference, account)
+        rule = pull_through.rule_for(image_config.ecr_client(region), reference, account)
         if rule is None:
             raise
-    return _through_cache(deployment.image, rule, may_import)
+    return _through_cache(image, rule, may_import)
 
 
-def _pinned(image: Image) -> Outcome:
+def _pinned(image: Image) -> tuple[Image, str]:
     reference = image.parsed
     assert reference.ecr is not None
     identifier = (
@@ -53,14 +63,10 @@ def _pinned(image: Image) -> Outcome:
         digest=details["imageDigest"],
         size_bytes=details.get("imageSizeInBytes"),
     )
-
-    def change(record: Deployment) -> None:
-        record.image = resolved
-
-    return Outcome(message=resolved.digest or "", change=change)
+    return resolved, resolved.digest or ""
 
 
-def _through_cache(image: Image, rule: pull_through.Rule, may_import: bool) -> Outcome:
+def _through_cache(image: Image, rule: pull_through.Rule, may_import: bool) -> tuple[Image, str]:
     """Without a digest, ECS resolves the tag at the first pull, and the next operation pins it.
 
     ECS gives all tasks of one service revision the same digest.
@@ -72,13 +78,13 @@ def _through_cache(image: Image, rule: pull_through.Rule, may_import: bool) -> O
         raise pull_through.by_digest(reference, rule)
     if may_import:
         account, region = reference.ecr
-        pull_through.import_tag(ecr_client(region), reference, account, rule)
+        pull_through.import_tag(image_config.ecr_client(region), reference, account, rule)
         try:
             return _pinned(image)
         except DeploymentFailed as failure:
             if failure.code is not FailureCode.IMAGE_NOT_FOUND:
                 raise
-    return Outcome(message=pull_through.not_yet_here(rule))
+    return image, pull_through.not_yet_here(rule)
 
 
 def _check_pinned(image: Image) -> None:
@@ -113,15 +119,10 @@ def digest_gone(image: Image) -> tuple[str, str]:
     return message, hint
 
 
-def ecr_client(region: str) -> Any:
-    """The client for a registry in `region`, which may differ from the function's region."""
-    return aws.client("ecr") if region == settings().aws_region else aws.client("ecr", region)
-
-
 def _describe(
     account: str, region: str, repository: str, identifier: dict[str, Any], reference: str
 ) -> dict[str, Any]:
-    ecr = ecr_client(region)
+    ecr = image_config.ecr_client(region)
     try:
         answer = ecr.describe_images(
             registryId=account, repositoryName=repository, imageIds=[identifier]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
 import time
 from typing import Any
@@ -16,16 +15,19 @@ from chalicelib.domain.parts import IN_EVIDENCE, SAMPLE_BYTES, Prediction
 from chalicelib.domain.spec import ingress
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.resources import listener, load_balancer, pause_rule
-from chalicelib.workflow import diagnosis, https, patience
+from chalicelib.workflow import diagnosis, https, patience, probe_request
 from chalicelib.workflow.step import Outcome
 
 TIMEOUT_SECONDS = 25
 MOST_BYTES = 1024 * 1024
 SERVER_ERROR = 500
+NO_PREDICTION = (
+    "No prediction was proven, because neither the spec nor an image label sets `smoke_test`"
+)
 
 
 def run(deployment: Deployment) -> Outcome:
-    """Requests `smoke_test.path` once and checks the response against the spec.
+    """Sends the request of `smoke_test` once and checks the response against the spec.
 
     If the deployment is paused, the response must be the pause response of the listener.
 
@@ -49,29 +51,33 @@ def run(deployment: Deployment) -> Outcome:
     if deployment.wanted_tasks == 0:
         return Outcome(message="the deployment runs no tasks", status=StepStatus.SKIPPED)
     prediction, body, note = _request(deployment)
-    status = prediction.status
-    reason = f"GET {prediction.path} returned {status}"
+    status, test = prediction.status, deployment.spec.smoke_test
+    request = probe_request.build(test)
+    reason = f"{request} returned {status}"
     if pause_rule.is_its_answer(status, body):
         patience.retry_briefly(deployment, reason)
-    elif status >= SERVER_ERROR and status != deployment.spec.smoke_test.status:
+    elif status >= SERVER_ERROR and not probe_request.expects(test, status):
         patience.retry_failing(deployment, reason)
-    fault = _fault(deployment, prediction, body)
-    if fault:
-        raise _failed(deployment, f"GET {prediction.path} {fault}", prediction)
+    if fault := probe_request.fault(test, status, body):
+        raise _failed(deployment, f"{request} {fault}", prediction)
     cold, *warm = patience.judge_latency(deployment, prediction.latency_ms)
-    took, limit = f"{prediction.latency_ms} ms", deployment.spec.smoke_test.max_latency_ms
+    took, limit = f"{prediction.latency_ms} ms", test.max_latency_ms
     if warm:
         took += f" (first answer: {cold} ms)"
     if limit is not None and prediction.latency_ms > limit:
-        slow = f"GET {prediction.path} took {took}, and at most {limit} ms are allowed"
+        slow = f"{request} took {took}, and at most {limit} ms are allowed"
         raise _failed(deployment, slow, prediction)
-    return Outcome(message=f"{status} in {took}{note}", prediction=prediction)
+    message = f"{status} in {took}{note}"
+    if not deployment.proves_prediction:
+        message += f". {NO_PREDICTION}"
+    return Outcome(message=message, prediction=prediction)
 
 
 def _check_pause(deployment: Deployment) -> Outcome:
     """The outcome has no prediction, so that the record keeps the last real one."""
     response, body, note = _request(deployment)
-    summary = f"GET {response.path} returned {response.status}"
+    request = probe_request.build(deployment.spec.smoke_test)
+    summary = f"{request} returned {response.status}"
     if pause_rule.is_its_answer(response.status, body):
         return Outcome(message=f"{summary}: the deployment is paused{note}")
     patience.retry_briefly(deployment, summary)
@@ -87,13 +93,13 @@ def _check_pause(deployment: Deployment) -> Outcome:
 def _request(deployment: Deployment) -> tuple[Prediction, bytes, str]:
     """The response, its body, and a note about the certificate (or "")."""
     spec = deployment.spec
-    path = spec.smoke_test.path or "/"
+    request = probe_request.build(spec.smoke_test)
     try:
-        return _get_verified(load_balancer.get(deployment.id).url(spec), path, spec)
+        return _get_verified(load_balancer.get(deployment.id).url(spec), request.path, spec)
     except (OSError, http.client.HTTPException) as error:
-        reason = f"GET {path}: {type(error).__name__}: {error}"
+        reason = f"{request}: {type(error).__name__}: {error}"
         patience.retry_unreachable(deployment, error, reason)
-        raise _failed(deployment, f"GET {path} had no response: {error}", None) from None
+        raise _failed(deployment, f"{request} had no response: {error}", None) from None
 
 
 def _get_verified(url: str, path: str, spec: Spec) -> tuple[Prediction, bytes, str]:
@@ -118,11 +124,12 @@ def _get(url: str, path: str, spec: Spec, *, verified: bool) -> tuple[Prediction
         connection = https.connection(parts.netloc, spec.domain, TIMEOUT_SECONDS, verified=verified)
     else:
         connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
-    host = _host(parts.scheme, parts.hostname, spec)
-    headers = {"User-Agent": "slipway-smoke-test", **({"Host": host} if host else {})}
+    request = probe_request.build(spec.smoke_test, _host(parts.scheme, parts.hostname, spec))
     started = time.monotonic()
     try:
-        connection.request("GET", parts.path + path, headers=headers)
+        connection.request(
+            request.method, parts.path + path, body=request.body, headers=request.headers
+        )
         response = connection.getresponse()
         body = response.read(MOST_BYTES)
     finally:
@@ -142,26 +149,6 @@ def _host(scheme: str, hostname: str | None, spec: Spec) -> str | None:
     if port == (listener.HTTPS if scheme == "https" else listener.HTTP):
         return spec.domain
     return f"{spec.domain or hostname}:{port}"
-
-
-def _fault(deployment: Deployment, prediction: Prediction, body: bytes) -> str:
-    """How the response differs from the spec; empty if it does not."""
-    test = deployment.spec.smoke_test
-    if prediction.status != test.status:
-        return f"returned {prediction.status}, expected {test.status}"
-    if test.json_has:
-        missing = _missing_keys(body, test.json_has)
-        if missing:
-            return f"returned a response without the JSON key(s) {', '.join(missing)}"
-    return ""
-
-
-def _missing_keys(body: bytes, wanted: list[str]) -> list[str]:
-    try:
-        document: Any = json.loads(body)
-    except ValueError:
-        return wanted
-    return [key for key in wanted if not isinstance(document, dict) or key not in document]
 
 
 def _failed(

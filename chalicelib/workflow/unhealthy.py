@@ -33,7 +33,7 @@ def judge_unhealthy(
 
 def _explained(spec: Spec, reason: str, description: str) -> tuple[str, str]:
     check = spec.health_check
-    request = f"GET {check.path} on port {spec.port}"
+    request = f"GET {check.path} on port {spec.container_port}"
     slow = f"If the model starts slowly, raise `health_check.grace` (now {check.grace} s)."
     if reason == "Target.ResponseCodeMismatch":
         found = _CODES.search(description)

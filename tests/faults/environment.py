@@ -21,7 +21,7 @@ from chalicelib.domain import naming
 from chalicelib.platform import aws, clock
 from chalicelib.platform.settings import settings
 from chalicelib.store import deployments as store
-from chalicelib.workflow import smoke_test
+from chalicelib.workflow import image_config, smoke_test
 from tests.faults.world import World
 from tests.support.in_process import ENVIRONMENT, REGISTRY, make_table
 from tests.support.simulated_aws.account import REPOSITORY, Account
@@ -84,6 +84,7 @@ def opened(seed: int = 0) -> Iterator[World]:
                     _ = account.raw(service).exceptions  # built once for all worlds
                 patch.setattr(aws, "client", account.client)
                 patch.setattr(smoke_test, "http", _http(account))
+                patch.setattr(image_config, "http", account.image_configs.http())
                 make_table(account.raw("dynamodb"))
                 for tag in ("1", "2"):
                     account.push(tag)

@@ -117,6 +117,11 @@ def _arm_only(world: World) -> None:
     )
 
 
+def _bad_label(world: World) -> None:
+    labels = {"slipway.smoke_test.path": "https://models.example.com/predict"}
+    world.account.push("labelled", execution={"Labels": labels})
+
+
 def _no_route(world: World) -> None:
     ec2 = world.account.raw("ec2")
     for table in ec2.describe_route_tables()["RouteTables"]:
@@ -164,6 +169,13 @@ CAUSES: tuple[Cause, ...] = (
         FailureCode.IMAGE_ACCESS_DENIED,
         ("stopped_reason", "stop_code", "service_events"),
         prepare=_behaves(containers.pull_denied()),
+    ),
+    Cause(
+        "a label of the image is not valid",
+        FailureCode.IMAGE_INVALID,
+        early=True,
+        prepare=_bad_label,
+        spec={"image": image("labelled"), "smoke_test": {}},
     ),
     Cause(
         "the image is built only for ARM64",

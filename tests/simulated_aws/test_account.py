@@ -12,7 +12,7 @@ from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment, Status
 from chalicelib.domain.errors import NotReady, Retryable, StillProvisioning, Throttled
 from chalicelib.domain.parts import Prediction
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing
 from chalicelib.platform import aws
 from chalicelib.platform.clock import now
 from chalicelib.store import deployments as store
@@ -51,7 +51,7 @@ def slipway(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
 def accept() -> Deployment:
     """The record as `POST /deployments` creates it."""
     body = {"name": "recommender", "image": f"{REGISTRY}/{REPOSITORY}:1"}
-    parsed = specs.parse(body, allowed_registries=(REGISTRY,), max_tasks=10)
+    parsed = parsing.parse(body, allowed_registries=(REGISTRY,), max_tasks=10)
     return store.create(
         Deployment.create(naming.new_id(parsed.name), "team-a", parsed, now(), 0.04)
     )

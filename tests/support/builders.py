@@ -7,7 +7,7 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.operation import CONVERGE_STEPS, Path
 from chalicelib.domain.parts import Failure
 from chalicelib.domain.record import Status
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing
 from chalicelib.domain.spec.spec import Spec
 
 MOMENT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -42,7 +42,7 @@ def body_of(**fields: Any) -> dict[str, Any]:
 
 
 def spec_of(**fields: Any) -> Spec:
-    return specs.parse(body_of(**fields), **LIMITS)
+    return parsing.parse(body_of(**fields), **LIMITS)
 
 
 def deployment_of(

@@ -12,7 +12,7 @@ from moto.elbv2.models import elbv2_backends
 from chalicelib.domain import naming
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.record import Status
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing
 from chalicelib.platform.clock import now
 from chalicelib.resources import service, tasks
 from chalicelib.store import deployments as store
@@ -23,7 +23,7 @@ from tests.workflow import machine
 OWNER = "team-a"
 REPOSITORY = "recommend"
 ADDRESS = "172.31.0.10"
-LIMITS: specs.Limits = {
+LIMITS: parsing.Limits = {
     "allowed_registries": (REGISTRY,),
     "allowed_domains": ("*.example.com",),
     "region": REGION,
@@ -110,7 +110,7 @@ class World:
             "smoke_test": {"path": "/?uid=20", "json_has": ["recommendations"]},
             **spec,
         }
-        parsed = specs.parse(body, **LIMITS)
+        parsed = parsing.parse(body, **LIMITS)
         deployment = Deployment.create(naming.new_id(parsed.name), OWNER, parsed, now(), 0.04)
         return store.create(deployment)
 
@@ -118,7 +118,7 @@ class World:
         """Change the record as PATCH does."""
 
         def change(record: Deployment) -> None:
-            spec = specs.patched(record.spec, changes, **LIMITS)
+            spec = parsing.patched(record.spec, changes, **LIMITS)
             record.update(spec, now(), new_image="image" in changes)
 
         return store.update(deployment.id, change)

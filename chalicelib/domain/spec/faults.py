@@ -79,6 +79,11 @@ def shown(value: str) -> str:
     return repr(value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}…")
 
 
+def described(value: Any) -> str:
+    """A value that the caller sent, for a message; only its kind if it is not text or a number."""
+    return shown(value) if isinstance(value, str) else _number(value)
+
+
 def from_pydantic(error: Any, model: type[BaseModel]) -> dict[str, str]:
     """A pydantic error of `model` as a fault."""
     location = [str(part) for part in error["loc"]]
@@ -101,7 +106,7 @@ def _sent(value: Any) -> dict[str, Any]:
     A value of the wrong type is described by its kind only, because it may be a secret.
     """
     return {
-        "value": shown(value) if isinstance(value, str) else _number(value),
+        "value": described(value),
         "length": len(value) if isinstance(value, str | list | dict) else 0,
         "kind": _kind(value),
     }

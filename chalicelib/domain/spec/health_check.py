@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import Field, ValidationInfo, field_validator
 
-from chalicelib.domain.spec import faults
+from chalicelib.domain.spec import status_codes
 from chalicelib.domain.spec.http_path import HttpPath
 from chalicelib.domain.spec.strict import Strict
 
 # The checks that an unhealthy target must pass. A new target needs only one.
 HEALTHY_THRESHOLD = 2
-STATUS_LIST = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*", re.ASCII)
 
 
 class HealthCheck(Strict):
     """How the load balancer checks that a task is healthy. Times are in seconds."""
 
-    path: HttpPath = "/"
-    status: str = "200-399"
+    # Null until `sources.completed` replaces it.
+    path: HttpPath | None = None
+    status: str | None = None
     interval: int = Field(5, ge=5, le=300)
     timeout: int = Field(4, ge=2, le=120, validate_default=True)
     grace: int = Field(60, ge=0, le=1800)
@@ -35,14 +33,8 @@ class HealthCheck(Strict):
 
     @field_validator("status")
     @classmethod
-    def _status(cls, value: str) -> str:
-        ranges = (part.split("-") for part in value.split(","))
-        if not STATUS_LIST.fullmatch(value) or any(r != sorted(r) for r in ranges):
-            raise ValueError(
-                f"must be HTTP codes from 200 to 499, not {faults.shown(value)}. "
-                "Examples: 200 or 200,204 or 200-399"
-            )
-        return value
+    def _status(cls, value: str | None) -> str | None:
+        return None if value is None else status_codes.check_health(value)
 
     @field_validator("timeout")
     @classmethod

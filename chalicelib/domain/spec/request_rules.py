@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from chalicelib.domain import json_pointer
 from chalicelib.domain.spec import image_reference, secret_looks
 from chalicelib.domain.spec.faults import fault, shown
 from chalicelib.domain.spec.variables import NAME
@@ -115,11 +116,23 @@ def _secrets(value: Any, before: Any) -> Iterator[str]:
         )
 
 
+def _smoke_test(value: Any, before: Any) -> Iterator[str]:
+    """Before JSON Pointers were understood, such a text was a key."""
+    for place in _list(value.get("json_has") if isinstance(value, dict) else None):
+        is_pointer = isinstance(place, str) and place.startswith("/")
+        if is_pointer and not json_pointer.POINTER.fullmatch(place):
+            yield (
+                f"has {shown(place)} in `json_has`, which is not a JSON Pointer (RFC 6901): write "
+                "`~` as ~0 and a `/` within a key as ~1"
+            )
+
+
 _RULES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "image": _image,
     "count": _count,
     "command": _command,
     "secrets": _secrets,
+    "smoke_test": _smoke_test,
     "tags": _tags,
 }
 

@@ -7,10 +7,9 @@ model validators only if all fields are valid, but a caller must get every fault
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict, Unpack
+from typing import Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from chalicelib.domain.naming import NAME_PATTERN
 from chalicelib.domain.spec import (
@@ -20,7 +19,6 @@ from chalicelib.domain.spec import (
     faults,
     image_reference,
     ingress,
-    request_rules,
     scaling,
     tags,
     task_role,
@@ -34,20 +32,21 @@ from chalicelib.domain.spec.scaling import Scaling
 from chalicelib.domain.spec.smoke_test import SmokeTest
 from chalicelib.domain.spec.strict import Strict
 
-FIXED = {"name", "load_balancer", "architecture"}
-FIXED_RULE = "cannot be changed: delete this deployment and create a new one"
+DEFAULT_PORT = 80
 EVERYONE = ["0.0.0.0/0"]
 
 
 class Spec(Strict):
     """The spec of a deployment: the body of `POST /deployments`, with its defaults.
 
-    Call `parse` or `patched` to validate a body: they apply the stack's allow-lists and limits.
+    Call `parsing.parse` or `parsing.patched` to validate a body: they apply the stack's allow-lists
+    and limits.
     """
 
     name: str
     image: str
-    port: int = Field(80, ge=1, le=65535)
+    # Null until the step `resolve_image` is done, unless the caller sets it.
+    port: int | None = Field(None, ge=1, le=65535)
     cpu: int = 256
     memory: int = Field(512, validate_default=True)
     architecture: Literal["X86_64", "ARM64"] = "X86_64"
@@ -59,7 +58,7 @@ class Spec(Strict):
     not_secret: list[str] = Field([], max_length=64)
     secrets: dict[str, str] = Field({}, max_length=64)
     health_check: HealthCheck = HealthCheck()
-    smoke_test: SmokeTest = Field(SmokeTest(), validate_default=True)
+    smoke_test: SmokeTest = SmokeTest()
     storage_gib: int = Field(fargate.LEAST_STORAGE_GIB, ge=fargate.LEAST_STORAGE_GIB, le=200)
     # None: the stack's own role, which has no permissions.
     task_role_arn: str | None = None
@@ -73,6 +72,16 @@ class Spec(Strict):
     on_failure: Literal["teardown", "keep"] = "teardown"
     callback_url: str | None = None
     tags: dict[str, str] = Field({}, max_length=40)
+
+    @property
+    def container_port(self) -> int:
+        """The port of the container; the default port until it is known."""
+        return self.port or DEFAULT_PORT
+
+    @property
+    def size(self) -> int:
+        """The bytes of the spec as JSON."""
+        return len(self.model_dump_json().encode())
 
     @property
     def least_tasks(self) -> int:
@@ -161,14 +170,6 @@ class Spec(Strict):
         )
         return value
 
-    @field_validator("smoke_test")
-    @classmethod
-    def _smoke_test(cls, value: SmokeTest, info: ValidationInfo) -> SmokeTest:
-        health_check = info.data.get("health_check")
-        if value.path is None and health_check is not None:
-            return value.model_copy(update={"path": health_check.path})
-        return value
-
     @field_validator("ingress_cidrs")
     @classmethod
     def _ingress_cidrs(cls, value: list[str]) -> list[str]:
@@ -221,74 +222,3 @@ class Spec(Strict):
     def _tags(cls, value: dict[str, str]) -> dict[str, str]:
         tags.check(value)
         return value
-
-
-class Limits(TypedDict):
-    """The stack's limits, for `parse` and `patched`.
-
-    `callback_fault` is the fault of the body's `callback_url`, or None. The caller of `parse`
-    checks the URL, because that needs a DNS lookup.
-    """
-
-    allowed_registries: tuple[str, ...]
-    max_tasks: int
-    region: NotRequired[str]
-    allowed_secrets: NotRequired[tuple[str, ...]]
-    allowed_domains: NotRequired[tuple[str, ...]]
-    allowed_task_roles: NotRequired[tuple[str, ...]]
-    callback_fault: NotRequired[str | None]
-
-
-def parse(body: Any, **limits: Unpack[Limits]) -> Spec:
-    """The spec in a request body. Raises `ValidationFailed` that lists every fault."""
-    return _validate(body, limits)
-
-
-def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
-    """`spec` with the fields of a PATCH body; each replaces the whole field.
-
-    Raises `ValidationFailed` that lists every fault.
-    """
-    if isinstance(body, dict) and not body:
-        raise faults.refused(
-            [
-                faults.fault(
-                    "", "The body is empty. Send at least one field to change, such as count"
-                )
-            ]
-        )
-    before = spec.model_dump()
-    merged = {**before, **body} if isinstance(body, dict) else body
-    return _validate(merged, limits, sent=body, before=before)
-
-
-def _validate(
-    body: Any, limits: Limits, sent: Any = None, before: Mapping[str, Any] | None = None
-) -> Spec:
-    """`sent` is the body of a PATCH of the spec `before`; `body` is the spec that results."""
-    if not isinstance(body, dict):
-        raise faults.refused([faults.not_an_object(body)])
-    own = [faults.fault(field, FIXED_RULE) for field in sorted(FIXED & set(sent or ()))]
-    named = body if sent is None else sent
-    if conflict := scaling.conflict(body, named):
-        own.append(faults.fault("count", conflict))
-    body = scaling.without_count(body, named)
-    if "not_secret" not in named and "not_secret" in body:
-        body = {**body, "not_secret": request_rules.not_secret_of(body)}
-    reported = {(each["field"],) for each in own}
-    own += request_rules.faults_of(body, before or {})
-    nothing = dict.fromkeys(("allowed_secrets", "allowed_domains", "allowed_task_roles"), ())
-    timeout = request_timeouts.default(named, before)
-    context = {"region": "", **nothing, **limits, request_timeouts.NAME: timeout}
-    try:
-        spec = Spec.model_validate(body, context=context)
-    except ValidationError as error:
-        others = [
-            faults.from_pydantic(each, Spec)
-            for each in error.errors()
-            if each["loc"][:1] not in reported
-        ]
-        raise faults.refused(own + others) from None
-    if own:
-        raise faults.refused(own)
-    return spec

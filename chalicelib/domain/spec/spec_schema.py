@@ -14,13 +14,14 @@ from chalicelib.domain import naming
 from chalicelib.domain.spec import (
     certificate_reference,
     domain_name,
-    health_check,
     image_reference,
     ingress,
+    request_headers,
     request_rules,
     scaling,
     secret_reference,
     spec,
+    status_codes,
     task_role,
     time_to_live,
     variables,
@@ -59,7 +60,10 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "pattern": pattern(image_reference.REFERENCE),
             "maxLength": image_reference.MAX_LENGTH,
         },
-        "port": {"description": "The port that the container listens on."},
+        "port": {
+            "description": "The port that the container listens on. Without it: the only TCP port "
+            "that the image exposes, else 80. It is null until the image is resolved."
+        },
         "cpu": {
             "description": "CPU units. 1024 units are one vCPU.",
             "enum": list(MEMORY_BY_CPU),
@@ -171,12 +175,14 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "HealthCheck": {
         "path": {
-            "description": "The path that the load balancer requests from each task.",
+            "description": "The path that the load balancer requests from each task. Without it: "
+            "the image label `slipway.health_check.path`, else `/`.",
             **_PATH,
         },
         "status": {
-            "description": "The HTTP codes of a healthy task, such as 200,204 or 200-399.",
-            "pattern": pattern(health_check.STATUS_LIST),
+            "description": "The HTTP codes of a healthy task, such as 200,204 or 200-399. Without "
+            "it: `200-399` if the spec or a label sets the path, else `200-499`.",
+            "pattern": pattern(status_codes.HEALTH),
         },
         "interval": {"description": "The seconds between two health checks."},
         "timeout": {
@@ -189,11 +195,35 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "SmokeTest": {
         "path": {
-            "description": "The path of the request. The default is the path of the health check.",
+            "description": "The path of the request. The image labels `slipway.smoke_test.path`, "
+            "`.method` and `.body` apply if the spec sets none of the three. Without a path: the "
+            "path of the health check.",
             **_PATH,
         },
-        "status": {"description": "The HTTP code that the response must have."},
-        "json_has": {"description": "The keys that the JSON response must have."},
+        "method": {"description": "The method of the request."},
+        "headers": {
+            "description": "HTTP headers of the request. Slipway sets `Host` and `Content-Length`. "
+            "Answers show the values.",
+            "propertyNames": {"pattern": pattern(request_headers.NAME)},
+            "additionalProperties": {
+                "type": "string",
+                "maxLength": request_headers.MOST_CHARACTERS,
+            },
+        },
+        "body": {
+            "description": "The body of the request, for `POST` and `PUT`: a JSON value, or an "
+            "object of exactly `text` and `content_type`, sent as that text. At most "
+            "16 KiB. Null means no body."
+        },
+        "status": {
+            "description": "The HTTP codes that the response may have: a number, or a list such "
+            'as `"200-299"`. Without it: `200-299` if the spec or a label sets a member of '
+            "`smoke_test`, else the status of the health check."
+        },
+        "json_has": {
+            "description": "The places that the JSON response must have: keys, or JSON Pointers "
+            "that start with `/`."
+        },
         "max_latency_ms": {"description": "The maximum response time in milliseconds."},
     },
     "Extension": {

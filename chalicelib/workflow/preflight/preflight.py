@@ -13,12 +13,10 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed
 from chalicelib.domain.operation import Kind, Path, StepStatus
 from chalicelib.platform import aws
-from chalicelib.workflow import aws_errors
 from chalicelib.workflow.preflight import address, image_platform, quotas, routes, secret_lookup
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
 from chalicelib.workflow.step import Outcome
 
-NOT_IMPLEMENTED = 501
 # If AWS does not answer a check, the deploy continues after this many attempts.
 MOST_TRIES = 4
 
@@ -103,14 +101,9 @@ def _examine(name: str, function: Check, subject: Subject) -> Finding:
 
 def _refusal(error: Exception) -> str | None:
     """Why AWS refuses the call: access denied, or an API that an emulator lacks; else None."""
-    from botocore.exceptions import ClientError
-
-    if not isinstance(error, ClientError):
+    if not aws.is_refusal(error):
         return None
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if aws_errors.is_transient(error) and status != NOT_IMPLEMENTED:
-        return None
-    return f"{error.operation_name} returned {aws.code_of(error) or status}"
+    return f"{aws.operation_of(error)} returned {aws.code_of(error) or 'an error'}"
 
 
 def _joined(faults: list[tuple[str, DeploymentFailed]]) -> DeploymentFailed:

@@ -26,6 +26,7 @@ from tests.support.simulated_aws.emulator import (
 )
 from tests.support.simulated_aws.eventual import Eventual
 from tests.support.simulated_aws.fargate import Fargate
+from tests.support.simulated_aws.image_configs import ImageConfigs
 from tests.support.simulated_aws.interfaces import NetworkInterfaces
 from tests.support.simulated_aws.inventory import Inventory, Serving
 from tests.support.simulated_aws.listener_rules import ListenerRules
@@ -101,7 +102,14 @@ class Account:
         self.weather = Weather(self.seed)
         self.throttling = Throttling(self.clock)
         self.addresses = Addresses(self.raw, self.timeline, times)
-        running = [self.interfaces, self.load_balancers, self.fargate, self.addresses]
+        self.image_configs = ImageConfigs()
+        running = [
+            self.image_configs,
+            self.interfaces,
+            self.load_balancers,
+            self.fargate,
+            self.addresses,
+        ]
         within = Layer(running)
         order = Order(lambda call: within.handle(call, self._ask_emulator))
         rules = ListenerRules(lambda call: within.handle(call, self._ask_emulator))
@@ -147,14 +155,25 @@ class Account:
         self.raw("route53").create_hosted_zone(Name="example.com", CallerReference="furnished")
         return certificates.put(self.raw("acm"), "*.example.com", self.clock.now())
 
-    def push(self, tag: str, behaviour: Behaviour | None = None) -> str:
-        """Push an image whose tasks have this behaviour, and return its digest."""
-        manifest = {
+    def push(
+        self,
+        tag: str,
+        behaviour: Behaviour | None = None,
+        execution: dict[str, Any] | None = None,
+    ) -> str:
+        """Push an image whose tasks have this behaviour, and return its digest.
+
+        Args:
+            execution: what its config says about running it; None if it has no config.
+        """
+        manifest: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
             "layers": [{"digest": f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}"}],
             "config": {"size": 1024},
         }
+        if execution is not None:
+            manifest = self.image_configs.manifest(tag, execution)
         answer = self.raw("ecr").put_image(
             repositoryName=REPOSITORY, imageTag=tag, imageManifest=json.dumps(manifest)
         )

@@ -117,10 +117,16 @@ class Fargate(ServiceRule):
         tasks = self.scheduler.tasks_of(service)
         return service.described(self._timeline, tasks, tags=tags)
 
-    def _new_rollout(self, definition: str) -> Rollout:
+    def _new_rollout(self, definition: str, params: Answer) -> Rollout:
         number = self._random.randrange(10**18, 10**19)
         now = self._timeline.now
-        return Rollout(f"ecs-svc/{number}", definition, created=now, updated=now)
+        return Rollout(
+            f"ecs-svc/{number}",
+            definition,
+            created=now,
+            updated=now,
+            load_balancers=list(params.get("loadBalancers", [])),
+        )
 
     def _after_CreateService(self, params: Answer, answer: Answer) -> Answer:
         shown = answer["service"]
@@ -131,7 +137,7 @@ class Fargate(ServiceRule):
             params=params,
             desired=params.get("desiredCount", 1),
             created=self._timeline.now,
-            rollouts=[self._new_rollout(shown["taskDefinition"])],
+            rollouts=[self._new_rollout(shown["taskDefinition"], params)],
             grace=float(params.get("healthCheckGracePeriodSeconds", 0)),
         )
         # The new service replaces an INACTIVE service of the same name.
@@ -151,11 +157,13 @@ class Fargate(ServiceRule):
         service.desired = params.get("desiredCount", service.desired)
         if "healthCheckGracePeriodSeconds" in params:
             service.grace = float(params["healthCheckGracePeriodSeconds"])
-        changed = ("deploymentConfiguration", "networkConfiguration")
+        changed = ("deploymentConfiguration", "networkConfiguration", "loadBalancers")
+        is_moved = params.get("loadBalancers", service.load_balancers) != service.load_balancers
         service.params = {**service.params, **{k: params[k] for k in changed if k in params}}
         definition_arn = self._full_arn(params.get("taskDefinition", service.primary.definition))
-        if definition_arn != service.primary.definition or params.get("forceNewDeployment"):
-            service.rollouts.insert(0, self._new_rollout(definition_arn))
+        is_new = definition_arn != service.primary.definition or is_moved
+        if is_new or params.get("forceNewDeployment"):
+            service.rollouts.insert(0, self._new_rollout(definition_arn, service.params))
         self.scheduler.look_soon(service)
         return {**answer, "service": self._described(service)}
 

@@ -100,7 +100,7 @@ class Scheduler:
             return
         if self._rollout(service, task).never_ran:
             self._rollout(service, task).never_ran = 0
-        for group, port in self._registrations(service):
+        for group, port in self._registrations(service, task):
             self._targets.register(group, task.interface.address, port)
             service.add_event(self._timeline, f"registered 1 targets in (target-group {group.arn})")
         self._timeline.after(
@@ -140,7 +140,7 @@ class Scheduler:
         running_at = task.running_at
         if running_at is None or self._timeline.now < running_at + service.grace:
             return
-        for group, port in self._registrations(service):
+        for group, port in self._registrations(service, task):
             target = group.targets.get((task.interface.address, port))
             if target and target.health.state == "unhealthy":
                 reason = f"Task failed ELB health checks in (target-group {group.arn})"
@@ -149,7 +149,7 @@ class Scheduler:
     def _is_healthy(self, service: Service, task: Task) -> bool:
         if task.status != "RUNNING":
             return False
-        for group, port in self._registrations(service):
+        for group, port in self._registrations(service, task):
             target = group.targets.get((task.interface.address, port))
             # A target group whose load balancer is not active yet says nothing about a task.
             if target is None or target.health.state != "healthy":
@@ -176,7 +176,7 @@ class Scheduler:
 
     def _stop(self, service: Service, task: Task, reason: str) -> None:
         def drained(then: Callable[[], None]) -> None:
-            registrations = self._registrations(service)
+            registrations = self._registrations(service, task)
             if not registrations:
                 then()
             for group, port in registrations[:1]:
@@ -192,7 +192,7 @@ class Scheduler:
         service = self._service(task)
 
         def drained(then: Callable[[], None]) -> None:
-            for group, port in self._registrations(service) if service else []:
+            for group, port in self._registrations(service, task) if service else []:
                 self._targets.deregister(group, task.interface.address, port)
             then()  # SIGTERM is sent immediately
 
@@ -204,7 +204,7 @@ class Scheduler:
         if service is None:
             return
         if task.stop_code in ("EssentialContainerExited", "TaskFailedToStart"):
-            for group, port in self._registrations(service):
+            for group, port in self._registrations(service, task):
                 self._targets.deregister(group, task.interface.address, port)
         rollout = self._rollout(service, task)
         own_fault = task.stop_code != "UserInitiated" and "Scaling" not in task.stopped_reason
@@ -290,9 +290,9 @@ class Scheduler:
         rollouts = (r for r in service.rollouts if r.id == task.started_by)
         return next(rollouts, Rollout(task.started_by, "", 0.0, 0.0))
 
-    def _registrations(self, service: Service) -> list[tuple[Group, int]]:
+    def _registrations(self, service: Service, task: Task) -> list[tuple[Group, int]]:
         registrations: list[tuple[Any, int]] = [
             (self._targets.groups.get(entry["targetGroupArn"]), entry["containerPort"])
-            for entry in service.load_balancers
+            for entry in self._rollout(service, task).load_balancers or service.load_balancers
         ]
         return [(group, port) for group, port in registrations if group is not None]

@@ -21,6 +21,7 @@ class Rollout:
     Attributes:
         failed: tasks in a row that never served; `never_ran` of those did not even run.
         not_before: the earliest time at which the next task may start, in seconds.
+        load_balancers: where its tasks are registered, as in CreateService.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Rollout:
     failed: int = 0
     never_ran: int = 0
     not_before: float = 0.0
+    load_balancers: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(eq=False)

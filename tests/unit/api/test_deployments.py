@@ -85,6 +85,7 @@ def test_a_create_is_accepted_with_the_whole_resource(gateway: Gateway) -> None:
         "url",
         "dns",
         "spec",
+        "spec_sources",
         "image",
         "operation",
         "failure",

@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 
 from chalicelib.api.descriptions import DESCRIPTIONS
 from chalicelib.domain.errors import ValidationFailed
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing
 from chalicelib.domain.spec.fargate import MEMORY_BY_CPU
 from chalicelib.routes import ROUTES, document
 from infra import api_reference
@@ -40,7 +40,7 @@ def is_valid(name: str, body: Any) -> bool:
 
 def is_accepted(body: Any) -> bool:
     try:
-        specs.parse(body, **LIMITS)
+        parsing.parse(body, **LIMITS)
     except ValidationFailed:
         return False
     return True
@@ -97,7 +97,7 @@ def test_every_description_is_of_a_field() -> None:
 
 def test_a_change_has_every_field_that_can_be_changed() -> None:
     fields = set(SCHEMAS["SpecInput"]["properties"])
-    assert set(SCHEMAS["SpecChange"]["properties"]) == fields - specs.FIXED
+    assert set(SCHEMAS["SpecChange"]["properties"]) == fields - parsing.FIXED
     assert is_valid("SpecChange", {"count": 2})
     assert not is_valid("SpecChange", {})
     assert not is_valid("SpecChange", {"name": "x"})

@@ -13,6 +13,7 @@ from chalicelib.chat import options
 from chalicelib.chat.grammar import Command, Misunderstanding, help_text, parse
 from chalicelib.chat.verbs import BY_SYNONYM, VERBS
 from chalicelib.domain.naming import NAME_PATTERN
+from chalicelib.domain.spec import parsing
 from chalicelib.domain.spec import spec as specs
 from tests.support.builders import LIMITS, REGISTRY, TASK_ROLE
 
@@ -151,7 +152,7 @@ def test_a_whole_spec_can_be_typed() -> None:
     )
     command = parse(typed)
     assert isinstance(command, Command), command
-    spec = specs.parse(command.body, **LIMITS)
+    spec = parsing.parse(command.body, **LIMITS)
     assert set(spec.model_fields_set) == set(specs.Spec.model_fields) - {
         "count",
         "callback_url",

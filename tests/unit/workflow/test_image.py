@@ -36,7 +36,7 @@ def test_an_image_can_be_named_by_its_digest(image: str) -> None:
 
 
 def test_a_resolved_digest_is_kept(aws_calls: list[str]) -> None:
-    deployment = deployment_of()
+    deployment = deployment_of(port=8080, health_check={"path": "/"}, smoke_test={"path": "/"})
     deployment.image = Image(reference=IMAGE, digest=DIGEST)
     assert resolved(deployment).digest == DIGEST
     assert aws_calls == []

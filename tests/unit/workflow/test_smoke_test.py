@@ -3,6 +3,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,12 +21,22 @@ from tests.unit.workflow.conftest import World, running_task
 pytestmark = pytest.mark.usefixtures("world")
 
 
+@dataclass(frozen=True)
+class Received:
+    """A request that reached the container."""
+
+    method: str
+    headers: Message
+    body: bytes
+
+
 @dataclass
 class Model:
     """A container that returns the given (status, body) pairs, and then the last one forever."""
 
     answers: list[tuple[int, bytes]] = field(default_factory=lambda: [(200, b'{"items": [1]}')])
     asked: list[str] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
     port: int = 0
 
 
@@ -36,11 +47,15 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             said.asked.append(self.path)
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            said.received.append(Received(self.command, self.headers, content))
             status, body = said.answers.pop(0) if len(said.answers) > 1 else said.answers[0]
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_PUT = do_GET
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -103,7 +118,7 @@ def test_the_sample_is_the_first_512_bytes_whatever_they_are(model: Model) -> No
 def test_another_status_fails_with_the_response_as_evidence(model: Model) -> None:
     model.answers = [(500, b"Traceback")]
     error = failure(running(attempts=5))
-    assert "returned 500, expected 200" in error.message
+    assert "returned 500, expected 200-499" in error.message
     assert error.evidence["prediction"]["sample"] == "Traceback"
 
 
@@ -187,7 +202,7 @@ def test_a_server_error_is_retried_a_few_times_even_after_grace(
 @pytest.mark.usefixtures("running_since")
 def test_another_unexpected_status_is_certain_at_once(model: Model, status: int) -> None:
     model.answers = [(status, b"")]
-    assert f"returned {status}" in failure(running()).message
+    assert f"returned {status}" in failure(running(path="/?uid=20")).message
 
 
 def test_a_name_that_does_not_resolve_is_not_ready_in_the_first_minutes(
@@ -280,7 +295,7 @@ def test_without_tasks_the_test_is_skipped(aws_calls: list[str]) -> None:
 
 def test_a_redirect_is_not_followed(model: Model) -> None:
     model.answers = [(302, b"")]
-    assert "returned 302" in failure(running()).message
+    assert "returned 302" in failure(running(path="/?uid=20")).message
     assert len(model.asked) == 1
 
 
@@ -330,3 +345,88 @@ def test_after_a_resume_the_pause_response_is_retried(model: Model) -> None:
     with pytest.raises(NotReady):
         smoke_test.run(running(attempts=1, status=503))
     assert smoke_test.run(running(attempts=2, status=503)).prediction
+
+
+# --- the request -----------------------------------------------------------------------------
+
+
+def test_a_post_sends_its_body_and_headers(model: Model) -> None:
+    test = {"path": "/predict", "method": "POST", "headers": {"X-Key": "k"}, "body": {"uid": 20}}
+    outcome = smoke_test.run(running(**test))
+    assert outcome.prediction
+    assert model.asked == ["/predict"]
+    (received,) = model.received
+    assert (received.method, received.body) == ("POST", b'{"uid":20}')
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["x-key"] == "k"
+    assert received.headers["content-length"] == "10"
+    assert received.headers["user-agent"] == "slipway-smoke-test"
+
+
+def test_a_text_is_sent_as_it_is(model: Model) -> None:
+    body = {"text": "1,2\n", "content_type": "text/csv"}
+    smoke_test.run(running(method="PUT", body=body))
+    (received,) = model.received
+    assert (received.method, received.body) == ("PUT", b"1,2\n")
+    assert received.headers["content-type"] == "text/csv"
+
+
+def test_a_post_without_a_body_says_so(model: Model) -> None:
+    smoke_test.run(running(method="POST"))
+    (received,) = model.received
+    assert received.headers["content-length"] == "0"
+    assert "content-type" not in received.headers
+
+
+def test_the_callers_headers_replace_the_defaults(model: Model) -> None:
+    own = {"user-agent": "me", "content-type": "application/vnd.a+json"}
+    smoke_test.run(running(method="POST", body=[], headers=own))
+    (received,) = model.received
+    assert received.headers.get_all("user-agent") == ["me"]
+    assert received.headers.get_all("content-type") == ["application/vnd.a+json"]
+
+
+def test_a_get_has_neither_body_nor_content_type(model: Model) -> None:
+    smoke_test.run(running(path="/"))
+    (received,) = model.received
+    assert received.body == b""
+    assert "content-type" not in received.headers
+    assert "content-length" not in received.headers
+
+
+def test_a_failure_names_the_request(model: Model) -> None:
+    model.answers = [(422, b"{}")]
+    error = failure(running(path="/predict", method="POST", body={}))
+    assert error.message == "POST /predict returned 422, expected 200-299."
+
+
+@pytest.mark.parametrize(("status", "answer"), [("200-299", 204), ("200,404", 404), (404, 404)])
+def test_a_list_of_statuses_is_accepted(model: Model, status: int | str, answer: int) -> None:
+    model.answers = [(answer, b"")]
+    assert smoke_test.run(running(status=status)).prediction
+
+
+def test_a_server_error_that_the_test_expects_is_accepted_at_once(model: Model) -> None:
+    model.answers = [(503, b"")]
+    assert smoke_test.run(running(status="500-599")).prediction
+    assert len(model.asked) == 1
+
+
+def test_pointers_look_into_the_answer(model: Model) -> None:
+    model.answers = [(200, b'{"items": [{"score": null}]}')]
+    assert smoke_test.run(running(json_has=["items", "/items/0/score"])).prediction
+    error = failure(running(json_has=["items", "/items/1", "score"]))
+    assert "without the JSON key(s) /items/1, score" in error.message
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"", b"\xff", b"[1]", b"null"])
+def test_an_answer_without_members_fails_json_has(model: Model, body: bytes) -> None:
+    model.answers = [(200, body)]
+    assert "without the JSON key(s) items" in failure(running(json_has=["items"])).message
+
+
+def test_a_default_test_says_that_no_prediction_was_proven(model: Model) -> None:
+    model.answers = [(404, b"")]
+    assert "No prediction was proven" in smoke_test.run(running()).message
+    model.answers = [(200, b"")]
+    assert "No prediction" not in smoke_test.run(running(path="/")).message

@@ -154,8 +154,8 @@ def test_without_a_log_the_hint_promises_no_lines() -> None:
     [
         (
             "Target.ResponseCodeMismatch",
-            "Health checks failed with these codes: [404]",
-            "returned 404, but the health check expects 200-399.",
+            "Health checks failed with these codes: [500]",
+            "returned 500, but the health check expects 200-499.",
             "health_check.path",
         ),
         (

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.errors import ValidationFailed
-from chalicelib.domain.spec import request_rules
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing, request_rules
 from chalicelib.domain.spec.spec import Spec
 from tests.support.builders import LIMITS, REGISTRY, SECRET, body_of, spec_of
 
@@ -24,7 +23,7 @@ def stored(**fields: Any) -> Spec:
 
 
 def patch(spec: Spec, **fields: Any) -> Spec:
-    return specs.patched(spec, fields, **LIMITS)
+    return parsing.patched(spec, fields, **LIMITS)
 
 
 # --- secrets in the environment --------------------------------------------------------------
@@ -75,7 +74,7 @@ def test_a_name_that_leaves_the_environment_leaves_not_secret() -> None:
     changed = patch(spec, environment={"A": "b"})
     assert changed.not_secret == []
     # What a response shows can be sent again.
-    assert specs.parse(changed.model_dump(), **LIMITS) == changed
+    assert parsing.parse(changed.model_dump(), **LIMITS) == changed
 
 
 # --- what AWS would refuse later -------------------------------------------------------------

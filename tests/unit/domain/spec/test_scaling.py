@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.domain.errors import ValidationFailed
 from chalicelib.domain.pricing import usd_per_hour
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing
 from chalicelib.domain.spec.scaling import Scaling
 from chalicelib.domain.spec.spec import Spec
 from tests.support.builders import LIMITS, body_of, deployment_of, spec_of
@@ -16,18 +16,18 @@ SCALING: dict[str, Any] = {"min": 2, "max": 5, "metric": "requests_per_target", 
 
 def faults(body: Any) -> dict[str, str]:
     with pytest.raises(ValidationFailed) as raised:
-        specs.parse(body, **LIMITS)
+        parsing.parse(body, **LIMITS)
     return {error["field"]: error["message"] for error in raised.value.errors}
 
 
 def patch_faults(body: Any, **fields: Any) -> dict[str, str]:
     with pytest.raises(ValidationFailed) as raised:
-        specs.patched(spec_of(**fields), body, **LIMITS)
+        parsing.patched(spec_of(**fields), body, **LIMITS)
     return {error["field"]: error["message"] for error in raised.value.errors}
 
 
 def patched(body: Any, **fields: Any) -> Spec:
-    return specs.patched(spec_of(**fields), body, **LIMITS)
+    return parsing.patched(spec_of(**fields), body, **LIMITS)
 
 
 def test_scaling_replaces_the_count() -> None:

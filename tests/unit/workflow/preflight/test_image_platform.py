@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.parts import Image
 from chalicelib.platform import aws
+from chalicelib.workflow import image_config
 from chalicelib.workflow.preflight import image_platform
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
 from tests.support import aws_says
@@ -247,7 +248,7 @@ def test_a_single_images_config_reports(bucket: str) -> None:
         (b"[]", "is not a JSON object"),
         (b"{}", "does not name a platform"),
         (b'{"os": "linux"}', "does not name a platform"),
-        (b"x" * (image_platform.MOST_CONFIG_BYTES + 1), "too large"),
+        (b"x" * (image_config.MOST_CONFIG_BYTES + 1), "too large"),
     ],
     ids=["text", "list", "empty", "os", "large"],
 )

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing
 from chalicelib.platform import aws
 from chalicelib.workflow.preflight import secret_lookup
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
@@ -30,7 +30,7 @@ def put_parameter(name: str) -> str:
 
 def checked(**secrets: str) -> bool:
     deployment = deployment_of()
-    deployment.spec = specs.parse(body_of(secrets=secrets), **EVERYTHING_ALLOWED)
+    deployment.spec = parsing.parse(body_of(secrets=secrets), **EVERYTHING_ALLOWED)
     return secret_lookup.check(Subject(deployment))
 
 
