@@ -48,6 +48,7 @@ def broken(world: World, *, on_time: bool = True) -> list[str]:
         problems += [text for record in table.records.values() for text in _is_late(record)]
     problems += _orphans(world, table)
     problems += _names(table)
+    problems += _kept_logs(table)
     problems += _quotas(table)
     problems += [text for record in table.records.values() for text in _events(record, table)]
     problems += _running(world)
@@ -62,6 +63,7 @@ class Table:
     Attributes:
         records: by ID.
         names: (owner, name) -> ID.
+        with_kept_logs: IDs whose last log lines are kept.
         sequences: ID -> numbers of its events.
         taken_over: ID -> generations in which the reconciler continued an operation.
     """
@@ -84,6 +86,10 @@ class Table:
             for item in self._items
             if item["sk"].startswith("NAME#")
         }
+
+    @cached_property
+    def with_kept_logs(self) -> list[str]:
+        return [item["pk"].partition("#")[2] for item in self._items if item["sk"] == "LOGS"]
 
     @cached_property
     def sequences(self) -> dict[str, list[int]]:
@@ -293,6 +299,14 @@ def _names(table: Table) -> Iterator[str]:
             continue
         if table.names.get((record.owner, record.name)) != record.id:
             yield f"{record.id} is {record.status} without its name"
+
+
+def _kept_logs(table: Table) -> Iterator[str]:
+    """Log lines are kept only of a failed create, until it is deleted or created again."""
+    for known in table.with_kept_logs:
+        record = table.records.get(known)
+        if record is None or record.status not in (Status.FAILED, Status.DELETE_FAILED):
+            yield f"{known} is {record and record.status} and has kept log lines"
 
 
 def _quotas(table: Table) -> Iterator[str]:

@@ -101,7 +101,7 @@ class Slipway(RuleBasedStateMachine):
         patch = self.stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("MAX_TASKS_PER_OWNER", MOST_TASKS)
         stack_settings.cache_clear()
-        self.world.account.push(CRASHES, containers.exits(after=2.0))
+        self.world.account.push(CRASHES, containers.exits(after=2.0, logs=("It ends.",)))
         self.world.interference = self._meet
         self.plans: list[tuple[int, Callable[[Point], None]]] = []
         self.stalled: list[Invocation] = []
