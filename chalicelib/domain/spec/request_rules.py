@@ -17,13 +17,14 @@ from chalicelib.domain.spec.faults import fault, shown
 from chalicelib.domain.spec.variables import NAME
 
 Fault = dict[str, str]
-# The size that RegisterTaskDefinition allows; more is "Max allowed length is '65536' bytes".
-# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
+# RegisterTaskDefinition refuses more: "Actual length: '66420'. Max allowed length is '65536' bytes."
+# https://github.com/awsdocs/amazon-ecs-developer-guide/pull/149
 TASK_DEFINITION_BYTES = 64 * 1024
 # For everything else in the task definition: names, image, role ARNs, the options of the log, and
 # the defaults that ECS adds.
 RESERVED_BYTES = 4 * 1024
-# "Container.image should be 255 characters or less", says RegisterTaskDefinition.
+# RegisterTaskDefinition refuses more: "Container.image should be 255 characters or less".
+# https://github.com/hashicorp/terraform-provider-aws/issues/22629
 IMAGE_CHARACTERS = 255
 NUL = "\0"
 # `http_path.PATH` without fragments.
@@ -180,7 +181,7 @@ def _faults_of_environment(body: Mapping[str, Any], before: Mapping[str, Any]) -
             "value is not a secret, add its name to `not_secret`",
         )
     unknown = sorted(exempt - values.keys())
-    if unknown and before.get("not_secret") != body.get("not_secret"):
+    if unknown:
         yield fault(
             "not_secret",
             f"must contain only names in `environment`, not {', '.join(map(shown, unknown))}",

@@ -35,6 +35,12 @@ _HARMLESS_BEFORE = _words(
     "PUBLIC PRIMARY FOREIGN SORT PARTITION HASH RANGE CACHE ROUTING OBJECT INDEX GROUP LABEL "
     "BOS EOS PAD MASK UNK SEP CLS STOP START END SPECIAL"
 )
+# Words after the end of a name that do not say what its value is: API_KEY_2, DB_PASSWORD_PROD,
+# SECRET_KEY_BASE.
+_QUALIFIERS = _words(
+    "PROD PRODUCTION DEV DEVELOPMENT STAGING STAGE TEST LIVE OLD NEW CURRENT PREVIOUS NEXT BASE "
+    "VALUE PLAIN PLAINTEXT BASE64 B64"
+)
 _NUMBERING = re.compile(r"V?[0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -88,7 +94,7 @@ def reason(name: str, value: str) -> str:
 def _kind(name: str) -> frozenset[str] | None:
     """The set of words to which the end of the name belongs; None for a harmless name."""
     words = [word for word in _CAMEL.sub("_", name).upper().split("_") if word]
-    while len(words) > 1 and _NUMBERING.fullmatch(words[-1]):  # API_KEY_2
+    while len(words) > 1 and (_NUMBERING.fullmatch(words[-1]) or words[-1] in _QUALIFIERS):
         words.pop()
     if not words:
         return None

@@ -69,6 +69,12 @@ def test_a_patch_of_not_secret_applies_to_the_stored_environment() -> None:
     assert patch(spec, environment={"DB_PWD": "other"}).not_secret == ["DB_PWD"]
 
 
+def test_a_patch_that_repeats_not_secret_is_checked_against_the_new_environment() -> None:
+    spec = spec_of(environment={"DB_PWD": "hush"}, not_secret=["DB_PWD"])
+    with pytest.raises(ValidationFailed, match="not_secret"):
+        patch(spec, environment={"A": "b"}, not_secret=["DB_PWD"])
+
+
 def test_a_name_that_leaves_the_environment_leaves_not_secret() -> None:
     spec = spec_of(environment={"DB_PWD": "hush", "A": "b"}, not_secret=["DB_PWD"])
     changed = patch(spec, environment={"A": "b"})
