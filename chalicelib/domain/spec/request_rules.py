@@ -17,7 +17,7 @@ from chalicelib.domain.spec.faults import fault, shown
 from chalicelib.domain.spec.variables import NAME
 
 Fault = dict[str, str]
-# RegisterTaskDefinition refuses more: "Actual length: '66420'. Max allowed length is '65536' bytes."
+# RegisterTaskDefinition refuses more: "Max allowed length is '65536' bytes."
 # https://github.com/awsdocs/amazon-ecs-developer-guide/pull/149
 TASK_DEFINITION_BYTES = 64 * 1024
 # For everything else in the task definition: names, image, role ARNs, the options of the log, and
