@@ -199,8 +199,8 @@ class TargetGroup:
 
     @property
     def dimension(self) -> str:
-        """The value of the CloudWatch dimension `TargetGroup`: `targetgroup/<name>/<id>`."""
-        return self.arn.rpartition(":")[2]
+        """The value of the CloudWatch dimension `TargetGroup`."""
+        return group_dimension(self.arn)
 
     @property
     def deregistration_delay(self) -> float:
@@ -256,6 +256,11 @@ class Configuration:
         """
         balancers = (each for each in self.load_balancers if each.is_active or not only_active)
         return {arn for each in balancers for arn in each.target_groups()}
+
+
+def group_dimension(arn: str) -> str:
+    """The end of a target group's ARN: `targetgroup/<name>/<id>`."""
+    return arn.rpartition(":")[2]
 
 
 def ranges(codes: str) -> tuple[tuple[int, int], ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -62,8 +63,9 @@ class _Values:
         return ordered[max(math.ceil(float(name[1:]) / 100 * len(ordered)) - 1, 0)]
 
 
-class _HostChange(NamedTuple):
-    at: datetime
+class Hosts(NamedTuple):
+    """The numbers of targets of a target group."""
+
     healthy: int
     unhealthy: int
 
@@ -78,7 +80,7 @@ class Metrics:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._minutes: dict[tuple[str, Key], dict[datetime, _Values]] = {}
-        self._hosts: dict[tuple[str, str], list[_HostChange]] = {}
+        self._hosts: dict[tuple[str, str], list[tuple[datetime, Hosts | None]]] = {}
 
     def count(self, name: str, balancer: str, zone: str, group: str | None = None) -> None:
         """Add 1 to a metric. Args: balancer, group: the values of their dimensions."""
@@ -97,12 +99,11 @@ class Metrics:
             if value:
                 minutes[minute].add(value)
 
-    def hosts(self, balancer: str, group: str, healthy: int, unhealthy: int) -> None:
-        """From now on, the target group has so many healthy and unhealthy targets."""
+    def hosts(self, balancer: str, group: str, hosts: Hosts | None) -> None:
+        """From now on, the group has so many targets; None: the load balancer does not use it."""
         changes = self._hosts.setdefault((balancer, group), [])
-        change = _HostChange(self._now(), healthy, unhealthy)
-        if not changes or changes[-1][1:] != change[1:]:
-            changes.append(change)
+        if not changes or changes[-1][1] != hosts:
+            changes.append((self._now(), hosts))
 
     def read(
         self,
@@ -146,22 +147,25 @@ def _keys(name: str, balancer: str, zone: str, group: str | None) -> Iterator[Ke
 
 
 def _host_minutes(
-    changes: list[_HostChange], healthy: bool, now: datetime
+    changes: list[tuple[datetime, Hosts | None]], healthy: bool, now: datetime
 ) -> Iterator[tuple[datetime, _Values]]:
     """Each minute's values: the number at its start, and those after each change in it."""
     if not changes:
         return
-    minute = max(_floor(changes[0].at), _floor(now) - KEPT)
-    index, current = 0, None
+    minute = max(_floor(changes[0][0]), _floor(now) - KEPT)
+    coming = deque(changes)
+    current: Hosts | None = None
     while minute <= now:
+        seen = [current]
+        while coming and coming[0][0] < minute + MINUTE:
+            current = coming.popleft()[1]
+            seen.append(current)
         values = _Values()
-        if current is not None:
-            values.add(current)
-        while index < len(changes) and changes[index].at < minute + MINUTE:
-            current = changes[index].healthy if healthy else changes[index].unhealthy
-            values.add(current)
-            index += 1
-        yield minute, values
+        for hosts in seen:
+            if hosts is not None:
+                values.add(hosts.healthy if healthy else hosts.unhealthy)
+        if values.count:
+            yield minute, values
         minute += MINUTE
 
 

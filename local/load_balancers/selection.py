@@ -26,10 +26,10 @@ class Turns:
         weighted = {key: weight for key, weight in weights.items() if weight > 0}
         if not weighted:
             return None
-        credits = {key: self._credits.get(key, 0) + each for key, each in weighted.items()}
-        chosen = max(credits, key=credits.__getitem__)
-        credits[chosen] -= sum(weighted.values())
-        self._credits = {key: each for key, each in credits.items()}
+        before = self._credits
+        self._credits = {key: before.get(key, 0) + each for key, each in weighted.items()}
+        chosen = max(weighted, key=lambda key: self._credits[key])
+        self._credits[chosen] -= sum(weighted.values())
         return chosen
 
 

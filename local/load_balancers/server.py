@@ -78,7 +78,6 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer a malformed request (400), or close the connection without an answer."""
-        request._version = HttpVersion11  # aiohttp takes 1.0 if it could not read the version
         if isinstance(exc, Cut) or request.writer.output_size > 0:
             if request.transport is not None and not isinstance(exc, Finished):
                 request.transport.abort()
@@ -86,6 +85,7 @@ class Connection(RequestHandler):
         if not isinstance(exc, BadHttpMessage):
             logger.error("A request failed.", exc_info=exc)
             return _closing(errors.page(500))
+        request._version = HttpVersion11  # aiohttp could not read it, and takes 1.0
         return _closing(errors.page(501 if _UNSUPPORTED in exc.message else 400))
 
 
@@ -200,14 +200,14 @@ def _listener(http: web.BaseRequest, balancer: LoadBalancer) -> tuple[Listener |
         return None, ""  # its DNS name does not resolve yet
     host = http.headers.get("Host", "")
     name, port = split_port(host)
-    is_local = _is_local(name)
     own = http.transport.get_extra_info("sockname")[1] if http.transport else None
-    listener = balancer.listener(DEFAULT_PORT if port in (None, own) else port or DEFAULT_PORT)
-    if is_local:
-        listener = listener or balancer.listener(DEFAULT_PORT)
-        default = listener is None or listener.port == DEFAULT_PORT
-        host = balancer.dns_name if default else f"{balancer.dns_name}:{port}"
-    return listener, host
+    listener = balancer.listener(DEFAULT_PORT if port is None or port == own else port)
+    if not _is_local(name):
+        return listener, host
+    listener = listener or balancer.listener(DEFAULT_PORT)
+    if listener is None or listener.port == DEFAULT_PORT:
+        return listener, balancer.dns_name
+    return listener, f"{balancer.dns_name}:{port}"
 
 
 def _is_local(name: str) -> bool:

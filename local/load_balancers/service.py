@@ -12,9 +12,9 @@ from aiohttp import web
 
 from local.load_balancers.addresses import TargetAddresses
 from local.load_balancers.choosing import Chooser
-from local.load_balancers.configuration import Configuration
+from local.load_balancers.configuration import Configuration, group_dimension
 from local.load_balancers.forwarding import Forwarder
-from local.load_balancers.metrics import Metrics
+from local.load_balancers.metrics import Hosts, Metrics
 from local.load_balancers.nodes import Nodes
 from local.load_balancers.reading import Elbv2, read
 from local.load_balancers.server import Handler, Server
@@ -150,9 +150,12 @@ class LoadBalancers:
                 self._balancers[name] = Nodes(balancer, self._propagation, self._seed)
             else:
                 nodes.change(now, balancer)
+        before = self._balancer_of_group
         self._balancer_of_group = {
             arn: each.dimension for each in known.values() for arn in each.target_groups()
         }
+        for arn, dimension in before.items() - self._balancer_of_group.items():
+            self._metrics.hosts(dimension, group_dimension(arn), None)
         self._groups.apply(configuration)
 
     def _count_hosts(self, group: Group) -> None:
@@ -160,6 +163,5 @@ class LoadBalancers:
         if balancer is None or not group.configuration.health_check.enabled:
             return
         states = [target.health.state for target in group.registered.values()]
-        dimension = group.configuration.dimension
-        healthy, unhealthy = states.count("healthy"), states.count("unhealthy")
-        self._metrics.hosts(balancer, dimension, healthy, unhealthy)
+        hosts = Hosts(states.count("healthy"), states.count("unhealthy"))
+        self._metrics.hosts(balancer, group.configuration.dimension, hosts)

@@ -259,7 +259,8 @@ def test_a_client_that_closes_its_connection_is_counted() -> None:
 def test_a_request_that_is_not_routed(head: str, status: str) -> None:
     async def scenario(world: World) -> None:
         _, server = await world.simple()
-        received = (await world.raw(f"{head}\r\n\r\n".encode())).decode()
+        sent = f"{head}\r\n\r\n".encode()
+        received = (await world.raw(sent, until=b"</html>\r\n")).decode()
         assert received.startswith(f"HTTP/1.1 {status}\r\n")
         assert f"<h1>{status}</h1>" in received
         assert "Server: awselb/2.0\r\n" in received

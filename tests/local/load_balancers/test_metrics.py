@@ -183,6 +183,21 @@ def test_the_numbers_of_healthy_and_unhealthy_targets_are_measured() -> None:
     run(scenario)
 
 
+def test_targets_are_not_counted_after_the_load_balancer_is_deleted() -> None:
+    async def scenario(world: World) -> None:
+        await world.simple()
+        _, of_group = dimensions(world)
+        world.advance(600)
+        world.elbv2.delete(
+            world.elbv2.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+        )
+        await world.apply()
+        world.advance(600)
+        assert world.metric("HealthyHostCount", "Maximum", **of_group) == [1, 1, 1]
+
+    run(scenario)
+
+
 def test_requests_by_routing_failover_are_counted() -> None:
     """UnhealthyRoutingRequestCount: The number of requests that are routed using the routing
     failover action (fail open)."""
