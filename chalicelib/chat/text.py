@@ -17,6 +17,7 @@ from chalicelib.domain.errors import (
     RequestRefused,
     ValidationFailed,
 )
+from chalicelib.domain.health import UNHEALTHY
 
 Document = dict[str, Any]
 
@@ -82,6 +83,7 @@ def status(deployment: Document, *, prefix: str = "") -> str:
         result = f"{prediction['status']} in {prediction['latency_ms']} ms"
         request = f"GET {prediction['path']}"
         lines.append(f"Sample: {request} returned {result}: {cut(prediction['sample'])}")
+    lines += _health(deployment)
     cost = deployment["cost"]
     rate = f"USD {cost['usd_per_hour']:.4f} per hour, " if cost["usd_per_hour"] else ""
     lines.append(f"Cost: {rate}USD {cost['accrued_usd']:.2f} so far")
@@ -160,6 +162,23 @@ def _state(deployment: Document) -> str:
     return f"{state}: {operation['percent']} %" + (f", {now}" if now else "")
 
 
+def _health(deployment: Document) -> list[str]:
+    """Whether the tasks serve, and why not; nothing if that is not checked."""
+    health = deployment["health"]
+    if not health:
+        return []
+    running = "?" if health["running"] is None else health["running"]
+    state = f"Health: {health['status']}, {running} of {health['wanted']} tasks serve"
+    failure = health["failure"]
+    if not failure:
+        return [state]
+    return [
+        f"{state}, since {_moment(health['since'])}",
+        f"{failure['code']}: {failure['message']}",
+        f"What to do: {failure['hint']}",
+    ]
+
+
 def _failure(deployment: Document, prefix: str) -> list[str]:
     failure = deployment["failure"]
     lines = [
@@ -199,8 +218,15 @@ def _line(deployment: Document, with_owner: bool) -> str:
         deployment["name"],
         f"({deployment['owner']}, {deployment['id']})" if with_owner else "",
         deployment["status"],
+        _bad_health(deployment),
         percent,
         deployment["url"] or "",
         f"USD {rate:.4f}/h" if rate else "",
     )
     return " ".join(part for part in parts if part)
+
+
+def _bad_health(deployment: Document) -> str:
+    """`down` or `degraded`, or nothing."""
+    status = (deployment["health"] or {}).get("status", "")
+    return status if status in UNHEALTHY else ""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from slack_sdk.models.blocks import Block
 
+from chalicelib.domain.health import UNHEALTHY
 from chalicelib.slack import layout, mrkdwn, progress
+from chalicelib.slack.incident_message import health, incident
 from chalicelib.slack.layout import Message
 from chalicelib.slack.operation_message import (
     RETRY,
@@ -119,6 +121,7 @@ def _status(deployment: dict[str, Any]) -> Message:
     text = f"{deployment['name']} is {deployment['status']}"
     parts = [
         layout.section(_line(deployment)),
+        *health(deployment),
         *running,
         *failure(deployment),
         leftovers(deployment),
@@ -128,11 +131,14 @@ def _status(deployment: dict[str, Any]) -> Message:
 
 
 def _line(deployment: dict[str, Any]) -> str:
-    mark = STATUS_MARKS.get(deployment["status"], "▸")
+    health_status = (deployment["health"] or {}).get("status", "")
+    is_bad = health_status in UNHEALTHY
+    mark = "✗" if is_bad else STATUS_MARKS.get(deployment["status"], "▸")
     url = mrkdwn.link(deployment["url"]) if deployment["url"] else ""
     parts = [
         f"{mark} *{mrkdwn.line(deployment['name'], 60)}*",
         mrkdwn.code(deployment["status"]),
+        mrkdwn.code(health_status) if is_bad else "",
         url if len(url) < 350 else "",
         price(deployment),
     ]
@@ -147,6 +153,7 @@ __all__ = [
     "confirm_delete",
     "content",
     "expiring",
+    "incident",
     "operation",
     "reply",
 ]

@@ -4,6 +4,7 @@
 |---|---|---|
 | message of an operation | `DEPLOYMENT#<id>` | `MESSAGE#<operation.started_at>#<channel>` |
 | notice of an expiry | `DEPLOYMENT#<id>` | `MESSAGE#expiry-<expires_at>#<channel>` |
+| message of an incident | `DEPLOYMENT#<id>` | `MESSAGE#incident-<started_at>#<channel>` |
 
 `<channel>` is the ID of a Slack channel, or `webhook` for the channel of the stack's incoming
 webhook.
@@ -12,7 +13,8 @@ webhook.
 |---|---|
 | `asked_by` | ID of the Slack user who started the operation; absent for any other start |
 | `response_url`, `response_until` | the command's `response_url`, and when it expires |
-| `posts` | how many of its five posts were attempted |
+| `posts` | how many posts were attempted where Slipway can only post |
+| `state` | the health in the last content that was sent about an incident |
 | `ts` | of the message that `chat.postMessage` created; with it, the message is updated |
 | `barred` | routes that Slack has closed for this message (names in `notifier.py`) |
 | `digest`, `told_at` | digest of the content that was sent last, and when |
@@ -23,7 +25,9 @@ webhook.
 An item is work (`work.py`) until the end of its operation is sent, or until an hour after that end.
 With a bot token, there is one message that is updated. Otherwise the command's `response_url` gets
 a post at the start and one at the end. If neither is open, the incoming webhook gets these two
-posts. `subject.py` decides the content of a message, and `notifier.py` sends it.
+posts. An incident has no command, so it gets the bot's message, or up to five posts.
+
+`subject.py` decides the content of a message, and `notifier.py` sends it.
 """
 
 from __future__ import annotations
@@ -170,6 +174,9 @@ def _wanted(deployment: Deployment, moment: datetime) -> list[keys.Key]:
         subjects.append(rfc3339(operation.started_at))
     if is_expiring(deployment, moment) and deployment.expires_at:
         subjects.append(f"{keys.EXPIRY}{rfc3339(deployment.expires_at)}")
+    trouble = deployment.incident
+    if trouble and not trouble.is_over(moment) and deployment.shown_health:
+        subjects.append(f"{keys.INCIDENT}{rfc3339(trouble.started_at)}")
     if not subjects:
         return []
     return [

@@ -42,6 +42,8 @@ FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=5), timedelta(minutes=4)
 MOST_FAULTS = 8
 # A `response_url` accepts five posts. One is reserved for the end.
 POSTS = 5
+# Where Slipway can only post, an incident gets this many posts, and one for its end.
+INCIDENT_POSTS = 4
 # Shortly before a `response_url` expires, a running operation gets a last post there.
 LAST_POST = timedelta(seconds=90)
 STORE_ATTEMPTS, STORE_PAUSE = 5, 0.1  # seconds, times the attempts before
@@ -106,9 +108,12 @@ def _send_by(
     change: dict[str, Any] = {"barred": barred or None}
     is_last_post = _is_last_post(lease, route, moment)
     if not _is_due(lease, subject, route, moment) and not is_last_post:
-        _check_later(lease, moment, **change)
+        if subject.is_last:  # an incident ends, and its message shows that already
+            _finish(lease)
+        else:
+            _check_later(lease, subject, moment, **change)
         return True
-    if route == RESPONSE_URL:
+    if route == RESPONSE_URL or (subject.state and route != BOT):
         change["posts"] = _posts(lease) + 1
     try:
         is_ours = _call(lease, route, _last_post(subject) if is_last_post else subject.message)
@@ -151,12 +156,20 @@ def _routes(lease: work.Lease, moment: datetime) -> list[str]:
 def _is_due(lease: work.Lease, subject: Subject, route: str, moment: datetime) -> bool:
     """Whether the message has enough news to be sent now by this route."""
     was_sent = "digest" in lease.item
+    if subject.state and was_sent:
+        is_turn = lease.item.get("state") != subject.state
+        has_posts = subject.is_last or _posts(lease) < INCIDENT_POSTS
+        return _is_news(lease, subject) if route == BOT else has_posts and is_turn
     if subject.is_last or not was_sent:
         return subject.is_last or route != RESPONSE_URL or _posts(lease) < POSTS - 1
     if route != BOT:
         return False
-    is_same = lease.item["digest"] == subject.digest
-    return not is_same or moment >= _sent_at(lease) + ELAPSED_GAP
+    return _is_news(lease, subject) or moment >= _sent_at(lease) + ELAPSED_GAP
+
+
+def _is_news(lease: work.Lease, subject: Subject) -> bool:
+    """Whether the content differs from what was sent last."""
+    return bool(lease.item.get("digest") != subject.digest)
 
 
 def _is_last_post(lease: work.Lease, route: str, moment: datetime) -> bool:
@@ -243,7 +256,7 @@ def _record_sent(
         messages.hand_over(lease)
         _finish(lease, **change)
     else:
-        _check_later(lease, moment, **change, **subject.known)
+        _check_later(lease, subject, moment, **change, **subject.known)
 
 
 def _finish(lease: work.Lease, **change: Any) -> None:
@@ -252,8 +265,8 @@ def _finish(lease: work.Lease, **change: Any) -> None:
     work.done(lease, **change, **removed)
 
 
-def _check_later(lease: work.Lease, moment: datetime, **change: Any) -> None:
-    work.again(lease, moment + CHECK_INTERVAL, **change)
+def _check_later(lease: work.Lease, subject: Subject, moment: datetime, **change: Any) -> None:
+    work.again(lease, moment + (subject.check_after or CHECK_INTERVAL), **change)
 
 
 def _retry(lease: work.Lease, moment: datetime, **change: Any) -> None:
@@ -276,7 +289,7 @@ def _without_route(
         logger.warning("no route for a Slack message", extra={"pk": lease.pk, "sk": lease.sk})
         _finish(lease, barred=barred or None)
     else:
-        _check_later(lease, moment, barred=barred or None)
+        _check_later(lease, subject, moment, barred=barred or None)
 
 
 def _posts(lease: work.Lease) -> int:

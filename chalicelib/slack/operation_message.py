@@ -189,16 +189,21 @@ def failure(deployment: dict[str, Any]) -> list[Block | None]:
     fault = deployment["failure"]
     if not fault:
         return []
-    code, step = mrkdwn.code(fault["code"], 60), mrkdwn.code(fault["step"], 60)
+    step = mrkdwn.code(fault["step"], 60)
+    return [reason(fault, f" in {step}"), log_lines(fault)]
+
+
+def reason(fault: dict[str, Any], where: str = "") -> Block | None:
+    """Why something failed, and what to do about it. `where` follows the code."""
     advice = fault["hint"].replace(IN_EVIDENCE, "below")
     hint = f"\n*What to do:* {mrkdwn.line(advice, 1000)}" if fault["hint"] else ""
-    reason = layout.section(f"{code} in {step}\n{mrkdwn.quoted(fault['message'], 1500)}{hint}")
-    return [reason, _log_lines(deployment)]
+    code = mrkdwn.code(fault["code"], 60)
+    return layout.section(f"{code}{where}\n{mrkdwn.quoted(fault['message'], 1500)}{hint}")
 
 
-def _log_lines(deployment: dict[str, Any]) -> Block | None:
-    evidence = (deployment["failure"] or {}).get("evidence", {})
-    lines = evidence.get("log_lines")
+def log_lines(fault: dict[str, Any]) -> Block | None:
+    """The last log lines in the evidence of a failure."""
+    lines = fault.get("evidence", {}).get("log_lines")
     if not isinstance(lines, list) or not lines:
         return None
     return layout.section(mrkdwn.newest_lines([str(each) for each in lines[-LOG_LINES:]], 2000))

@@ -1,15 +1,16 @@
-"""What a Slack message says: the current operation, the end of an earlier one, or an expiry."""
+"""What a Slack message says: an operation, the end of an earlier one, an expiry, or an incident."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.api import resource
 from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.health import INCIDENT_ENDS_AFTER
 from chalicelib.platform import clock
 from chalicelib.platform.clock import rfc3339
 from chalicelib.slack import blocks, messages
@@ -17,6 +18,8 @@ from chalicelib.slack.blocks import Message
 from chalicelib.store import deployments as store
 from chalicelib.store import keys, work
 
+# An event wakes the message of an incident. This finds its end.
+INCIDENT_CHECK = timedelta(minutes=15)
 # Events that end an operation -> the operation's status at its end.
 ENDS = {
     "deployment.active": "succeeded",
@@ -38,6 +41,8 @@ class Subject:
         is_last: no other content follows.
         until: when it is too late to send it; None for no limit.
         known: attributes that the item gets once the content is sent.
+        check_after: how soon to look for other content without an event; None for the default.
+        state: of an incident: the health that the message shows.
     """
 
     message: Message
@@ -45,6 +50,8 @@ class Subject:
     is_last: bool
     until: datetime | None
     known: dict[str, Any]
+    check_after: timedelta | None = None
+    state: str | None = None
 
 
 def subject_of(lease: work.Lease) -> Subject | None:
@@ -55,6 +62,8 @@ def subject_of(lease: work.Lease) -> Subject | None:
     subject = lease.sk.split("#")[1]
     if subject.startswith(keys.EXPIRY):
         return _expiry(deployment, subject.removeprefix(keys.EXPIRY))
+    if subject.startswith(keys.INCIDENT):
+        return _incident(lease, deployment, subject.removeprefix(keys.INCIDENT))
     if rfc3339(deployment.operation.started_at) == subject:
         return _current(lease, deployment)
     return _superseded(lease, deployment)
@@ -116,6 +125,31 @@ def _expiry(deployment: Deployment, expires_at: str) -> Subject | None:
         return None
     message = blocks.expiring(resource.render(deployment, moment))
     return Subject(message, _digest(message.blocks), is_last=True, until=ends, known={})
+
+
+def _incident(lease: work.Lease, deployment: Deployment, started_at: str) -> Subject | None:
+    """The content about an incident. None if there is a newer one, or if it is over unsaid.
+
+    It ends an hour after the last recovery, or when no tasks should serve any more.
+    """
+    trouble, health, moment = deployment.incident, deployment.shown_health, clock.now()
+    if trouble is None or rfc3339(trouble.started_at) != started_at:
+        return None
+    is_last = health is None or trouble.is_over(moment)
+    if is_last and "digest" not in lease.item:
+        return None
+    state = "over" if health is None else str(health.status)
+    message = blocks.incident(resource.render(deployment, moment), trouble)
+    recovered = trouble.recovered_at or deployment.updated_at
+    return Subject(
+        message=message,
+        digest=_digest(message.blocks),
+        is_last=is_last,
+        until=recovered + INCIDENT_ENDS_AFTER + messages.SENT_WITHIN if is_last else None,
+        known={"state": state},
+        check_after=INCIDENT_CHECK,
+        state=state,
+    )
 
 
 def _brief(shown: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ Slipway has one DynamoDB table with the keys `pk` and `sk`.
 | Slack owner | `SLACK_OWNERS` | `<id of a user or channel>` |
 | Slack message of an operation | `DEPLOYMENT#<id>` | `MESSAGE#<started_at>#<channel>` |
 | Slack notice of an expiry | `DEPLOYMENT#<id>` | `MESSAGE#expiry-<expires_at>#<channel>` |
+| Slack message of an incident | `DEPLOYMENT#<id>` | `MESSAGE#incident-<started_at>#<channel>` |
 
 Work has no items of its own: an item with `worker` and `due_at` is work (`work.py`).
 
@@ -52,8 +53,8 @@ NAME = "NAME#"
 IDEMPOTENCY = "IDEMPOTENCY#"
 DELIVERY = "DELIVERY#"
 MESSAGE = "MESSAGE#"
-# What the subject of a notice begins with, in the sort key of its message.
-EXPIRY = "expiry-"
+# What the subject of another message than an operation's begins with, in its sort key.
+EXPIRY, INCIDENT = "expiry-", "incident-"
 
 # The index `everything` is divided by these.
 DEPLOYMENTS, DELIVERIES = "deployment", "delivery"

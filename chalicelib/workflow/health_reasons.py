@@ -10,7 +10,7 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.parts import Failure
 from chalicelib.platform import clock
-from chalicelib.workflow import diagnosis
+from chalicelib.workflow import diagnosis, health_results
 from chalicelib.workflow.step import failure_of
 from chalicelib.workflow.stopped_tasks import stopped_by_itself
 from chalicelib.workflow.task_look import Look, ended_at
@@ -63,7 +63,9 @@ def _of_tasks(
         return _late(look)
     if not stopped_by_itself(newest):
         return _stopped_by_hand(newest)
-    known = unhealthy or _targets_before(deployment)
+    events = [event["message"] for event in ecs_service.get("events", [])]
+    told = health_results.told_by_events(newest, events)
+    known = told or unhealthy or _targets_before(deployment)
     return diagnosis.explain_stop(deployment, ecs_service, newest, len(look.stopped), known)
 
 

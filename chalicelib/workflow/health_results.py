@@ -192,6 +192,12 @@ def _needed(check: HealthCheck, result: Result) -> timedelta:
     return timedelta(seconds=check.grace if result.reason == TIMEOUT else check.notice_seconds)
 
 
+def told_by_events(task: dict[str, Any], events: list[str]) -> list[dict[str, str]]:
+    """What the newest service event about an unhealthy target says, as target health."""
+    result = _from_event(task, events)
+    return [result.model_dump(include={"state", "reason", "description"})] if result else []
+
+
 def _from_event(task: dict[str, Any], events: list[str]) -> Result | None:
     """The result in the service event about a task that was stopped before a look at its target.
 

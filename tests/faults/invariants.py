@@ -30,6 +30,8 @@ LEGAL = {
 # A step checks the deadline at least once a minute. If its execution died, the reconciler checks
 # it every five minutes.
 PAST_DEADLINE = 600.0
+# A check of health that AWS throttles is repeated a minute later.
+CHECK_OVERDUE = 300.0
 
 
 def broken(world: World, *, on_time: bool = True) -> list[str]:
@@ -138,6 +140,7 @@ def _of_record(world: World, record: Deployment, taken_over: set[int]) -> Iterat
         yield f"{state}: in flight {late}"
     if (record.failure is None) != (operation.status in ("succeeded", "cancelled")):
         yield f"{state}: failure is {record.failure}"
+    yield from _is_checked(world, record, state)
     left = world.account.left(record.id)
     if record.status is Status.ACTIVE:
         yield from _serves(world, record, state)
@@ -189,13 +192,26 @@ def _is_torn_down(record: Deployment) -> bool:
 
 def _serves(world: World, record: Deployment, state: str) -> Iterator[str]:
     answers = world.account.answers(record.id)
-    if record.wanted_tasks and not answers:
+    is_told = record.health is not None and record.health.is_unhealthy
+    if record.wanted_tasks and not answers and not is_told:
         yield f"{state}: its URL does not respond"
     if record.wanted_tasks and answers and set(answers.digests) != {record.image.digest}:
         yield f"{state}: {answers.digests} serve, not {record.image.digest}"
     if answers.fixed:
         yield f"{state}: its URL returns {answers.fixed}"
     yield from _is_complete(world, record, state)
+
+
+def _is_checked(world: World, record: Deployment, state: str) -> Iterator[str]:
+    """The health of an ACTIVE deployment is known, and its next check is planned, not overdue."""
+    health, due = record.health, record.health_due_at
+    if record.status is not Status.ACTIVE:
+        if health or due:
+            yield f"{state}: health {health}, next check {due}"
+    elif health is None or due is None:
+        yield f"{state}: health {health}, next check {due}"
+    elif (world.clock.now() - due).total_seconds() > CHECK_OVERDUE:
+        yield f"{state}: its check is due since {due}"
 
 
 def _is_paused(world: World, record: Deployment, left: list[str], state: str) -> Iterator[str]:

@@ -35,6 +35,8 @@ OWNERS = ("team-a", "team-b")
 RECONCILE_EVERY = 300.0
 # The world is idle after this many reconciler runs without a change.
 QUIET_LOOKS = 2
+# How long Lambda waits before it repeats an asynchronous event.
+RETRY_AFTER = (60.0, 120.0)
 # The sweep of the checks of health that are due.
 SWEEP_EVERY = 60.0
 RULE = machine.TEMPLATE["Resources"]["Reconciler"]["Properties"]["Events"]["ExecutionEndedBadly"]
@@ -220,14 +222,21 @@ class World:
             # omitted here.
             self.troubles.append(repr(error))
 
-    def check_health(self, event: dict[str, Any] | None = None) -> None:
-        """Run the function `health` once; by default as its schedule does."""
-        event = event or self._event("aws.events", "Scheduled Event", {})
+    def check_health(self, event: dict[str, Any] | None = None, attempt: int = 0) -> None:
+        """Run the function `health` once; by default as its schedule does.
+
+        Lambda repeats an event twice if the function fails:
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+        """
+        sent = event or self._event("aws.events", "Scheduled Event", {})
         made = Invocation("health")
         try:
-            self._run(made, "health", lambda: app.health(event, None))
+            self._run(made, "health", lambda: app.health(sent, None))
         except (Exception, Killed) as error:
             self.troubles.append(repr(error))
+            if event and attempt < len(RETRY_AFTER):
+                again = RETRY_AFTER[attempt]
+                self.schedule.after(again, lambda: self.check_health(event, attempt + 1))
 
     # --- internals -----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.health import Observation
 from chalicelib.domain.operation import CONVERGE_STEPS, Path
 from chalicelib.domain.parts import Failure
 from chalicelib.domain.record import Status
@@ -114,6 +115,13 @@ def tearing_down_failed_create() -> Deployment:
 
 def failure_of(step: str, code: str = "IMAGE_NOT_FOUND") -> Failure:
     return Failure(code=code, step=step, message="it is not there", hint="push it")
+
+
+def seen(at: datetime, running: int = 0, wanted: int = 1, **more: Any) -> Observation:
+    """A check of health at `at`. If tasks are missing, a container has exited."""
+    failure = failure_of("health", "CONTAINER_EXITED") if running < wanted else None
+    values: dict[str, Any] = {"missing": wanted - running, "failure": failure, "is_settled": True}
+    return Observation(at=at, running=running, wanted=wanted, **(values | more))
 
 
 class Clock:

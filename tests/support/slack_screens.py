@@ -50,7 +50,7 @@ def _deploy_and_delete() -> Iterator[Screen]:
     with opened() as world:
         deployment_id = _create(world)
         yield Screen("deploy-start", "A deploy starts", _operation(deployment_id))
-        _run(world, deployment_id, lambda d: world.clock.seconds() > HALF_OF_DEPLOY)
+        world.run_for(HALF_OF_DEPLOY)
         yield Screen("deploy-half", "The same message is updated", _operation(deployment_id))
         _run(world, deployment_id, lambda d: not d.is_running)
         yield Screen("deploy-done", "The deploy is done", _operation(deployment_id))

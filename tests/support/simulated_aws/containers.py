@@ -38,6 +38,7 @@ class Behaviour:
         exits_after, exit_code, container_reason: how the container ends, in seconds from RUNNING.
         logs: lines that the container writes when it starts.
         ready_after: seconds from RUNNING to the first response.
+        hangs_after: seconds from RUNNING to its last response; None if it never hangs.
         listens_on: its port; None means the port in the task definition.
         status: the response status, or "timeout" for no response; `paths` overrides it by path.
         ignores_sigterm: the task is killed after the stop timeout.
@@ -51,6 +52,7 @@ class Behaviour:
     container_reason: str = ""
     logs: tuple[str, ...] = ()
     ready_after: float = 0.0
+    hangs_after: float | None = None
     listens_on: int | None = None
     status: Met = 200
     paths: dict[str, Met] = field(default_factory=dict)
@@ -60,6 +62,8 @@ class Behaviour:
         """The result of a request to `port`, `running_for` seconds after RUNNING."""
         if port != (self.listens_on or own_port) or running_for < self.ready_after:
             return "refused"
+        if self.hangs_after is not None and running_for >= self.hangs_after:
+            return "timeout"
         return self.paths.get(path.partition("?")[0], self.status)
 
 
@@ -127,9 +131,9 @@ def listens_on(port: int) -> Behaviour:
     return Behaviour(listens_on=port)
 
 
-def hangs() -> Behaviour:
-    """The process accepts connections but never responds: Target.Timeout."""
-    return Behaviour(status="timeout")
+def hangs(after: float = 0.0) -> Behaviour:
+    """The process accepts connections but does not respond: Target.Timeout."""
+    return Behaviour(hangs_after=after)
 
 
 def answers(status: int, **paths: int) -> Behaviour:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -166,6 +166,11 @@ class Tasks:
         if task.behaviour.exits_after is not None:
             self.timeline.after(task.behaviour.exits_after, lambda: self._exit(task))
         self.on_running(task)
+
+    def exit_now(self, task: Task, code: int) -> None:
+        """The container exits, whatever its image usually does."""
+        task.behaviour = replace(task.behaviour, exit_code=code)
+        self._exit(task)
 
     def _exit(self, task: Task) -> None:
         """The container exits by itself."""

@@ -21,7 +21,15 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.operation import OperationStatus
 from chalicelib.domain.parts import Leftover, Prediction, Resource
 from chalicelib.domain.record import Status
-from tests.support.builders import MOMENT, active, deployment_of, failed, failure_of, in_status
+from tests.support.builders import (
+    MOMENT,
+    active,
+    deployment_of,
+    failed,
+    failure_of,
+    in_status,
+    seen,
+)
 
 ID = "recommender-abcdef"
 COST = "Cost: USD 0.0400 per hour, USD 0.00 so far"
@@ -55,6 +63,7 @@ def test_an_active_deployment_shows_url_sample_cost_and_expiry() -> None:
         f"recommender ({ID}) is ACTIVE.",
         "URL: http://recommender.example",
         'Sample: GET /?uid=20 returned 200 in 12 ms: {"items": [1, 2]}',
+        "Health: healthy, 1 of 1 tasks serve",
         COST,
         "Expires: 2026-11-24 17:30 UTC",
     ]
@@ -77,6 +86,20 @@ def test_a_failed_deployment_without_resources_has_no_expiry_and_no_rate() -> No
     assert status_lines(deployment)[-1] == "Cost: USD 0.00 so far"
     deployment.resources[0].verified_gone = False  # `on_failure` is `keep`
     assert status_lines(deployment)[-1].startswith("Expires: ")
+
+
+def test_an_unhealthy_deployment_says_why_and_what_to_do() -> None:
+    deployment = active(count=2)
+    deployment.record_health(seen(MOMENT, 1, 2), MOMENT)
+    assert status_lines(deployment) == [
+        f"recommender ({ID}) is ACTIVE.",
+        "Health: degraded, 1 of 2 tasks serve, since 2026-11-24 09:30 UTC",
+        "CONTAINER_EXITED: it is not there",
+        "What to do: push it",
+        COST,
+    ]
+    [line] = text.listed([resource.render(deployment, MOMENT)], more=False).splitlines()
+    assert "ACTIVE degraded" in line
 
 
 def test_a_failed_update_does_not_look_like_a_success() -> None:

@@ -22,7 +22,7 @@ from chalicelib.platform.settings import settings
 from chalicelib.slack import messages, notifier
 from chalicelib.store import deployments as store
 from chalicelib.store import table, work
-from tests.support.builders import ID, MOMENT, OWNER, Clock, deployment_of, failure_of
+from tests.support.builders import ID, MOMENT, OWNER, Clock, deployment_of, failure_of, seen
 from tests.support.slack_server import CHANNEL, PRIVATE_CHANNEL, TOKEN, FakeSlack
 
 LEASE = timedelta(seconds=70)
@@ -914,6 +914,125 @@ def test_an_incoming_webhook_gets_the_notice_of_an_expiry(
     courier.woken()
     [posts] = slack.posts("incoming_webhook")
     assert header(posts) == "recommender expires soon"
+
+
+# --- incidents -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(announcing: list[str], clock: Clock, slack: FakeSlack) -> None:
+    """A deployment that became ACTIVE two hours ago; its owner's channel is CHANNEL."""
+    announcing.append(CHANNEL)
+    create()
+    activate(clock)
+    clock.advance(hours=2)
+
+
+def observe(courier: Courier, running: int) -> None:
+    """A check of health, which wakes the courier if the status has changed."""
+    courier.clock.advance(minutes=1)
+    at, known = courier.clock(), store.get(ID)
+    change(lambda d: d.record_health(seen(at, running), at))
+    deployment = store.get(ID)
+    if known and deployment and deployment.events_written > known.events_written:
+        courier.woken()
+
+
+def test_an_incident_has_one_message_that_is_updated(
+    bot: None, served: None, slack: FakeSlack, courier: Courier
+) -> None:
+    observe(courier, 0)
+    [down] = slack.messages.values()
+    assert header(down) == "recommender is down"
+    shown = blocks_text(down)
+    assert "0 of 1 tasks serve. It has been down since" in shown
+    assert "`CONTAINER_EXITED`\\n> it is not there" in shown
+    assert "*What to do:* push it" in shown
+    assert "It still costs $0.0400 per hour. To see its logs: `/slipway logs recommender`" in shown
+    observe(courier, 1)
+    assert visible_headers(slack) == ["recommender has recovered"]
+    [recovered] = slack.messages.values()
+    assert "1 min 0 s after it became unhealthy" in blocks_text(recovered)
+    courier.sweeps_for(minutes=90)
+    assert [len(slack.posts(f"chat.{kind}")) for kind in ("postMessage", "update")] == [1, 1]
+    assert all("worker" not in item for item in items())
+
+
+def test_a_deployment_that_flaps_changes_one_message(
+    bot: None, served: None, slack: FakeSlack, courier: Courier
+) -> None:
+    for _ in range(200):
+        observe(courier, 0)
+        courier.sweep()
+        observe(courier, 1)
+        courier.sweep()
+    assert visible_headers(slack) == ["recommender is down"]
+    [message] = slack.messages.values()
+    assert "It has become unhealthy 4 times since" in blocks_text(message)
+    assert any("1 of 1 tasks serve now, but not steadily" in str(c.body) for c in slack.calls)
+    assert len(slack.calls) < 40  # in 400 minutes, and an update notifies nobody
+
+
+def test_a_failure_after_an_hour_of_peace_gets_a_message_of_its_own(
+    bot: None, served: None, slack: FakeSlack, courier: Courier
+) -> None:
+    observe(courier, 0)
+    observe(courier, 1)
+    courier.sweeps_for(minutes=70)
+    observe(courier, 0)
+    assert visible_headers(slack) == ["recommender has recovered", "recommender is down"]
+
+
+def test_an_incoming_webhook_gets_few_posts_about_an_incident(
+    webhook: None, served: None, slack: FakeSlack, courier: Courier
+) -> None:
+    for running in (0, 1) * 6:
+        observe(courier, running)
+        courier.sweep()
+    headers = [header(post) for post in slack.posts("incoming_webhook")]
+    assert headers == ["recommender is down", "recommender has recovered"] * 2
+    for _ in range(20):
+        observe(courier, 1)
+    courier.sweeps_for(minutes=90)
+    headers = [header(post) for post in slack.posts("incoming_webhook")]
+    assert headers == ["recommender is down", "recommender has recovered"] * 2
+    assert all("worker" not in item for item in items())
+
+
+def test_the_end_of_an_incident_is_posted_if_the_posts_before_it_did_not_show_it(
+    webhook: None, served: None, slack: FakeSlack, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "INCIDENT_POSTS", 1)
+    observe(courier, 0)
+    observe(courier, 1)
+    assert len(slack.posts("incoming_webhook")) == 1
+    courier.sweeps_for(minutes=90)
+    headers = [header(post) for post in slack.posts("incoming_webhook")]
+    assert headers == ["recommender is down", "recommender has recovered"]
+
+
+def test_a_pause_ends_the_message_of_an_incident(
+    bot: None, served: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    observe(courier, 0)
+    clock.advance(minutes=1)
+    change(lambda d: d.pause(clock()))
+    activate(clock)
+    courier.woken()
+    assert "recommender was unhealthy and is now PAUSED" in visible_headers(slack)
+    courier.sweeps_for(minutes=90)
+    assert all("worker" not in item for item in items())
+
+
+def test_an_incident_that_nobody_was_told_of_is_not_told_when_it_is_over(
+    bot: None, served: None, slack: FakeSlack, courier: Courier, clock: Clock
+) -> None:
+    at = clock()
+    change(lambda d: d.record_health(seen(at, 0), at))
+    messages.keys_for({ID})  # the courier died here
+    change(lambda d: d.delete(clock()))
+    courier.sweeps_for(minutes=5)
+    assert not [each for each in visible_headers(slack) if "unhealthy" in each]
 
 
 def test_items_are_purged_automatically(bot: None, clock: Clock, slack: FakeSlack) -> None:
