@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds until a failed reading is repeated: a resource was deleted meanwhile, for example.
 REPEAT_SECONDS = 0.5
+# Seconds between two readings at least, so that a burst of changes causes few of them.
+GAP_SECONDS = 0.1
 SHUTDOWN_SECONDS = 1.0
 
 
@@ -133,6 +135,7 @@ class LoadBalancers:
             except Exception as error:  # whatever the emulator does, the load balancers go on
                 logger.warning("The load balancers' configuration was not read: %s", error)
                 wait = REPEAT_SECONDS
+            await asyncio.sleep(GAP_SECONDS)
             try:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
