@@ -51,6 +51,7 @@ Each `make up` creates a new URL, new tokens and new secrets. Try:
   call $API/deployments/recommender -X DELETE
 
 ADMIN is a token with the scope `admin`. For Slack see docs/slack.md, for webhooks docs/webhooks.md.
+AWS calls go to aws_endpoint_url of stack.json, with the access key that is beside it.
 Run `make down` to stop the stack."""  # noqa: E501 - lines to copy
 
 

@@ -114,7 +114,8 @@ class Agent:
         tasks = [*self._tasks.values(), *self._replaced]
         groups = {group for task in tasks for group in task.plan.target_groups}
         self._health.forget(groups)
-        states = {group: self._health.states(group) for group in groups}
+        watched = {group for task in tasks if not task.serving for group in task.plan.target_groups}
+        states = {group: self._health.states(group, group in watched) for group in groups}
         for task in tasks:
             own = task.plan.address.target_id
             task.observe({group: states[group].get(own, "") for group in task.plan.target_groups})
@@ -131,8 +132,6 @@ class Agent:
             reserved = (float(task["cpu"]), plan.memory)
             usage = Usage(self._cloudwatch, cluster.rpartition("/")[2], service, reserved)
             self._tasks[arn] = Task(plan, self._elbv2, task_log, reports, usage, self._time_scale)
-            for group in plan.target_groups:
-                self._health.expect_change(group)
         except CannotStart as error:
             self._give_up(arn, cluster, service, False, str(error))
         except OSError as error:

@@ -21,6 +21,7 @@ from local.usage import Usage, resident_mib
 
 LOOK_SECONDS = 0.05
 DRAIN_LOOK_SECONDS = 0.1
+REGISTER_SECONDS = 1.0  # until a failed registration is repeated
 STOP_TIMEOUT_SECONDS = 30  # the default of ECS
 # Even if the scaled times are short, a busy machine needs this time to load a model.
 GRACE_SECONDS_MIN = 10.0
@@ -106,6 +107,7 @@ class Task:
         self.fault = ""
         self._elbv2, self._log, self._reports, self._usage = elbv2, task_log, reports, usage
         self._container_reason = ""
+        self._unregistered, self._register_at = [*plan.target_groups], 0.0
         self._stop = threading.Event()
         self._abandoned = False
         self._process = subprocess.Popen(
@@ -157,9 +159,8 @@ class Task:
 
     def _run(self) -> None:
         self._reports.running(self.plan.address)
-        for group in self.plan.target_groups:
-            self._change(self._elbv2.register_targets, group)
         while self._process.poll() is None and not self._stop.is_set():
+            self._register_when_due()
             if resident_mib(self._process.pid) > self.plan.memory:
                 self._container_reason = OUT_OF_MEMORY
                 self._process.kill()
@@ -177,6 +178,16 @@ class Task:
         self._reader.join(1)
         self._log.flush()
         self._report_end(ended_by_itself)
+
+    def _register_when_due(self) -> None:
+        if not self._unregistered or time.monotonic() < self._register_at:
+            return
+        self._register_at = time.monotonic() + REGISTER_SECONDS
+        self._unregistered = [
+            group
+            for group in self._unregistered
+            if not self._change(self._elbv2.register_targets, group)
+        ]
 
     def _leave_target_groups(self) -> None:
         """Deregister; return when the targets are drained, or when the process has ended.
@@ -234,9 +245,11 @@ class Task:
     def _target(self) -> dict[str, Any]:
         return {"Id": self.plan.address.target_id, "Port": self.plan.address.port}
 
-    def _change(self, call: Any, group: str) -> None:
+    def _change(self, call: Any, group: str) -> bool:
         try:
             call(TargetGroupArn=group, Targets=[self._target])
         except (ClientError, BotoCoreError) as error:
             # During a teardown the target group may be deleted before its tasks.
             log.info("%s: %s", self.plan.label, error)
+            return False
+        return True

@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-# Seconds between two reads: while a task is not healthy yet or drains, and while all are healthy.
+# Seconds between two reads: while a task waits to be healthy, and otherwise.
 WATCH_SECONDS, STEADY_SECONDS = 0.25, 2.0
 
 
@@ -16,30 +16,27 @@ class TargetHealth:
         """Args: elbv2: a boto3 client of the gateway."""
         self._elbv2 = elbv2
         self._states: dict[str, dict[str, str]] = {}
-        self._due: dict[str, float] = {}
+        self._read_at: dict[str, float] = {}
 
-    def states(self, group: str) -> dict[str, str]:
-        """Return target ID -> state, as read at most `STEADY_SECONDS` ago.
+    def states(self, group: str, watched: bool) -> dict[str, str]:
+        """Return target ID -> state, as read a moment ago.
 
         Args:
             group: a target group's ARN; if it is gone, it has no targets.
+            watched: whether a task waits for its target to be healthy.
         """
         now = time.monotonic()
-        if now >= self._due.get(group, 0.0):
+        age = WATCH_SECONDS if watched else STEADY_SECONDS
+        if group not in self._read_at or now >= self._read_at[group] + age:
             self._states[group] = self._read(group)
-            is_steady = set(self._states[group].values()) <= {"healthy"}
-            self._due[group] = now + (STEADY_SECONDS if is_steady else WATCH_SECONDS)
+            self._read_at[group] = now
         return self._states[group]
-
-    def expect_change(self, group: str) -> None:
-        """Read a target group at the next occasion: its targets have changed."""
-        self._due.pop(group, None)
 
     def forget(self, groups: set[str]) -> None:
         """Forget all target groups but these."""
         for group in self._states.keys() - groups:
             del self._states[group]
-            self._due.pop(group, None)
+            del self._read_at[group]
 
     def _read(self, group: str) -> dict[str, str]:
         try:

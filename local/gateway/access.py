@@ -80,6 +80,8 @@ class Access:
         """
         if self._is_open(method, path, headers):
             return None
+        if path.startswith(REGISTRY):
+            return _registry_error()
         found = credential(path, headers)
         if found is not None and self._is_known(found[0], headers):
             return None
@@ -160,6 +162,20 @@ def _error(service: str, headers: Mapping[str, str], missing: bool) -> HttpAnswe
         "x-amzn-ErrorType": "UnrecognizedClientException",
     }
     return HttpAnswer(403, {**identified, **json_type}, body.encode())
+
+
+def _registry_error() -> HttpAnswer:
+    """Ask for the login, as ECR's registry does.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
+    """
+    error = {"code": "UNAUTHORIZED", "message": "Log in with the password of GetAuthorizationToken"}
+    headers = {
+        "Content-Type": "application/json",
+        "Docker-Distribution-Api-Version": "registry/2.0",
+        "WWW-Authenticate": 'Basic realm="ecr",service="ecr.amazonaws.com"',
+    }
+    return HttpAnswer(401, headers, json.dumps({"errors": [error]}).encode())
 
 
 def _query_xml(code: str, text: str, request_id: str) -> bytes:

@@ -14,6 +14,7 @@ def check_problem(answer: Answer, status: int, code: str) -> None:
     assert set(answer.json) == MEMBERS
     assert (answer.json["status"], answer.json["code"]) == (status, code)
     assert answer.json["title"] and answer.json["detail"]
+    assert answer.json["instance"].startswith("/")
 
 
 @pytest.mark.parametrize("token", ["", "slw_unknown"])

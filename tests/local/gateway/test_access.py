@@ -92,8 +92,11 @@ def test_nothing_else_is_open(path: str, host: str) -> None:
 
 def test_a_registry_needs_the_login_of_ecr() -> None:
     assert status("GET", "/v2/", login(KEYS.secret_access_key)) is None
-    assert status("GET", "/v2/", login("other")) == 403
-    assert status("GET", "/v2/", {**HOST, "Authorization": "Basic %"}) == 403
+    assert status("GET", "/v2/", login("other")) == 401
+    assert status("GET", "/v2/", {**HOST, "Authorization": "Basic %"}) == 401
+    assert status("PUT", "/v2/a/manifests/1", HOST) == 401
+    asked = Access(KEYS, False).refusal("GET", "/v2/", HOST)
+    assert asked and asked.headers["WWW-Authenticate"].startswith("Basic ")
 
 
 def test_the_emulators_health_is_readable() -> None:

@@ -61,7 +61,7 @@ def test_a_blob_cannot_be_read_without_its_signature(ecr: Any, aws: Aws) -> None
     for attempt in (url, f"{url}?X-Local-Signature=0", f"{url}?X-Local-Signature="):
         with pytest.raises(urllib.error.HTTPError) as raised:
             open_url(attempt, timeout=10)
-        assert raised.value.code == 403
+        assert raised.value.code == 401
 
 
 def test_the_ports_and_labels_of_a_dockerfile_are_declared() -> None:

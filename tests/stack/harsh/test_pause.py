@@ -1,6 +1,6 @@
 """A pause and a resume, as a continuous caller of the URL sees them.
 
-The caller gets predictions, then only Slipway's own response, then predictions again.
+The caller gets predictions or Slipway's own response, and nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def kind_of(answer: Answer) -> str:
     """The kind of a response as text: a prediction, Slipway's own 503, or another response."""
     if answer.status == 200 and answer.json.get("recommendations"):
         return PREDICTED
-    is_json = answer.headers.get("Content-Type") == "application/json"
+    # A load balancer adds the character set to the type of a fixed response.
+    is_json = answer.headers.get("Content-Type", "").startswith("application/json")
     if answer.status == 503 and is_json and answer.json.get("code") == "PAUSED":
         return PAUSED
     return f"{answer.status}: {answer.text[:200]}"
@@ -72,7 +73,9 @@ def test_a_caller_gets_only_predictions_or_the_pause_response(
     assert resumed["cost"]["usd_per_hour"] == made["cost"]["usd_per_hour"]
     [rule] = [r for r in resumed["resources"] if r["kind"] == "listener_rule"]
     assert rule["verified_gone"]
-    assert kinds == [PREDICTED, PAUSED, PREDICTED]
+    # The two nodes of the load balancer learn a change at different times.
+    assert set(kinds) == {PREDICTED, PAUSED}
+    assert (kinds[0], kinds[-1]) == (PREDICTED, PREDICTED)
 
     # A teardown also works while paused.
     assert harsh.send("POST", f"{path}/pause").status == 202
