@@ -26,12 +26,7 @@ def down(state: Path) -> int:
 
 def what_to_try(running: stack.Stack, state: Path) -> str:
     """Return the example commands that `make up` prints."""
-    spec = {
-        "name": "recommender",
-        "image": running.sample_image,
-        "health_check": {"path": "/health"},
-        "smoke_test": {"path": f"/?uid={UID}", "json_has": ["recommendations"]},
-    }
+    spec = {"name": "recommender", "image": running.sample_image}
     return f"""
 The local stack is running. {_shown(state)} contains its logs, and stack.json with its values.
 Each `make up` creates a new URL, new tokens and new secrets. Try:

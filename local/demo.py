@@ -1,5 +1,6 @@
 """`make demo` deploys the sample model, calls it, scales it, deletes it, and checks every step."""
 
+import json
 import sys
 import tempfile
 import time
@@ -49,16 +50,29 @@ class Demo:
         self._count_transitions()
 
     def _deploy(self) -> dict[str, Any]:
-        spec = {
-            "name": "recommender",
-            "image": self._stack.sample_image,
-            "health_check": {"path": "/health"},
-            "smoke_test": {"path": f"/?uid={UID}", "json_has": ["recommendations"]},
-        }
+        spec = {"name": "recommender", "image": self._stack.sample_image}
         accepted = self._api.call("POST", "/deployments", spec)
         self._id = accepted["id"]
-        print(f"\nPOST /deployments creates {self._id} from {self._stack.sample_image}")
-        return self._follow()
+        print(f"\nPOST /deployments {json.dumps(spec)} creates {self._id}")
+        deployment = self._follow()
+        self._show_sources(deployment)
+        return deployment
+
+    def _show_sources(self, deployment: dict[str, Any]) -> None:
+        """Show what the image says about itself: the caller sent only its name."""
+        spec, sources = deployment["spec"], deployment["spec_sources"]
+        test = spec["smoke_test"]
+        shown = {
+            "port": ("port", spec["port"]),
+            "health_check.path": ("health check", f"GET {spec['health_check']['path']}"),
+            "smoke_test": ("smoke test", f"{test['method']} {test['path']}"),
+        }
+        print("\nFrom the image:")
+        for name, (title, value) in shown.items():
+            print(f"  {title:<12} {value!s:<12} ({sources[name]})")
+        found = {name: sources[name] for name in shown}
+        wanted = {"port": "image", "health_check.path": "label", "smoke_test": "label"}
+        self._expect(found == wanted, f"the sources of the values are {found}, not {wanted}")
 
     def _predict(self, url: str) -> None:
         answer, _ = predict(f"{url}/?uid={UID}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from chalicelib.domain.spec import faults, request_body
+from chalicelib.domain.spec import faults, request_body, request_rules
 from chalicelib.domain.spec.health_check import HealthCheck
 from chalicelib.domain.spec.smoke_test import REQUEST, SmokeTest
 
@@ -67,7 +67,7 @@ class ImageSettings(BaseModel):
         """The path in the label. Raises `LabelFault`."""
         path = self.labels.get(HEALTH_CHECK_PATH)
         if path is not None:
-            _validated(HealthCheck, {"path": path}, {"path": HEALTH_CHECK_PATH})
+            _check(HealthCheck, "health_check", {"path": path}, {"path": HEALTH_CHECK_PATH})
         return path
 
     @property
@@ -81,7 +81,7 @@ class ImageSettings(BaseModel):
         names = {member: label for label, member in SMOKE_TEST.items()}
         if "body" in members:
             members["body"] = _json(names["body"], members["body"])
-        _validated(SmokeTest, members, names)
+        _check(SmokeTest, "smoke_test", members, names)
         return members
 
 
@@ -113,10 +113,18 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _validated(model: type[BaseModel], members: dict[str, Any], labels: dict[str, str]) -> None:
+def _check(
+    model: type[BaseModel], field: str, members: dict[str, Any], labels: dict[str, str]
+) -> None:
+    """Applies the rules of a request; `labels` has the label of each member."""
+    found = [
+        {**each, "field": each["field"].removeprefix(f"{field}.")}
+        for each in request_rules.faults_of({field: members}, {})
+    ]
     try:
         model.model_validate(members)
     except ValidationError as error:
-        fault = faults.from_pydantic(error.errors()[0], model)
-        label = labels[fault["field"].partition(".")[0]]
-        raise LabelFault(f"The image label {label} {fault['message']}") from None
+        found = [faults.from_pydantic(each, model) for each in error.errors()]
+    if found:
+        label = labels[found[0]["field"].partition(".")[0]]
+        raise LabelFault(f"The image label {label} {found[0]['message']}")

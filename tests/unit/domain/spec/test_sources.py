@@ -188,6 +188,8 @@ BAD = [
     ({"health": "http://example.com/up"}, HEALTH),
     ({"health": "//example.com/up"}, HEALTH),
     ({"health": "/a b"}, HEALTH),
+    ({"health": "/a#b"}, HEALTH),
+    ({"path": "/?uid=20#top"}, PATH),
     ({"health": "/" + "a" * 1100}, HEALTH),
     ({"path": "https://example.com/"}, PATH),
     ({"path": "/\N{SNOWMAN}"}, PATH),
