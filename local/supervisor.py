@@ -38,6 +38,7 @@ from local.moto_server import MotoServer
 from local.network import open_default_vpc
 from local.packaging import package_locally
 from local.stack import DETACH
+from local.task_events import TaskEvents
 
 STAGE = "dev"
 HEALTH_SECONDS = 60.0
@@ -59,6 +60,7 @@ class Supervisor:
         self._emulator: Emulator | None = None
         self._moto: MotoServer | None = None
         self._agent: Agent | None = None
+        self._events: TaskEvents | None = None
 
     def run(self) -> None:
         """Start everything, report it, and wait until a process ends or `Stopped` is raised."""
@@ -107,6 +109,8 @@ class Supervisor:
                 log = self._state / "agent.log"
                 self._agent = Agent(self._emulator.aws, aws, model.result(), log)
                 self._agent.start()
+            self._events = TaskEvents(aws)
+            self._events.start()
         return deployed, shared
 
     def _await_end(self) -> str:
@@ -179,6 +183,8 @@ class Supervisor:
 
     def close(self) -> None:
         """Stop all processes of the stack and remove its files."""
+        if self._events:
+            self._events.stop()
         if self._agent:
             self._agent.stop()
         if self._gateway:
