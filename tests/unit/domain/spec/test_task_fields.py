@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.errors import ValidationFailed
-from chalicelib.domain.spec import spec as specs
+from chalicelib.domain.spec import parsing
 from chalicelib.domain.spec.spec import Spec
 from tests.support.builders import IMAGE, LIMITS, TASK_ROLE, body_of, spec_of
 
 
 def fault(**fields: Any) -> str:
     with pytest.raises(ValidationFailed) as raised:
-        specs.parse(body_of(**fields), **LIMITS)
+        parsing.parse(body_of(**fields), **LIMITS)
     [error] = raised.value.errors
     assert error["field"] == next(iter(fields))
     return error["message"]
@@ -61,17 +61,19 @@ def test_a_task_may_have_up_to_200_gib(value: int) -> None:
 def test_a_stored_spec_keeps_what_its_version_set() -> None:
     spec = stored()
     assert (spec.request_timeout, spec.storage_gib, spec.task_role_arn) == (None, 20, None)
-    assert specs.patched(spec, {"count": 2}, **LIMITS).request_timeout is None
+    assert parsing.patched(spec, {"count": 2}, **LIMITS).request_timeout is None
 
 
 @pytest.mark.parametrize(("value", "seconds"), [(20, 20), (None, 60)])
 def test_a_change_that_names_the_field_sets_it(value: int | None, seconds: int) -> None:
-    assert specs.patched(stored(), {"request_timeout": value}, **LIMITS).request_timeout == seconds
+    assert (
+        parsing.patched(stored(), {"request_timeout": value}, **LIMITS).request_timeout == seconds
+    )
 
 
 def test_a_change_of_another_field_keeps_it() -> None:
     spec = spec_of(request_timeout=20, storage_gib=50, task_role_arn=TASK_ROLE)
-    changed = specs.patched(spec, {"count": 2}, **LIMITS)
+    changed = parsing.patched(spec, {"count": 2}, **LIMITS)
     assert (changed.request_timeout, changed.storage_gib) == (20, 50)
     assert changed.task_role_arn == TASK_ROLE
 
@@ -89,7 +91,7 @@ def test_a_role_that_is_not_allowed_is_refused_with_the_allowed_ones() -> None:
 
 def test_without_allowed_roles_the_message_says_that_none_is_set() -> None:
     with pytest.raises(ValidationFailed) as raised:
-        specs.parse(body_of(task_role_arn=TASK_ROLE), **{**LIMITS, "allowed_task_roles": ()})
+        parsing.parse(body_of(task_role_arn=TASK_ROLE), **{**LIMITS, "allowed_task_roles": ()})
     assert "must be an allowed role (none is set)" in raised.value.errors[0]["message"]
 
 
