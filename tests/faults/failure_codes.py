@@ -274,20 +274,20 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "the path of the health check does not exist",
         FailureCode.HEALTH_CHECK_FAILED,
-        ("target_health", "service_events", "log_lines"),
+        ("target_health", "service_events"),
         prepare=_behaves(containers.answers(200, health=404)),
         spec={"health_check": {"path": "/health"}},
     ),
     Cause(
         "the program listens on another port",
         FailureCode.HEALTH_CHECK_FAILED,
-        ("target_health", "service_events", "log_lines"),
+        ("target_health", "service_events"),
         prepare=_behaves(containers.listens_on(8080)),
     ),
     Cause(
         "the model starts more slowly than `grace` allows",
         FailureCode.HEALTH_CHECK_FAILED,
-        ("target_health", "service_events", "log_lines"),
+        ("target_health", "service_events"),
         prepare=_behaves(containers.slow_start(300)),
         spec={"health_check": {"grace": 30}},
     ),
