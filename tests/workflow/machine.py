@@ -75,8 +75,12 @@ def functions_by_logical_id() -> dict[str, str]:
 
 
 def workers_by_logical_id() -> dict[str, str]:
-    """Logical ID -> name, for each function that events wake instead of the state machine."""
-    return {id: name for id, name in _all_functions().items() if events_of(id)}
+    """Logical ID -> name, for each function that the table's stream wakes."""
+    return {
+        id: name
+        for id, name in _all_functions().items()
+        if any(event["Type"] == "DynamoDB" for event in events_of(id).values())
+    }
 
 
 def events_of(logical_id: str) -> dict[str, Any]:
