@@ -1,4 +1,4 @@
-"""The gateway's own calls to MiniStack."""
+"""The gateway's own calls to MiniStack, in the JSON protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from local.emulator import REGION, Aws
-from local.gateway.messages import HttpAnswer, HttpRequest
+from local.gateway.messages import HttpRequest
 from local.gateway.relay import Forward
 from local.gateway.wire import AwsError
 
@@ -26,7 +26,7 @@ class Direct:
     async def ask(
         self, forward: Forward, service: str, target: str, params: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return the answer to a call in the JSON protocol, with times as numbers.
+        """Return the answer, with times as numbers.
 
         Args:
             service: the name in the signature, such as "ecs".
@@ -35,23 +35,12 @@ class Direct:
         Raises:
             AwsError: MiniStack refused the call.
         """
+        body = json.dumps(params).encode()
         headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
-        answered = await self.post(forward, service, "/", headers, params)
+        request = AWSRequest("POST", f"{self._url}/", headers, body)
+        SigV4Auth(self._credentials, service, REGION).add_auth(request)
+        answered = await forward(HttpRequest("POST", "/", dict(request.headers.items()), body))
         answer: dict[str, Any] = json.loads(answered.body or b"{}")
         if answered.failed:
             raise AwsError(answer.get("__type", ""), answer.get("message", ""), answered.status)
         return answer
-
-    async def post(
-        self,
-        forward: Forward,
-        service: str,
-        path: str,
-        headers: Mapping[str, str],
-        content: Mapping[str, Any],
-    ) -> HttpAnswer:
-        """Send JSON with a POST, and return the answer."""
-        body = json.dumps(content).encode()
-        request = AWSRequest("POST", self._url + path, dict(headers), body)
-        SigV4Auth(self._credentials, service, REGION).add_auth(request)
-        return await forward(HttpRequest("POST", path, dict(request.headers.items()), body))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from local.gateway.direct import Direct
-from local.gateway.ecs.events import Events
-from local.gateway.ecs.reports import RUNNING, STOPPED, Reports
+from local.gateway.ecs.reports import RUNNING, Reports
 from local.gateway.ecs.services import service_seen_by_aws
 from local.gateway.ecs.tasks import Task, seen_by_aws
 from local.gateway.messages import HttpAnswer, HttpRequest
@@ -27,8 +25,6 @@ class Ecs:
 
     def __init__(self, direct: Direct) -> None:
         self._direct, self._reports = direct, Reports()
-        self._events = Events(direct)
-        self._announcing: set[asyncio.Task[None]] = set()
 
     def wants(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
         """See `Handler`."""
@@ -49,9 +45,6 @@ class Ecs:
         self, params: Answer, answer: Answer, forward: Forward
     ) -> None:
         self._reports.submit(params)
-        if params["status"] == STOPPED:
-            for task in await self._describe(params["cluster"], [params["task"]], forward):
-                self._announce_end(self._seen(task), forward)
 
     async def _DescribeTasks(self, params: Answer, answer: Answer, forward: Forward) -> None:
         answer["tasks"] = [self._seen(task) for task in answer["tasks"]]
@@ -60,7 +53,6 @@ class Ecs:
 
     async def _StopTask(self, params: Answer, answer: Answer, forward: Forward) -> None:
         answer["task"] = self._seen(answer["task"])
-        self._announce_end(answer["task"], forward)
 
     async def _ListTasks(self, params: Answer, answer: Answer, forward: Forward) -> None:
         """Move tasks between RUNNING and STOPPED whose process is not where MiniStack shows it."""
@@ -98,13 +90,6 @@ class Ecs:
         answer["service"] = _service(answer["service"], tasks)
 
     _UpdateService = _DeleteService = _CreateService
-
-    def _announce_end(self, task: Task, forward: Forward) -> None:
-        """Send the event of a task that has stopped, once."""
-        if task["lastStatus"] == STOPPED and self._reports.is_first_end(task["taskArn"]):
-            work = asyncio.create_task(self._events.announce(task, forward))
-            self._announcing.add(work)  # asyncio keeps no reference
-            work.add_done_callback(self._announcing.discard)
 
     def _seen(self, task: Task) -> Task:
         return seen_by_aws(task, self._reports.of(task["taskArn"]))

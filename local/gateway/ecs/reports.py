@@ -42,7 +42,6 @@ class Reports:
 
     def __init__(self) -> None:
         self._reports: dict[str, Report] = {}
-        self._announced: dict[str, float] = {}  # when, by the ARN of the task
 
     def submit(self, params: Mapping[str, Any]) -> None:
         """Take the parameters of a SubmitTaskStateChange."""
@@ -77,16 +76,7 @@ class Reports:
             if report.cluster.rpartition("/")[2] == name
         }
 
-    def is_first_end(self, task: str) -> bool:
-        """Whether this is the first call for a task, which has stopped."""
-        if task in self._announced:
-            return False
-        self._announced[task] = time.time()
-        return True
-
     def _forget(self, before: float) -> None:
         old = [arn for arn, each in self._reports.items() if (each.stopped_at or before) < before]
         for arn in old:
             del self._reports[arn]
-        for arn in [arn for arn, moment in self._announced.items() if moment < before]:
-            del self._announced[arn]
