@@ -98,6 +98,8 @@ CALLS = {
     **dict.fromkeys(("Operation", "Route"), OPENAPI),
     "Unclear": CHAT,
 }
+# Tables of texts of other programs. Only the values of the keywords in `FIELDS` are Slipway's own.
+QUOTING = {"known_texts", "api_errors.py"}
 MODELS = {"BaseModel", "Strict"}
 LOGGERS = {"logger", "logging", "log"}
 # Calls whose strings are patterns or code.
@@ -157,6 +159,10 @@ def texts(source: str, path: str) -> list[Text]:
     if Path(path).name == "Makefile":
         return list(_in_makefile(source, kind, path))
     tree = ast.parse(source)
+    if QUOTING & set(Path(path).parts):
+        keywords = (node for node in ast.walk(tree) if isinstance(node, ast.keyword))
+        own = (node for node in keywords if node.arg in FIELDS)
+        return sorted(text for node in own for text in _in(node, kind, path))
     details = _details(tree)
     return sorted({replace(each, ends=_must_end(each, details)) for each in _in(tree, kind, path)})
 

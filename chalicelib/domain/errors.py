@@ -23,11 +23,15 @@ class FailureCode(StoredEnum):
     AWS_QUOTA_EXCEEDED = "AWS_QUOTA_EXCEEDED"
     AWS_ACCESS_DENIED = "AWS_ACCESS_DENIED"
     CAPACITY_UNAVAILABLE = "CAPACITY_UNAVAILABLE"
+    CONTAINER_CANNOT_START = "CONTAINER_CANNOT_START"
     CONTAINER_EXITED = "CONTAINER_EXITED"
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     HEALTH_CHECK_FAILED = "HEALTH_CHECK_FAILED"
     SMOKE_TEST_FAILED = "SMOKE_TEST_FAILED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    # AWS refused something for a reason that Slipway does not recognize.
+    AWS_REFUSED = "AWS_REFUSED"
+    # A fault of Slipway itself.
     INTERNAL = "INTERNAL"
 
 
@@ -67,6 +71,7 @@ class DeploymentFailed(WorkflowError):
     """The operation cannot succeed.
 
     `message` says what happened, `hint` what the caller can do, `evidence` what AWS reported.
+    `unrecognized` is AWS's text if Slipway does not know it, so that it can be logged once.
     """
 
     def __init__(
@@ -76,11 +81,13 @@ class DeploymentFailed(WorkflowError):
         *,
         hint: str,
         evidence: dict[str, Any] | None = None,
+        unrecognized: str = "",
     ) -> None:
         super().__init__(f"{code}: {message}", evidence=evidence)
         self.code = code
         self.message = message
         self.hint = hint
+        self.unrecognized = unrecognized
 
 
 class RequestRefused(Exception):

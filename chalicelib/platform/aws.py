@@ -7,67 +7,21 @@ retries and timeouts.
 from __future__ import annotations
 
 import threading
-from enum import Enum, auto
 from functools import cache
 from typing import Any
 
-from chalicelib.platform import observability
+from chalicelib.platform import api_errors, observability
+from chalicelib.platform.api_errors import ErrorKind
 
-THROTTLED = {
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "RequestLimitExceeded",
-    "TooManyRequestsException",
-    "ProvisionedThroughputExceededException",
-    "SlowDown",
-}
-DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"}
-QUOTA = {
-    "LimitExceededException",
-    "ServiceQuotaExceededException",
-    "TooManyLoadBalancers",
-    "TooManyTargetGroups",
-    "TooManyListeners",
-    "TooManyRegistrationsForTargetId",
-    "SecurityGroupLimitExceeded",
-    "RulesPerSecurityGroupLimitExceeded",
-    "ResourceLimitExceeded",
-}
-# Two runs of one step called AWS at once; the second run finds what the first one created.
-CONCURRENT = {
-    "OperationAbortedException",
-    "ConcurrentModificationException",
-    "ConcurrentUpdateException",
-}
 NOT_IMPLEMENTED = 501
-UNAVAILABLE = {"ServerException", "InternalFailure", "ServiceUnavailable"}
-# The first ECS or ELB call in an account creates the service-linked role; calls may fail before.
-SERVICE_LINKED_ROLE = ("service linked role", "service-linked role")
 
+DENIED = api_errors.DENIED
 # One connection for each of the courier's threads. boto3 opens a connection when it needs one, and
 # closes any above this number after one call: that would cost a TLS handshake a call.
 CONNECTIONS = 128
 # Threads may share a client but not a session, so the session creates one client at a time.
 # https://docs.aws.amazon.com/boto3/latest/guide/clients.html
 _creating = threading.Lock()
-
-
-class ErrorKind(Enum):
-    """What an error of AWS means to the caller.
-
-    The first four are transient: the same call may succeed later.
-    """
-
-    THROTTLED = auto()
-    ROLE_IN_CREATION = auto()
-    CONCURRENT = auto()
-    UNAVAILABLE = auto()
-    DENIED = auto()
-    QUOTA = auto()
-    REFUSED = auto()
 
 
 @cache
@@ -121,11 +75,16 @@ def operation_of(error: Exception) -> str:
 
 
 def kind_of(error: Exception) -> ErrorKind | None:
-    """What an exception of botocore means; None if the exception does not come from botocore."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    """What an exception of botocore means.
+
+    None if the exception does not come from botocore, or is a mistake in the call itself.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     if isinstance(error, ClientError):
-        return _kind_of_answer(error)
+        return api_errors.kind_of(code_of(error), message_of(error), _status_of(error))
+    if isinstance(error, ParamValidationError):
+        return None
     # The connection broke, timed out or brought an unreadable answer. The call may have taken
     # effect.
     return ErrorKind.UNAVAILABLE if isinstance(error, BotoCoreError) else None
@@ -133,28 +92,13 @@ def kind_of(error: Exception) -> ErrorKind | None:
 
 def is_refusal(error: Exception) -> bool:
     """Whether AWS refuses the call, and a retry cannot help; also an API that an emulator lacks."""
-    refused = (ErrorKind.DENIED, ErrorKind.QUOTA, ErrorKind.REFUSED)
+    refused = (ErrorKind.DENIED, ErrorKind.QUOTA, ErrorKind.ACCOUNT, ErrorKind.REFUSED)
     return kind_of(error) in refused or _status_of(error) == NOT_IMPLEMENTED
 
 
 def _status_of(error: Exception) -> int:
     response = getattr(error, "response", None) or {}
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _kind_of_answer(error: Any) -> ErrorKind:
-    code, message = code_of(error), message_of(error).lower()
-    status = _status_of(error)
-    # The first kind that applies.
-    kinds = {
-        ErrorKind.THROTTLED: code in THROTTLED,
-        ErrorKind.DENIED: code in DENIED,
-        ErrorKind.ROLE_IN_CREATION: any(words in message for words in SERVICE_LINKED_ROLE),
-        ErrorKind.QUOTA: code in QUOTA,
-        ErrorKind.CONCURRENT: code in CONCURRENT or "concurrent" in message,
-        ErrorKind.UNAVAILABLE: status >= 500 or code in UNAVAILABLE,
-    }
-    return next((kind for kind, applies in kinds.items() if applies), ErrorKind.REFUSED)
 
 
 def _body(error: Exception) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from chalicelib.domain.errors import (
     WorkflowError,
 )
 from chalicelib.platform import aws
-from chalicelib.platform.aws import ErrorKind
+from chalicelib.platform.api_errors import ErrorKind
 
 RETRY_AFTER = {"Retry-After": "5"}
 
@@ -35,7 +35,7 @@ def workflow_error(error: Exception) -> WorkflowError | None:
             return Throttled(f"AWS throttled {operation}")
         case ErrorKind.ROLE_IN_CREATION:
             return Retryable(f"{operation}: AWS is creating the service-linked role")
-        case ErrorKind.CONCURRENT:
+        case ErrorKind.CONCURRENT | ErrorKind.IN_USE:
             return Retryable(f"{operation}: {message}")
         case ErrorKind.UNAVAILABLE:
             code = aws.code_of(error)
@@ -82,9 +82,18 @@ def _failure(kind: ErrorKind, error: Exception) -> DeploymentFailed:
             hint="Delete deployments that you do not need, or ask AWS for a higher quota.",
             evidence=evidence,
         )
+    if kind is ErrorKind.ACCOUNT:
+        return DeploymentFailed(
+            FailureCode.AWS_QUOTA_EXCEEDED,
+            f"AWS does not allow {operation} in this account: {message.rstrip('.')}.",
+            hint="Ask the owner of the AWS account to contact AWS Support, then retry.",
+            evidence=evidence,
+        )
     return DeploymentFailed(
-        FailureCode.INTERNAL,
-        f"AWS refused {operation}: {message.rstrip('.')}.",
-        hint="Give `evidence` to your platform team: Slipway or its settings have a fault.",
+        FailureCode.AWS_REFUSED,
+        f"AWS refused {operation}: {message.rstrip('.')}. Slipway does not recognize this reason.",
+        hint="Give `evidence` to your platform team. Slipway, its settings or the account may have "
+        "a fault.",
         evidence=evidence,
+        unrecognized=f"{aws.code_of(error)}: {message}",
     )

@@ -6,7 +6,6 @@ saved at once, because ECS deletes a stopped task after about an hour.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +15,10 @@ from chalicelib.platform import clock
 from chalicelib.resources import log_group, tasks
 from chalicelib.resources.service import BREAKER_FAILURES
 from chalicelib.resources.task_definition import log_stream
-from chalicelib.workflow import health_results, image
-from chalicelib.workflow.stopped_tasks import container_of, judge, stopped_by_itself
-from chalicelib.workflow.unhealthy import judge_unhealthy
+from chalicelib.workflow import health_results, image, unhealthy
+from chalicelib.workflow.placement import judge_events
+from chalicelib.workflow.preflight import preflight
+from chalicelib.workflow.stopped_tasks import container_of, has_run, judge, stopped_by_itself
 from chalicelib.workflow.verdict import Verdict
 
 CRASH_LOOP = BREAKER_FAILURES
@@ -28,34 +28,6 @@ LINE_LENGTH = 1000
 SERVICE_EVENTS = 10
 # Some of ECS's timestamps are in whole seconds.
 CLOCK_MARGIN = timedelta(seconds=2)
-
-# Service events that explain why ECS starts no task: (pattern, occurrences needed, code, message,
-# hint).
-# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
-EVENTS: tuple[tuple[str, int, FailureCode, str, str], ...] = (
-    (
-        r"limit on the number of vCPUs",
-        1,
-        FailureCode.AWS_QUOTA_EXCEEDED,
-        "The account's Fargate vCPU quota is used up, so no task can start.",
-        "Delete deployments that you do not need, or request an increase of the quota L-3032A538 "
-        "from AWS.",
-    ),
-    (
-        r"unable to assume the role",
-        1,
-        FailureCode.AWS_ACCESS_DENIED,
-        "ECS cannot assume the task roles of Slipway's stack.",
-        "Ask your platform team to check that the stack's task roles exist and trust ECS.",
-    ),
-    (
-        r"Capacity is unavailable",
-        CRASH_LOOP,
-        FailureCode.CAPACITY_UNAVAILABLE,
-        "AWS has no Fargate capacity for a task of this size at the moment.",
-        "Retry later, or deploy with less `cpu` and `memory`.",
-    ),
-)
 
 
 def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
@@ -75,7 +47,8 @@ def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
         (d for d in service.get("deployments", []) if d["status"] == "PRIMARY"), {}
     )
     tripped = primary.get("rolloutState") == "FAILED"
-    stopped = _stopped_tasks(deployment, service, since)
+    ending = _ending_tasks(deployment, service, since)
+    stopped = [task for task in ending if task["lastStatus"] == "STOPPED"]
     if stopped:
         newest = max(stopped, key=_ended_at)
         lines = _log_lines(deployment.id, newest)
@@ -84,12 +57,21 @@ def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
         if is_certain or _is_too_late_for_another(deployment, verdict):
             evidence = _task_evidence(newest, lines, len(stopped)) | _service_evidence(service)
             raise _failed(verdict, evidence)
-    _check_events(service, since)
+    is_late = clock.now() > deployment.operation.deadline
+    has_none = not primary.get("runningCount") and not any(map(has_run, stopped))
+    verdict_of_events = judge_events(
+        _event_messages(service, since),
+        deployment.spec,
+        is_last=has_none and (tripped or is_late),
+        is_ending=len(ending) > len(stopped),
+    )
+    if verdict_of_events:
+        raise _failed(verdict_of_events, _service_evidence(service))
     if tripped:
         reason = primary.get("rolloutStateReason", "")
         message = f"ECS stopped the rollout: {reason}"
         hint = "Read `evidence.service_events` for the cause."
-        verdict = Verdict(FailureCode.CONTAINER_EXITED, message, hint)
+        verdict = Verdict(FailureCode.AWS_REFUSED, message, hint)
         raise _failed(verdict, _service_evidence(service))
 
 
@@ -107,7 +89,7 @@ def check_health(
         results: what the health checks have said about its tasks until now.
     """
     since = began_at(deployment)
-    events = [e["message"] for e in service.get("events", []) if _moment_of(e) >= since]
+    events = _event_messages(service, since)
     is_unhealthy = any(result.state == "unhealthy" for result in results.values())
     if not is_unhealthy and not any(map(health_results.is_unhealthy, events)):
         return  # no task can have been stopped for its health
@@ -121,7 +103,8 @@ def check_health(
     stopped = _task_evidence(task, lines, len(stopping)) if task in stopping else {}
     evidence = {"log_lines": lines, "target_health": [target], **stopped}
     evidence |= health_results.as_evidence(results) | _service_evidence(service)
-    raise _failed(judge_unhealthy(deployment.spec, [target], lines), evidence)
+    verdict, more = unhealthy.examine(deployment, [target], lines)
+    raise _failed(verdict, evidence | more)
 
 
 def explain_stop(
@@ -147,16 +130,16 @@ def explain_unhealthy(
     """Why a running task of an ACTIVE deployment does not pass its health checks."""
     lines = _log_lines(deployment.id, task)
     evidence = {"target_health": target_health, "log_lines": lines} | _service_evidence(service)
-    return _failed(judge_unhealthy(deployment.spec, target_health, lines), evidence)
+    # The function that checks health sends no requests and may not read the load balancer.
+    return _failed(unhealthy.judge_unhealthy(deployment.spec, target_health, lines), evidence)
 
 
-def unplaced(service: dict[str, Any], since: datetime) -> DeploymentFailed | None:
+def unplaced(
+    deployment: Deployment, service: dict[str, Any], since: datetime
+) -> DeploymentFailed | None:
     """Why ECS has started no task since then, if the service's events say so."""
-    try:
-        _check_events(service, since)
-    except DeploymentFailed as error:
-        return error
-    return None
+    verdict = judge_events(_event_messages(service, since), deployment.spec)
+    return _failed(verdict, _service_evidence(service)) if verdict else None
 
 
 def log_lines(deployment_id: str) -> list[str]:
@@ -181,17 +164,14 @@ def began_at(deployment: Deployment) -> datetime:
     return started - CLOCK_MARGIN
 
 
-def _stopped_tasks(
+def _ending_tasks(
     deployment: Deployment, service: dict[str, Any], since: datetime
 ) -> list[dict[str, Any]]:
-    """The tasks of the service's current task definition that stopped by themselves.
+    """The tasks of the service's current task definition that stop or stopped by themselves.
 
     Tasks of a version that failed do not count, so they cannot fail its rollback.
     """
-    stopping = _stopping_tasks(deployment, service, since)
-    return [
-        task for task in stopping if task["lastStatus"] == "STOPPED" and stopped_by_itself(task)
-    ]
+    return [task for task in _stopping_tasks(deployment, service, since) if stopped_by_itself(task)]
 
 
 def _stopping_tasks(
@@ -218,7 +198,8 @@ def _judge(
     target_health: list[dict[str, Any]],
 ) -> Verdict:
     """Why a task stopped. If its image is gone, the tag is not to blame: the digest is pinned."""
-    verdict = judge(task, lines, deployment.spec, target_health)
+    verified = preflight.has_passed(deployment, preflight.ARCHITECTURE)
+    verdict = judge(task, lines, deployment.spec, target_health, platform_verified=verified)
     if verdict.code is FailureCode.IMAGE_NOT_FOUND and deployment.image.digest:
         message, hint = image.digest_gone(deployment.image)
         return Verdict(verdict.code, message, hint, verdict.final)
@@ -240,12 +221,10 @@ def _is_too_late_for_another(deployment: Deployment, verdict: Verdict) -> bool:
     return unhealthy and clock.now() + grace > deployment.operation.deadline
 
 
-def _check_events(service: dict[str, Any], since: datetime) -> None:
+def _event_messages(service: dict[str, Any], since: datetime) -> list[str]:
+    """The events since this path began, newest first."""
     events = service.get("events", [])
-    messages = [event["message"] for event in events if _moment_of(event) >= since]
-    for pattern, needed, code, message, hint in EVENTS:
-        if sum(bool(re.search(pattern, text, re.IGNORECASE)) for text in messages) >= needed:
-            raise _failed(Verdict(code, message, hint), _service_evidence(service))
+    return [event["message"] for event in events if _moment_of(event) >= since]
 
 
 def _target_health(deployment: Deployment) -> list[dict[str, Any]]:
@@ -277,4 +256,10 @@ def _service_evidence(service: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failed(verdict: Verdict, evidence: dict[str, Any]) -> DeploymentFailed:
-    return DeploymentFailed(verdict.code, verdict.message, hint=verdict.hint, evidence=evidence)
+    return DeploymentFailed(
+        verdict.code,
+        verdict.message,
+        hint=verdict.hint,
+        evidence=evidence,
+        unrecognized=verdict.unrecognized,
+    )

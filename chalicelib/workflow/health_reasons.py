@@ -10,7 +10,7 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.parts import Failure
 from chalicelib.platform import clock
-from chalicelib.workflow import diagnosis, health_results
+from chalicelib.workflow import diagnosis, health_results, step
 from chalicelib.workflow.step import failure_of
 from chalicelib.workflow.stopped_tasks import stopped_by_itself
 from chalicelib.workflow.task_look import Look, ended_at
@@ -23,7 +23,18 @@ REPAIRED = "Wait for Slipway, which repairs this within five minutes."
 def find(deployment: Deployment, ecs_service: dict[str, Any] | None, look: Look) -> Failure | None:
     """The latest reason that AWS gives; None if it gives none."""
     error = _of_service(deployment, ecs_service) or _of_tasks(deployment, ecs_service or {}, look)
-    return failure_of(STEP, error) if error else None
+    if error is None:
+        return None
+    failure = failure_of(STEP, error)
+    if error.unrecognized and failure.message != _known_message(deployment):
+        step.log_unrecognized(error, deployment=deployment.id, step=STEP)
+    return failure
+
+
+def _known_message(deployment: Deployment) -> str:
+    """The message of the failure that the previous check found, so that a text is logged once."""
+    known = deployment.health.failure if deployment.health else None
+    return known.message if known else ""
 
 
 def _of_service(
@@ -53,7 +64,7 @@ def _of_tasks(
 ) -> DeploymentFailed | None:
     newest = max(look.stopped, key=ended_at, default=None)
     since = ended_at(newest) if newest else _known_until(deployment)
-    unplaced = diagnosis.unplaced(ecs_service, since)
+    unplaced = diagnosis.unplaced(deployment, ecs_service, since)
     if unplaced:
         return unplaced
     unhealthy = [asdict(each) for each in look.targets if each.state == "unhealthy"]

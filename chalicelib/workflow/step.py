@@ -94,6 +94,8 @@ def run(event: dict[str, Any], request_id: str, work: Work) -> dict[str, Any]:
             exc_info=not isinstance(error, WorkflowError),
             extra={**log, "error": type(raised).__name__, "reason": str(raised)},
         )
+        if isinstance(raised, DeploymentFailed) and raised.unrecognized:
+            log_unrecognized(raised, **log)  # once, because the failure ends the operation
         if isinstance(raised, DeploymentFailed) and not plan.STEPS[call.step].decisive:
             return {"step": call.full_name, "status": StepStatus.FAILED}
         raise raised from error
@@ -218,6 +220,11 @@ def _deadline_exceeded(deployment: Deployment, error: WorkflowError) -> Deployme
         "deployment ID to your platform team.",
         evidence={"waiting_for": str(error)},
     )
+
+
+def log_unrecognized(error: DeploymentFailed, **where: object) -> None:
+    """Logs a text of AWS that no known text matches, so that an operator can report it."""
+    logger.warning("unknown AWS text", extra={**where, "aws_text": error.unrecognized})
 
 
 def failure_of(step_name: str, error: DeploymentFailed) -> Failure:

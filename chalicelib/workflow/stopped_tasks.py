@@ -1,7 +1,6 @@
 """Explain why a task stopped, for a person who has never seen ECS.
 
-ECS's texts: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
-and https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initialization-error.html
+The texts of ECS are rows in `known_texts`. A text that no row recognizes is quoted.
 """
 
 from __future__ import annotations
@@ -14,6 +13,10 @@ from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.parts import IN_EVIDENCE
 from chalicelib.domain.spec.fargate import PLATFORMS
 from chalicelib.domain.spec.spec import Spec
+from chalicelib.workflow import log_evidence
+from chalicelib.workflow.known_texts import known_text, log_reader, start_errors, stopped_reasons
+from chalicelib.workflow.known_texts.known_text import KnownText
+from chalicelib.workflow.known_texts.log_signs import Kind
 from chalicelib.workflow.unhealthy import judge_unhealthy
 from chalicelib.workflow.verdict import Verdict
 
@@ -25,115 +28,14 @@ STOPPED_ON_PURPOSE = {
     "TerminationNotice",
 }
 OUT_OF_MEMORY_EXIT = 137
-
-
-_UNREACHABLE = r"i/o timeout|context deadline|connection (issue|refused|timed out)|no such host"
-# (pattern of ECS's reason, verdict) for tasks that stopped before their program ran. The first
-# match counts.
-_BEFORE_THE_START: tuple[tuple[str, Verdict], ...] = (
-    (
-        rf"(CannotPullContainerError|ResourceInitializationError).*({_UNREACHABLE})",
-        Verdict(
-            FailureCode.NETWORK_MISCONFIGURED,
-            "The task could not reach the registry, or an AWS API that it needs to start.",
-            "Ask your platform team to check AssignPublicIp and the routes of the subnets. The "
-            "tasks need the internet, or VPC endpoints for ECR, S3 and CloudWatch Logs.",
-        ),
-    ),
-    (
-        r"CannotPullContainerError.*(toomanyrequests|too many requests|rate limit|\b429 )",
-        Verdict(
-            FailureCode.IMAGE_ACCESS_DENIED,
-            "The registry's rate limit for pulling {image} is reached.",
-            "Push the image to Amazon ECR and deploy it from there.",
-            final=True,
-        ),
-    ),
-    (
-        r"no space left on device",
-        Verdict(
-            FailureCode.CONTAINER_EXITED,
-            "The image {image} does not fit on the task's 20 GiB disk. The disk needs room for the "
-            "compressed and the unpacked image.",
-            "Make the image smaller, for example by removing build tools and data.",
-            final=True,
-        ),
-    ),
-    (
-        r"CannotPullContainerError.*(denied|\b40[13] |not authorized|no basic auth)",
-        Verdict(
-            FailureCode.IMAGE_ACCESS_DENIED,
-            "ECS is not allowed to pull {image}.",
-            "Allow the stack's task execution role in the repository policy.",
-            final=True,
-        ),
-    ),
-    (
-        r"CannotPullContainerError.*(not found|\b404 |manifest unknown)",
-        Verdict(
-            FailureCode.IMAGE_NOT_FOUND,
-            "The image {image} does not exist.",
-            "Check that the tag is correct and the push is complete, then deploy again.",
-            final=True,
-        ),
-    ),
-    (
-        r"CannotPullContainerError",
-        Verdict(
-            FailureCode.NETWORK_MISCONFIGURED,
-            "ECS could not pull the image {image}.",
-            "Read `evidence.stopped_reason`. Most often the subnets have no route to the registry.",
-        ),
-    ),
-    (
-        r"ResourceInitializationError.*(secret from|secrets manager|ssm|parameter)",
-        Verdict(
-            FailureCode.SECRET_UNAVAILABLE,
-            "ECS could not read a secret of the deployment when the task started.",
-            "Check that the ARN in `secrets` is correct, that the secret has a value, and that the "
-            "stack's AllowedSecrets includes it. Its KMS key must allow the task execution role to "
-            "decrypt.",
-            final=True,
-        ),
-    ),
-    (
-        r"ResourceInitializationError.*log group does not exist",
-        Verdict(
-            FailureCode.INTERNAL,
-            "The deployment's log group was deleted, and no task starts without it.",
-            "Retry. Slipway then creates the log group again.",
-            final=True,
-        ),
-    ),
-    (
-        r"ResourceInitializationError",
-        Verdict(
-            FailureCode.NETWORK_MISCONFIGURED,
-            "ECS could not initialize the task.",
-            "Read `evidence.stopped_reason`. Most often the subnets have no route to the AWS APIs.",
-        ),
-    ),
-    (
-        r"CannotStartContainerError|CannotCreateContainerError",
-        Verdict(
-            FailureCode.CONTAINER_EXITED,
-            "ECS could not start the container.",
-            "Read `evidence.container_reason`. Most often `command` names a program that is not in "
-            "the image.",
-            final=True,
-        ),
-    ),
-    (
-        r"Capacity is unavailable|RESOURCE:",
-        Verdict(
-            FailureCode.CAPACITY_UNAVAILABLE,
-            "AWS has no Fargate capacity for a task of this size at the moment.",
-            "Retry later, or deploy with less `cpu` and `memory`.",
-        ),
-    ),
-)
-_WRONG_ARCHITECTURE = r"descriptor matching platform|exec format error"
+MOST_QUOTED = 500
 _UNHEALTHY = r"failed ELB health checks|failed container health checks"
+# In AWS's texts about a denied call.
+_DENIED = re.compile(
+    r"(?:assumed-role|role)/(?:[^\s/]+/)*?([\w+=,.@-]+)(?:/[\w+=,.@-]+)? is not authorized to "
+    r"perform: ([\w-]+:\w+)"
+)
+_PROGRAM = re.compile(r'exec: \\*"([^"\\]+)')
 
 
 def stopped_by_itself(task: dict[str, Any]) -> bool:
@@ -156,53 +58,136 @@ def reasons_of(task: dict[str, Any]) -> str:
     return " ".join((task.get("stoppedReason", ""), container_of(task).get("reason", ""))).strip()
 
 
+def has_run(task: dict[str, Any]) -> bool:
+    """Whether the task's container ran."""
+    return (
+        container_of(task).get("exitCode") is not None
+        or task.get("stopCode") == "EssentialContainerExited"
+        or "Essential container in task exited" in reasons_of(task)
+        or task.get("startedAt") is not None
+    )
+
+
 def judge(
-    task: dict[str, Any], lines: list[str], spec: Spec, target_health: list[dict[str, Any]]
+    task: dict[str, Any],
+    lines: list[str],
+    spec: Spec,
+    target_health: list[dict[str, Any]],
+    *,
+    platform_verified: bool = False,
 ) -> Verdict:
     """Why `task` stopped.
 
     Judged by ECS's reasons, the exit code, the last log `lines`, and the target health that the
     load balancer reported earlier.
+
+    Args:
+        platform_verified: the image is known to be built for the deployment's architecture.
     """
-    reasons, exit_code = reasons_of(task), container_of(task).get("exitCode")
-    if re.search(_WRONG_ARCHITECTURE, " ".join([reasons, *lines[-3:]]), re.IGNORECASE):
-        return _wrong_architecture(spec)
-    for pattern, verdict in _BEFORE_THE_START:
-        if re.search(pattern, reasons, re.IGNORECASE):
-            message = verdict.message.format(image=spec.image)
-            return Verdict(verdict.code, message, verdict.hint, verdict.final)
-    if re.search(_UNHEALTHY, reasons, re.IGNORECASE):
+    said = reasons_of(task)
+    if verdict := judge_reason(said, spec, platform_verified=platform_verified):
+        return verdict
+    if re.search(_UNHEALTHY, said, re.IGNORECASE):
         return judge_unhealthy(spec, target_health, lines)
-    if "OutOfMemory" in reasons or exit_code == OUT_OF_MEMORY_EXIT:
-        return Verdict(
-            FailureCode.OUT_OF_MEMORY,
-            f"The container was killed (exit code {exit_code}) because it used more than its "
-            f"{spec.memory} MiB of memory.",
-            f'Deploy with more memory, for example "memory": {spec.memory * 2}.',
-        )
-    if task.get("stopCode") == "TaskFailedToStart" and exit_code is None:
-        return Verdict(
-            FailureCode.INTERNAL,
-            f"AWS could not start the task: {reasons.rstrip('.')}.",
-            "Retry. If it fails again, give the deployment ID to your platform team.",
-        )
-    return _exited(exit_code, lines)
+    exit_code = container_of(task).get("exitCode")
+    name = stopped_reasons.first_name(known_text.plain(said))
+    if name in ("OutOfMemoryError", "OutOfMemory") or exit_code == OUT_OF_MEMORY_EXIT:
+        return _out_of_memory(exit_code, spec)
+    if name or not has_run(task):
+        return unrecognized(said, name)
+    return _exited(exit_code, lines, spec, platform_verified)
 
 
-def _wrong_architecture(spec: Spec) -> Verdict:
-    platform = PLATFORMS[spec.architecture]
+def judge_reason(said: str, spec: Spec, *, platform_verified: bool = False) -> Verdict | None:
+    """What the known texts say about the reason of a stopped task or a service event."""
+    row = stopped_reasons.find(known_text.plain(said))
+    if row is None:
+        return None
+    if row is start_errors.EXEC_FORMAT and platform_verified:
+        return _no_interpreter(said, spec)
+    return verdict_of(row, said, spec)
+
+
+def verdict_of(row: KnownText, said: str, spec: Spec) -> Verdict:
+    """The verdict of a row, with the names of this deployment and of AWS's text."""
+    denied, program = _DENIED.search(" ".join(said.split())), _PROGRAM.search(said)
+    names = {
+        "image": spec.image,
+        "architecture": spec.architecture,
+        "build_for": _build_for(spec),
+        "memory": spec.memory,
+        "more_memory": log_evidence.more_memory(spec),
+        "storage": spec.storage_gib,
+        "more_storage": min(2 * spec.storage_gib, 200),
+        "denied": f" Role {denied[1]} is not allowed to perform {denied[2]}." if denied else "",
+        "program": f" {program[1]}" if program else "",
+    }
+    return Verdict(row.code, row.message.format(**names), row.hint.format(**names), row.final)
+
+
+def unrecognized(said: str, name: str = "") -> Verdict:
+    """The verdict for a text that no row recognizes: AWS's own words.
+
+    Some error names are certain even so: the container did not start.
+    """
+    quoted = " ".join(said.split())[:MOST_QUOTED].rstrip(".") or "AWS gave no reason"
+    hint = "Retry. If it fails again, give the deployment ID to your platform team."
+    if name in stopped_reasons.START_ERRORS:
+        message = f"AWS could not start the container: {quoted}."
+        return Verdict(FailureCode.CONTAINER_CANNOT_START, message, hint, unrecognized=said)
+    message = f"AWS could not run the task: {quoted}. Slipway does not recognize this reason."
+    return Verdict(FailureCode.AWS_REFUSED, message, hint, unrecognized=said)
+
+
+def _build_for(spec: Spec) -> str:
     other = next(name for name in PLATFORMS if name != spec.architecture)
+    return (
+        f"Build the image with `docker buildx build --platform {PLATFORMS[spec.architecture]}`, or "
+        f'deploy with "architecture": "{other}".'
+    )
+
+
+def _no_interpreter(said: str, spec: Spec) -> Verdict:
+    program = _PROGRAM.search(said)
+    message, hint = start_errors.NOT_EXECUTABLE_FORMAT
     return Verdict(
-        FailureCode.ARCHITECTURE_MISMATCH,
-        f"The image is not built for {spec.architecture}, the deployment's CPU architecture.",
-        f"Build the image with `docker buildx build --platform {platform}`, or deploy with "
-        f'"architecture": "{other}".',
+        FailureCode.CONTAINER_CANNOT_START,
+        message.format(program=f" {program[1]}" if program else ""),
+        hint.format(architecture=spec.architecture),
         final=True,
     )
 
 
-def _exited(exit_code: int | None, lines: list[str]) -> Verdict:
+def _out_of_memory(exit_code: int | None, spec: Spec) -> Verdict:
+    code = f" (exit code {exit_code})" if exit_code is not None else ""
+    return Verdict(
+        FailureCode.OUT_OF_MEMORY,
+        f"The container was killed{code} because it used more than its {spec.memory} MiB of "
+        "memory.",
+        log_evidence.more_memory(spec),
+    )
+
+
+def _exited(
+    exit_code: int | None, lines: list[str], spec: Spec, platform_verified: bool
+) -> Verdict:
+    """Why a container exited by itself: a certain sign in its log, or its last line."""
     code = f" with exit code {exit_code}" if exit_code is not None else ""
+    seen = log_reader.last_sign(lines)
+    if seen and seen.kind is Kind.EXEC_FORMAT:
+        if platform_verified:
+            return _no_interpreter("", spec)
+        return verdict_of(start_errors.EXEC_FORMAT, "", spec)
+    if seen and seen.kind is Kind.MEMORY:
+        return Verdict(
+            FailureCode.OUT_OF_MEMORY,
+            f"The container exited{code} because it used up its {spec.memory} MiB of memory.",
+            log_evidence.more_memory(spec),
+        )
+    if seen and seen.kind not in (Kind.HOST_REJECTED, Kind.SLOW_WORKER):
+        cause, hint = log_evidence.words(seen, spec)
+        message = f"The container keeps exiting{code}: {cause}."
+        return Verdict(FailureCode.CONTAINER_EXITED, message, hint, final=True)
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     message = f"The container keeps exiting{code}."
     hint = "Run the image on your own machine to reproduce it."

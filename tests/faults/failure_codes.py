@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -37,6 +37,12 @@ TRACEBACK = (
     '  File "/app/serve.py", line 1, in <module>',
     "ModuleNotFoundError: No module named 'torch'",
 )
+KILLED = "[7] [ERROR] Worker (pid:9) was sent SIGKILL! Perhaps out of memory?"
+INVALID_HOST = (
+    "Invalid HTTP_HOST header: '10.0.0.7'. You may need to add '10.0.0.7' to ALLOWED_HOSTS."
+)
+EVERYWHERE = "INFO:     Uvicorn running on http://0.0.0.0:8080 (Press CTRL+C to quit)"
+LOOPBACK = "INFO:     Uvicorn running on http://127.0.0.1:80 (Press CTRL+C to quit)"
 HEADER = """| code | cause | message | hint | reported after | FAILED after |
 |---|---|---|---|---|---|"""
 ALWAYS = 10**6
@@ -191,6 +197,12 @@ CAUSES: tuple[Cause, ...] = (
         prepare=_behaves(containers.exec_format_error()),
     ),
     Cause(
+        "the image's config does not match its layers",
+        FailureCode.IMAGE_INVALID,
+        ("stopped_reason", "stop_code", "service_events"),
+        prepare=_behaves(containers.damaged_image()),
+    ),
+    Cause(
         "the secret does not exist",
         FailureCode.SECRET_UNAVAILABLE,
         early=True,
@@ -240,6 +252,29 @@ CAUSES: tuple[Cause, ...] = (
         prepare=_behaves(containers.vcpu_limit()),
     ),
     Cause(
+        "the account may not run more tasks",
+        FailureCode.AWS_QUOTA_EXCEEDED,
+        ("service_events",),
+        prepare=_behaves(containers.task_limit()),
+    ),
+    Cause(
+        "AWS has not enabled load balancers in the account",
+        FailureCode.AWS_QUOTA_EXCEEDED,
+        ("aws_message", "aws_operation"),
+        prepare=_fails(
+            "elbv2.CreateLoadBalancer",
+            "refused",
+            code="OperationNotPermitted",
+            message="This AWS account currently does not support creating load balancers.",
+        ),
+    ),
+    Cause(
+        "the task execution role is not allowed to create log streams",
+        FailureCode.AWS_ACCESS_DENIED,
+        ("stopped_reason", "stop_code", "service_events"),
+        prepare=_behaves(containers.logs_denied()),
+    ),
+    Cause(
         "Slipway's role is not allowed to create a cluster",
         FailureCode.AWS_ACCESS_DENIED,
         ("aws_message", "aws_operation"),
@@ -260,6 +295,12 @@ CAUSES: tuple[Cause, ...] = (
         ),
     ),
     Cause(
+        "`command` names a program that the image does not have",
+        FailureCode.CONTAINER_CANNOT_START,
+        ("stopped_reason", "stop_code", "service_events"),
+        prepare=_behaves(containers.program_missing()),
+    ),
+    Cause(
         "the program exits with code 1",
         FailureCode.CONTAINER_EXITED,
         ("stopped_reason", "exit_code", "log_lines", "service_events"),
@@ -272,23 +313,42 @@ CAUSES: tuple[Cause, ...] = (
         prepare=_behaves(containers.out_of_memory()),
     ),
     Cause(
+        "gunicorn starts workers that need more memory than the task has",
+        FailureCode.OUT_OF_MEMORY,
+        ("target_health", "service_events", "log_lines"),
+        prepare=_behaves(replace(containers.hangs(), logs=(KILLED,))),
+    ),
+    Cause(
+        "the program rejects the Host header of the health check",
+        FailureCode.HEALTH_CHECK_FAILED,
+        ("target_health", "service_events", "log_lines"),
+        prepare=_behaves(replace(containers.answers(400), logs=(INVALID_HOST,))),
+        spec={"health_check": {"status": "200"}},
+    ),
+    Cause(
+        "the program listens on 127.0.0.1 only",
+        FailureCode.HEALTH_CHECK_FAILED,
+        ("target_health", "service_events", "log_lines"),
+        prepare=_behaves(replace(containers.listens_on(8080), logs=(LOOPBACK,))),
+    ),
+    Cause(
         "the path of the health check does not exist",
         FailureCode.HEALTH_CHECK_FAILED,
-        ("target_health", "service_events"),
-        prepare=_behaves(containers.answers(200, health=404)),
+        ("target_health", "service_events", "log_lines"),
+        prepare=_behaves(replace(containers.answers(200, health=404), logs=("serving",))),
         spec={"health_check": {"path": "/health"}},
     ),
     Cause(
         "the program listens on another port",
         FailureCode.HEALTH_CHECK_FAILED,
-        ("target_health", "service_events"),
-        prepare=_behaves(containers.listens_on(8080)),
+        ("target_health", "service_events", "log_lines"),
+        prepare=_behaves(replace(containers.listens_on(8080), logs=(EVERYWHERE,))),
     ),
     Cause(
         "the model starts more slowly than `grace` allows",
         FailureCode.HEALTH_CHECK_FAILED,
-        ("target_health", "service_events"),
-        prepare=_behaves(containers.slow_start(300)),
+        ("target_health", "service_events", "log_lines"),
+        prepare=_behaves(replace(containers.slow_start(300), logs=("loading the model",))),
         spec={"health_check": {"grace": 30}},
     ),
     Cause(
@@ -305,8 +365,14 @@ CAUSES: tuple[Cause, ...] = (
         prepare=_never_active,
     ),
     Cause(
-        "AWS refuses a call that Slipway should not have made",
+        "the log group was deleted after Slipway created it",
         FailureCode.INTERNAL,
+        ("stopped_reason", "stop_code", "service_events"),
+        prepare=_behaves(containers.log_group_missing()),
+    ),
+    Cause(
+        "AWS refuses a call for an unknown reason",
+        FailureCode.AWS_REFUSED,
         ("aws_message", "aws_operation"),
         prepare=_fails(
             "ecs.CreateService", "refused", code="InvalidParameterException", message="No."

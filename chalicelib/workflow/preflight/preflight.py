@@ -23,8 +23,9 @@ MOST_TRIES = 4
 # Returns True if the check passed, and False if there was nothing to check. Raises
 # `DeploymentFailed` for a fault, `NotKnown`, or any error of botocore.
 Check = Callable[[Subject], bool]
+ARCHITECTURE = "architecture"
 CHECKS: tuple[tuple[str, Check], ...] = (
-    ("architecture", image_platform.check),
+    (ARCHITECTURE, image_platform.check),
     ("secrets", secret_lookup.check),
     ("certificate", address.check_certificate),
     ("DNS record", address.check_domain),
@@ -84,6 +85,13 @@ def check(deployment: Deployment) -> Outcome:
     passed = ", ".join(f.check for f in findings if f.status == "passed")
     unknown = [f"{f.check} unknown: {f.message}" for f in findings if f.status == "not_known"]
     return Outcome(message="; ".join([passed, *unknown]))
+
+
+def has_passed(deployment: Deployment, name: str) -> bool:
+    """Whether the step of this operation ran the check `name`, and it passed."""
+    steps = [step for step in deployment.operation.steps if step.name == "preflight"]
+    passed = steps[-1].message.partition(";")[0] if steps else ""
+    return name in passed.split(", ")
 
 
 def _examine(name: str, function: Check, subject: Subject) -> Finding:

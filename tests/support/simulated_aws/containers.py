@@ -160,6 +160,64 @@ def no_route_to_registry() -> Behaviour:
     )
 
 
+def program_missing() -> Behaviour:
+    """`command` names a program that the image does not have. Fargate 1.4 adds a second name.
+
+    https://github.com/opencontainers/runc/blob/main/libcontainer/init_linux.go
+    """
+    return Behaviour(
+        not_started="CannotStartContainerError: ResourceInitializationError: failed to create new "
+        "container runtime task: failed to create shim task: OCI runtime create failed: runc "
+        'create failed: unable to start container process: exec: "serve": executable file not '
+        "found in $PATH: unknown"
+    )
+
+
+def damaged_image() -> Behaviour:
+    """The image's config does not match its layers.
+
+    https://github.com/containerd/containerd/blob/main/client/image.go
+    """
+    return Behaviour(
+        not_started="CannotPullContainerError: ref pull has been retried 1 time(s): failed to "
+        "unpack image on snapshotter overlayfs: mismatched image rootfs and manifest layers"
+    )
+
+
+def logs_denied() -> Behaviour:
+    """The execution role is not allowed to create log streams.
+
+    https://repost.aws/knowledge-center/ecs-resource-initialization-error
+    """
+    return Behaviour(
+        not_started="ResourceInitializationError: failed to validate logger args: create stream "
+        "has been retried 1 times: failed to create Cloudwatch log stream: AccessDeniedException: "
+        "User: arn:aws:sts::123456789012:assumed-role/slipway-execution/0a1b is not authorized to "
+        "perform: logs:CreateLogStream on resource: arn:aws:logs:us-east-1:123456789012:log-group:x"
+    )
+
+
+def log_group_missing() -> Behaviour:
+    """Someone deleted the log group after Slipway created it.
+
+    https://repost.aws/knowledge-center/ecs-resource-initialization-error
+    """
+    return Behaviour(
+        not_started="ResourceInitializationError: failed to validate logger args: create stream "
+        "has been retried 1 times: failed to create Cloudwatch log stream: "
+        "ResourceNotFoundException: The specified log group does not exist."
+    )
+
+
+def task_limit() -> Behaviour:
+    """A new account may run few tasks, so there is no task.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
+    """
+    limit = "You've reached the limit on the number of tasks you can run concurrently"
+    return Behaviour(not_placed=limit)
+
+
 def no_capacity() -> Behaviour:
     """Fargate has no capacity in the zone, so there is no task.
 

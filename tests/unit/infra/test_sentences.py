@@ -147,3 +147,9 @@ def test_the_check_fails_for_a_broken_rule(
 def test_every_kind_has_texts_in_the_project() -> None:
     kinds = {each.kind for each in sentences.collect(list(SOURCES))}
     assert kinds >= set(sentences.KINDS) - {OTHER}
+
+
+def test_in_a_table_of_other_programs_only_messages_and_hints_are_texts() -> None:
+    source = 'KnownText(pattern="no such host", message="No route.", examples=("No such host",))'
+    [text] = sentences.texts(source, "chalicelib/workflow/known_texts/pull_errors.py")
+    assert (text.kind, text.text) == (FAILURES, "No route.")

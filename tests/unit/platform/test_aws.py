@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from chalicelib.platform import aws
-from chalicelib.platform.aws import ErrorKind
+from chalicelib.platform.api_errors import ErrorKind
 
 
 def client_error(code: str, message: str = "no", status: int = 400) -> ClientError:

@@ -14,7 +14,7 @@ from chalicelib.domain.errors import (
     Retryable,
     Throttled,
 )
-from chalicelib.platform import aws
+from chalicelib.platform import api_errors
 from chalicelib.workflow import aws_errors
 
 
@@ -26,7 +26,7 @@ def client_error(code: str, message: str = "no", status: int = 400) -> ClientErr
     return ClientError(response, "CreateThing")
 
 
-@pytest.mark.parametrize("code", sorted(aws.THROTTLED))
+@pytest.mark.parametrize("code", sorted(api_errors.THROTTLED))
 def test_throttling_errors_are_throttled(code: str) -> None:
     assert isinstance(aws_errors.workflow_error(client_error(code)), Throttled)
 
@@ -55,7 +55,7 @@ def test_transient_errors_are_unavailable(code: str, message: str, status: int) 
         ("TooManyLoadBalancers", FailureCode.AWS_QUOTA_EXCEEDED),
         ("SecurityGroupLimitExceeded", FailureCode.AWS_QUOTA_EXCEEDED),
         ("ServiceQuotaExceededException", FailureCode.AWS_QUOTA_EXCEEDED),
-        ("ValidationError", FailureCode.INTERNAL),
+        ("ValidationError", FailureCode.AWS_REFUSED),
     ],
 )
 def test_permanent_errors_keep_awss_message(code: str, failure: FailureCode) -> None:

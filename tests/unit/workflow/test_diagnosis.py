@@ -86,7 +86,7 @@ def test_an_unhealthy_task_is_a_failure_if_the_next_comes_too_late(
     task = stopped_task(1, stoppedReason="Task failed ELB health checks in (target-group x)")
     passes(world, task)
 
-    clock.advance(minutes=15, seconds=1)
+    clock.advance(minutes=16, seconds=1)
 
     assert failure(world, task).code == "HEALTH_CHECK_FAILED"
 

@@ -66,7 +66,7 @@ def code_of(task: dict[str, Any]) -> FailureCode:
         (
             "CannotPullContainerError: failed to register layer: write /opt/model.bin: no space "
             "left on device",
-            "CONTAINER_EXITED",
+            "CONTAINER_CANNOT_START",
         ),
         (
             "CannotPullContainerError: inspect image has been retried 5 time(s): httpReadSeeker: "
@@ -222,5 +222,6 @@ def test_a_task_that_aws_could_not_start_is_not_a_container_failure() -> None:
 
     verdict = verdict_of(task)
 
-    assert verdict.code is FailureCode.INTERNAL
+    assert verdict.code is FailureCode.AWS_REFUSED
+    assert verdict.unrecognized == reason
     assert reason in verdict.message
