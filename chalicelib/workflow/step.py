@@ -21,6 +21,7 @@ from chalicelib.domain.errors import (
     FailureCode,
     NotFound,
     NotReady,
+    Retryable,
     Superseded,
     WorkflowError,
 )
@@ -29,7 +30,7 @@ from chalicelib.domain.parts import Failure, Prediction, Resource
 from chalicelib.platform import clock
 from chalicelib.platform.observability import logger
 from chalicelib.store import deployments as store
-from chalicelib.workflow import aws_errors
+from chalicelib.workflow import aws_errors, young_resources
 
 # AWS ends a function after at most 30 s (`lambda_timeout` in .chalice/config.json). After this time
 # an invocation makes no more calls.
@@ -147,16 +148,25 @@ def _record_trouble(call: Call, error: WorkflowError) -> WorkflowError:
     """
 
     def change(deployment: Deployment) -> WorkflowError:
-        raised = error
-        if not isinstance(error, DeploymentFailed):
-            deployment.describe_step(call.step, str(error), error.evidence)
+        raised = _unless_passing(error, deployment, call)
+        if not isinstance(raised, DeploymentFailed):
+            deployment.describe_step(call.step, str(raised), raised.evidence)
             if clock.now() > deployment.operation.deadline:
-                raised = _deadline_exceeded(deployment, error)
+                raised = _deadline_exceeded(deployment, raised)
         if isinstance(raised, DeploymentFailed):
             deployment.fail(call.step, failure_of(call.full_name, raised), clock.now())
         return raised
 
     return _record(call, change)
+
+
+def _unless_passing(error: WorkflowError, deployment: Deployment, call: Call) -> WorkflowError:
+    """The error, or one that lets the step run again if AWS may allow the call soon."""
+    if not isinstance(error, DeploymentFailed):
+        return error
+    if not young_resources.may_pass(error, deployment, call.step, clock.now()):
+        return error
+    return Retryable(f"{error.message} AWS may not show the tags of a new resource yet")
 
 
 def _record(call: Call, change: Callable[[Deployment], Result]) -> Result:

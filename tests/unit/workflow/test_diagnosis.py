@@ -185,3 +185,60 @@ def test_tasks_of_another_rollout_do_not_count(world: World, fields: dict[str, A
 
 def test_a_deleted_service_has_no_events() -> None:
     assert diagnosis.service_events(None) == []
+
+
+PLACE = "(service x) was unable to place a task. Reason: "
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        (
+            "You've reached the limit on the number of tasks you can run concurrently",
+            "AWS_QUOTA_EXCEEDED",
+        ),
+        ("Your account is currently blocked.", "AWS_QUOTA_EXCEEDED"),
+        ("The requested CPU configuration is above your limit.", "AWS_QUOTA_EXCEEDED"),
+        ("CannotPullContainerError: ghcr.io/x/y:1: not found", "IMAGE_NOT_FOUND"),
+    ],
+)
+def test_a_limit_of_the_account_is_reported_at_once(world: World, reason: str, code: str) -> None:
+    assert failure(world, found=service_of(PLACE + reason)).code == code
+
+
+def test_the_last_unplaced_task_is_reported_if_none_ever_ran(world: World, clock: Clock) -> None:
+    unknown = service_of(PLACE + "The moon is full.", PLACE + "An older reason.")
+    passes(world, found=unknown)
+
+    tripped = {**unknown, "deployments": [{"status": "PRIMARY", "rolloutState": "FAILED"}]}
+    assert failure(world, found=tripped).unrecognized == "The moon is full."
+
+    clock.advance(hours=1)
+    error = failure(world, found=unknown)
+    assert error.code == "AWS_REFUSED"
+    assert "The moon is full" in error.message
+
+
+def test_no_capacity_is_reported_late_if_ecs_leaves_out_repeated_events(
+    world: World, clock: Clock
+) -> None:
+    found = service_of(PLACE + "Capacity is unavailable at this time. Please try again later")
+    passes(world, found=found)
+    clock.advance(hours=1)
+    assert failure(world, found=found).code == "CAPACITY_UNAVAILABLE"
+
+
+def test_a_rollout_that_stopped_without_a_task_is_no_exited_container(world: World) -> None:
+    assert failure(world, found=service_of(rollout="FAILED")).code == "AWS_REFUSED"
+
+
+def test_an_image_whose_platform_is_verified_has_no_interpreter(world: World) -> None:
+    write_log("exec /app/run.sh: exec format error")
+    world.tasks = crashed(1, 2, 3)
+    deployment = waiting()
+    deployment.operation.step("preflight").message = "architecture, secrets; x unknown: y"
+    with pytest.raises(DeploymentFailed) as raised:
+        diagnosis.check_service(deployment, service_of())
+    assert raised.value.code == "CONTAINER_CANNOT_START"
+    assert "#!" in raised.value.message
+    assert failure(world, *crashed(1, 2, 3)).code == "ARCHITECTURE_MISMATCH"

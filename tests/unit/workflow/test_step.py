@@ -358,3 +358,39 @@ def test_a_call_parses_every_path(path: Path) -> None:
     parsed = step.Call.parse(event, "r9")
     assert (parsed.generation, parsed.path) == (3, path)
     assert parsed.invocation.startswith(f"3/{path}/")
+
+
+def denied(message: str, operation: str = "ModifyTargetGroup") -> ClientError:
+    error = {"Code": "AccessDenied", "Message": message}
+    return ClientError({"Error": error}, operation)
+
+
+def test_a_denied_call_on_our_new_resource_is_transient_for_a_minute(clock: Clock) -> None:
+    error = denied(f"not authorized on resource: arn:aws:elasticloadbalancing:x:targetgroup/{ID}/1")
+    with pytest.raises(Retryable, match="tags of a new resource"):
+        call(raises(error))
+
+    clock.advance(seconds=61)
+
+    with pytest.raises(DeploymentFailed, match="AWS_ACCESS_DENIED"):
+        call(raises(error))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        denied("not authorized on resource: arn:aws:iam::123456789012:role/other"),
+        denied(f"not authorized to perform: iam:PassRole for {ID}"),
+        denied(f"not authorized on resource: {ID}", "CreateCluster"),
+    ],
+)
+def test_a_denial_that_no_tag_can_lift_is_a_failure_at_once(error: Exception) -> None:
+    with pytest.raises(DeploymentFailed, match="AWS_ACCESS_DENIED"):
+        call(raises(error))
+
+
+def test_an_unknown_text_of_aws_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(DeploymentFailed, match="AWS_REFUSED"):
+        call(raises(client_error("OddException")))
+    logged = [entry for entry in caplog.records if entry.message == "unknown AWS text"]
+    assert [vars(entry)["aws_text"].partition(":")[0] for entry in logged] == ["OddException"]
