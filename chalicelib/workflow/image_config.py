@@ -36,6 +36,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # A config has a few KB. The limit also allows a history of thousands of lines.
 MOST_CONFIG_BYTES = 4 * 1024 * 1024
 CONFIG_SECONDS = 8.0
+LEAST_SECONDS = 0.5
 READ_BYTES = 64 * 1024
 # Amazon S3 redirects requests to a new bucket for a while.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html
@@ -184,7 +185,8 @@ def _download(url: str, *, is_local: bool) -> bytes:
 def _get(parts: SplitResult, deadline: float) -> tuple[int, str | None, bytes]:
     """The status, the Location header, and the body of a response with status 200."""
     connections = {"https": http.client.HTTPSConnection, "http": http.client.HTTPConnection}
-    connection = connections[parts.scheme](parts.netloc, timeout=CONFIG_SECONDS)
+    remaining = max(deadline - time.monotonic(), LEAST_SECONDS)
+    connection = connections[parts.scheme](parts.netloc, timeout=remaining)
     content = b""
     try:
         connection.request("GET", f"{parts.path or '/'}?{parts.query}")

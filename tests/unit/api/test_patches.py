@@ -86,6 +86,17 @@ def test_the_same_values_change_nothing(
     assert started() == 0
 
 
+def test_a_null_that_keeps_the_value_changes_only_its_source(
+    gateway: Gateway, made: Deployment
+) -> None:
+    assert patch(gateway, port=80).json["spec_sources"]["port"] == "caller"
+    answer = patch(gateway, port=None)
+    assert (answer.status, answer.json["spec"]["port"]) == (200, 80)
+    assert answer.json["spec_sources"]["port"] == "default"
+    assert gateway.get(PATH).json == answer.json
+    assert started() == 0
+
+
 def test_the_same_values_for_a_paused_deployment_change_nothing(
     gateway: Gateway, made: Deployment
 ) -> None:

@@ -312,6 +312,17 @@ def test_a_member_that_is_left_out_is_resolved_again() -> None:
     assert deployment.spec_sources["health_check.path"] == "label"
 
 
+def test_a_chat_that_changes_one_member_keeps_the_labels() -> None:
+    """`update rec smoke_test.max_latency_ms=500` completes the object with the caller's members."""
+    own = {"smoke_test": {"json_has": ["items"]}}
+    deployment = settle(resolved(settings(health="/up", **LABELS), **own))
+    known = sources.set_by_caller(deployment.spec, deployment.names)
+    assert (known["smoke_test"], known["health_check"]) == ({"json_has": ["items"]}, {})
+    update(deployment, {"smoke_test": {**known["smoke_test"], "max_latency_ms": 500}})
+    test = deployment.spec.smoke_test
+    assert (test.method, test.path, test.json_has) == ("POST", "/predict", ["items"])
+
+
 @pytest.mark.parametrize(
     ("field", "value", "default"),
     [
