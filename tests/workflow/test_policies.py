@@ -276,6 +276,10 @@ def test_the_policies_allow_the_calls_of_the_api(world: World) -> None:
 
     validation.validate(caller, {"name": "model", "image": f"{REGISTRY}/recommend:1"})
     made = send(deployments.create, body={"name": "api", "image": f"{REGISTRY}/recommend:1"})
+    # With the digest that runs, which only the registry can tell.
+    unchanged = send(deployments.update, "model", body={"image": f"{REGISTRY}/recommend:1"})
+    assert unchanged["operation"]["kind"] == "create"
+    validation.validate_change(caller, "model", {"count": 2}, None)
     for handler in (deployments.get, deployments.events, deployments.tasks):
         send(handler, made["id"])
     for handler in (observation.logs, observation.metrics):
