@@ -35,6 +35,10 @@ _DENIED = re.compile(
     r"(?:assumed-role|role)/(?:[^\s/]+/)*?([\w+=,.@-]+)(?:/[\w+=,.@-]+)? is not authorized to "
     r"perform: ([\w-]+:\w+)"
 )
+_NOT_STARTED = {
+    Kind.NO_PROGRAM: start_errors.NO_PROGRAM,
+    Kind.NOT_EXECUTABLE: start_errors.NOT_EXECUTABLE,
+}
 _PROGRAM = re.compile(r'exec: \\*"([^"\\]+)')
 
 
@@ -178,6 +182,8 @@ def _exited(
         if platform_verified:
             return _no_interpreter("", spec)
         return verdict_of(start_errors.EXEC_FORMAT, "", spec)
+    if seen and seen.kind in _NOT_STARTED:
+        return verdict_of(_NOT_STARTED[seen.kind], f'exec: "{seen.name}"', spec)
     if seen and seen.kind is Kind.MEMORY:
         return Verdict(
             FailureCode.OUT_OF_MEMORY,

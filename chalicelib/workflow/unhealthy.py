@@ -100,7 +100,7 @@ def _can_be_the_cause(kind: Kind, reason: str, codes: list[int]) -> bool:
         return not reason or any(400 <= code < 500 for code in codes)
     if reason == MISMATCH:
         return kind is Kind.MEMORY and any(code >= 500 for code in codes)
-    return kind is not Kind.EXEC_FORMAT
+    return kind not in (Kind.EXEC_FORMAT, Kind.NO_PROGRAM, Kind.NOT_EXECUTABLE)
 
 
 def _from_port(spec: Spec, reason: str, lines: list[str]) -> Verdict | None:

@@ -20,6 +20,8 @@ class Kind(Enum):
     PORT_IN_USE = auto()
     PORT_DENIED = auto()
     EXEC_FORMAT = auto()
+    NO_PROGRAM = auto()
+    NOT_EXECUTABLE = auto()
 
 
 @dataclass(frozen=True)
@@ -249,5 +251,18 @@ SIGNS = (
             'standard_init_linux.go:178: exec user process caused "exec format error"',
             "/bin/sh: /app/server: cannot execute binary file: Exec format error",
         ),
+    ),
+    # runc writes these to the log of the container instead of a reason.
+    Sign(
+        Kind.NO_PROGRAM,
+        r"exec (\S+): no such file or directory",
+        _GITHUB + "opencontainers/runc/blob/main/libcontainer/standard_init_linux.go",
+        ("exec /app/entrypoint.sh: no such file or directory",),
+    ),
+    Sign(
+        Kind.NOT_EXECUTABLE,
+        r"exec (\S+): permission denied",
+        _GITHUB + "opencontainers/runc/blob/main/libcontainer/standard_init_linux.go",
+        ("exec /app/entrypoint.sh: permission denied",),
     ),
 )

@@ -42,6 +42,43 @@ NOT_EXECUTABLE_FORMAT = (
     "Start the script with a line such as #!/bin/sh, or name its interpreter in `command`. The "
     "image itself is built for {architecture}.",
 )
+NOT_EXECUTABLE = KnownText(
+    pattern=_EXEC
+    + r" (permission denied|is a directory)|exec user process caused: permission denied",
+    code=FailureCode.CONTAINER_CANNOT_START,
+    message="The container cannot start: the program{program} is not executable.",
+    hint="Run `chmod +x` on the file when you build the image, or name its interpreter in "
+    "`command`.",
+    source=RUNC + "init_linux.go",
+    examples=(
+        _CREATE + 'exec: "{program}": permission denied: unknown',
+        _CREATE + 'exec: "{program}": is a directory: unknown',
+        "CannotStartContainerError: Error response from daemon: OCI runtime create failed: "
+        'container_linux.go:348: starting container process caused "exec: \\"{program}\\": '
+        'permission denied": unknown',
+    ),
+    final=True,
+)
+NO_PROGRAM = KnownText(
+    pattern=r"executable file not found in \$path|exec user process caused: no such file or "
+    r"directory|" + _EXEC + r" (no such file or directory|not a directory)",
+    code=FailureCode.CONTAINER_CANNOT_START,
+    message="The container cannot start: the image has no program{program}.",
+    hint="Set `command` to a program of the image, or fix its ENTRYPOINT. If the file "
+    "exists, its "
+    "#! line names an interpreter that does not, or ends with a carriage return.",
+    source=RUNC + "standard_init_linux.go",
+    examples=(
+        _CREATE + 'exec: "{program}": executable file not found in $PATH: unknown',
+        _CREATE + 'exec: "{program}": stat {program}: no such file or directory: unknown',
+        "CannotStartContainerError: Error response from daemon: OCI runtime create failed: "
+        'container_linux.go:349: starting container process caused "exec: \\"{program}\\": '
+        'stat {program}: no such file or directory": unknown',
+        "CannotStartContainerError: standard_init_linux.go:228: exec user process caused: no "
+        "such file or directory",
+    ),
+    final=True,
+)
 TEXTS = (
     KnownText(
         pattern=r"chdir to cwd \(",
@@ -59,43 +96,8 @@ TEXTS = (
         ),
         final=True,
     ),
-    KnownText(
-        pattern=_EXEC
-        + r" (permission denied|is a directory)|exec user process caused: permission denied",
-        code=FailureCode.CONTAINER_CANNOT_START,
-        message="The container cannot start: the program{program} is not executable.",
-        hint="Run `chmod +x` on the file when you build the image, or name its interpreter in "
-        "`command`.",
-        source=RUNC + "init_linux.go",
-        examples=(
-            _CREATE + 'exec: "{program}": permission denied: unknown',
-            _CREATE + 'exec: "{program}": is a directory: unknown',
-            "CannotStartContainerError: Error response from daemon: OCI runtime create failed: "
-            'container_linux.go:348: starting container process caused "exec: \\"{program}\\": '
-            'permission denied": unknown',
-        ),
-        final=True,
-    ),
-    KnownText(
-        pattern=r"executable file not found in \$path|exec user process caused: no such file or "
-        r"directory|" + _EXEC + r" (no such file or directory|not a directory)",
-        code=FailureCode.CONTAINER_CANNOT_START,
-        message="The container cannot start: the image has no program{program}.",
-        hint="Set `command` to a program of the image, or fix its ENTRYPOINT. If the file "
-        "exists, its "
-        "#! line names an interpreter that does not, or ends with a carriage return.",
-        source=RUNC + "standard_init_linux.go",
-        examples=(
-            _CREATE + 'exec: "{program}": executable file not found in $PATH: unknown',
-            _CREATE + 'exec: "{program}": stat {program}: no such file or directory: unknown',
-            "CannotStartContainerError: Error response from daemon: OCI runtime create failed: "
-            'container_linux.go:349: starting container process caused "exec: \\"{program}\\": '
-            'stat {program}: no such file or directory": unknown',
-            "CannotStartContainerError: standard_init_linux.go:228: exec user process caused: no "
-            "such file or directory",
-        ),
-        final=True,
-    ),
+    NOT_EXECUTABLE,
+    NO_PROGRAM,
     EXEC_FORMAT,
     KnownText(
         pattern=r"no matching entries in (passwd|group) file|unable to find (user|group) ",

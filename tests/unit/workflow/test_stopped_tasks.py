@@ -225,3 +225,17 @@ def test_a_task_that_aws_could_not_start_is_not_a_container_failure() -> None:
     assert verdict.code is FailureCode.AWS_REFUSED
     assert verdict.unrecognized == reason
     assert reason in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("exec /app/run.sh: no such file or directory", "has no program /app/run.sh"),
+        ("exec /app/run.sh: permission denied", "/app/run.sh is not executable"),
+    ],
+)
+def test_the_log_shows_that_the_program_cannot_start(line: str, message: str) -> None:
+    verdict = verdict_of(stopped_task(), "", line)
+    assert verdict.code is FailureCode.CONTAINER_CANNOT_START
+    assert message in verdict.message
+    assert verdict.final
