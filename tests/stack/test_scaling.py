@@ -5,6 +5,7 @@ Nothing scales there, because no load drives a metric. The test sets the count a
 
 from typing import Any
 
+from local.emulator import Aws
 from local.emulator import client as aws_client
 from local.stack import Stack
 from tests.stack.client import Client, wait_until
@@ -18,7 +19,7 @@ def moto(stack: Stack, service: str) -> Any:
     """A client of moto's server, at the address that the functions use."""
     functions = aws_client("lambda", stack).list_functions()["Functions"]
     url = functions[0]["Environment"]["Variables"]["AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING"]
-    return aws_client(service, url)
+    return aws_client(service, Aws(url, "moto", "moto"))
 
 
 def bounds(stack: Stack, deployment: str) -> list[tuple[int, int]]:
