@@ -6,6 +6,7 @@ saved at once, because ECS deletes a stopped task after about an hour.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,7 +67,8 @@ def check_service(deployment: Deployment, service: dict[str, Any]) -> None:
         is_ending=len(ending) > len(stopped),
     )
     if verdict_of_events:
-        raise _failed(verdict_of_events, _service_evidence(service))
+        named = _with_digest(deployment, verdict_of_events)
+        raise _failed(named, _service_evidence(service))
     if tripped:
         reason = primary.get("rolloutStateReason", "")
         message = f"ECS stopped the rollout: {reason}"
@@ -117,6 +119,8 @@ def explain_stop(
     """Why a task of an ACTIVE deployment stopped; `count` tasks have stopped by themselves."""
     lines = _log_lines(deployment.id, task)
     verdict = _judge(deployment, task, lines, target_health)
+    if count == 1:  # the texts are written for tasks that cannot start
+        verdict = replace(verdict, message=verdict.message.replace("keeps exiting", "exited"))
     known = {"target_health": target_health} if target_health else {}
     return _failed(verdict, known | _task_evidence(task, lines, count) | _service_evidence(service))
 
@@ -139,7 +143,9 @@ def unplaced(
 ) -> DeploymentFailed | None:
     """Why ECS has started no task since then, if the service's events say so."""
     verdict = judge_events(_event_messages(service, since), deployment.spec)
-    return _failed(verdict, _service_evidence(service)) if verdict else None
+    if verdict is None:
+        return None
+    return _failed(_with_digest(deployment, verdict), _service_evidence(service))
 
 
 def log_lines(deployment_id: str) -> list[str]:
@@ -197,13 +203,18 @@ def _judge(
     lines: list[str],
     target_health: list[dict[str, Any]],
 ) -> Verdict:
-    """Why a task stopped. If its image is gone, the tag is not to blame: the digest is pinned."""
+    """Why a task stopped."""
     verified = preflight.has_passed(deployment, preflight.ARCHITECTURE)
     verdict = judge(task, lines, deployment.spec, target_health, platform_verified=verified)
-    if verdict.code is FailureCode.IMAGE_NOT_FOUND and deployment.image.digest:
-        message, hint = image.digest_gone(deployment.image)
-        return Verdict(verdict.code, message, hint, verdict.final)
-    return verdict
+    return _with_digest(deployment, verdict)
+
+
+def _with_digest(deployment: Deployment, verdict: Verdict) -> Verdict:
+    """If the image is gone, the tag is not to blame: the task definition pins the digest."""
+    if verdict.code is not FailureCode.IMAGE_NOT_FOUND or not deployment.image.digest:
+        return verdict
+    message, hint = image.digest_gone(deployment.image)
+    return replace(verdict, message=message, hint=hint)
 
 
 def _ended_at(task: dict[str, Any]) -> datetime:

@@ -64,7 +64,9 @@ def _of_tasks(
 ) -> DeploymentFailed | None:
     newest = max(look.stopped, key=ended_at, default=None)
     since = ended_at(newest) if newest else _known_until(deployment)
-    unplaced = diagnosis.unplaced(deployment, ecs_service, since)
+    # A task that failed to start says more than the event that repeats its reason.
+    failed_to_start = newest is not None and newest.get("stopCode") == "TaskFailedToStart"
+    unplaced = None if failed_to_start else diagnosis.unplaced(deployment, ecs_service, since)
     if unplaced:
         return unplaced
     unhealthy = [asdict(each) for each in look.targets if each.state == "unhealthy"]

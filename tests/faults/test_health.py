@@ -125,7 +125,7 @@ def test_a_crash_after_three_hours_is_reported_within_a_minute_and_recovers(worl
     assert (kind, end) == (UNHEALTHY, RECOVERED)
     assert task.stopped_at and task.stopped_at < unhealthy < task.stopped_at + 60
     assert unhealthy < recovered < unhealthy + 120
-    assert "ValueError: no model" in why
+    assert "The container exited with exit code 1. Last log line: ValueError: no model." in why
     (body,) = _published(world, UNHEALTHY)
     health = body["deployment"]["health"]
     assert (health["status"], health["running"], health["wanted"]) == ("down", 0, 1)

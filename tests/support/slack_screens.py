@@ -30,6 +30,7 @@ USER = "U0ANNA"
 # The DNS name of a load balancer on AWS ends with this.
 DNS_SUFFIX = "-1234567890.us-east-1.elb.amazonaws.com"
 HALF_OF_DEPLOY, HALF_OF_DELETE = 70, 15  # seconds
+CRASHES_AFTER = 3 * 3600
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Screen:
 
 
 def screens() -> list[Screen]:
-    """The screens of a deploy, a delete and a failure on the simulated AWS."""
-    return [*_deploy_and_delete(), *_failure()]
+    """The screens of a deploy, a delete, a failure and an incident on the simulated AWS."""
+    return [*_deploy_and_delete(), *_failure(), *_incident()]
 
 
 def _deploy_and_delete() -> Iterator[Screen]:
@@ -80,6 +81,29 @@ def _failure() -> Iterator[Screen]:
         yield Screen("failure-reported", "A deploy fails and is cleaned up", _operation(made))
         _run(world, made, lambda d: not d.is_running)
         yield Screen("failure-done", "The deploy has failed", _operation(made))
+
+
+def _incident() -> Iterator[Screen]:
+    with opened() as world:
+        images = world.account.raw("ecr").describe_images(
+            repositoryName=REPOSITORY, imageIds=[{"imageTag": "1"}]
+        )
+        digest = str(images["imageDetails"][0]["imageDigest"])
+        crash = containers.exits(CRASHES_AFTER, 1, ("MemoryError: cannot load the new ratings",))
+        world.account.containers.set(digest, crash)
+        made = _create(world)
+        world.run_for(HALF_OF_DEPLOY)
+        world.account.containers.set(digest, containers.serves())
+        world.run_for(CRASHES_AFTER)
+        yield Screen("incident", "An ACTIVE deployment goes down", _trouble(made))
+        world.run_for(120)
+        yield Screen("incident-over", "The same message when it has recovered", _trouble(made))
+
+
+def _trouble(deployment_id: str) -> Message:
+    incident = _record(deployment_id).incident
+    assert incident
+    return blocks.incident(_shown(deployment_id), incident)
 
 
 def _create(world: World) -> str:
