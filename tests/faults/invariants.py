@@ -203,13 +203,16 @@ def _serves(world: World, record: Deployment, state: str) -> Iterator[str]:
 
 
 def _is_checked(world: World, record: Deployment, state: str) -> Iterator[str]:
-    """The health of an ACTIVE deployment is known, and its next check is planned, not overdue."""
+    """The next check of an ACTIVE deployment is planned, and not overdue.
+
+    Its health is None until the first check of a record that the version before wrote.
+    """
     health, due = record.health, record.health_due_at
     if record.status is not Status.ACTIVE:
         if health or due:
             yield f"{state}: health {health}, next check {due}"
-    elif health is None or due is None:
-        yield f"{state}: health {health}, next check {due}"
+    elif due is None:
+        yield f"{state}: no check is planned"
     elif (world.clock.now() - due).total_seconds() > CHECK_OVERDUE:
         yield f"{state}: its check is due since {due}"
 
