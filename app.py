@@ -110,7 +110,7 @@ def reconciler(event: CloudWatchEvent) -> dict[str, Any]:
 
 @app.lambda_function(name="health")
 def health(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    from chalicelib.workflow import health as health_checks
+    from chalicelib.workflow.health import health as health_checks
 
     return health_checks.run(event)
 

@@ -15,7 +15,7 @@ from chalicelib.domain.record import Status
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import clock, deadline
 from chalicelib.platform.observability import logger
-from chalicelib.workflow import image
+from chalicelib.workflow.image import image
 
 # The API answers within 29 s: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 REGISTRY = timedelta(seconds=10)

@@ -22,7 +22,7 @@ from chalicelib.store.tokens import Caller
 from chalicelib.usecases import patches, stack_limits
 from chalicelib.usecases.access import find, require
 from chalicelib.usecases.patches import Change
-from chalicelib.workflow import image
+from chalicelib.workflow.image import image
 from chalicelib.workflow.preflight import preflight
 from chalicelib.workflow.preflight.preflight import Finding
 

@@ -11,7 +11,7 @@ from chalicelib.domain.errors import DeploymentFailed, FailureCode, NotReady, St
 from chalicelib.platform import clock
 from chalicelib.resources import load_balancer, service, target_group, tasks
 from chalicelib.resources.target_group import Target
-from chalicelib.workflow import diagnosis, health_results
+from chalicelib.workflow.diagnosis import diagnosis, health_results
 from chalicelib.workflow.step import Outcome
 
 # Of 18 load balancers measured, none was active before 92 s. Until then, check rarely.

@@ -15,7 +15,8 @@ from chalicelib.domain.parts import IN_EVIDENCE, SAMPLE_BYTES, Prediction
 from chalicelib.domain.spec import ingress
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.resources import listener, load_balancer, pause_rule
-from chalicelib.workflow import diagnosis, https, patience, probe_request
+from chalicelib.workflow import https, patience, probe_request
+from chalicelib.workflow.diagnosis import diagnosis
 from chalicelib.workflow.step import Outcome
 
 TIMEOUT_SECONDS = 25

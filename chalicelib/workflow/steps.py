@@ -22,7 +22,6 @@ from chalicelib.resources import (
 )
 from chalicelib.workflow import (
     domain_binding,
-    image,
     lifecycle,
     readiness,
     smoke_test,
@@ -30,6 +29,7 @@ from chalicelib.workflow import (
     teardown,
     traffic,
 )
+from chalicelib.workflow.image import image
 from chalicelib.workflow.preflight import preflight
 from chalicelib.workflow.step import Outcome, Work
 

@@ -21,7 +21,8 @@ from chalicelib.domain import naming
 from chalicelib.platform import aws, clock
 from chalicelib.platform.settings import settings
 from chalicelib.store import deployments as store
-from chalicelib.workflow import image_config, smoke_test
+from chalicelib.workflow import smoke_test
+from chalicelib.workflow.image import image_config
 from tests.faults.world import World
 from tests.support.in_process import ENVIRONMENT, REGISTRY, make_table
 from tests.support.simulated_aws.account import REPOSITORY, Account

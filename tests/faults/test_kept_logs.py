@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.store import kept_logs
-from chalicelib.workflow.diagnosis import CRASH_LOOP
+from chalicelib.workflow.diagnosis.diagnosis import CRASH_LOOP
 from tests.faults.environment import image, opened
 from tests.faults.invariants import Table, broken
 from tests.faults.world import Point, World

@@ -24,7 +24,9 @@ from chalicelib.resources.task_definition import log_stream
 from chalicelib.store import deployments as store
 from chalicelib.store import kept_logs, tokens
 from chalicelib.store.tokens import Caller
-from chalicelib.workflow import diagnosis, executions, health, reconcile, steps
+from chalicelib.workflow import executions, reconcile, steps
+from chalicelib.workflow.diagnosis import diagnosis
+from chalicelib.workflow.health import health
 from chalicelib.workflow.preflight import preflight, quotas
 from tests.support.in_process import REGISTRY, TABLE
 from tests.workflow.machine import ROOT, TEMPLATE, functions_by_logical_id

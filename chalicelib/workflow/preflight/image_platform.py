@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.parts import Image
 from chalicelib.domain.spec.fargate import PLATFORMS
-from chalicelib.workflow import image, image_config
+from chalicelib.workflow.image import image, image_config
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
 
 

@@ -151,5 +151,5 @@ def test_every_kind_has_texts_in_the_project() -> None:
 
 def test_in_a_table_of_other_programs_only_messages_and_hints_are_texts() -> None:
     source = 'KnownText(pattern="no such host", message="No route.", examples=("No such host",))'
-    [text] = sentences.texts(source, "chalicelib/workflow/known_texts/pull_errors.py")
+    [text] = sentences.texts(source, "chalicelib/workflow/diagnosis/known_texts/pull_errors.py")
     assert (text.kind, text.text) == (FAILURES, "No route.")

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.parts import Image
 from chalicelib.platform import aws
-from chalicelib.workflow import image_config
+from chalicelib.workflow.image import image_config
 from chalicelib.workflow.preflight import image_platform
 from chalicelib.workflow.preflight.subject import NotKnown, Subject
 from tests.support import aws_says
