@@ -15,7 +15,6 @@ from chalicelib.domain.record import Status
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.platform import clock, deadline
 from chalicelib.platform.observability import logger
-from chalicelib.workflow.image import image
 
 # The API answers within 29 s: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 REGISTRY = timedelta(seconds=10)
@@ -32,6 +31,9 @@ class Change:
 
 def named_image(deployment: Deployment, spec: Spec) -> Image:
     """The image of `spec`, which the caller named. It has a digest if its registry can be read."""
+    # Few requests name an image, and the import takes time at the start of every function.
+    from chalicelib.workflow.image import image
+
     copy = deployment.model_copy(deep=True, update={"image": Image(reference=spec.image)})
     try:
         outcome = deadline.within(REGISTRY, lambda: image.resolve(copy))
