@@ -31,6 +31,7 @@ from local.emulator import (
     client,
     new_keys,
     open_url,
+    time_scale,
 )
 from local.fargate_agent import Agent
 from local.gateway.process import Gateway
@@ -100,7 +101,8 @@ class Supervisor:
             archive = self._state / "package" / "deployment.zip"
             # Write the secrets before the functions exist, because functions cache what they read.
             shared = callbacks.put_secrets(client("ssm", aws), STACK_NAME)
-            environment = {**self._moto.environment, **callbacks.environment()}
+            scale = {"TIME_SCALE": str(time_scale())}
+            environment = {**self._moto.environment, **callbacks.environment(), **scale}
             balancer = f"{gateway.load_balancers_url}/{{name}}"
             deployed = deploy(template, archive, aws, balancer, environment)
             for each in prepared:

@@ -50,8 +50,14 @@ class Course(Watched):
         self.spec = sources.completed(self.spec, self.names, settings or ImageSettings())
 
     def set_names(self, names: list[str]) -> None:
-        """Records what the caller set. The values stay: no operation is needed."""
+        """Records what the caller set. The values stay: no operation is needed.
+
+        A failed operation returns to a version with the same values, so that gets the names too.
+        """
         self.named, self.spec = names, sources.marked(self.spec, names)
+        if version := self.last_active:
+            marked = sources.marked(version.spec, names)
+            self.last_active = version.model_copy(update={"named": names, "spec": marked})
 
     def _forget_image(self, reference: str) -> None:
         self.image, self.image_settings = Image(reference=reference), None

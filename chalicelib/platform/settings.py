@@ -35,10 +35,12 @@ class Settings(BaseModel):
     max_vcpu_per_owner: float = 32
     log_retention_days: int = 30
     # For the local stack only; the template cannot set them. Callbacks may go to loopback and use
-    # http, a fake Slack runs on loopback, and a day of retries takes a moment.
+    # http, a fake Slack runs on loopback, and a day of retries takes a moment. `time_scale` is the
+    # factor on the waits of AWS.
     callbacks_on_loopback: bool = False
     slack_api_url: str = "https://slack.com/api/"
     retry_time_scale: float = 1
+    time_scale: float = 1
 
     @property
     def load_balancer_zones(self) -> int:

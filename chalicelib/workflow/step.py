@@ -9,6 +9,7 @@ once.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,12 +30,14 @@ from chalicelib.domain.operation import Path, StepStatus, full_name
 from chalicelib.domain.parts import Failure, Prediction, Resource
 from chalicelib.platform import clock
 from chalicelib.platform.observability import logger
+from chalicelib.platform.settings import settings
 from chalicelib.store import deployments as store
 from chalicelib.workflow import aws_errors, young_resources
 
 # AWS ends a function after at most 30 s (`lambda_timeout` in .chalice/config.json). After this time
 # an invocation makes no more calls.
 INVOCATION_LIMIT = timedelta(seconds=35)
+_DURATION = re.compile(r"\b\d+ (s|ms|min|seconds|minutes)\b")
 
 
 @dataclass
@@ -238,11 +241,17 @@ def log_unrecognized(error: DeploymentFailed, **where: object) -> None:
 
 
 def failure_of(step_name: str, error: DeploymentFailed) -> Failure:
-    """A failure as the record keeps it; `step_name` is the step's full name."""
+    """A failure as the record keeps it; `step_name` is the step's full name.
+
+    A local stack scales the waits of AWS. So a failure that states durations says this.
+    """
+    scale = settings().time_scale
+    is_scaled = scale != 1 and _DURATION.search(f"{error.message} {error.hint}")
+    scaled = f" This local stack scales the waits of AWS by {scale:g}." if is_scaled else ""
     return Failure(
         code=error.code,
         step=step_name,
         message=error.message,
-        hint=error.hint,
+        hint=error.hint + scaled,
         evidence=error.evidence,
     )

@@ -97,6 +97,21 @@ def test_a_null_that_keeps_the_value_changes_only_its_source(
     assert started() == 0
 
 
+def test_a_failed_update_keeps_the_source_that_changed_before_it(
+    gateway: Gateway, made: Deployment
+) -> None:
+    patch(gateway, port=80)
+    patch(gateway, cpu=512, memory=1024)
+
+    def roll_back(deployment: Deployment) -> None:
+        assert deployment.last_active
+        deployment.restore(deployment.last_active)
+
+    store.update(made.id, roll_back)
+    answer = gateway.get(PATH).json
+    assert (answer["spec"]["cpu"], answer["spec_sources"]["port"]) == (256, "caller")
+
+
 def test_the_same_values_for_a_paused_deployment_change_nothing(
     gateway: Gateway, made: Deployment
 ) -> None:

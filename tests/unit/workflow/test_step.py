@@ -21,6 +21,7 @@ from chalicelib.domain.operation import Path, StepStatus
 from chalicelib.domain.parts import Prediction, Resource
 from chalicelib.domain.record import Status
 from chalicelib.platform import clock as clocks
+from chalicelib.platform.settings import settings
 from chalicelib.resources import dns_record
 from chalicelib.store import deployments as store
 from chalicelib.workflow import step, steps, teardown
@@ -394,3 +395,22 @@ def test_an_unknown_text_of_aws_is_logged_once(caplog: pytest.LogCaptureFixture)
         call(raises(client_error("OddException")))
     logged = [entry for entry in caplog.records if entry.message == "unknown AWS text"]
     assert [vars(entry)["aws_text"].partition(":")[0] for entry in logged] == ["OddException"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "message", "is_scaled"),
+    [
+        ("0.1", "GET / on port 80 had no response within 4 s.", True),
+        ("0.1", "The container exited with exit code 1.", False),
+        ("1", "GET / on port 80 had no response within 4 s.", False),
+    ],
+)
+def test_a_failure_with_durations_says_that_a_local_stack_scales_times(
+    monkeypatch: pytest.MonkeyPatch, scale: str, message: str, is_scaled: bool
+) -> None:
+    monkeypatch.setenv("TIME_SCALE", scale)
+    settings.cache_clear()
+    error = DeploymentFailed(FailureCode.HEALTH_CHECK_FAILED, message, hint="Check `port`.")
+    hint = step.failure_of("await_ready", error).hint
+    scaled = "Check `port`. This local stack scales the waits of AWS by 0.1."
+    assert hint == (scaled if is_scaled else "Check `port`.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.workflow.diagnosis.known_texts.names import HOSTILE, ORDINARY, filled
 
 from chalicelib.domain.errors import FailureCode
 from chalicelib.workflow.diagnosis import stopped_tasks
@@ -18,6 +17,7 @@ from chalicelib.workflow.diagnosis.known_texts import (
 from chalicelib.workflow.diagnosis.known_texts.known_text import KnownText
 from tests.support.builders import spec_of
 from tests.unit.workflow.conftest import stopped_task
+from tests.unit.workflow.diagnosis.known_texts.names import HOSTILE, ORDINARY, filled
 
 ROWS = (
     *pull_errors.TEXTS,
