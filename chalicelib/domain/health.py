@@ -34,7 +34,8 @@ FOLLOW_UP = timedelta(minutes=1)
 LONG, LATE_FOLLOW_UP = timedelta(minutes=15), timedelta(minutes=5)
 # Unhealthy again within this time after a recovery belongs to the same incident.
 INCIDENT_ENDS_AFTER = timedelta(hours=1)
-# After this many times in one incident, an improvement counts only when it has lasted.
+# After this many times in one incident, an improvement counts only when it has lasted. It counts as
+# a time to become unhealthy, and to go from degraded to down.
 FLAPS = 3
 STEADY_FOR = timedelta(minutes=10)
 
@@ -94,15 +95,19 @@ class Incident(BaseModel):
 
     Attributes:
         times: how often the deployment became unhealthy in it.
+        worse: how often it went from degraded to down in it.
         failure: the latest reason, without its evidence. It stays after a recovery.
         bad_at: when it was last observed unhealthy.
+        down_at: when it was last observed down; None if it never was.
         recovered_at: when it recovered; None while it is unhealthy.
     """
 
     started_at: datetime
     times: int = 1
+    worse: int = 0
     failure: Failure | None = None
     bad_at: datetime
+    down_at: datetime | None = None
     recovered_at: datetime | None = None
 
     def is_over(self, now: datetime) -> bool:
@@ -114,10 +119,18 @@ def settled_status(before: Health, incident: Incident | None, seen: Observation)
     """The status after an observation.
 
     It is the observed one, except for a deployment that flaps: after three times in one incident it
-    improves only when it has not been observed unhealthy for ten minutes.
+    improves at most to the worst status that was observed in the last ten minutes.
     """
-    improves = _SEVERITY.get(seen.status, 0) < _SEVERITY.get(before.status, 0)
-    flaps = incident is not None and incident.times > FLAPS
-    if improves and flaps and incident and seen.at - incident.bad_at < STEADY_FOR:
-        return before.status
-    return seen.status
+    improves = _severity(seen.status) < _severity(before.status)
+    if not improves or incident is None or incident.times + incident.worse <= FLAPS:
+        return seen.status
+    worst = seen.status
+    if seen.at - incident.bad_at < STEADY_FOR:
+        worst = HealthStatus.DEGRADED
+    if incident.down_at and seen.at - incident.down_at < STEADY_FOR:
+        worst = HealthStatus.DOWN
+    return min(worst, before.status, key=_severity)
+
+
+def _severity(status: HealthStatus) -> int:
+    return _SEVERITY.get(status, 0)

@@ -51,7 +51,7 @@ class Watched(Record):
         before = self.health or self._unknown_health()
         if before.checked_at and before.checked_at > seen.at:
             return False
-        self._note_trouble(seen, now)
+        self._note_trouble(before, seen, now)
         status = rules.settled_status(before, self.incident, seen)
         is_healthy = status is HealthStatus.HEALTHY
         self.health = Health(
@@ -74,7 +74,7 @@ class Watched(Record):
             status=HealthStatus.UNKNOWN, running=None, wanted=self.wanted_tasks, since=since
         )
 
-    def _note_trouble(self, seen: Observation, now: datetime) -> None:
+    def _note_trouble(self, before: Health, seen: Observation, now: datetime) -> None:
         """Opens an incident, or continues the last one if it ended a short time ago."""
         if seen.status not in rules.UNHEALTHY:
             return
@@ -84,6 +84,9 @@ class Watched(Record):
         elif incident.recovered_at:
             incident.times, incident.recovered_at = incident.times + 1, None
         incident.bad_at = seen.at
+        if seen.status is HealthStatus.DOWN:
+            incident.down_at = seen.at
+            incident.worse += before.status is HealthStatus.DEGRADED
         if seen.failure:
             incident.failure = seen.failure.model_copy(update={"evidence": {}})
         self.incident = incident

@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_sdk.models.blocks import Block
 
-from chalicelib.domain.health import UNHEALTHY, Incident
+from chalicelib.domain.health import UNHEALTHY, HealthStatus, Incident
 from chalicelib.slack import inbox, layout, mrkdwn
 from chalicelib.slack.layout import Message
 from chalicelib.slack.operation_message import context, log_lines, reason
@@ -54,7 +54,10 @@ def health(deployment: dict[str, Any]) -> list[Block | None]:
     since = mrkdwn.moment(layout.time(found["since"]))
     failure = found["failure"]
     # A deployment that flaps must be steady before its status improves.
-    now = " now, but not steadily" if found["running"] == found["wanted"] else ""
+    is_better = found["running"] == found["wanted"] or (
+        found["status"] == HealthStatus.DOWN and found["running"]
+    )
+    now = " now, but not steadily" if is_better else ""
     return [
         layout.section(f"{_serving(found)}{now}. It has been {found['status']} since {since}."),
         *([reason(failure), log_lines(failure)] if failure else []),

@@ -172,10 +172,23 @@ def test_a_deployment_that_flaps_improves_only_when_it_is_steady() -> None:
     assert deployment.health.status == "healthy"
 
 
-def test_a_day_of_flapping_gives_few_events() -> None:
+@pytest.mark.parametrize("running", [(0, 1, 2), (1, 0), (0, 1, 1)])
+def test_a_day_of_flapping_gives_few_events(running: tuple[int, ...]) -> None:
     deployment = active(count=2)
-    observed(deployment, *[0, 1, 2] * 480, wanted=2)
+    observed(deployment, *(running * 1440)[:1440], wanted=2)
     assert len(published(deployment)) < 15
+
+
+def test_a_deployment_that_has_flapped_is_not_down_while_one_of_its_tasks_serves() -> None:
+    deployment = active(count=2)
+    observed(deployment, *[0, 2] * 4, wanted=2)
+    observed(deployment, *[1] * 8, wanted=2)
+    assert deployment.health and deployment.health.status == "down"
+    observed(deployment, *[1] * 60, wanted=2)
+    assert deployment.health.status == "degraded"
+    assert published(deployment)[-2:] == ["deployment.unhealthy"] * 2
+    observed(deployment, *[2] * 10, wanted=2)
+    assert deployment.health.status == "healthy"
 
 
 def test_an_operation_that_ends_active_recovers_the_deployment() -> None:
