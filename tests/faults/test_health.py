@@ -11,6 +11,7 @@ import pytest
 
 from chalicelib.domain.deployment import Deployment
 from chalicelib.store import deployments as store
+from chalicelib.workflow.health.health import observe
 from tests.faults import invariants
 from tests.faults.environment import image, opened
 from tests.faults.world import OWNERS, Point, World
@@ -82,6 +83,13 @@ def _let(world: World, deployment_id: str, behaviour: Behaviour) -> None:
     digest = _record(deployment_id).image.digest
     assert digest
     world.account.containers.set(digest, behaviour)
+
+
+def _scale(world: World, deployment_id: str, count: int) -> None:
+    """Sets the desired count, as a scaling policy does."""
+    world.account.client("ecs").update_service(
+        cluster=deployment_id, service=deployment_id, desiredCount=count
+    )
 
 
 def _record(deployment_id: str) -> Deployment:
@@ -195,9 +203,7 @@ def test_a_task_that_a_person_stopped(world: World) -> None:
 
 def test_a_service_that_a_person_scaled_to_0_is_repaired(world: World) -> None:
     deployment = _deploy(world)
-    world.account.client("ecs").update_service(
-        cluster=deployment, service=deployment, desiredCount=0
-    )
+    _scale(world, deployment, 0)
 
     assert world.run_until_idle()
 
@@ -214,9 +220,7 @@ def test_scaling_out_and_in_is_no_failure(world: World) -> None:
     scaling = {"min": 1, "max": 4, "metric": "cpu", "target": 60}
     deployment = _deploy(world, containers.slow_start(50), scaling=scaling)
     for count in (4, 1, 3, 2):
-        world.account.client("ecs").update_service(
-            cluster=deployment, service=deployment, desiredCount=count
-        )
+        _scale(world, deployment, count)
         world.run_for(400)
         health = _record(deployment).health
         assert health and health.status == "healthy"
@@ -224,6 +228,39 @@ def test_scaling_out_and_in_is_no_failure(world: World) -> None:
     world.run_for(900)
     health = _record(deployment).health
     assert health and (health.running, health.wanted) == (2, 2)
+
+
+def test_a_scale_out_is_no_failure_before_ecs_has_started_a_task(world: World) -> None:
+    scaling = {"min": 1, "max": 4, "metric": "cpu", "target": 60}
+    deployment = _deploy(world, scaling=scaling)
+    world.run_for(120)
+    _scale(world, deployment, 3)
+    seen = observe(_record(deployment))
+    assert (seen.status, seen.running, seen.wanted) == ("healthy", 1, 3)
+    assert not seen.is_settled
+
+
+def test_a_crash_during_a_scale_out_is_a_failure(world: World) -> None:
+    scaling = {"min": 1, "max": 4, "metric": "cpu", "target": 60}
+    deployment = _deploy(world, scaling=scaling)
+    world.run_for(120)
+    (task,) = world.account.fargate.tasks.all.values()
+    world.account.fargate.tasks.exit_now(task, 1)
+    _scale(world, deployment, 3)
+    seen = observe(_record(deployment))
+    assert (seen.status, seen.running, seen.wanted) == ("down", 0, 3)
+
+
+def test_a_task_that_ecs_does_not_start_by_the_next_check_is_missing(world: World) -> None:
+    scaling = {"min": 1, "max": 4, "metric": "cpu", "target": 60}
+    deployment = _deploy(world, scaling=scaling)
+    world.run_for(120)
+    _let(world, deployment, containers.vcpu_limit())
+    _scale(world, deployment, 2)
+    world.run_for(20 * 60)
+    health = _record(deployment).health
+    assert health and (health.status, health.running, health.wanted) == ("degraded", 1, 2)
+    assert health.failure and health.failure.code == "AWS_QUOTA_EXCEEDED"
 
 
 def test_an_update_is_no_failure(world: World) -> None:

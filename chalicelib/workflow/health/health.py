@@ -146,15 +146,26 @@ def observe(deployment: Deployment) -> Observation:
     ecs_service = service.find(deployment.id)
     look = task_look.look(deployment, moment)
     wanted = _wanted(deployment, ecs_service)
-    missing = max(wanted - len(look.serving) - look.excused, 0)
+    absent = max(wanted - look.alive, 0)
+    excused = look.excused + min(absent, _newly_wanted(deployment, wanted))
+    missing = max(wanted - len(look.serving) - excused, 0)
     return Observation(
         at=moment,
         running=len(look.serving),
         wanted=wanted,
         missing=missing,
         failure=health_reasons.find(deployment, ecs_service, look) if missing else None,
-        is_settled=not (missing or look.starting or look.stopping),
+        is_settled=not (missing or absent or look.starting or look.stopping),
     )
+
+
+def _newly_wanted(deployment: Deployment, wanted: int) -> int:
+    """How many more tasks are wanted than at the last check.
+
+    ECS starts a task some seconds after a scale-out has raised the desired count. If it has not
+    done so by the next check, the task is missing.
+    """
+    return max(wanted - deployment.health.wanted, 0) if deployment.health else 0
 
 
 def _wanted(deployment: Deployment, ecs_service: dict[str, Any] | None) -> int:

@@ -45,6 +45,11 @@ class Look:
     targets: list[Target]
 
     @property
+    def alive(self) -> int:
+        """How many tasks exist that nobody stops."""
+        return len(self.serving) + len(self.starting) + len(self.failing)
+
+    @property
     def excused(self) -> int:
         """How many tasks start, and do not replace one that stopped by itself."""
         replacements = _replacements([*self.serving, *self.starting, *self.failing], self.stopped)
