@@ -57,7 +57,8 @@ def patched(spec: Spec, body: Any, **limits: Unpack[Limits]) -> Spec:
         )
     if not isinstance(body, dict):
         raise faults.refused([faults.not_an_object(body)])
-    reset = {name for name, value in body.items() if value is None}
+    # An unknown name stays in the body even if it is null, so that the model reports it.
+    reset = {name for name in Spec.model_fields if name in body and body[name] is None}
     before = spec.model_dump()
     merged = {name: value for name, value in {**before, **body}.items() if name not in reset}
     changed = _validate(merged, limits, sent=body, before=before)

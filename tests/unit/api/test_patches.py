@@ -361,3 +361,13 @@ def test_a_validation_is_refused_as_the_change(gateway: Gateway, made: Deploymen
     assert (refused.status, refused.code) == (409, "OPERATION_IN_PROGRESS")
     other = gateway.patch(PATH, {"count": 2}, query={"validate": "true"})
     assert other.status == 422
+
+
+@pytest.mark.parametrize("name", ["checks", "rollout", "compare", "track", "gpu", "colour"])
+@pytest.mark.parametrize("query", [{}, {"validate_only": "true"}])
+def test_an_unknown_field_is_refused_even_if_it_is_null(
+    gateway: Gateway, made: Deployment, name: str, query: dict[str, str]
+) -> None:
+    answer = gateway.patch(PATH, {"count": 1, name: None}, query=query)
+    assert (answer.status, answer.fields) == (422, [name])
+    assert started() == 0
