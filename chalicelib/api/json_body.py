@@ -6,7 +6,7 @@ import codecs
 import json
 from typing import Any
 
-from chalicelib.domain.errors import MalformedJson
+from chalicelib.domain.errors import MalformedJson, UnsupportedMediaType
 
 SHOWN = 100
 # More than any spec needs. Every reader of a stored body can follow so many levels.
@@ -24,7 +24,8 @@ class _Fault(ValueError):
 def parsed(body: bytes) -> Any:
     """The value of a JSON text in UTF-8, with or without a byte order mark.
 
-    Raises `MalformedJson` that says where the fault is, and what to write instead.
+    Raises `MalformedJson` that says where the fault is, and what to write instead, and
+    `UnsupportedMediaType` for a compressed body.
     """
     text = _text(body)
     if not text.strip():
@@ -51,7 +52,8 @@ def parsed(body: bytes) -> Any:
 
 def _text(body: bytes) -> str:
     if body.startswith(_GZIP):
-        raise MalformedJson("The body is compressed (gzip). Send the JSON uncompressed.")
+        # Also without Content-Encoding: https://www.rfc-editor.org/rfc/rfc9110#name-415-unsupported-media-type
+        raise UnsupportedMediaType("The body is compressed (gzip). Send the JSON uncompressed.")
     encoding = json.detect_encoding(body)
     for start, name in _ENCODINGS.items():
         if encoding.startswith(start):
