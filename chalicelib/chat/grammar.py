@@ -166,12 +166,24 @@ def _hint(fault: str, line: list[str], prefix: str) -> Misunderstanding:
         return Misunderstanding(f"{fault}\nTo see all commands: `{prefix}help`")
     meant = loose.joined(line[1:])
     arguments, fields, is_typed = _nearest(verb, typed, list(filter(words.is_typeable, meant)))
+    if _stops_all_tasks(verb, arguments, meant):
+        note = "" if options.NO_TASKS in fault else f"\n{options.NO_TASKS}"
+        pause = words.typed(["pause", arguments[0].lower()])
+        return Misunderstanding(f"{fault}{note}\nDid you mean `{prefix}{pause}`?")
     command, kept = _line([verb.name, *arguments], fields)
     if left := _left_out(meant, [*arguments, *kept], fault):
         fault = f"{fault}\nLeft out: {left}."
     if is_typed:
         return Misunderstanding(f"{fault}\nDid you mean `{prefix}{command}`?")
     return Misunderstanding(f"{fault}\nFor example: `{prefix}{command}`")
+
+
+def _stops_all_tasks(verb: Verb, arguments: list[str], meant: list[str]) -> bool:
+    """Whether the only change is a count of 0, in any syntax: `scale rec --count 0`."""
+    if verb.name not in ("scale", "update"):
+        return False
+    changes = [word for word in meant if "=" in word] or arguments[1:]
+    return [word.removeprefix("count=") for word in changes] == ["0"]
 
 
 def _left_out(meant: list[str], suggested: list[str], fault: str) -> str:
@@ -193,10 +205,11 @@ def _nearest(verb: Verb, typed_verb: str, line: list[str]) -> tuple[list[str], l
     """The arguments and options of a valid command, and whether it has only typed words."""
     typed, fields = _partition(line)
     kept = _corrected(fields, verb) if verb.fields else []
+    is_typed = all(_value_of(word) in " ".join(fields) for word in kept)
     # `scale recommender count=3`, `deploy image=…`: the value may be the missing argument.
     dropped = fields if not verb.fields else [w for w in fields if w.startswith("image=")]
     candidates = typed + [word.partition("=")[2] for word in dropped]
-    arguments, is_typed = [], True
+    arguments = []
     for argument in verb.arguments:
         word = next((each for each in candidates if argument.fits(each)), None)
         if word is None and argument.name == "command":
@@ -217,6 +230,10 @@ def _nearest(verb: Verb, typed_verb: str, line: list[str]) -> tuple[list[str], l
         changes_image = typed_verb in ("redeploy", "upgrade")
         kept, is_typed = [f"image={NEXT_IMAGE}" if changes_image else "count=2"], False
     return arguments, kept, is_typed
+
+
+def _value_of(word: str) -> str:
+    return word.partition("=")[2]
 
 
 def _corrected(fields: list[str], verb: Verb) -> list[str]:

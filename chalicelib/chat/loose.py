@@ -22,6 +22,8 @@ _MAPS = {
     **dict.fromkeys(("tag", "tags", "label", "labels"), "tags"),
     **dict.fromkeys(("secret", "secrets"), "secrets"),
 }
+# Names of `count` in other tools.
+_COUNTS = ("replicas", "instances", "desired_count")
 _SEPARATORS = ("=", ":")
 
 
@@ -37,7 +39,9 @@ def joined(line: list[str]) -> list[str]:
             rest.pop(0)  # `count = 2`
         if known and value is None and rest and rest[0].startswith("=") and rest[0] != "=":
             rest[0] = rest[0][1:]  # `count =2`
-        if known in _MAPS.values() and value is None:
+        if known in _MAPS.values() and value is not None and "=" in value:
+            words.append(f"{known}.{value}")  # `--env=MODE=x`
+        elif known in _MAPS.values() and value is None:
             words.append(f"{known}.{rest.pop(0)}" if rest and "=" in rest[0] else word)
         elif known and value is None and rest and not _is_option(rest[0]):
             words.append(f"{known}={cleaned(rest.pop(0))}")
@@ -69,6 +73,8 @@ def _known(name: str) -> str | None:
     plain = name.lower().replace("-", "_")
     if plain in _MAPS:
         return _MAPS[plain]
+    if plain in _COUNTS:
+        return "count"
     head, _, key = name.partition(".")
     table = options.table()
     if key and head.lower() in table and table[head.lower()].kind == "map":

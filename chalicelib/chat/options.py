@@ -11,15 +11,16 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from chalicelib.api import json_body
 from chalicelib.chat.words import shown
 from chalicelib.domain.digits import is_number
+from chalicelib.domain.errors import RequestRefused
 from chalicelib.domain.spec.spec import Spec
 
 Kind = Literal["number", "text", "number or text", "list", "map", "object", "json"]
@@ -202,10 +203,14 @@ def _typed(option: Option, name: str, text: str) -> Any:
 
 
 def _json(name: str, text: str) -> Any:
+    """The value of a JSON text, with the rules of a request body: no NaN and no duplicate key."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise Unclear(f"{shown(name)} must be JSON in single quotes, not {shown(text)}.") from None
+        return json_body.parsed(text.encode())
+    except RequestRefused as refused:
+        detail = refused.detail.removeprefix("The body is not valid JSON: ")
+        raise Unclear(
+            f"{shown(name)} must be JSON in single quotes, not {shown(text)}. The fault: {detail}"
+        ) from None
 
 
 def _of_model(model: type[BaseModel], prefix: str) -> Iterable[Option]:

@@ -184,6 +184,7 @@ def test_the_name_comes_from_the_repository(image: str, name: str) -> None:
     assert re.fullmatch(NAME_PATTERN, name)
 
 
+BODY_HINT = "update rec 'smoke_test.body={\"uid\":20}'"
 MISTYPED = [
     # --- the command
     ("scal rec 3", "no command `scal`", "scale rec 3"),
@@ -263,6 +264,14 @@ MISTYPED = [
         "Set the parts of `environment` one by one: environment.KEY=…",
         "update rec count=2",
     ),
+    (
+        "update rec smoke_test.body='[1, NaN]'",
+        "must be JSON in single quotes, not `[1, NaN]`. The fault: NaN is not a JSON value",
+        BODY_HINT,
+    ),
+    ("update rec smoke_test.body=1e999", "the number 1e999 is too large", BODY_HINT),
+    ('update rec smoke_test.body=\'{"a":1,"a":2}\'', "duplicate key `a` in an object", BODY_HINT),
+    ("update rec smoke_test.body='\"\\ud800\"'", "half of a surrogate pair", BODY_HINT),
     ("help scael", "must be a command, not `scael`", "help scale"),
     ("help xyzzy", "must be a command, not `xyzzy`", "help"),
     # --- an option
@@ -332,6 +341,17 @@ LOOSE = [
     ("extend rec 8h.", "extend rec 8h"),
     ("pause name: rec", "pause rec"),
     ("update rec count=0", "pause rec"),
+    ("update rec count: 0", "pause rec"),
+    ("update rec --count 0", "pause rec"),
+    ("scale rec --count 0", "pause rec"),
+    ("scale rec count: 0", "pause rec"),
+    ("scale rec count=0", "pause rec"),
+    ("update rec --env=MODE=x", "update rec environment.MODE=x"),
+    ("update rec env=MODE=x", "update rec environment.MODE=x"),
+    ("deploy r.io/x:1 replicas: 3", "deploy r.io/x:1 count=3"),
+    ("deploy r.io/x:1 --replicas=3", "deploy r.io/x:1 count=3"),
+    ("update rec instances 3", "update rec count=3"),
+    ("update rec --desired-count 3", "update rec count=3"),
 ]
 
 
@@ -383,9 +403,11 @@ def test_a_mistyped_line_gets_a_hint(text: str, fault: str, hint: str) -> None:
 
 
 def test_a_hint_with_invented_words_is_an_example() -> None:
-    typed, made_up = parse("scal rec 3"), parse("scale rec")
+    typed = parse("scal rec 3")
     assert isinstance(typed, Misunderstanding) and "Did you mean" in typed.text
-    assert isinstance(made_up, Misunderstanding) and "For example" in made_up.text
+    for line in ("scale rec", "update rec port=abc", "update rec prot=many cpu=512"):
+        made_up = parse(line)
+        assert isinstance(made_up, Misunderstanding) and "For example" in made_up.text
 
 
 @pytest.mark.parametrize("text", [text for text, *_ in MISTYPED], ids=lambda text: text[:60])
