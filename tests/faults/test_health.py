@@ -213,6 +213,22 @@ def test_a_service_that_a_person_scaled_to_0_is_repaired(world: World) -> None:
     assert _kinds(deployment) in ([], [UNHEALTHY, RECOVERED])
 
 
+def test_a_load_balancer_that_a_person_deleted_is_not_a_slow_start(world: World) -> None:
+    deployment = _deploy(world)
+    elbv2 = world.account.client("elbv2")
+    (balancer,) = elbv2.describe_load_balancers(Names=[deployment])["LoadBalancers"]
+    elbv2.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
+
+    seen = observe(_record(deployment))
+
+    assert (seen.status, seen.running) == ("down", 0)
+    assert seen.failure and seen.failure.code == "NETWORK_MISCONFIGURED"
+    assert "the load balancer sends it no requests" in seen.failure.message
+    assert world.run_until_idle()
+    health = _record(deployment).health
+    assert health and health.status == "healthy"
+
+
 # --- what is no failure --------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import DeploymentFailed, FailureCode
 from chalicelib.domain.parts import Failure
 from chalicelib.platform import clock
+from chalicelib.resources import tasks
 from chalicelib.workflow import step
 from chalicelib.workflow.diagnosis import diagnosis, health_results
 from chalicelib.workflow.diagnosis.stopped_tasks import stopped_by_itself
@@ -19,6 +20,7 @@ from chalicelib.workflow.step import failure_of
 # What `failure.step` says: no step of an operation failed.
 STEP = "health"
 REPAIRED = "Wait for Slipway, which repairs this within five minutes."
+IF_IT_STAYS = "If it stays so, give the deployment ID to your platform team."
 
 
 def find(deployment: Deployment, ecs_service: dict[str, Any] | None, look: Look) -> Failure | None:
@@ -106,15 +108,25 @@ def _stopped_by_hand(task: dict[str, Any]) -> DeploymentFailed:
 
 
 def _late(look: Look) -> DeploymentFailed | None:
-    """No task has stopped, and no target is unhealthy: a task takes too long to start."""
+    """No task has stopped, and no target is unhealthy, but a task does not serve in time."""
     late = next(iter(look.failing), None)
     if late is None:
         return None
+    evidence = {"target_health": [asdict(each) for each in look.targets]}
+    target = next((each for each in look.targets if each.address == tasks.address(late)), None)
+    if "startedAt" in late and (target is None or target.state == "unused"):
+        said = target.description.rstrip(".") if target else "it is not in the target group"
+        return DeploymentFailed(
+            FailureCode.NETWORK_MISCONFIGURED,
+            f"A task runs, but the load balancer sends it no requests: {said}.",
+            hint="A person or a script has changed or deleted the load balancer, a listener or the "
+            f"target group. {REPAIRED} {IF_IT_STAYS}",
+            evidence=evidence,
+        )
     minutes = round((clock.now() - late.get("createdAt", clock.now())).total_seconds() / 60)
     return DeploymentFailed(
         FailureCode.DEADLINE_EXCEEDED,
         f"A task has been {late['lastStatus']} for {minutes} minutes and does not serve yet.",
-        hint="Wait, or read `/tasks` and `/logs`. If it stays so, give the deployment ID to your "
-        "platform team.",
-        evidence={"target_health": [asdict(each) for each in look.targets]},
+        hint=f"Wait, or read `/tasks` and `/logs`. {IF_IT_STAYS}",
+        evidence=evidence,
     )
