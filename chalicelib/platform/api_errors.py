@@ -15,7 +15,14 @@ _API = "https://docs.aws.amazon.com/"
 _PROVIDER = "https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/"
 # ECS puts the error of EC2 or Elastic Load Balancing in the message of its own error.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/request-throttling.html
-_INNER_CODE = re.compile(r"\bError ?Code: ?(\w+(?:\.\w+)*)|\bapi error (\w+(?:\.\w+)*):")
+# EC2 also puts `Client.` or `Server.` in front of its codes.
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+_CODE = r"(?:Client\.|Server\.)?(\w+(?:\.\w+)*)"
+_INNER_CODE = re.compile(
+    rf"\bError ?Code ?[:=] ?{_CODE}|\bapi error {_CODE}:|\bAn error occurred \({_CODE}\)"
+    rf"|\b{_CODE}: [^:]{{0,500}}\bstatus code: \d{{3}}, request id",
+    re.IGNORECASE,
+)
 _INNER_STATUS = re.compile(r"\bStatus ?Code: ?(\d{3})\b")
 _INNER = re.compile(r"\(Service: [^()]*\)")
 _NAMES = re.compile(r"https?://\S+|\barn:aws[a-z-]*:\S+|\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)")
@@ -44,6 +51,7 @@ class ApiError:
 
     Attributes:
         codes: the row needs one of them; empty means any code.
+        code_pattern: the row needs a code that matches it whole; "" means any code.
         phrase: a pattern that the message must have too, without the names in it; "" means none.
         examples: (code, message) pairs that the row must recognize.
     """
@@ -53,10 +61,13 @@ class ApiError:
     examples: tuple[tuple[str, str], ...]
     codes: frozenset[str] = frozenset()
     phrase: str = ""
+    code_pattern: str = ""
 
     def matches(self, code: str, message: str) -> bool:
         """Whether the row recognizes `code` and a message without names."""
         if self.codes and code not in self.codes:
+            return False
+        if self.code_pattern and not re.fullmatch(self.code_pattern, code):
             return False
         return not self.phrase or re.search(self.phrase, message, re.IGNORECASE) is not None
 
@@ -72,6 +83,7 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
         "ProvisionedThroughputExceededException",
         "BandwidthLimitExceeded",
+        "EC2ThrottledException",
         "PriorRequestNotComplete",
         "SlowDown",
     }
@@ -237,6 +249,16 @@ ROWS = (
             }
         ),
     ),
+    # After the row of RequestLimitExceeded, which is no quota. EC2 has many codes of this form.
+    ApiError(
+        ErrorKind.QUOTA,
+        _API + "AWSEC2/latest/APIReference/errors-overview.html",
+        (
+            ("AddressLimitExceeded", "The maximum number of addresses has been reached."),
+            ("VcpuLimitExceeded", "You have requested more vCPU capacity than your limit."),
+        ),
+        code_pattern=r"[A-Z]\w*LimitExceeded(Exception)?",
+    ),
     # Two runs of one step called AWS at once; the second run finds what the first one created.
     ApiError(
         ErrorKind.CONCURRENT,
@@ -318,17 +340,18 @@ def inner_errors(message: str) -> list[tuple[str, int]]:
     """(code, HTTP status) of the errors inside a message, innermost first; 0: no status.
 
     The forms are those of AWS's SDKs: `(Service: AmazonEC2; Status Code: 503; Error Code: X; ...)`
-    and `api error X: ...`.
+    of Java, `api error X: ...` and `X: ... status code: 503, request id: ...` of Go, and `An error
+    occurred (X) when calling ...` of Python.
     """
     message = " ".join(message.split())
     inside = [_only(each) for each in _INNER.findall(message)]
-    outside = [(code or other, 0) for code, other in _INNER_CODE.findall(_INNER.sub("", message))]
+    outside = [("".join(codes), 0) for codes in _INNER_CODE.findall(_INNER.sub("", message))]
     return [*outside, *inside][::-1]
 
 
 def _only(part: str) -> tuple[str, int]:
     code, status = _INNER_CODE.search(part), _INNER_STATUS.search(part)
-    return (code[1] or code[2]) if code else "", int(status[1]) if status else 0
+    return "".join(filter(None, code.groups())) if code else "", int(status[1]) if status else 0
 
 
 def _kind(code: str, message: str, status: int) -> ErrorKind:

@@ -47,6 +47,10 @@ def test_names_do_not_change_the_kind(row: ApiError, code: str, text: str) -> No
         "EC2 Error Code: {}. EC2 Error Message: no",
         "operation error EC2: CreateNetworkInterface, https response error StatusCode: 400, api "
         "error {}: no",
+        "An error occurred ({}) when calling the DescribeSubnets operation: no",
+        "No (Service: AmazonEC2; Status Code: 400; Error Code: Client.{}; Request ID: 1)",
+        "Failed, ErrorCode={}",
+        "{}: no\n\tstatus code: 400, request id: 0a1b",
     ],
 )
 def test_the_inner_code_decides(row: ApiError, code: str, outer: str, form: str) -> None:

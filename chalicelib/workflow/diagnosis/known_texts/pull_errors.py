@@ -141,7 +141,8 @@ TEXTS = (
         pattern=r"pull access denied|insufficient_scope|authorization failed|failed to authorize|"
         r"no basic auth credentials|requested access to the resource is denied|"
         r"authorization token has expired|is not authorized to perform|"
-        r"\b401 unauthorized|\b403 forbidden|check that the role has the permissions|"
+        r"\b401 unauthorized|\b403 forbidden|\bhttp 40[13] response|"
+        r"(: |<url> )(unauthorized|denied)\b|check that the role has the permissions|"
         r"failed open: unexpected status code$",
         code=FailureCode.IMAGE_ACCESS_DENIED,
         message="ECS is not allowed to pull {image}.{denied}",
@@ -157,6 +158,11 @@ TEXTS = (
             "CannotPullContainerError: ref pull has been retried 1 time(s): failed to copy: "
             "httpReaderSeeker: failed open: unexpected status code",
             "CannotPullContainerError: unexpected status code 403 Forbidden",
+            "CannotPullContainerError: error pulling image configuration: error parsing HTTP 403 "
+            "response body",
+            "CannotPullContainerError: Error response from daemon: Get {url}: unauthorized: "
+            "authentication required",
+            'CannotPullContainerError: Error response from daemon: Head "{url}": denied',
             "CannotPullContainerError: Error response from daemon: Head {url}: no basic auth "
             "credentials",
             "CannotPullContainerError: Error response from daemon: pull access denied for {name}, "

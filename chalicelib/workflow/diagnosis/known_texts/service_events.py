@@ -145,6 +145,20 @@ TEXTS = (
         examples=(_ENI + "in subnet 'subnet-0a1b': RequestLimitExceeded",),
         needed=ATTEMPTS,
     ),
+    # After the row of RequestLimitExceeded, which is no quota.
+    KnownText(
+        pattern=r"unexpected ec2 error while attempting to .*\b\w+limitexceeded\b",
+        code=FailureCode.AWS_QUOTA_EXCEEDED,
+        message="A quota of Amazon EC2 is used up, so the task has no network interface.",
+        hint="Delete deployments that you do not need, or ask your platform team to request an "
+        "increase of the quota that the service event names.",
+        source="https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html",
+        examples=(
+            _ENI + "in subnet 'subnet-0a1b': NetworkInterfaceLimitExceeded",
+            _ENI + "with public IP assignment enabled in subnet 'subnet-0a1b': "
+            "AddressLimitExceeded",
+        ),
+    ),
     KnownText(
         pattern=r"\bresource:(cpu|memory|eni|fargate)\b",
         code=FailureCode.CAPACITY_UNAVAILABLE,

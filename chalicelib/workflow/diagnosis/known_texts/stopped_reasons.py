@@ -31,15 +31,16 @@ BY_NAME: dict[str, tuple[KnownText, ...]] = {
     "ContainerRuntimeTimeoutError": _START,
     "DockerTimeoutError": _START,
 }
+_KNOWN = {name.lower(): name for name in (*BY_NAME, "OutOfMemoryError", "OutOfMemory")}
 # `TaskFailedToStart:` is in front of other names. It is not a name that decides.
-_NAME = re.compile(r"\b([A-Z][A-Za-z]+(?:Error|Exception)|OutOfMemory)\b")
+_NAME = re.compile(rf"\b((?i:{'|'.join(_KNOWN)})|[A-Z][A-Za-z]+(?:Error|Exception))\b")
 START_ERRORS = {name for name, rows in BY_NAME.items() if rows is _START}
 
 
 def first_name(reason: str) -> str:
     """The first error name in `reason`, which is in the form of `known_text.plain`; else ""."""
     found = _NAME.search(reason)
-    return found[1] if found else ""
+    return _KNOWN.get(found[1].lower(), found[1]) if found else ""
 
 
 def find(reason: str) -> KnownText | None:
