@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chalicelib.domain.spec.fargate import MEMORY_BY_CPU
 from chalicelib.domain.spec.spec import Spec
+from chalicelib.workflow.diagnosis.known_texts import listening, log_reader
 from chalicelib.workflow.diagnosis.known_texts.log_reader import Seen
 from chalicelib.workflow.diagnosis.known_texts.log_signs import Kind
 
@@ -21,7 +22,8 @@ _WORDS = {
     ),
     Kind.CANNOT_IMPORT: (
         "the image does not have {name}, which the program imports",
-        "Add {name} to the image, for example to its list of dependencies, then deploy again.",
+        "Add {name} to the image: to its dependencies, or with COPY if it is your own file. Then "
+        "deploy again.",
     ),
     Kind.PORT_IN_USE: (
         "another program in the container already uses the port",
@@ -32,6 +34,23 @@ _WORDS = {
         "Listen on a port of 1024 or higher and set `port` to it, or run the image as root.",
     ),
 }
+
+
+# A program that opened its port after such a line handled the error.
+_AT_START = {Kind.CANNOT_IMPORT, Kind.PORT_IN_USE, Kind.PORT_DENIED}
+
+
+def certain_sign(lines: list[str], spec: Spec) -> Seen | None:
+    """The last sign in the log that still holds after its last line, oldest line first."""
+    seen = log_reader.last_sign(lines)
+    if seen is None or seen.kind not in _AT_START:
+        return seen
+    opened = [n for n, line in enumerate(lines) if _opens_port(line, spec)]
+    return log_reader.last_sign(lines[opened[-1] + 1 :]) if opened else seen
+
+
+def _opens_port(line: str, spec: Spec) -> bool:
+    return any(place.port == spec.container_port for place in listening.announced([line]))
 
 
 def words(seen: Seen, spec: Spec) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from chalicelib.workflow.diagnosis.stopped_tasks import unrecognized, verdict_of
 from chalicelib.workflow.diagnosis.verdict import Verdict
 
 _UNABLE = re.compile(r"\b(?:unable to (?:place|launch|start)|failed to launch) ", re.IGNORECASE)
+_ANY_UNABLE = re.compile(r"\bunable to ", re.IGNORECASE)
 _WRAPPED = re.compile(r"\(error (?P<error>.*)\)\.?$|\bReason: (?P<reason>.*)$", re.DOTALL)
 
 
@@ -38,8 +39,12 @@ def judge_events(
     for row, said in rows:
         if is_last or counts[id(row)] >= _needed(row):
             return verdict_of(row, said, spec)
-    unable = next((said for said in messages if _UNABLE.search(known_text.plain(said))), "")
+    unable = _first(_UNABLE, messages) or _first(_ANY_UNABLE, messages)
     return unrecognized(_reason(unable)) if is_last and unable else None
+
+
+def _first(pattern: re.Pattern[str], messages: list[str]) -> str:
+    return next((said for said in messages if pattern.search(known_text.plain(said))), "")
 
 
 def _row(said: str) -> KnownText | None:

@@ -16,7 +16,6 @@ from chalicelib.domain.spec.spec import Spec
 from chalicelib.workflow.diagnosis import log_evidence
 from chalicelib.workflow.diagnosis.known_texts import (
     known_text,
-    log_reader,
     start_errors,
     stopped_reasons,
 )
@@ -34,6 +33,16 @@ STOPPED_ON_PURPOSE = {
 }
 OUT_OF_MEMORY_EXIT = 137
 MOST_QUOTED = 500
+# https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html, and 128 + a signal's number.
+EXIT_CODES = {
+    126: "a command is not executable",
+    127: "a command was not found",
+    132: "illegal instruction",
+    134: "aborted",
+    136: "arithmetic error",
+    139: "segmentation fault",
+    143: "ended by SIGTERM",
+}
 _UNHEALTHY = r"failed ELB health checks|failed container health checks"
 # In AWS's texts about a denied call.
 _DENIED = re.compile(
@@ -101,7 +110,7 @@ def judge(
     exit_code = container_of(task).get("exitCode")
     name = stopped_reasons.first_name(known_text.plain(said))
     if name in ("OutOfMemoryError", "OutOfMemory") or exit_code == OUT_OF_MEMORY_EXIT:
-        return _out_of_memory(exit_code, spec)
+        return _out_of_memory(exit_code, spec, is_certain=bool(name))
     if name or not has_run(task):
         return unrecognized(said, name)
     return _exited(exit_code, lines, spec, platform_verified)
@@ -167,11 +176,12 @@ def _no_interpreter(said: str, spec: Spec) -> Verdict:
     )
 
 
-def _out_of_memory(exit_code: int | None, spec: Spec) -> Verdict:
+def _out_of_memory(exit_code: int | None, spec: Spec, *, is_certain: bool) -> Verdict:
+    """ECS does not always name the reason. Only SIGKILL shows then, which has other causes too."""
     code = f" (exit code {exit_code})" if exit_code is not None else ""
     return Verdict(
         FailureCode.OUT_OF_MEMORY,
-        f"The container was killed{code} because it used more than its {spec.memory} MiB of "
+        f"The container was killed{code}{'' if is_certain else ', most likely'} because it used more than its {spec.memory} MiB of "
         "memory.",
         log_evidence.more_memory(spec),
     )
@@ -182,7 +192,9 @@ def _exited(
 ) -> Verdict:
     """Why a container exited by itself: a certain sign in its log, or its last line."""
     code = f" with exit code {exit_code}" if exit_code is not None else ""
-    seen = log_reader.last_sign(lines)
+    if exit_code in EXIT_CODES:
+        code += f" ({EXIT_CODES[exit_code]})"
+    seen = log_evidence.certain_sign(lines, spec)
     if seen and seen.kind is Kind.EXEC_FORMAT:
         if platform_verified:
             return _no_interpreter("", spec)
@@ -202,6 +214,8 @@ def _exited(
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     message = f"The container keeps exiting{code}."
     hint = "Run the image on your own machine to reproduce it."
+    if exit_code == 0:
+        hint = "Start a server that keeps running in the foreground."
     if last:
         message += f" Last log line: {last[:200].rstrip('.')}."
         hint = f"Read the last log lines {IN_EVIDENCE}. {hint}"

@@ -15,13 +15,15 @@ from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.errors import FailureCode
 from chalicelib.domain.spec.spec import Spec
 from chalicelib.workflow.diagnosis import log_evidence, redirect
-from chalicelib.workflow.diagnosis.known_texts import listening, log_reader
+from chalicelib.workflow.diagnosis.known_texts import listening
 from chalicelib.workflow.diagnosis.known_texts.log_signs import Kind
 from chalicelib.workflow.diagnosis.redirect import Redirect
 from chalicelib.workflow.diagnosis.verdict import Verdict
 
 MISMATCH, TIMEOUT = "Target.ResponseCodeMismatch", "Target.Timeout"
 NO_ANSWER = "Target.FailedHealthChecks"
+# Of frameworks that reject a host: 400 of Django, Starlette and Werkzeug, 403 of Rails and Vite.
+REJECTIONS = (400, 403, 421)
 _CODES = re.compile(r"\[([\d, ]+)\]")
 
 
@@ -80,7 +82,7 @@ def _failed(message: str, hint: str, *, final: bool = False) -> Verdict:
 
 
 def _from_sign(spec: Spec, reason: str, codes: list[int], lines: list[str]) -> Verdict | None:
-    seen = log_reader.last_sign(lines)
+    seen = log_evidence.certain_sign(lines, spec)
     if seen is None or not _can_be_the_cause(seen.kind, reason, codes):
         return None
     if seen.kind is Kind.MEMORY:
@@ -97,7 +99,7 @@ def _can_be_the_cause(kind: Kind, reason: str, codes: list[int]) -> bool:
     If the container answered, something listens. Then its code shows whether the sign matters.
     """
     if kind is Kind.HOST_REJECTED:
-        return not reason or any(400 <= code < 500 for code in codes)
+        return not reason or any(code in REJECTIONS for code in codes)
     if reason == MISMATCH:
         return kind is Kind.MEMORY and any(code >= 500 for code in codes)
     return kind not in (Kind.EXEC_FORMAT, Kind.NO_PROGRAM, Kind.NOT_EXECUTABLE)

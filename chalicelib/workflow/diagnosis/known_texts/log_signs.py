@@ -44,6 +44,9 @@ _GITHUB = "https://github.com/"
 _GUNICORN = _GITHUB + "benoitc/gunicorn/blob/master/gunicorn/arbiter.py"
 _PYTHON = "https://docs.python.org/3/library/exceptions.html"
 _NODE = "https://nodejs.org/api/errors.html"
+# Health checks have an IPv4 address in their Host header. Other hosts are those of other clients.
+_HOST = r"[\d.]+(?::\d+)?"
+_RUBY = r"[\w./-]+:\d+:in [`'][^']*': "
 _ADDRESS = r"\('?[^']*'?, ?\d+\)"
 
 SIGNS = (
@@ -135,8 +138,8 @@ SIGNS = (
     ),
     Sign(
         Kind.HOST_REJECTED,
-        r"(?:django\.core\.exceptions\.DisallowedHost: )?Invalid HTTP_HOST header: '[^']*'\. "
-        r"(?:You may need to add .* to ALLOWED_HOSTS\.?|The domain name provided is not valid .*)",
+        rf"(?:django\.core\.exceptions\.DisallowedHost: )?Invalid HTTP_HOST header: '{_HOST}'\. "
+        r"You may need to add .* to ALLOWED_HOSTS\.?",
         _GITHUB + "django/django/blob/main/django/http/request.py",
         (
             "Invalid HTTP_HOST header: '10.0.0.7:8000'. You may need to add '10.0.0.7' to "
@@ -147,19 +150,20 @@ SIGNS = (
     ),
     Sign(
         Kind.HOST_REJECTED,
-        r"Invalid [Hh]ost header(?:: \S+)?",
+        rf"Invalid [Hh]ost header(?:: {_HOST})?",
         _GITHUB + "encode/starlette/blob/master/starlette/middleware/trustedhost.py",
         ("Invalid host header", "WARNING:  Invalid Host header: 10.0.0.7:8000"),
     ),
     Sign(
         Kind.HOST_REJECTED,
-        r"(?:werkzeug\.exceptions\.)?SecurityError: 400 Bad Request: Host '[^']*' is not trusted.*",
+        rf"(?:werkzeug\.exceptions\.)?SecurityError: 400 Bad Request: Host '{_HOST}' is not "
+        r"trusted.*",
         _GITHUB + "pallets/werkzeug/blob/main/src/werkzeug/sansio/utils.py",
         ("werkzeug.exceptions.SecurityError: 400 Bad Request: Host '10.0.0.7' is not trusted.",),
     ),
     Sign(
         Kind.HOST_REJECTED,
-        r"(?:\[ActionDispatch::HostAuthorization::DefaultResponseApp\] )?Blocked hosts?: \S+",
+        r"(?:\[ActionDispatch::HostAuthorization::DefaultResponseApp\] )?Blocked hosts?: " + _HOST,
         _GITHUB + "rails/rails/blob/main/actionpack/lib/action_dispatch/middleware/"
         "host_authorization.rb",
         (
@@ -172,6 +176,24 @@ SIGNS = (
         r"ModuleNotFoundError: No module named '([\w.]+)'(?:; '[\w.]+' is not a package)?",
         _PYTHON + "#ModuleNotFoundError",
         ("ModuleNotFoundError: No module named 'torch'",),
+    ),
+    Sign(
+        Kind.CANNOT_IMPORT,
+        r"[\w./-]*python[\d.]*: No module named ([\w.]+)",
+        "https://docs.python.org/3/using/cmdline.html#cmdoption-m",
+        ("/usr/local/bin/python3.11: No module named uvicorn",),
+    ),
+    Sign(
+        Kind.CANNOT_IMPORT,
+        r'Error loading ASGI app\. Could not import module "([\w.]+)"\.',
+        _GITHUB + "encode/uvicorn/blob/master/uvicorn/importer.py",
+        ('ERROR:    Error loading ASGI app. Could not import module "main".',),
+    ),
+    Sign(
+        Kind.CANNOT_IMPORT,
+        _RUBY + r"cannot load such file -- (\S+) \(LoadError\)",
+        "https://docs.ruby-lang.org/en/master/LoadError.html",
+        ("/app/serve.rb:1:in `require': cannot load such file -- sinatra (LoadError)",),
     ),
     Sign(
         Kind.CANNOT_IMPORT,
@@ -222,6 +244,28 @@ SIGNS = (
             "Error: listen EADDRINUSE: address already in use 0.0.0.0:80",
             "2026/11/24 09:30:00 listen tcp :80: bind: address already in use",
             "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)",
+        ),
+    ),
+    Sign(
+        Kind.PORT_IN_USE,
+        r"(?:Caused by: |Exception in thread \"[^\"]*\" )?java\.net\.BindException: Address already "
+        r"in use(?: \(Bind failed\))?|Web server failed to start\. Port \d+ was already in use\.",
+        _GITHUB + "spring-projects/spring-boot/blob/main/core/spring-boot/",
+        (
+            'Exception in thread "main" java.net.BindException: Address already in use',
+            "Web server failed to start. Port 8080 was already in use.",
+        ),
+    ),
+    Sign(
+        Kind.PORT_IN_USE,
+        r"(?:Error: |called `Result::unwrap\(\)` on an `Err` value: )Os \{ code: 98, kind: "
+        r'AddrInUse, message: "Address already in use" \}|(?:'
+        + _RUBY
+        + r")?Address already in use - bind\(2\) for \"?[\w.:]+\"? port \d+ \(Errno::EADDRINUSE\)",
+        "https://doc.rust-lang.org/std/io/enum.ErrorKind.html#variant.AddrInUse",
+        (
+            'Error: Os { code: 98, kind: AddrInUse, message: "Address already in use" }',
+            'Address already in use - bind(2) for "0.0.0.0" port 3000 (Errno::EADDRINUSE)',
         ),
     ),
     Sign(

@@ -15,6 +15,8 @@ ATTEMPTS = 3
 _PLACE = "(service {name}) was unable to place a task. Reason: "
 _LAUNCH = "(service {name}) failed to launch a task with (error "
 _ENI = "Unexpected EC2 error while attempting to Create Network Interface "
+# An error code of EC2 in a text of ECS.
+_INNER = r"(unexpected ec2 error while attempting to .*\b|\berror ?code: ?(client\.)?)"
 _SUPPORT = "Ask the owner of the AWS account to contact AWS Support, then retry."
 
 # These can also be the reason of a stopped task.
@@ -136,18 +138,21 @@ TEXTS = (
         ),
     ),
     KnownText(
-        pattern=r"unexpected ec2 error while attempting to .*\b(requestlimitexceeded|"
-        r"throttling\w*)\b",
+        pattern=_INNER + r"(requestlimitexceeded|throttling\w*)\b",
         code=FailureCode.CAPACITY_UNAVAILABLE,
         message="AWS throttled the calls that ECS needs to start the task.",
         hint="Retry later.",
         source=DOCS + "throttling.html",
-        examples=(_ENI + "in subnet 'subnet-0a1b': RequestLimitExceeded",),
+        examples=(
+            _ENI + "in subnet 'subnet-0a1b': RequestLimitExceeded",
+            _PLACE + "Request limit exceeded. (Service: AmazonEC2; Status Code: 503; Error Code: "
+            "RequestLimitExceeded; Request ID: 0a1b)",
+        ),
         needed=ATTEMPTS,
     ),
     # After the row of RequestLimitExceeded, which is no quota.
     KnownText(
-        pattern=r"unexpected ec2 error while attempting to .*\b\w+limitexceeded\b",
+        pattern=_INNER + r"\w+limitexceeded\b",
         code=FailureCode.AWS_QUOTA_EXCEEDED,
         message="A quota of Amazon EC2 is used up, so the task has no network interface.",
         hint="Delete deployments that you do not need, or ask your platform team to request an "

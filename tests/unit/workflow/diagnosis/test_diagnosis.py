@@ -219,6 +219,15 @@ def test_the_last_unplaced_task_is_reported_if_none_ever_ran(world: World, clock
     assert "The moon is full" in error.message
 
 
+def test_the_last_unable_event_of_any_form_is_reported(world: World, clock: Clock) -> None:
+    vague = "(service x) is unable to consistently start tasks successfully."
+    clock.advance(hours=1)
+    error = failure(world, found=service_of(vague, "(service x) has started 1 tasks"))
+    assert error.code == "AWS_REFUSED"
+    assert "unable to consistently start tasks" in error.message
+    assert "moon" in failure(world, found=service_of(vague, PLACE + "The moon is full.")).message
+
+
 def test_no_capacity_is_reported_late_if_ecs_leaves_out_repeated_events(
     world: World, clock: Clock
 ) -> None:

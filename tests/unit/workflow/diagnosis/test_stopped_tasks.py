@@ -239,3 +239,25 @@ def test_the_log_shows_that_the_program_cannot_start(line: str, message: str) ->
     assert verdict.code is FailureCode.CONTAINER_CANNOT_START
     assert message in verdict.message
     assert verdict.final
+
+
+def test_sigkill_without_a_reason_is_called_likely_not_certain() -> None:
+    made = verdict_of(stopped_task(containers=[{"name": "app", "exitCode": 137}]))
+    assert made.code is FailureCode.OUT_OF_MEMORY
+    assert "most likely because" in made.message
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "meaning"),
+    [(126, "not executable"), (127, "not found"), (139, "segmentation fault"), (143, "SIGTERM")],
+)
+def test_an_exit_code_is_explained(exit_code: int, meaning: str) -> None:
+    made = verdict_of(stopped_task(containers=[{"name": "app", "exitCode": exit_code}]))
+    assert made.code is FailureCode.CONTAINER_EXITED
+    assert f"exit code {exit_code} (" in made.message
+    assert meaning in made.message
+
+
+def test_a_program_that_ends_without_an_error_is_told_to_stay() -> None:
+    made = verdict_of(stopped_task(containers=[{"name": "app", "exitCode": 0}]))
+    assert "foreground" in made.hint

@@ -72,6 +72,35 @@ def test_a_rejected_host_is_explained(line: str) -> None:
     assert "Host header" not in verdict(mismatch(404, 503), "unrelated").message
 
 
+@pytest.mark.parametrize(
+    ("seen", "line"),
+    [
+        (mismatch(404), "WARNING:  Invalid host header"),
+        (
+            mismatch(400),
+            "Invalid HTTP_HOST header: 'scanner.example'. You may need to add 'scanner.example' to "
+            "ALLOWED_HOSTS.",
+        ),
+        (mismatch(400), "Blocked hosts: scanner.example"),
+    ],
+)
+def test_a_host_that_another_client_sent_is_not_the_cause(seen: tuple[str, str], line: str) -> None:
+    made = verdict(seen, line)
+    assert "Host header" not in made.message
+    assert "returned 40" in made.message
+
+
+@pytest.mark.parametrize(
+    "line", ["ModuleNotFoundError: No module named 'flash_attn'", "Connection in use: ('', 9)"]
+)
+def test_an_error_before_the_port_was_opened_is_not_the_cause(line: str) -> None:
+    opened = "INFO:     Uvicorn running on http://0.0.0.0:80 (Press CTRL+C to quit)"
+    assert "had no response" in verdict(SLOW, line, opened).message
+    assert "had no response" not in verdict(SLOW, opened, line).message
+    elsewhere = opened.replace(":80 ", ":9090 ")
+    assert "had no response" not in verdict(SLOW, line, elsewhere).message
+
+
 def test_a_server_for_loopback_only_is_explained() -> None:
     line = "INFO:     Uvicorn running on http://127.0.0.1:80 (Press CTRL+C to quit)"
     made = verdict(REFUSED, line)

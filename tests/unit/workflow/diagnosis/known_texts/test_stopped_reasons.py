@@ -50,6 +50,17 @@ def test_line_breaks_do_not_change_the_row(row: KnownText, text: str) -> None:
     assert found(filled(text, ORDINARY).replace(": ", ":\r\n\t")) is row
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Cannotstartcontainererror: ResourceInitializationError: x", "CannotStartContainerError"),
+        ("CANNOTPULLCONTAINERERROR: manifest unknown", "CannotPullContainerError"),
+    ],
+)
+def test_the_case_of_a_name_does_not_matter(text: str, name: str) -> None:
+    assert stopped_reasons.first_name(text) == name
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pattern)
 def test_a_row_has_a_source_a_message_and_a_hint(row: KnownText) -> None:
     assert row.source.startswith("https://")
