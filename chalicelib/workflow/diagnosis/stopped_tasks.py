@@ -179,10 +179,11 @@ def _no_interpreter(said: str, spec: Spec) -> Verdict:
 def _out_of_memory(exit_code: int | None, spec: Spec, *, is_certain: bool) -> Verdict:
     """ECS does not always name the reason. Only SIGKILL shows then, which has other causes too."""
     code = f" (exit code {exit_code})" if exit_code is not None else ""
+    likely = "" if is_certain else ", most likely"
     return Verdict(
         FailureCode.OUT_OF_MEMORY,
-        f"The container was killed{code}{'' if is_certain else ', most likely'} because it used more than its {spec.memory} MiB of "
-        "memory.",
+        f"The container was killed{code}{likely} because it used more than its {spec.memory} MiB "
+        "of memory.",
         log_evidence.more_memory(spec),
     )
 

@@ -48,7 +48,7 @@ def judge_unhealthy(
     codes = codes_of(description) if reason == MISMATCH else []
     return (
         _from_sign(spec, reason, codes, log_lines)
-        or _from_port(spec, reason, log_lines)
+        or _from_port(spec, reason, codes, log_lines)
         or _from_target(spec, reason, codes, redirected)
     )
 
@@ -61,7 +61,7 @@ def examine(
     If the container answers with a redirect, a request through the load balancer shows where to.
     """
     codes = [code for each in target_health for code in codes_of(each.get("description") or "")]
-    found = redirect.find(deployment) if any(300 <= code < 400 for code in codes) else None
+    found = redirect.find(deployment) if redirect.REDIRECTS.intersection(codes) else None
     verdict = judge_unhealthy(deployment.spec, target_health, log_lines, found)
     location = found.location if found else ""
     return verdict, {"redirect_location": location} if location else {}
@@ -105,12 +105,15 @@ def _can_be_the_cause(kind: Kind, reason: str, codes: list[int]) -> bool:
     return kind not in (Kind.EXEC_FORMAT, Kind.NO_PROGRAM, Kind.NOT_EXECUTABLE)
 
 
-def _from_port(spec: Spec, reason: str, lines: list[str]) -> Verdict | None:
-    """The verdict if the servers of the container do not serve where the load balancer asks."""
+def _from_port(spec: Spec, reason: str, codes: list[int], lines: list[str]) -> Verdict | None:
+    """What the log says about where the servers of the container listen."""
     places, port = listening.announced(lines), spec.container_port
+    here = [place for place in places if place.port == port]
+    # Many TLS servers answer 400 in plain HTTP.
+    if here and all(place.is_tls for place in here) and codes == [400]:
+        return _speaks_tls(spec)
     if reason not in (NO_ANSWER, "") or not places:
         return None
-    here = [place for place in places if place.port == port]
     is_loopback = all(place.is_loopback for place in here or places)
     everywhere = "Listen on 0.0.0.0, not on 127.0.0.1."
     if not here:
@@ -129,13 +132,23 @@ def _from_port(spec: Spec, reason: str, lines: list[str]) -> Verdict | None:
             final=True,
         )
     if all(place.is_tls for place in here):
+        return _speaks_tls(spec)
+    if reason == NO_ANSWER:
         return _failed(
-            f"The container speaks TLS on port {port}, but the load balancer sends plain HTTP "
-            "to it.",
-            "Serve plain HTTP in the container. Set `certificate_arn` if callers need HTTPS.",
-            final=True,
+            f"{_request(spec)}: the connection failed, or the answer was not HTTP/1.1.",
+            f"The log says that a server listens on port {port}. Check that it still runs, and "
+            "that it answers plain HTTP/1.1 (not TLS or HTTP/2) without closing the connection.",
         )
     return None
+
+
+def _speaks_tls(spec: Spec) -> Verdict:
+    return _failed(
+        f"The container speaks TLS on port {spec.container_port}, but the load balancer sends "
+        "plain HTTP to it.",
+        "Serve plain HTTP in the container. Set `certificate_arn` if callers need HTTPS.",
+        final=True,
+    )
 
 
 def _from_target(spec: Spec, reason: str, codes: list[int], redirected: Redirect | None) -> Verdict:
@@ -165,12 +178,12 @@ def _from_codes(spec: Spec, codes: list[int], redirected: Redirect | None) -> Ve
     returned = f"returned {', '.join(map(str, codes)) or 'another status'}"
     expected = f"but the health check expects {check.status}"
     choose = f"Set `health_check.path` to a path that returns {check.status}"
-    if any(300 <= code < 400 for code in codes):
+    if redirects := [code for code in codes if code in redirect.REDIRECTS]:
         known = redirected.location if redirected else ""
         where = f" (a redirect to {known})" if known else " (a redirect)"
         return _failed(
             f"{_request(spec)} {returned}{where}, {expected}.",
-            redirected.hint(spec) if redirected else _any_redirect(spec, codes[0]),
+            redirected.hint(spec) if redirected else _any_redirect(spec, redirects[0]),
         )
     if 401 in codes or 403 in codes:
         hint = f"{choose} without credentials. A health check sends none."

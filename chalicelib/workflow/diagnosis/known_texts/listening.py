@@ -126,9 +126,12 @@ LINES = (
         ),
     ),
     Line(
-        rf"(?:\S+ \S+ +\d+ \S+\] )?Started HTTPService at {_PLACE}",
+        rf'(?:\S+ \S+ +\d+ \S+\] )?"?Started HTTPService at {_PLACE}"?',
         _GITHUB + "triton-inference-server/server/blob/main/src/http_server.cc",
-        ("Started HTTPService at 0.0.0.0:8000",),
+        (
+            "Started HTTPService at 0.0.0.0:8000",
+            'I1124 09:30:00.000000 1 http_server.cc:4725] "Started HTTPService at 0.0.0.0:8000"',
+        ),
     ),
     Line(
         rf"(?:main: )?server is listening on {_URL}(?: - starting the main loop)?",

@@ -248,8 +248,9 @@ SIGNS = (
     ),
     Sign(
         Kind.PORT_IN_USE,
-        r"(?:Caused by: |Exception in thread \"[^\"]*\" )?java\.net\.BindException: Address already "
-        r"in use(?: \(Bind failed\))?|Web server failed to start\. Port \d+ was already in use\.",
+        r"(?:Caused by: |Exception in thread \"[^\"]*\" )?java\.net\.BindException: Address "
+        r"already in use(?: \(Bind failed\))?|Web server failed to start\. Port \d+ was already "
+        r"in use\.",
         _GITHUB + "spring-projects/spring-boot/blob/main/core/spring-boot/",
         (
             'Exception in thread "main" java.net.BindException: Address already in use',

@@ -119,6 +119,25 @@ def test_a_server_on_every_address_is_not_loopback() -> None:
     assert "the connection failed" in verdict(REFUSED, *lines).message
 
 
+def test_a_server_on_the_port_is_not_told_to_listen_there() -> None:
+    made = verdict(REFUSED, "INFO:     Uvicorn running on http://0.0.0.0:80 (Press CTRL+C to quit)")
+    assert "the connection failed, or the answer was not HTTP/1.1" in made.message
+    assert "a server listens on port 80" in made.hint
+    assert "0.0.0.0" not in made.hint
+
+
+def test_a_tls_server_that_answers_400_is_explained() -> None:
+    line = "[2026-11-24 09:30:00 +0000] [1] [INFO] Listening at: https://0.0.0.0:80 (1)"
+    assert "speaks TLS on port 80" in verdict(mismatch(400), line).message
+    assert "returned 404" in verdict(mismatch(404), line).message
+
+
+def test_only_redirects_are_called_redirects() -> None:
+    assert "redirect" not in verdict(mismatch(304)).message
+    hint = verdict(mismatch(404, 301), health_check={"status": "200"}).hint
+    assert '"status": "200,301"' in hint
+
+
 def test_another_port_is_named() -> None:
     line = "[2026-11-24 09:30:00 +0000] [7] [INFO] Listening at: http://0.0.0.0:8000 (7)"
     made = verdict(REFUSED, line)
