@@ -21,8 +21,8 @@ def _words(text: str) -> frozenset[str]:
 
 # The last word of a name whose value is a secret, also if it is a number.
 _PASSWORDS = _words(
-    "PASSWORD PASSWORDS PASSWD PASSPHRASE PASSCODE PWD PASS SECRET SECRETS CREDENTIAL CREDENTIALS "
-    "CREDS"
+    "PASSWORD PASSWORDS PASSWD PASSPHRASE PASSCODE PWD PASS PW SECRET SECRETS CREDENTIAL "
+    "CREDENTIALS CREDS DBPASS DBPWD PGPASS USERPASS ROOTPASS SMTPPASS"
 )
 # The last word of a name whose value can be a harmless number: `MAX_TOKENS`.
 _KEYS = _words("TOKEN TOKENS KEY KEYS APIKEY APIKEYS PAT DSN")
@@ -34,7 +34,7 @@ _GLUED_KEYS = ("APIKEY", "ACCESSKEY", "SECRETKEY", "AUTHTOKEN", "ACCESSTOKEN")
 _HARMLESS_BEFORE = _words(
     "PUBLIC PRIMARY FOREIGN SORT PARTITION HASH RANGE CACHE ROUTING OBJECT INDEX GROUP LABEL "
     "BOS EOS PAD MASK UNK SEP CLS STOP START END SPECIAL"
-)
+) | _words("JOIN LOOKUP UNIQUE DEDUP IDEMPOTENCY INPUT OUTPUT TARGET FEATURE NEXT CONTINUATION KMS")
 # Words after the end of a name that do not say what its value is: API_KEY_2, DB_PASSWORD_PROD,
 # SECRET_KEY_BASE.
 _QUALIFIERS = _words(
@@ -51,6 +51,8 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s]+", re.ASCII | re.IGNORECASE)
 _PATH = re.compile(r"(~|\.{1,2})?/[\w.@ -]*(/[\w.@ -]*)*", re.ASCII)
 # An AWS secret access key can start with a slash.
 _AWS_SECRET_KEY = re.compile(r"[A-Za-z0-9/+]{40}", re.ASCII)
+# Such as the key of an S3 object. Base64 has no dots.
+_FILE = re.compile(r"[\w.-]+(/[\w.-]+)+\.[a-z][a-z0-9]{1,11}", re.ASCII)
 _SPECIAL_TOKEN = re.compile(r"<[^<>\s]{1,32}>|\[[A-Z_]{1,32}\]")
 
 _CREDENTIALS = re.compile(
@@ -78,12 +80,17 @@ _CREDENTIALS = re.compile(
 _CONNECTION_STRING = re.compile(
     r"(?:^|[;\s?&])(?:password|pwd|accountkey|sharedaccesskey)\s*=\s*[^;&\s]+", re.IGNORECASE
 )
+# A configuration as JSON.
+_JSON_MEMBER = re.compile(
+    r'"(?:password|passwd|client_?secret|secret_?access_?key|private_?key|api_?key)"\s*:\s*"[^"]+"',
+    re.IGNORECASE,
+)
 
 
 def reason(name: str, value: str) -> str:
     """Why a variable looks like a secret: `BY_NAME` or `BY_VALUE`; empty if it does not."""
     start = value[:MOST_CHARACTERS]
-    if _CREDENTIALS.search(start) or _CONNECTION_STRING.search(start):
+    if any(form.search(start) for form in (_CREDENTIALS, _CONNECTION_STRING, _JSON_MEMBER)):
         return BY_VALUE
     kind = _kind(name)
     if kind and not _is_harmless(value, kind):
@@ -114,8 +121,8 @@ def _is_harmless(value: str, kind: frozenset[str]) -> bool:
     text = value.strip()
     if not text or text.lower() in _SWITCHES:
         return True
-    if _NUMBER.fullmatch(text):
-        return kind is _KEYS  # a password can consist of digits
+    if _NUMBER.fullmatch(text) or _FILE.fullmatch(text):
+        return kind is _KEYS  # a password can consist of digits, or be written like a path
     if _PATH.fullmatch(text):
         return not _AWS_SECRET_KEY.fullmatch(text)
     return any(form.fullmatch(text) for form in (_ARN, _URL, _SPECIAL_TOKEN))
