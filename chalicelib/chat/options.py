@@ -21,6 +21,7 @@ from chalicelib.api import json_body
 from chalicelib.chat.words import shown
 from chalicelib.domain.digits import is_number
 from chalicelib.domain.errors import RequestRefused
+from chalicelib.domain.spec import hints
 from chalicelib.domain.spec.spec import Spec
 
 Kind = Literal["number", "text", "number or text", "list", "map", "object", "json"]
@@ -145,7 +146,10 @@ def nearest_name(name: str, without: frozenset[str] = frozenset()) -> str | None
     names = [option.name for option in table().values() if option.kind not in ("map", "object")]
     names = [each for each in names if each not in without]
     within = [each for each in names if each.endswith(f".{name}")]
-    return within[0] if within else nearest(name, names)
+    if within:
+        return within[0]
+    # Of `gpu`, the nearest name is `cpu`.
+    return None if hints.hint(name) else nearest(name, names)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -167,7 +171,9 @@ def _find(name: str, without: frozenset[str]) -> tuple[list[str], Option]:
         if of_map.kind == "map" and key not in ("", name) and of_map.name not in without:
             return [*of_map.name.split("."), key], of_map
     if option is None or name in without:
-        raise Unclear(f"This command has no option {shown(name)}.")
+        advice = "" if nearest_name(name, without) else hints.hint(name.lstrip("-"))
+        fault = f"This command has no option {shown(name)}."
+        raise Unclear(f"{fault} {advice}." if advice else fault)
     return name.split("."), option
 
 

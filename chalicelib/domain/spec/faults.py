@@ -44,6 +44,8 @@ KINDS = {
 MOST_SHOWN = 60
 # An unknown field lists the allowed ones only if a reader can take them in at a glance.
 MOST_LISTED = 8
+# The library's default of 0.6 suggests `on_failure` for `env_file`.
+LEAST_SIMILAR = 0.7
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -131,7 +133,8 @@ def _unknown(location: list[str], model: type[BaseModel]) -> str:
     advice = _advice(name, parents, model)
     if advice:
         return f"Unknown field. {advice}"
-    near = difflib.get_close_matches(name, allowed, n=1)
+    snake_case = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+    near = difflib.get_close_matches(snake_case, allowed, n=1, cutoff=LEAST_SIMILAR)
     if near:
         return f'Unknown field. Did you mean "{near[0]}"?'
     if len(allowed) <= MOST_LISTED:

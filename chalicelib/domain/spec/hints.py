@@ -18,7 +18,7 @@ _TOP: tuple[Row, ...] = (
     ),
     (
         "Use `environment`: a map of names to values",
-        "env envs envvars environmentvariables variables",
+        "env envs envvars environmentvariables variables envfile envfrom",
     ),
     (
         "Use `count`, or `scaling` with `min` and `max`",
@@ -29,7 +29,7 @@ _TOP: tuple[Row, ...] = (
         "Use `scaling`: {min, max, metric, target}",
         "minreplicas maxreplicas mininstances maxinstances minscale maxscale mincapacity "
         "maxcapacity mincount maxcount mintasks maxtasks min max autoscaling autoscale "
-        "targetcpu scalingpolicy",
+        "targetcpu scalingpolicy concurrency",
     ),
     (
         "Use `health_check`: {path, status, interval, timeout, grace}",
@@ -65,7 +65,7 @@ _TOP: tuple[Row, ...] = (
     ),
     (
         "Use `memory`, in MiB",
-        "mem memorymib memorymb memlimit memorylimit ram memorysize",
+        "mem memorymib memorymb memorygb memorygib memlimit memorylimit ram memorysize",
     ),
     (
         "Use `cpu` and `memory`",
@@ -81,7 +81,7 @@ _TOP: tuple[Row, ...] = (
     ),
     (
         "The platform team sets the network (VpcId, SubnetIds). Remove this field",
-        "subnets subnetids vpc vpcid securitygroups network assignpublicip",
+        "subnets subnetids vpc vpcid securitygroups network networks assignpublicip",
     ),
     (
         "Use `task_role_arn`: a role that the stack's AllowedTaskRoles lists",
@@ -102,6 +102,14 @@ _TOP: tuple[Row, ...] = (
     (
         "Put the tag into `image`, such as .../recommend:2",
         "tag version imagetag",
+    ),
+    (
+        "Slipway builds no images. Build and push the image, then use `image`",
+        "build buildargs dockerfile context source",
+    ),
+    (
+        "The container's output goes to CloudWatch Logs. Remove this field",
+        "logs logging logdriver logretention loggroup logconfiguration",
     ),
     (
         "Use `image`",
@@ -141,7 +149,7 @@ _TOP: tuple[Row, ...] = (
     ),
     (
         "Use `ingress_cidrs`: a list of IPv4 ranges",
-        "allowedips iprange ingress allowlist whitelist cidrs",
+        "allowedips iprange ingress allowlist whitelist cidrs public internal",
     ),
     (
         "Use `load_balancer`",

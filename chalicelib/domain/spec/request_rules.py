@@ -46,6 +46,7 @@ def faults_of(body: Mapping[str, Any], before: Mapping[str, Any]) -> list[Fault]
         if name in changed:
             found += [fault(name, message) for message in rule(changed[name], before.get(name))]
     found += _faults_of_paths(changed, before)
+    found += _faults_of_pointers(changed)
     found += _faults_of_environment(body, before)
     if changed.keys() & {"command", "environment", "secrets"}:
         found += _faults_of_size(body)
@@ -117,23 +118,11 @@ def _secrets(value: Any, before: Any) -> Iterator[str]:
         )
 
 
-def _smoke_test(value: Any, before: Any) -> Iterator[str]:
-    """Before JSON Pointers were understood, such a text was a key."""
-    for place in _list(value.get("json_has") if isinstance(value, dict) else None):
-        is_pointer = isinstance(place, str) and place.startswith("/")
-        if is_pointer and not json_pointer.POINTER.fullmatch(place):
-            yield (
-                f"has {shown(place)} in `json_has`, which is not a JSON Pointer (RFC 6901): write "
-                "`~` as ~0 and a `/` within a key as ~1"
-            )
-
-
 _RULES: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "image": _image,
     "count": _count,
     "command": _command,
     "secrets": _secrets,
-    "smoke_test": _smoke_test,
     "tags": _tags,
 }
 
@@ -146,6 +135,19 @@ def _faults_of_paths(changed: Mapping[str, Any], before: Mapping[str, Any]) -> I
             yield fault(
                 f"{name}.path",
                 f"must not contain a fragment: remove the # and what follows in {shown(path)}",
+            )
+
+
+def _faults_of_pointers(changed: Mapping[str, Any]) -> Iterator[Fault]:
+    """Before JSON Pointers were understood, such a text was a key."""
+    smoke_test = changed.get("smoke_test")
+    for place in _list(smoke_test.get("json_has") if isinstance(smoke_test, dict) else None):
+        is_pointer = isinstance(place, str) and place.startswith("/")
+        if is_pointer and not json_pointer.POINTER.fullmatch(place):
+            yield fault(
+                "smoke_test.json_has",
+                f"has {shown(place)}, which is not a JSON Pointer (RFC 6901): write `~` as ~0 and "
+                "a `/` within a key as ~1",
             )
 
 

@@ -21,6 +21,10 @@ def message_of(field: str, **fields: Any) -> str:
         ("gpu", "Fargate has no GPUs"),
         ("env", "Use `environment`"),
         ("environment_variables", "Use `environment`"),
+        ("env_file", "Use `environment`"),
+        ("dockerfile", "Build and push the image"),
+        ("memory_gb", "Use `memory`, in MiB"),
+        ("log_retention", "CloudWatch Logs"),
         ("replicas", "Use `count`"),
         ("instances", "Use `count`"),
         ("min_replicas", "Use `scaling`"),
@@ -67,8 +71,25 @@ def test_a_field_inside_an_object_gets_a_hint(parent: str, name: str, part: str)
     assert part in message_of(f"{parent}.{name}", **{parent: {name: 1}})
 
 
-def test_a_misspelled_field_still_gets_its_nearest_name() -> None:
-    assert message_of("portt", portt=1) == 'Unknown field. Did you mean "port"?'
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("portt", "port"),
+        ("PORT", "port"),
+        ("Memory", "memory"),
+        ("smokeTest", "smoke_test"),
+        ("Request-Timeout", "request_timeout"),
+        ("TASK_ROLE_ARNS", "task_role_arn"),
+    ],
+)
+def test_a_misspelled_field_still_gets_its_nearest_name(name: str, nearest: str) -> None:
+    assert message_of(name, **{name: 1}) == f'Unknown field. Did you mean "{nearest}"?'
+
+
+@pytest.mark.parametrize("name", ["priority", "cron", "online", "checks", "rollout", "track"])
+def test_a_field_that_only_looks_a_little_similar_gets_no_wrong_suggestion(name: str) -> None:
+    message = message_of(name, **{name: 1})
+    assert message == "Unknown field. GET /openapi.json lists the allowed fields"
 
 
 def test_every_field_that_a_hint_names_exists() -> None:

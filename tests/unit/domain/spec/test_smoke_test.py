@@ -191,5 +191,18 @@ def test_keys_and_pointers_are_accepted() -> None:
 
 @pytest.mark.parametrize("place", ["/~", "/a~2", "/a/~x"])
 def test_a_text_that_is_no_pointer_is_refused(place: str) -> None:
-    message = fault(json_has=["items", place])["smoke_test"]
-    assert f"has {place!r} in `json_has`, which is not a JSON Pointer" in message
+    messages = fault(json_has=["items", place])
+    assert set(messages) == {"smoke_test.json_has"}
+    assert f"has {place!r}, which is not a JSON Pointer" in messages["smoke_test.json_has"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/" + "x" * 1024, "must have at most 1024 characters, not 1025"),
+        ("/é", "must be ASCII, not '/é': escape other characters"),
+        ("x", "must be a path such as /health, not 'x'"),
+    ],
+)
+def test_a_bad_path_is_refused_with_its_own_fix(path: str, words: str) -> None:
+    assert words in fault(path=path)["smoke_test.path"]
