@@ -26,7 +26,7 @@ from local.task_plan import CannotStart, Planner, arns_of_running_tasks
 from local.task_reports import TaskReports
 from local.usage import Usage
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.2
 STOP_SECONDS = 3.0
 RESTART_SECONDS_MAX = 10.0
 # From a container's exit until its replacement runs on AWS: 23 s until the task is STOPPED, and

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.emulator import ACCOUNT_ID, REGION, Endpoint, client
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 STOP_SECONDS = 3.0
 log = logging.getLogger("agent")
 

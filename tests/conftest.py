@@ -1,16 +1,11 @@
-"""For all tests: the local stack, the distribution to processes, and the final summary."""
+"""For all tests: the settings of moto, the distribution to processes, and the final summary."""
 
-import contextlib
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import moto.core.models
 import pytest
 
-from local.stack import Stack, running
-from tests.support.slack_server import FakeSlack
 from tests.support.summary import LINES
 
 # Each of its folders has its own stack.
@@ -25,32 +20,6 @@ SUMMARY = "slipway_summary"
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 # moto would also register 1,300 addresses for each new account, for calls without boto3.
 moto.core.models.RESPONSES_METHODS.clear()
-
-
-# A day of retries takes 17 s: longer than any `Retry-After` of a subscriber in these tests, and so
-# long that a busy machine is not late for the last one.
-RETRY_TIME_SCALE = 2e-4
-
-
-@pytest.fixture(scope="session")
-def slack() -> Iterator[FakeSlack]:
-    """The fake Slack of the session's stack."""
-    with FakeSlack() as played:
-        yield played
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, slack: FakeSlack) -> Iterator[Stack]:
-    """All of Slipway on the local stack, once per test session."""
-    state: Path = tmp_path_factory.mktemp("local") / "stack"
-    with contextlib.ExitStack() as until_the_end:
-        # Only for this stack; other stacks of the session have no Slack.
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("SLACK_API_URL", slack.api_url)
-            environment.setenv("LOCAL_SLACK_BOT_TOKEN", slack.token)
-            environment.setenv("RETRY_TIME_SCALE", str(RETRY_TIME_SCALE))
-            started = until_the_end.enter_context(running(state))
-        yield started
 
 
 @pytest.hookimpl(optionalhook=True)

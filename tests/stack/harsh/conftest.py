@@ -9,7 +9,7 @@ from tests.stack.client import Client
 from tests.stack.harsh.simulated import Simulated, simulated_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
     """The stack, and the proxy in front of its AWS."""
     state: Path = tmp_path_factory.mktemp("simulated") / "stack"
@@ -17,7 +17,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def harsh(simulated: Simulated) -> Client:
     """The API of this stack."""
     return Client(simulated.stack)
