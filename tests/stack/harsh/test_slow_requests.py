@@ -17,7 +17,7 @@ from tests.support.summary import LINES
 REQUEST_TIMEOUT, SECONDS = 10, 8
 EVERY_SECONDS = 0.25
 MOST_OPEN = 64
-FEWEST = 20
+FEWEST = 5
 # It answers after the seconds in its path, and finishes open requests after SIGTERM.
 SLOW = """
 import http.server, os, signal, threading, time
