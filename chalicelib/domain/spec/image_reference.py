@@ -27,6 +27,7 @@ ECR_REPOSITORY = re.compile(
 )
 
 MAX_LENGTH = 512
+MOST_SCHEME = 16
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,24 @@ def parse(reference: str) -> ImageReference:
     if not match:
         raise ValueError(
             f"must be an image reference that starts with a registry, not {shown(reference)}. "
-            "Example: 123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"
+            f"{_fix(reference)}"
         )
     tag = match["tag"] or (None if match["digest"] else "latest")
     return ImageReference(match["registry"], match["repository"], tag, match["digest"])
+
+
+def _fix(reference: str) -> str:
+    """What to change in a malformed reference; an example if the fault is not a common one."""
+    if len(reference) > MAX_LENGTH:
+        return f"At most {MAX_LENGTH} characters are allowed"
+    scheme, separator, _ = reference.partition("://")
+    if separator:
+        return f"Remove {scheme[:MOST_SCHEME]}://"
+    if any(character.isspace() for character in reference):
+        return "Remove the spaces and line breaks"
+    if REFERENCE.fullmatch(reference.lower()):
+        return "Write the repository and the digest in lowercase"
+    return "Example: 123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"
 
 
 def is_allowed(image: ImageReference, allowed_registries: tuple[str, ...]) -> bool:

@@ -58,6 +58,25 @@ def test_a_malformed_reference_is_refused(reference: str) -> None:
         image_reference.parse(reference)
 
 
+@pytest.mark.parametrize(
+    ("reference", "fix"),
+    [
+        (f"https://{IMAGE}", "Remove https://"),
+        (f"docker://{IMAGE}", "Remove docker://"),
+        (f"{IMAGE} ", "Remove the spaces and line breaks"),
+        (f"{IMAGE}\n", "Remove the spaces and line breaks"),
+        (f"{REGISTRY}/Recommend:1", "Write the repository and the digest in lowercase"),
+        (f"{REGISTRY}/a@sha256:{'AB' * 32}", "Write the repository and the digest in lowercase"),
+        (f"{REGISTRY}/{'a' * 512}", "At most 512 characters are allowed"),
+        ("nginx", "Example: 123456789012.dkr.ecr.us-east-1.amazonaws.com/recommend:1"),
+    ],
+)
+def test_a_malformed_reference_gets_its_own_fix(reference: str, fix: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        image_reference.parse(reference)
+    assert str(raised.value).endswith(f". {fix}")
+
+
 def test_an_ecr_registry_reports_account_and_region() -> None:
     assert image_reference.parse(IMAGE).ecr == ("123456789012", "us-east-1")
     china = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/recommend:1"
