@@ -63,7 +63,9 @@ def accepted(verb: str, deployment: Document, *, prefix: str = "") -> str:
         return f"{name} now expires at {_moment(deployment['expires_at'])}."
     if verb in ("update", "scale") and deployment["operation"]["status"] != "running":
         return f"{name} already has these settings. Nothing was changed."
-    doing, minutes = DOING[verb]
+    # A change of a FAILED deployment creates it again.
+    is_create = verb in ("update", "scale") and deployment["status"] == "CREATING"
+    doing, minutes = DOING["deploy" if is_create else verb]
     about = "about a minute" if minutes == 1 else f"about {minutes} minutes"
     takes = "" if verb == "delete" and _all_gone(deployment) else f" This takes {about}."
     # The ID after a delete, because the name may soon belong to another deployment.
@@ -81,7 +83,7 @@ def status(deployment: Document, *, prefix: str = "") -> str:
     elif deployment["prediction"] and deployment["status"] == "ACTIVE":
         prediction = deployment["prediction"]
         result = f"{prediction['status']} in {prediction['latency_ms']} ms"
-        request = f"GET {prediction['path']}"
+        request = f"{deployment['spec']['smoke_test']['method']} {prediction['path']}"
         lines.append(f"Sample: {request} returned {result}: {cut(prediction['sample'])}")
     lines += _health(deployment)
     cost = deployment["cost"]

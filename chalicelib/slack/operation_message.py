@@ -131,7 +131,8 @@ def _prediction(deployment: dict[str, Any]) -> list[Block | None]:
         return []
     sample = prediction["sample"]
     cut = "…" if len(sample.encode(errors="replace")) >= SAMPLE_BYTES else ""
-    request = mrkdwn.code(f"GET {prediction['path']}", 300)
+    method = deployment["spec"]["smoke_test"]["method"]
+    request = mrkdwn.code(f"{method} {prediction['path']}", 300)
     result = f"{prediction['status']} in {prediction['latency_ms']} ms"
     return [
         layout.section(f"{request} returned {result}:"),

@@ -69,6 +69,18 @@ def test_an_active_deployment_shows_url_sample_cost_and_expiry() -> None:
     ]
 
 
+def test_the_sample_has_the_method_of_the_smoke_test() -> None:
+    deployment = active(smoke_test={"path": "/predict", "method": "POST", "body": {"uid": 20}})
+    deployment.prediction = Prediction(path="/predict", status=200, latency_ms=12, sample="{}")
+    assert "Sample: POST /predict returned 200 in 12 ms: {}" in status_lines(deployment)
+
+
+@pytest.mark.parametrize("verb", ["update", "scale"])
+def test_a_change_of_a_failed_deployment_deploys_it_again(verb: str) -> None:
+    reply = text.accepted(verb, resource.render(deployment_of(), MOMENT))
+    assert reply.startswith(f"Deploying recommender ({ID}). This takes about 3 minutes.")
+
+
 def test_a_failed_deployment_shows_reason_hint_and_commands() -> None:
     assert status_lines(failed())[:4] == [
         f"recommender ({ID}) is FAILED.",

@@ -106,6 +106,12 @@ def test_a_running_operation_shows_progress_steps_and_user() -> None:
     assert "`recommend:1`" in content
 
 
+def test_a_prediction_is_shown_with_its_method() -> None:
+    deployment = active(smoke_test={"path": "/predict", "method": "POST", "body": {"uid": 20}})
+    deployment.prediction = Prediction(path="/predict", status=200, latency_ms=12, sample="{}")
+    assert "`POST /predict` returned 200 in 12 ms:" in visible_text(of(deployment))
+
+
 def test_a_success_shows_url_prediction_price_and_expiry() -> None:
     message = of(served())
     content = visible_text(message)
