@@ -186,6 +186,12 @@ class Record(BaseModel):
         """The most tasks that the service may run after a rollout."""
         return self.scaling.max if self.scaling else self.wanted_tasks
 
+    @property
+    def request_timeouts(self) -> list[int | None]:
+        """Of this version, and of the one that an operation replaces: its requests may be open."""
+        versions = [self.spec, *([self.last_active.spec] if self.last_active else [])]
+        return [spec.request_timeout for spec in versions]
+
     def live(self, kind: str) -> list[Resource]:
         """Its resources of a kind that have not been deleted."""
         return [each for each in self.resources if each.kind == kind and not each.deleted_at]

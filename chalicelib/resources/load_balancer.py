@@ -50,14 +50,24 @@ def ensure(deployment: Deployment) -> Resource:
     if existing:
         retag_elbv2(deployment, existing.arn)
     arn = existing.arn if existing else _create(deployment)
-    timeout = idle_timeout(deployment.spec.request_timeout)
     try:
-        elbv2.modify_load_balancer_attributes(
-            LoadBalancerArn=arn, Attributes=[{"Key": IDLE_TIMEOUT, "Value": str(timeout)}]
-        )
+        _set_idle_timeout(arn, max(map(idle_timeout, deployment.request_timeouts)))
     except elbv2.exceptions.LoadBalancerNotFoundException:
         raise NotReady(f"load balancer {deployment.id} is not visible yet") from None
     return Resource(kind=KIND, name=deployment.id, arn=arn)
+
+
+def shorten_idle_timeout(deployment: Deployment) -> None:
+    """Sets the idle timeout of the spec, if that of the replaced version was longer."""
+    timeout = idle_timeout(deployment.spec.request_timeout)
+    if timeout < max(map(idle_timeout, deployment.request_timeouts)):
+        _set_idle_timeout(get(deployment.id).arn, timeout)
+
+
+def _set_idle_timeout(arn: str, seconds: int) -> None:
+    aws.client("elbv2").modify_load_balancer_attributes(
+        LoadBalancerArn=arn, Attributes=[{"Key": IDLE_TIMEOUT, "Value": str(seconds)}]
+    )
 
 
 def _create(deployment: Deployment) -> str:

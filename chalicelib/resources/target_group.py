@@ -40,7 +40,7 @@ def ensure(deployment: Deployment) -> Resource:
             retag_elbv2(deployment, arn)
         else:
             arn = _create(deployment)
-        _set_delay(arn, deregistration_delay(deployment.spec.request_timeout))
+        _set_delay(arn, max(map(deregistration_delay, deployment.request_timeouts)))
     except elbv2.exceptions.TargetGroupNotFoundException:
         raise NotReady(f"target group {deployment.id} is not visible yet") from None
     return Resource(kind=KIND, name=deployment.id, arn=arn)
@@ -117,6 +117,17 @@ def targets_of(arn: str) -> list[Target]:
         )
         for entry in answer["TargetHealthDescriptions"]
     ]
+
+
+def shorten_delay(deployment: Deployment) -> None:
+    """Sets the deregistration delay of the spec, if that of the replaced version was longer."""
+    delay = deregistration_delay(deployment.spec.request_timeout)
+    if delay == max(map(deregistration_delay, deployment.request_timeouts)):
+        return
+    arn = find_arn(deployment.id)
+    if arn is None:
+        raise NotReady(f"target group {deployment.id} is not visible yet")
+    _set_delay(arn, delay)
 
 
 def stop_draining(deployment_id: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from chalicelib.domain.deployment import Deployment
 from chalicelib.domain.operation import StepStatus
 from chalicelib.platform import clock
-from chalicelib.resources import listener, pause_rule
+from chalicelib.resources import listener, load_balancer, pause_rule, target_group
 from chalicelib.workflow.step import Outcome
 
 
@@ -31,7 +31,13 @@ def create_listener(deployment: Deployment) -> Outcome:
 
 
 def route_traffic(deployment: Deployment) -> Outcome:
-    """Routes requests to the tasks, which are healthy by now, by deleting the pause rule."""
+    """Routes requests to the tasks, which are healthy by now, by deleting the pause rule.
+
+    The tasks of the previous version are gone. So a shorter `request_timeout` cuts none of their
+    requests from now on.
+    """
+    load_balancer.shorten_idle_timeout(deployment)
+    target_group.shorten_delay(deployment)
     if deployment.paused:
         return Outcome(
             message="paused: the listener returns the pause response", status=StepStatus.SKIPPED

@@ -74,10 +74,11 @@ def serving(world: World, **spec: object) -> Callers:
         lambda world: world.update("model", image=image("2")),
         lambda world: world.update("model", count=1),
         lambda world: world.pause("model"),
-        # The new value counts for the tasks that it replaces, too.
+        # The longer value counts for the tasks that are replaced.
         lambda world: world.update("model", request_timeout=SECONDS + 10),
+        lambda world: world.update("model", request_timeout=1),
     ],
-    ids=["update", "scale-in", "pause", "another request_timeout"],
+    ids=["update", "scale-in", "pause", "a longer request_timeout", "a shorter one"],
 )
 def test_no_request_is_cut(change: Callable[[World], object]) -> None:
     with opened() as world:

@@ -1,6 +1,7 @@
 import pytest
 
 from chalicelib.domain.deployment import Deployment
+from chalicelib.platform import aws
 from chalicelib.resources import listener, load_balancer, pause_rule, security_groups, target_group
 from chalicelib.workflow import traffic
 from chalicelib.workflow.step import Outcome
@@ -69,3 +70,30 @@ def test_repeated_pauses_do_not_grow_the_record(deployment: Deployment) -> None:
         apply(deployment, traffic.route_traffic(deployment))
     rules = [resource for resource in deployment.resources if resource.kind == "listener_rule"]
     assert [rule.verified_gone for rule in rules] == [True]
+
+
+def timeouts(deployment: Deployment) -> tuple[str, str]:
+    """The idle timeout of the load balancer, and the deregistration delay of the target group."""
+    elbv2 = aws.client("elbv2")
+    balancer = load_balancer.get(deployment.id).arn
+    group = target_group.find_arn(deployment.id)
+    answers = (
+        elbv2.describe_load_balancer_attributes(LoadBalancerArn=balancer),
+        elbv2.describe_target_group_attributes(TargetGroupArn=group),
+    )
+    values = {each["Key"]: each["Value"] for answer in answers for each in answer["Attributes"]}
+    return values[load_balancer.IDLE_TIMEOUT], values[target_group.DELAY]
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_a_shorter_request_timeout_counts_when_the_previous_tasks_are_gone(
+    deployment: Deployment, is_paused: bool
+) -> None:
+    deployment.paused = is_paused
+    deployment.spec = deployment.spec.model_copy(update={"request_timeout": 20})
+    for module in (load_balancer, target_group):
+        module.ensure(deployment)
+    traffic.create_listener(deployment)
+    assert timeouts(deployment) == ("60", "60")
+    traffic.route_traffic(deployment)
+    assert timeouts(deployment) == ("20", "20")
