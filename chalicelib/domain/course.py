@@ -128,7 +128,7 @@ class Course(Watched):
         operation.list_steps()
         if path is Path.ROLLBACK and self.last_active:
             self.restore(self.last_active)
-        operation.deadline = operations.deadline(path, self.spec, now)
+        operation.deadline = operations.deadline(path, self.spec, self.serving_spec, now)
         self._add_event(now, PATH_EVENTS[path])
 
     def end_failed(self, now: datetime) -> None:

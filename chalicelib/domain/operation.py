@@ -177,11 +177,16 @@ def steps_of(path: Path) -> list[Step]:
     return [Step(name=name, path=path) for name in STEPS_OF_PATH[path]]
 
 
-def deadline(path: Path, spec: Spec, now: datetime) -> datetime:
-    """The moment by which a path that begins now must have ended."""
+def deadline(path: Path, spec: Spec, before: Spec | None, now: datetime) -> datetime:
+    """The moment by which a path that begins now must have ended.
+
+    Args:
+        before: the version that it replaces, if one serves.
+    """
     if path is Path.DESTROY:
         return now + DESTROY_DEADLINE
-    drain = request_timeout.deregistration_delay(spec.request_timeout)
+    timeouts = [each.request_timeout for each in (spec, before) if each]
+    drain = max(map(request_timeout.deregistration_delay, timeouts))
     return now + CONVERGE_DEADLINE + timedelta(seconds=spec.health_check.grace + drain)
 
 
@@ -192,6 +197,7 @@ def begin(
     spec: Spec,
     now: datetime,
     *,
+    before: Spec | None = None,
     requested: bool = True,
 ) -> Operation:
     """An operation that runs from `now` on, with every step listed."""
@@ -201,6 +207,6 @@ def begin(
         path=path,
         requested=requested,
         started_at=now,
-        deadline=deadline(path, spec, now),
+        deadline=deadline(path, spec, before, now),
         steps=steps_of(path),
     )

@@ -187,10 +187,14 @@ class Record(BaseModel):
         return self.scaling.max if self.scaling else self.wanted_tasks
 
     @property
+    def serving_spec(self) -> Spec | None:
+        """The spec of the version that an operation replaces; None if none has been ACTIVE."""
+        return self.last_active.spec if self.last_active else None
+
+    @property
     def request_timeouts(self) -> list[int | None]:
         """Of this version, and of the one that an operation replaces: its requests may be open."""
-        versions = [self.spec, *([self.last_active.spec] if self.last_active else [])]
-        return [spec.request_timeout for spec in versions]
+        return [each.request_timeout for each in (self.spec, self.serving_spec) if each]
 
     def live(self, kind: str) -> list[Resource]:
         """Its resources of a kind that have not been deleted."""
@@ -325,6 +329,7 @@ class Record(BaseModel):
             path,
             self.spec,
             now,
+            before=self.serving_spec,
             requested=requested,
         )
         if requested:

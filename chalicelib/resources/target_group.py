@@ -120,13 +120,19 @@ def targets_of(arn: str) -> list[Target]:
 
 
 def shorten_delay(deployment: Deployment) -> None:
-    """Sets the deregistration delay of the spec, if that of the replaced version was longer."""
+    """Sets the deregistration delay of the spec, if that of the replaced version was longer.
+
+    Raises `NotReady` while targets drain: their requests may take as long as that version allowed.
+    """
     delay = deregistration_delay(deployment.spec.request_timeout)
-    if delay == max(map(deregistration_delay, deployment.request_timeouts)):
+    longest = max(map(deregistration_delay, deployment.request_timeouts))
+    if delay == longest:
         return
     arn = find_arn(deployment.id)
     if arn is None:
         raise NotReady(f"target group {deployment.id} is not visible yet")
+    if draining := sum(target.state == "draining" for target in targets_of(arn)):
+        raise NotReady(f"{draining} target(s) finish requests that may take {longest} s")
     _set_delay(arn, delay)
 
 

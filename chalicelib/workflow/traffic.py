@@ -33,11 +33,11 @@ def create_listener(deployment: Deployment) -> Outcome:
 def route_traffic(deployment: Deployment) -> Outcome:
     """Routes requests to the tasks, which are healthy by now, by deleting the pause rule.
 
-    The tasks of the previous version are gone. So a shorter `request_timeout` cuts none of their
-    requests from now on.
+    A shorter `request_timeout` counts from now on. Before, it would cut requests to the tasks of
+    the previous version.
     """
+    target_group.shorten_delay(deployment)  # first, because it waits for those tasks
     load_balancer.shorten_idle_timeout(deployment)
-    target_group.shorten_delay(deployment)
     if deployment.paused:
         return Outcome(
             message="paused: the listener returns the pause response", status=StepStatus.SKIPPED

@@ -118,3 +118,14 @@ def test_a_pause_waits_for_the_longest_requests() -> None:
         assert world.run_until_idle()
         assert world.ask("get", "team-a", "model").body["status"] == "PAUSED"
         assert world.clock.seconds() > began + 3500
+
+
+def test_a_shorter_request_timeout_waits_for_the_requests_of_the_previous_tasks() -> None:
+    with opened() as world:
+        serving(world, request_timeout=1800)
+        began = world.clock.seconds()
+        world.update("model", request_timeout=1)
+        assert world.run_until_idle()
+        reply = world.ask("get", "team-a", "model")
+        assert (reply.body["status"], reply.body["outcome"]) == ("ACTIVE", "succeeded")
+        assert world.clock.seconds() > began + 1800
