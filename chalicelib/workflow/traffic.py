@@ -6,11 +6,19 @@ caller never gets the load balancer's own 502 or 503.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from chalicelib.domain.deployment import Deployment
+from chalicelib.domain.errors import NotReady
 from chalicelib.domain.operation import StepStatus
 from chalicelib.platform import clock
+from chalicelib.platform.settings import settings
 from chalicelib.resources import listener, load_balancer, pause_rule, target_group
 from chalicelib.workflow.step import Outcome
+
+# The nodes of a load balancer learn a rule at different times. AWS does not document how long it
+# takes.
+NODES_KNOW_AFTER = timedelta(seconds=15)
 
 
 def create_listener(deployment: Deployment) -> Outcome:
@@ -27,7 +35,20 @@ def create_listener(deployment: Deployment) -> Outcome:
 
     if deployment.paused:
         created = [*created, pause_rule.ensure(deployment)]
+        _await_all_nodes(deployment)
     return Outcome(resources=created, change=change)
+
+
+def _await_all_nodes(deployment: Deployment) -> None:
+    """Raises `NotReady` until every node knows a new pause rule, because the tasks drain next.
+
+    A node that does not know it would answer 503 without the pause response.
+    """
+    started = deployment.operation.step("create_listener").started_at
+    if deployment.live(pause_rule.KIND) or started is None:
+        return
+    if clock.now() < started + NODES_KNOW_AFTER * settings().time_scale:
+        raise NotReady("the nodes of the load balancer learn the pause rule")
 
 
 def route_traffic(deployment: Deployment) -> Outcome:

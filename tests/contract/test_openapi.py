@@ -108,6 +108,8 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
         # Only this stack accepts loopback, and such a response would not match the document.
         fields["callback_url"] = {"enum": [None]}
         fields["certificate_arn"] = {"enum": [None, CERTIFICATE]}
+        # The stack allows no role.
+        fields["task_role_arn"] = {"enum": [None]}
         fields["ingress_cidrs"] = {"enum": [["0.0.0.0/0"], ["203.0.113.0/24", "198.51.100.7/32"]]}
         fields["image"] = {"enum": [image]}
         fields["tags"] |= tags
@@ -137,14 +139,25 @@ def narrowed(document: dict[str, Any], deployment: str, image: str) -> dict[str,
     # Ordered ranges, a timeout below every interval, and durations within their range.
     schemas["HealthCheckInput"]["properties"]["status"] = {"enum": ["200", "200,204", "200-399"]}
     schemas["HealthCheckInput"]["properties"]["timeout"]["maximum"] = 4
+    # Ordered ranges of statuses, JSON Pointers without a faulty escape, header names that are not the
+    # connection's, and a body only with a method that has one.
+    test = schemas["SmokeTestInput"]
+    test["required"] = ["method"]
+    test["properties"] |= {
+        "method": {"enum": ["POST", "PUT"]},
+        "status": {"enum": [200, "200-299", "200,404"]},
+        "json_has": {"type": "array", "maxItems": 3, "items": words},
+    }
+    test["properties"]["headers"] |= {"maxProperties": 3, "propertyNames": words}
     durations: list[str | None] = ["10m", "8h", "365d"]
     schemas["ExtensionInput"]["properties"]["ttl"] = {"enum": durations}
     ttl = {"enum": [*durations, None]}
     schemas["SpecInput"]["properties"]["ttl"] = schemas["SpecChange"]["properties"]["ttl"] = ttl
     schemas["TokenRequestInput"]["properties"]["expires_in"] = ttl
     # If only one of the two is sent, the deployment's value applies for the other.
-    for pair in schemas["SpecChange"]["anyOf"]:
-        pair["required"] = ["cpu", "memory"]
+    schemas["SpecChange"]["anyOf"] = [
+        {**pair, "required": ["cpu", "memory"]} for pair in schemas["SpecInput"]["anyOf"]
+    ]
     # A key of another request returns 422, which tests/unit/api/test_idempotency.py checks.
     for operation in (each for path in document["paths"].values() for each in path.values()):
         for parameter in operation["parameters"]:

@@ -18,8 +18,8 @@ import pytest
 
 from chalicelib.webhooks import retry_schedule
 from local.stack import Stack
-from tests.conftest import RETRY_TIME_SCALE
 from tests.stack.client import Client, wait_until
+from tests.stack.conftest import RETRY_TIME_SCALE
 from tests.stack.functions import run_scheduled, sweep
 from tests.support.subscriber import Received, Reply, Subscriber
 from tests.support.summary import LINES

@@ -208,6 +208,7 @@ FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "additionalProperties": {
                 "type": "string",
                 "maxLength": request_headers.MOST_CHARACTERS,
+                "pattern": pattern(request_headers.VALUE),
             },
         },
         "body": {

@@ -1,11 +1,12 @@
 import pytest
 
 from chalicelib.domain.deployment import Deployment
-from chalicelib.platform import aws
+from chalicelib.domain.errors import NotReady
+from chalicelib.platform import aws, clock
 from chalicelib.resources import listener, load_balancer, pause_rule, security_groups, target_group
 from chalicelib.workflow import traffic
 from chalicelib.workflow.step import Outcome
-from tests.support.builders import MOMENT, active
+from tests.support.builders import MOMENT, Clock, active
 
 
 @pytest.fixture
@@ -97,3 +98,16 @@ def test_a_shorter_request_timeout_counts_when_the_previous_tasks_are_gone(
     assert timeouts(deployment) == ("60", "60")
     traffic.route_traffic(deployment)
     assert timeouts(deployment) == ("20", "20")
+
+
+def test_the_tasks_stop_when_every_node_knows_the_pause_rule(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = Clock()
+    monkeypatch.setattr(clock, "now", time)
+    deployment.operation.step("create_listener").started_at = time()
+    with pytest.raises(NotReady, match="learn the pause rule"):
+        traffic.create_listener(deployment)
+    assert rule_stands()
+    time.advance(seconds=15)
+    assert len(traffic.create_listener(deployment).resources) == 2
