@@ -61,6 +61,8 @@ def world(monkeypatch: pytest.MonkeyPatch, clients: Clients, model_url: str) -> 
     environment = {
         **ENVIRONMENT,
         "LOAD_BALANCER_URL": model_url,
+        # The execution's waits take no time, so no step may wait for the real clock.
+        "TIME_SCALE": "0",
         # moto's services run this many tasks from their creation.
         "MOTO_ECS_SERVICE_RUNNING": "1",
     }
