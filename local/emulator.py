@@ -15,9 +15,13 @@ from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from local import processes
 
+# What a call of boto3 can raise. A response that is not AWS's own has an exception of its own.
+CALL_FAILED = (BotoCoreError, ClientError, ResponseParserError)
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 START_SECONDS = 60.0

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from local.addresses import Address
+from local.emulator import CALL_FAILED
 from local.task_logs import TaskLog
 from local.task_reports import TaskReports
 from local.usage import Usage, resident_mib
@@ -208,7 +207,7 @@ class Task:
             answer = self._elbv2.describe_target_health(
                 TargetGroupArn=group, Targets=[self._target]
             )
-        except (ClientError, BotoCoreError):
+        except CALL_FAILED:
             return False
         found = answer["TargetHealthDescriptions"]
         return any(each["TargetHealth"]["State"] == "draining" for each in found)
@@ -248,7 +247,7 @@ class Task:
     def _change(self, call: Any, group: str) -> bool:
         try:
             call(TargetGroupArn=group, Targets=[self._target])
-        except (ClientError, BotoCoreError) as error:
+        except CALL_FAILED as error:
             # During a teardown the target group may be deleted before its tasks.
             log.info("%s: %s", self.plan.label, error)
             return False

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from local.emulator import CALL_FAILED
 
 # Seconds between two reads: while a task waits to be healthy, and otherwise.
 WATCH_SECONDS, STEADY_SECONDS = 0.25, 2.0
@@ -43,7 +43,7 @@ class TargetHealth:
             answer = self._elbv2.describe_target_health(TargetGroupArn=group)
         except self._elbv2.exceptions.TargetGroupNotFoundException:
             return {}
-        except (ClientError, BotoCoreError):
+        except CALL_FAILED:
             return self._states.get(group, {})
         found = answer["TargetHealthDescriptions"]
         return {each["Target"]["Id"]: each["TargetHealth"]["State"] for each in found}

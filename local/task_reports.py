@@ -3,9 +3,8 @@
 import contextlib
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from local.addresses import Address
+from local.emulator import CALL_FAILED
 
 
 class TaskReports:
@@ -33,7 +32,7 @@ class TaskReports:
 
     def _submit(self, status: str, **container: Any) -> None:
         # During a teardown the cluster may be deleted before its tasks.
-        with contextlib.suppress(ClientError, BotoCoreError):
+        with contextlib.suppress(*CALL_FAILED):
             self._ecs.submit_task_state_change(
                 cluster=self._cluster,
                 task=self._arn,

@@ -6,6 +6,8 @@ from typing import Any
 import moto.core.models
 import pytest
 
+# Before pytest imports the folder tests/local under the same name.
+import local  # noqa: F401
 from tests.support.summary import LINES
 
 # Each of its folders has its own stack.

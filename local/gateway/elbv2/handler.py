@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -93,7 +94,10 @@ class Elbv2:
             answered = await forward(request)
             if answered.failed:
                 return answered
-            return await self._completed(call, wire.read_answer(call, answered), answered)
+            try:
+                return await self._completed(call, wire.read_answer(call, answered), answered)
+            except ClientError as error:  # something was deleted since MiniStack answered
+                return wire.write_error(call, _aws_error(error))
         return await self._changed(call, request, forward)
 
     async def _changed(self, call: Call, request: HttpRequest, forward: Forward) -> HttpAnswer:
@@ -110,7 +114,8 @@ class Elbv2:
         answer = wire.read_answer(call, answered)
         self._kept.record(call.operation, call.params, answer)
         for listener in gone:
-            await asyncio.to_thread(self.direct.delete_listener, ListenerArn=listener)
+            with contextlib.suppress(ClientError):  # another caller deleted it
+                await asyncio.to_thread(self.direct.delete_listener, ListenerArn=listener)
         if self.load_balancers:
             self.load_balancers.changed()
         return await self._completed(call, answer, answered)
@@ -146,7 +151,10 @@ class Elbv2:
         """Return the listeners that go with a load balancer. MiniStack would keep them."""
         if call.operation != "DeleteLoadBalancer":
             return []
-        found = self.direct.describe_listeners(LoadBalancerArn=call.params["LoadBalancerArn"])
+        try:
+            found = self.direct.describe_listeners(LoadBalancerArn=call.params["LoadBalancerArn"])
+        except ClientError:  # it is gone already
+            return []
         return [each["ListenerArn"] for each in found["Listeners"]]
 
     def _escaped(self, request: HttpRequest) -> HttpRequest:
@@ -194,3 +202,9 @@ def _add_defaults(operation: str, answer: Answer) -> None:
         known = {each["Key"]: each.get("Value", "") for each in answer["Attributes"]}
         merged = {**DEFAULTS[operation], **known}
         answer["Attributes"] = [{"Key": key, "Value": value} for key, value in merged.items()]
+
+
+def _aws_error(error: ClientError) -> AwsError:
+    answer = error.response
+    status = answer["ResponseMetadata"]["HTTPStatusCode"]
+    return AwsError(answer["Error"]["Code"], answer["Error"]["Message"], status)

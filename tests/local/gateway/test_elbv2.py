@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.emulator import Aws, client
+from local.emulator import Aws, Emulator, client
+from local.gateway import wire
+from local.gateway.elbv2.handler import Elbv2
+from local.gateway.messages import HttpAnswer, HttpRequest
 from local.processes import wait_until
 
 TEXT = 'a < b & "c" > d'
@@ -320,3 +325,32 @@ def test_target_health_comes_from_the_load_balancers(balancer: Balancer) -> None
     balancer.set_action(FIXED)
     target = {"Id": "127.0.0.2", "Port": 9}
     assert health(Targets=[target]) == ("unused", "Target.NotRegistered")
+
+
+class NoTargets:
+    """Load balancers without targets."""
+
+    def changed(self) -> None:
+        """Nothing changes."""
+
+    def target_health(self, *_: Any) -> list[dict[str, Any]]:
+        return []
+
+
+def test_a_target_group_that_is_deleted_during_a_read_is_not_found(emulator: Emulator) -> None:
+    handler = Elbv2(emulator.aws, escapes=False)
+    handler.load_balancers = NoTargets()
+    gone = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/gone/0123456789abcdef"
+    asked = {"Action": "DescribeTargetHealth", "Version": "2015-12-01", "TargetGroupArn": gone}
+    body = urlencode({**asked, "Targets.member.1.Id": "127.0.0.1"}).encode()
+    scope = "20261129/us-east-1/elasticloadbalancing/aws4_request"
+    signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential=key/{scope}"}
+
+    async def forward(request: HttpRequest) -> HttpAnswer:
+        """MiniStack's answer of a moment ago, when the target group existed."""
+        call = wire.read_request(request)
+        assert call
+        return wire.write_answer(call, {"TargetHealthDescriptions": []})
+
+    answer = asyncio.run(handler.handle(HttpRequest("POST", "/", signed, body), forward))
+    assert (answer.status, b"<Code>TargetGroupNotFound</Code>" in answer.body) == (400, True)
