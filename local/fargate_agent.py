@@ -30,7 +30,8 @@ LOOK_SECONDS = 0.2
 STOP_SECONDS = 3.0
 RESTART_SECONDS_MAX = 10.0
 # From a container's exit until its replacement runs on AWS: 23 s until the task is STOPPED, and
-# 28 s for a new one, as measured in public. Without it, nobody would see that a task is missing.
+# 28 s for a new one, as measured in public. Without this delay, no check would see that a task is
+# missing.
 REPLACEMENT_SECONDS = 51.0
 log = logging.getLogger("agent")
 ServiceKey = tuple[str, str]  # cluster ARN, service name

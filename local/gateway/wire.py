@@ -137,7 +137,7 @@ def _serialised(call: Call, result: Answer | AwsError) -> HttpAnswer:
 
 
 def load(*services: str) -> None:
-    """Load the service models now. Each takes up to a second, and no call has to wait for it."""
+    """Load the service models now, so that no call waits for them: each takes up to a second."""
     for service in services:
         get_service_model(service)
 

@@ -46,7 +46,7 @@ class Source(StrEnum):
 
 
 def named(spec: Spec) -> list[str]:
-    """The names that the caller set. A null that only stands for a default is not named."""
+    """The names that the caller set. A null that means a default does not count."""
     names = set(spec.model_fields_set)
     if spec.port is None:
         names.discard("port")

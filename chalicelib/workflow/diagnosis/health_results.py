@@ -192,7 +192,7 @@ def _needed(check: HealthCheck, result: Result) -> timedelta:
     return timedelta(seconds=check.grace if result.reason == TIMEOUT else check.notice_seconds)
 
 
-def told_by_events(task: dict[str, Any], events: list[str]) -> list[dict[str, str]]:
+def target_health_in(events: list[str], task: dict[str, Any]) -> list[dict[str, str]]:
     """What the newest service event about an unhealthy target says, as target health."""
     result = _from_event(task, events)
     return [result.model_dump(include={"state", "reason", "description"})] if result else []

@@ -80,8 +80,8 @@ def _of_tasks(
     if not stopped_by_itself(newest):
         return _stopped_by_hand(newest)
     events = [event["message"] for event in ecs_service.get("events", [])]
-    told = health_results.told_by_events(newest, events)
-    known = told or unhealthy or _targets_before(deployment)
+    in_events = health_results.target_health_in(events, newest)
+    known = in_events or unhealthy or _targets_before(deployment)
     return diagnosis.explain_stop(deployment, ecs_service, newest, len(look.stopped), known)
 
 

@@ -34,7 +34,7 @@ class Look:
         serving: they run, and are healthy targets.
         starting: they may still become healthy.
         failing: they run, and should be healthy by now.
-        stopped: they have stopped, or are stopping, although nobody should have stopped them.
+        stopped: they have stopped or are stopping, and the service still needs them.
     """
 
     serving: list[Task]
@@ -46,7 +46,7 @@ class Look:
 
     @property
     def alive(self) -> int:
-        """How many tasks exist that nobody stops."""
+        """The number of tasks that are not being stopped."""
         return len(self.serving) + len(self.starting) + len(self.failing)
 
     @property
@@ -93,7 +93,7 @@ def _may_start(deployment: Deployment, task: Task, moment: datetime) -> bool:
 
 
 def is_missed(task: Task) -> bool:
-    """Whether a stopped task is missed: nobody should have stopped it.
+    """Whether the service still needed a task that stopped.
 
     A scale-in, zone rebalancing and the maintenance of Fargate stop tasks that are not needed.
     """
