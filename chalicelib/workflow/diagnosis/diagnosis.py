@@ -124,9 +124,7 @@ def explain_stop(
 ) -> DeploymentFailed:
     """Why a task of an ACTIVE deployment stopped; `count` tasks have stopped by themselves."""
     lines = _log_lines(deployment.id, task)
-    verdict = _judge(deployment, task, lines, target_health)
-    if count == 1:  # the texts are written for tasks that cannot start
-        verdict = replace(verdict, message=verdict.message.replace("keeps exiting", "exited"))
+    verdict = _judge(deployment, task, lines, target_health, once=count == 1)
     known = {"target_health": target_health} if target_health else {}
     return _failed(verdict, known | _task_evidence(task, lines, count) | _service_evidence(service))
 
@@ -208,10 +206,14 @@ def _judge(
     task: dict[str, Any],
     lines: list[str],
     target_health: list[dict[str, Any]],
+    *,
+    once: bool = False,
 ) -> Verdict:
-    """Why a task stopped."""
+    """Why a task stopped. `once`: it is the only one."""
     verified = preflight.has_passed(deployment, preflight.ARCHITECTURE)
-    verdict = judge(task, lines, deployment.spec, target_health, platform_verified=verified)
+    verdict = judge(
+        task, lines, deployment.spec, target_health, platform_verified=verified, once=once
+    )
     return _with_digest(deployment, verdict)
 
 

@@ -93,6 +93,7 @@ def judge(
     target_health: list[dict[str, Any]],
     *,
     platform_verified: bool = False,
+    once: bool = False,
 ) -> Verdict:
     """Why `task` stopped.
 
@@ -101,6 +102,7 @@ def judge(
 
     Args:
         platform_verified: the image is known to be built for the deployment's architecture.
+        once: only this task has stopped.
     """
     said = reasons_of(task)
     if verdict := judge_reason(said, spec, platform_verified=platform_verified):
@@ -113,7 +115,7 @@ def judge(
         return _out_of_memory(exit_code, spec, is_certain=bool(name))
     if name or not has_run(task):
         return unrecognized(said, name)
-    return _exited(exit_code, lines, spec, platform_verified)
+    return _exited(exit_code, lines, spec, platform_verified, once)
 
 
 def judge_reason(said: str, spec: Spec, *, platform_verified: bool = False) -> Verdict | None:
@@ -189,9 +191,10 @@ def _out_of_memory(exit_code: int | None, spec: Spec, *, is_certain: bool) -> Ve
 
 
 def _exited(
-    exit_code: int | None, lines: list[str], spec: Spec, platform_verified: bool
+    exit_code: int | None, lines: list[str], spec: Spec, platform_verified: bool, once: bool
 ) -> Verdict:
     """Why a container exited by itself: a certain sign in its log, or its last line."""
+    exits = "exited" if once else "keeps exiting"
     code = f" with exit code {exit_code}" if exit_code is not None else ""
     if exit_code in EXIT_CODES:
         code += f" ({EXIT_CODES[exit_code]})"
@@ -210,10 +213,10 @@ def _exited(
         )
     if seen and seen.kind not in (Kind.HOST_REJECTED, Kind.SLOW_WORKER):
         cause, hint = log_evidence.words(seen, spec)
-        message = f"The container keeps exiting{code}: {cause}."
+        message = f"The container {exits}{code}: {cause}."
         return Verdict(FailureCode.CONTAINER_EXITED, message, hint, final=True)
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    message = f"The container keeps exiting{code}."
+    message = f"The container {exits}{code}."
     hint = "Run the image on your own machine to reproduce it."
     if exit_code == 0:
         hint = "Start a server that keeps running in the foreground."
